@@ -1,0 +1,104 @@
+/**
+ * What became of an increment, as far as the one who asked for it can tell: `unknown` means that it may or may
+ * not have been applied (a connection lost while the commit was in flight).
+ */
+export type Outcome = 'acknowledged' | 'refused' | 'unknown';
+
+/** One operation that added `by`, from when it was asked for to when its outcome was seen. Any clock, one unit. */
+export interface Add {
+  startedAt: number;
+  endedAt: number;
+  by: number;
+  outcome: Outcome;
+  /** The value that it says it wrote, if it says so. */
+  value?: number;
+}
+
+/** One read of the counter. */
+export interface Read {
+  startedAt: number;
+  endedAt: number;
+  value: number;
+}
+
+/** What a counter that holds must obey and this history does not, in words. Empty: the history is legal. */
+export type Violations = string[];
+
+/**
+ * The bound: at any time, what was acknowledged is there and nothing that was never attempted is. An add with an
+ * unknown outcome stays possible for ever. Source: the counter checker of Jepsen (jepsen.checker/counter), here
+ * with adds of either sign.
+ *
+ * @param initial the value before the first operation
+ */
+export function checkBound(initial: number, adds: readonly Add[], reads: readonly Read[]): Violations {
+  const possible = adds.filter((add) => add.outcome !== 'refused');
+  return reads.flatMap(({ startedAt, endedAt, value }) => {
+    let lower = initial;
+    let upper = initial;
+    for (const add of possible) {
+      // Settled before the read began: it counts. Begun before the read ended, outcome open: it may count.
+      const settled = add.outcome === 'acknowledged' && add.endedAt < startedAt;
+      const begun = add.startedAt < endedAt;
+      if (settled || (begun && add.by < 0)) lower += add.by;
+      if (settled || (begun && add.by > 0)) upper += add.by;
+    }
+    return value >= lower && value <= upper
+      ? []
+      : [`read ${value} at ${startedAt}, but it had to lie between ${lower} and ${upper}`];
+  });
+}
+
+/**
+ * The stronger rule for increments by 1 that say which value they wrote: all values differ; with no unknown
+ * outcome they are exactly the next ones after `initial`; and what ended before another began wrote less.
+ */
+export function checkValues(initial: number, adds: readonly Add[]): Violations {
+  const acknowledged = adds.filter((add) => add.outcome === 'acknowledged').map(valued);
+  const violations: Violations = [];
+  const pair = witness(adds);
+  if (pair) violations.push(`two increments wrote ${pair[0].value}`);
+  if (adds.every((add) => add.outcome !== 'unknown')) {
+    const values = new Set(acknowledged.map((add) => add.value));
+    const missing = acknowledged.map((_, i) => initial + 1 + i).find((value) => !values.has(value));
+    if (missing !== undefined) violations.push(`no increment wrote ${missing}`);
+  }
+  return [...violations, ...orderViolations(acknowledged)];
+}
+
+/** Two acknowledged increments that wrote the same value: the proof that one of them was lost. */
+export function witness(adds: readonly Add[]): [Add, Add] | undefined {
+  const writers = new Map<number, Add>();
+  for (const add of adds) {
+    if (add.outcome !== 'acknowledged' || add.value === undefined) continue;
+    const other = writers.get(add.value);
+    if (other) return [other, add];
+    writers.set(add.value, add);
+  }
+  return undefined;
+}
+
+function valued(add: Add): Add & { value: number } {
+  if (add.value === undefined) throw new TypeError('an acknowledged increment without a value');
+  return { ...add, value: add.value };
+}
+
+/** In order of their beginnings, each must have written more than everything that had ended by then. */
+function orderViolations(acknowledged: readonly (Add & { value: number })[]): Violations {
+  const byStart = acknowledged.toSorted((a, b) => a.startedAt - b.startedAt);
+  const byEnd = acknowledged.toSorted((a, b) => a.endedAt - b.endedAt);
+  let ended = 0;
+  let highest: (Add & { value: number }) | undefined;
+  for (const add of byStart) {
+    for (let next = byEnd[ended]; next && next.endedAt < add.startedAt; next = byEnd[ended]) {
+      if (!highest || next.value > highest.value) highest = next;
+      ended += 1;
+    }
+    if (highest && highest.value >= add.value) {
+      return [
+        `an increment wrote ${add.value} although another, ended before it began, had written ${highest.value}`,
+      ];
+    }
+  }
+  return [];
+}

@@ -1,0 +1,55 @@
+import { setImmediate, setTimeout } from 'node:timers/promises';
+
+export interface RetryPolicy {
+  /** Runs of the operation at most, the first one included. */
+  attemptsMax: number;
+  /** No attempt starts later than this after the first one, in milliseconds. */
+  elapsedMsMax: number;
+  /** The longest the first wait can be, in milliseconds; it doubles with each further attempt … */
+  delayMsBase: number;
+  /** … up to this. */
+  delayMsMax: number;
+  /** Whether another attempt may succeed. Anything else is thrown at once. */
+  retryable: (error: unknown) => boolean;
+  /** Told of each failed attempt that will be followed by another. */
+  onRetry?: (error: unknown, attempt: number) => void;
+  signal?: AbortSignal;
+  /** A number from 0 (included) to 1 (excluded); tests bring their own. */
+  random?: () => number;
+}
+
+/** The last attempt's error is the `cause`. */
+export class RetriesExhaustedError extends Error {
+  override name = 'RetriesExhaustedError';
+}
+
+/**
+ * Runs `operation` until it succeeds, waiting between attempts with full jitter: a random time between nothing
+ * and an exponentially growing bound, so that contenders that collided once do not collide again in step.
+ * Source: Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+ *
+ * @throws {RetriesExhaustedError} when the attempts or the time are used up
+ * @throws whatever `operation` threw, if it is not retryable; the signal's reason, if it was aborted
+ */
+export async function retry<T>(operation: (attempt: number) => Promise<T>, policy: RetryPolicy): Promise<T> {
+  const { attemptsMax, elapsedMsMax, delayMsBase, delayMsMax, signal, random = Math.random } = policy;
+  const startedAt = performance.now();
+  for (let attempt = 1; ; attempt += 1) {
+    signal?.throwIfAborted();
+    try {
+      return await operation(attempt);
+    } catch (error) {
+      if (!policy.retryable(error)) throw error;
+      const delayMs = random() * Math.min(delayMsMax, delayMsBase * 2 ** (attempt - 1));
+      const elapsedMs = performance.now() - startedAt;
+      if (attempt >= attemptsMax || elapsedMs + delayMs > elapsedMsMax) {
+        throw new RetriesExhaustedError(`gave up after ${attempt} attempts in ${Math.round(elapsedMs)} ms`, {
+          cause: error,
+        });
+      }
+      policy.onRetry?.(error, attempt);
+      // A timer cannot wait for less than a millisecond, and rounding up would make the shortest waits the same.
+      await (delayMs < 1 ? setImmediate() : setTimeout(delayMs, undefined, { signal }));
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import { envSchema } from 'env-schema';
+import { type Static, type TSchema, Type } from 'typebox';
+import { StartupError } from './startup-error.ts';
+
+const timeoutMs = (default_: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 3_600_000, default: default_, description });
+
+/** Every variable the service reads: its default, and (`description`) what is allowed and what it is for. */
+const schema = Type.Object({
+  DATABASE_URL: Type.Optional(
+    Type.String({
+      pattern: '^postgres(ql)?://',
+      description: 'postgresql://user:password@host:port/database; unset: an embedded PostgreSQL 18',
+    }),
+  ),
+  DATA_DIR: Type.Optional(
+    Type.String({
+      description: 'the folder where the embedded PostgreSQL keeps its data; unset: .data in the checkout',
+    }),
+  ),
+  HOST: Type.String({ default: '127.0.0.1', description: 'the address to listen on' }),
+  PORT: Type.Integer({
+    minimum: 0,
+    maximum: 65_535,
+    default: 3000,
+    description: 'the port to listen on, 0 to 65535 (0: any free one)',
+  }),
+  POOL_MAX: Type.Integer({
+    minimum: 3,
+    maximum: 1000,
+    default: 10,
+    description: 'connections to the database at most, 3 to 1000; the demos use all but two of them',
+  }),
+  POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(5000, 'how long to wait for a free connection, 1 to 3600000'),
+  LOCK_TIMEOUT_MS: timeoutMs(5000, 'how long a statement waits for a lock, 1 to 3600000'),
+  STATEMENT_TIMEOUT_MS: timeoutMs(10_000, 'how long a statement runs, 1 to 3600000'),
+  IDLE_IN_TRANSACTION_TIMEOUT_MS: timeoutMs(
+    10_000,
+    'how long a transaction stays open with nothing to do, 1 to 3600000',
+  ),
+  ISOLATION_LEVEL: Type.Enum(['read uncommitted', 'read committed', 'repeatable read', 'serializable'], {
+    default: 'read committed',
+    description:
+      'what transactions get unless they ask for another level: read uncommitted, read committed, repeatable read or serializable',
+  }),
+  DEMOS: Type.Boolean({ default: true, description: 'true or false: whether the demonstrations are served' }),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    description: 'fatal, error, warn, info, debug, trace or silent',
+  }),
+  SQL_DEBUG: Type.Boolean({
+    default: false,
+    description: 'true or false: whether every SQL statement is logged, at level info',
+  }),
+});
+
+export type Config = Readonly<Static<typeof schema>>;
+
+/** Name, default and description of every variable, in order: the README's table is checked against it. */
+export const variables = Object.entries(schema.properties as Record<string, TSchema>).map(([name, property]) => {
+  const { default: default_, description } = property as { default?: unknown; description: string };
+  return { name, default: default_, description };
+});
+
+/**
+ * Reads and validates the environment. An empty variable counts as unset, as docker-compose passes it.
+ *
+ * @throws {StartupError} one line for each bad variable: its name, its value, what is allowed
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const data: Record<string, string> = {};
+  for (const { name } of variables) {
+    const value = env[name]?.trim();
+    if (value) data[name] = name === 'ISOLATION_LEVEL' ? value.toLowerCase() : value;
+  }
+  const given = { ...data };
+  try {
+    return Object.freeze(envSchema<Static<typeof schema>>({ schema, data, env: false }));
+  } catch (error) {
+    const bad = new Set(
+      ((error as { errors?: { instancePath: string }[] }).errors ?? []).map((e) => e.instancePath.slice(1)),
+    );
+    if (bad.size === 0) throw error;
+    const lines = variables
+      .filter(({ name }) => bad.has(name))
+      .map(({ name, description }) => `${name} is ${shown(name, given[name])}; allowed: ${description}`);
+    throw new StartupError(lines.join('\n'), { cause: error });
+  }
+}
+
+/** A value as an error message may show it: an address can hold a password, so only its beginning is shown. */
+function shown(name: string, value = ''): string {
+  return name === 'DATABASE_URL' ? `"${value.slice(0, value.indexOf('//') + 2)}…"` : JSON.stringify(value);
+}

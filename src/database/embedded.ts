@@ -1,0 +1,176 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import pg from 'pg';
+import { StartupError } from '../startup-error.ts';
+import { type Home, findHome } from './embedded-home.ts';
+import { clusterOwner, createCluster, runningServer, startServer, stopServer, SUPERUSER } from './postgres-server.ts';
+
+export interface EmbeddedServer {
+  databaseUrl: string;
+  /** Stops the server; what was committed stays in the data folder. */
+  stop: () => Promise<void>;
+}
+
+export interface EmbeddedLog {
+  info: (message: string) => void;
+  warn: (message: string) => void;
+}
+
+const DATABASE = 'safe_counters';
+
+/** Any number: the one who holds this advisory lock owns the data folder. */
+const OWNER_LOCK = 4_157_112_104;
+
+/**
+ * Starts a PostgreSQL of our own on a data folder, or takes over one that a killed service left behind there.
+ * While we run, the server is started again when it dies.
+ *
+ * @param dataDir the folder; undefined: a default one
+ * @throws {StartupError} when there is no PostgreSQL for this platform, the folder cannot be used, or another
+ *   service is using it
+ */
+export async function startEmbedded(dataDir: string | undefined, log: EmbeddedLog): Promise<EmbeddedServer> {
+  const home = await findHome(dataDir);
+  const password = await readPassword(home);
+  if (!(await clusterOwner(home.cluster))) {
+    log.info(`creating a database in ${home.folder}`);
+    await createCluster(home, home.cluster, password);
+  }
+  const keeper = new Keeper(home, password, log);
+  await keeper.hold();
+  return {
+    databaseUrl: `postgresql://${SUPERUSER}:${password}@127.0.0.1:${keeper.port}/${DATABASE}`,
+    stop: () => keeper.release(),
+  };
+}
+
+/** Keeps the server running and the data folder ours. */
+class Keeper {
+  readonly #home: Home;
+  readonly #password: string;
+  readonly #log: EmbeddedLog;
+  #owner: pg.Client | undefined;
+  #released = false;
+  port = 0;
+
+  constructor(home: Home, password: string, log: EmbeddedLog) {
+    this.#home = home;
+    this.#password = password;
+    this.#log = log;
+  }
+
+  /** Makes sure that a server runs, that we own the folder, and that the database exists. */
+  async hold(): Promise<void> {
+    const client = await this.#connect();
+    await this.#lock(client);
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+    this.#owner = client;
+    client.on('end', () => void this.#holdAgain());
+  }
+
+  async release(): Promise<void> {
+    this.#released = true;
+    await this.#owner?.end();
+    await stopServer(this.#home, this.#home.cluster);
+  }
+
+  /** The first round finds a server left behind or starts one; the second is for one that another just started. */
+  async #connect(): Promise<pg.Client> {
+    const { cluster, logFile } = this.#home;
+    for (let round = 1; ; round += 1) {
+      const running = await runningServer(cluster);
+      const client = running && (await this.#connectTo(running.port));
+      if (client) return client;
+      if (this.#released) throw new StartupError('the service is closing');
+      // The same port again for a server that died, since the pool knows it.
+      const port = this.port || (await freePort());
+      try {
+        await startServer(this.#home, cluster, { port, logFile });
+      } catch (error) {
+        if (round === 2 || !(await runningServer(cluster))) throw error;
+      }
+    }
+  }
+
+  /** Undefined when nobody answers there, or not with our password: then the pid file is a leftover. */
+  async #connectTo(port: number): Promise<pg.Client | undefined> {
+    for (let attempt = 1; attempt <= 100; attempt += 1) {
+      const client = new pg.Client({
+        host: '127.0.0.1',
+        port,
+        user: SUPERUSER,
+        password: this.#password,
+        database: 'postgres',
+        application_name: `safe-counters, process ${process.pid}`,
+        connectionTimeoutMillis: 2000,
+        keepAlive: true,
+      });
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        this.port = port;
+        return client;
+      } catch (error) {
+        const { code } = error as { code?: string };
+        // 57P03: it is starting, or still recovering from the crash of the machine.
+        if (code !== '57P03') return undefined;
+        await setTimeout(100);
+      }
+    }
+    return undefined;
+  }
+
+  /** A service that was killed a moment ago may still hold the lock until its backend notices. */
+  async #lock(client: pg.Client): Promise<void> {
+    for (let attempt = 1; attempt <= 20; attempt += 1) {
+      const { rows } = await client.query<{ locked: boolean }>(`select pg_try_advisory_lock(${OWNER_LOCK}) as locked`);
+      if (rows[0]?.locked) return;
+      await setTimeout(50);
+    }
+    const { rows } = await client.query<{ owner: string }>(
+      `select application_name as owner from pg_stat_activity
+       where pid in (select pid from pg_locks where locktype = 'advisory' and granted) limit 1`,
+    );
+    await client.end();
+    throw new StartupError(
+      `the data folder ${this.#home.folder} is in use by another service (${rows[0]?.owner ?? 'unknown'}); ` +
+        'stop that one first, or set DATA_DIR to another folder',
+    );
+  }
+
+  async #holdAgain(): Promise<void> {
+    for (let attempt = 1; !this.#released; attempt += 1) {
+      this.#log.warn('the embedded PostgreSQL went away; starting it again');
+      try {
+        return await this.hold();
+      } catch (error) {
+        this.#log.warn(`the embedded PostgreSQL does not come back yet: ${(error as Error).message}`);
+        await setTimeout(Math.min(5000, 100 * 2 ** attempt));
+      }
+    }
+  }
+}
+
+async function readPassword({ folder }: Home): Promise<string> {
+  const file = join(folder, 'password');
+  try {
+    await writeFile(file, randomBytes(24).toString('base64url'), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  return (await readFile(file, 'utf8')).trim();
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

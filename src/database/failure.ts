@@ -1,0 +1,46 @@
+import { OptimisticLockError } from '@mikro-orm/core';
+
+/**
+ * What a failed statement means to the one who sent it:
+ * - `conflict`: somebody was faster. Nothing was applied; the whole transaction may be run again, at once.
+ * - `busy`: it waited as long as it may. Nothing was applied; trying again later may help.
+ * - `unavailable`: no connection could be had. Nothing was sent.
+ * - `lost`: the connection broke before a commit was asked for. The server rolls back: nothing was applied.
+ * - `unknown`: the connection broke while a commit was in flight. Whether it was applied cannot be known.
+ */
+export type Failure = 'conflict' | 'busy' | 'unavailable' | 'lost' | 'unknown';
+
+/**
+ * The SQLSTATEs that say more about the moment than about the statement. Source: PostgreSQL documentation,
+ * appendix A. Decided by code and never by class: a 40001 that arrives at COMMIT reaches us as the driver's own
+ * error, the same code on a statement as one of MikroORM's.
+ */
+const bySqlState: Record<string, Failure> = {
+  '40001': 'conflict', // serialization_failure: repeatable read and serializable refuse what would not be serial
+  '40P01': 'conflict', // deadlock_detected: the server chose us as the one to give way
+  '55P03': 'busy', // lock_not_available: lock_timeout ran out, or NOWAIT found a lock
+  '57014': 'busy', // query_canceled: statement_timeout ran out
+  '25006': 'unavailable', // read_only_sql_transaction: this server is (or has become) a standby
+};
+
+/** An error of the connection rather than of the server: the driver reports these without a SQLSTATE. */
+export class ConnectionError extends Error {
+  override name = 'ConnectionError';
+  // A plain property: MikroORM copies these, and not the prototype, into the error that it throws instead.
+  readonly failure: Failure;
+
+  constructor(failure: Failure, message: string, cause: unknown) {
+    super(message, { cause });
+    this.failure = failure;
+  }
+}
+
+/** What kind of failure this error is; undefined: none of them, so a defect or a statement that cannot work. */
+export function failureOf(error: unknown): Failure | undefined {
+  if (error instanceof OptimisticLockError) return 'conflict';
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { failure, code } = error as { failure?: Failure; code?: string };
+  return failure ?? (code === undefined ? undefined : bySqlState[code]);
+}
+
+export const isConflict = (error: unknown): boolean => failureOf(error) === 'conflict';

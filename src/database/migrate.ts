@@ -1,0 +1,32 @@
+import { IsolationLevel } from '@mikro-orm/core';
+import type { Config } from '../config.ts';
+import { type DatabaseLog, openDatabase } from './orm.ts';
+
+/** Any number that nobody else locks. */
+const MIGRATION_LOCK = 4_157_112_103;
+
+/** Time for another process to finish the same migration, and for a migration of a large table. */
+const TIMEOUTS = { LOCK_TIMEOUT_MS: 60_000, STATEMENT_TIMEOUT_MS: 300_000 };
+
+/**
+ * Brings the database up to date, whoever else is doing the same at the moment: one migrates, the others wait and
+ * then find nothing to do (MikroORM's migrator takes no lock of its own). All or nothing.
+ *
+ * @returns how many migrations were applied
+ */
+export async function migrate(databaseUrl: string, config: Config, log: DatabaseLog): Promise<number> {
+  const { orm } = openDatabase(databaseUrl, { ...config, ...TIMEOUTS }, log);
+  try {
+    return await orm.em.fork().transactional(
+      async (em) => {
+        await em.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+        const applied = await orm.migrator.up({ transaction: em.getTransactionContext() });
+        return applied.length;
+      },
+      // At a higher level the snapshot would be older than the lock, and would not show what the others migrated.
+      { isolationLevel: IsolationLevel.READ_COMMITTED },
+    );
+  } finally {
+    await orm.close();
+  }
+}

@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { Migrator } from '@mikro-orm/migrations';
+import { MikroORM, type Options } from '@mikro-orm/postgresql';
+import { PostgresDialect } from 'kysely';
+import pg from 'pg';
+import { type Config, loadConfig } from '../config.ts';
+import { Post } from '../posts/post.ts';
+import { StartupError } from '../startup-error.ts';
+import { Sessions } from './sessions.ts';
+
+export interface Database {
+  orm: MikroORM;
+  sessions: Sessions;
+}
+
+/** Where messages go that belong to no request: a broken idle connection, SQL when asked for. */
+export interface DatabaseLog {
+  info: (message: string) => void;
+  warn: (message: string) => void;
+}
+
+/** MikroORM over a pool of connections; nothing connects before the first query. `orm.close()` ends the pool. */
+export function openDatabase(databaseUrl: string, config: Config, log: DatabaseLog): Database {
+  const pool = new pg.Pool(poolOptions(databaseUrl, config));
+  // The pool discards a connection that breaks while idle; without a listener the event would end the process.
+  pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
+  pool.on('connect', (client) => client.on('error', () => {}));
+  const sessions = new Sessions(pool);
+  const orm = new MikroORM({
+    ...ormOptions(databaseUrl),
+    driverOptions: () => new PostgresDialect({ pool: sessions }),
+    logger: log.info,
+    debug: config.SQL_DEBUG ? ['query', 'query-params'] : false,
+    colors: false,
+  });
+  return { orm, sessions };
+}
+
+function poolOptions(databaseUrl: string, config: Config): pg.PoolConfig {
+  const types = new pg.TypeOverrides();
+  // MikroORM parses dates and intervals itself, from the text that the server sends.
+  const { DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = pg.types.builtins;
+  for (const type of [DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL]) types.setTypeParser(type, (text) => text);
+  return {
+    connectionString: databaseUrl,
+    types,
+    max: config.POOL_MAX,
+    connectionTimeoutMillis: config.POOL_ACQUIRE_TIMEOUT_MS,
+    lock_timeout: config.LOCK_TIMEOUT_MS,
+    statement_timeout: config.STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: config.IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    // The server ends a statement in time; this is for a server, or a network, that has stopped answering.
+    query_timeout: config.STATEMENT_TIMEOUT_MS + 2000,
+    keepAlive: true,
+    application_name: 'safe-counters',
+    // Said explicitly: a database or a role can have another default.
+    options: `-c default_transaction_isolation=${config.ISOLATION_LEVEL.replaceAll(' ', '\\ ')}`,
+  };
+}
+
+function ormOptions(databaseUrl: string): Options {
+  return {
+    clientUrl: databaseUrl,
+    entities: [Post],
+    extensions: [Migrator],
+    migrations: { path: join(import.meta.dirname, '../../migrations'), snapshot: false },
+    // A batched update checks the versions before it writes instead of while: two flushes both pass, one is lost.
+    useBatchUpdates: false,
+    // A mistyped name is an error, not a new database.
+    ensureDatabase: false,
+  };
+}
+
+/** The configuration of MikroORM's command line (`npm run mikro-orm -- migration:create`). */
+export default (): Options => {
+  const { DATABASE_URL } = loadConfig();
+  if (!DATABASE_URL) throw new StartupError('set DATABASE_URL to use the command line of MikroORM');
+  return ormOptions(DATABASE_URL);
+};

@@ -1,0 +1,132 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely';
+import type { Pool, PoolClient } from 'pg';
+import { ConnectionError, type Failure } from './failure.ts';
+
+/** One statement as the wire saw it. */
+export interface Statement {
+  sql: string;
+  /** The first row that came back, if any. */
+  row?: Record<string, unknown> | undefined;
+  error?: unknown;
+}
+
+/** One backend for as long as a piece of work lasts. */
+export interface Session {
+  /** The process id of the backend, as pg_stat_activity names it. */
+  readonly backendPid: number;
+}
+
+type Listener = (statement: Statement) => void;
+
+/** A connection as Kysely, underneath MikroORM, uses it. */
+type Connection = PostgresPoolClient & { release(): void };
+
+/**
+ * The driver's pool as MikroORM sees it, with two things added:
+ * - inside `withSession`, everything that MikroORM does in that asynchronous context goes to one backend, so that
+ *   code written as usual (an EntityManager, a transaction for each increment) can be watched as a session;
+ * - an error of a connection says whether what was in flight can have been applied, and such a connection does
+ *   not go back to the pool, nor does one that was left inside a transaction.
+ */
+export class Sessions implements PostgresPool {
+  readonly #pool: Pool;
+  readonly #pinned = new AsyncLocalStorage<Connection>();
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  get options(): object {
+    return this.#pool.options;
+  }
+
+  /** @throws {ConnectionError} `busy` when none came free in time, `unavailable` when none could be made */
+  async connect(): Promise<Connection> {
+    return this.#pinned.getStore() ?? guarded(await this.#acquire());
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end();
+  }
+
+  /**
+   * Runs `work` with one backend to itself; statements that it sends in parallel queue up there.
+   *
+   * @param onStatement told of each statement after it was answered
+   * @throws {ConnectionError} as `connect`
+   */
+  async withSession<T>(work: (session: Session) => Promise<T>, onStatement?: Listener): Promise<T> {
+    const client = await this.#acquire();
+    const connection = guarded(client, onStatement);
+    try {
+      const pinned: Connection = { ...connection, release: () => {} };
+      return await this.#pinned.run(pinned, work, { backendPid: connection.processID ?? 0 });
+    } finally {
+      connection.release();
+    }
+  }
+
+  async #acquire(): Promise<PoolClient> {
+    try {
+      return await this.#pool.connect();
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== 'timeout exceeded when trying to connect') {
+        throw new ConnectionError('unavailable', `cannot connect to the database: ${message}`, error);
+      }
+      throw new ConnectionError('busy', 'no connection came free in time', error);
+    }
+  }
+}
+
+const connections = new WeakMap<PoolClient, Connection>();
+
+/** Kysely keeps what it knows of a connection by identity, so one that nobody listens to is wrapped once. */
+function guarded(client: PoolClient, onStatement?: Listener): Connection {
+  const known = onStatement ? undefined : connections.get(client);
+  const connection = known ?? wrap(client, onStatement);
+  if (!onStatement) connections.set(client, connection);
+  return connection;
+}
+
+function wrap(client: PoolClient, onStatement?: Listener): Connection {
+  let broken: Error | undefined;
+  const query = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
+    const before = client.getTransactionStatus();
+    try {
+      const result = await client.query(sql, [...parameters]);
+      onStatement?.({ sql, row: result.rows?.[0] });
+      return result as unknown as PostgresQueryResult<R>;
+    } catch (error) {
+      const reported = isServerError(error) ? error : lost(error, before, sql);
+      if (reported !== error) broken = error as Error;
+      onStatement?.({ sql, error: reported });
+      throw reported;
+    }
+  };
+  return {
+    processID: (client as unknown as { processID: number }).processID,
+    // Kysely also streams through cursors; MikroORM does so only when asked to, and nobody asks here.
+    query: query as Connection['query'],
+    release: () => client.release(broken ?? client.getTransactionStatus() !== 'I'),
+  };
+}
+
+/**
+ * An answer of the server that leaves the session as it is, unlike its last words. Told by the code too, because
+ * the severity comes in the server's language.
+ */
+function isServerError(error: unknown): boolean {
+  const { severity, code = '' } = error as { severity?: string; code?: string };
+  return severity !== undefined && !/^(FATAL|PANIC)$/.test(severity) && !/^(08|57P0|25P0[34])/.test(code);
+}
+
+/** What cannot have changed anything, so that its loss leaves nothing unknown. */
+const harmless = /^\s*(select|begin|start transaction|rollback|savepoint|release|set|show)\b/i;
+
+function lost(error: unknown, statusBefore: string | null, sql: string): ConnectionError {
+  const uncommitted = statusBefore !== 'I' && !/^\s*commit\b/i.test(sql);
+  const failure: Failure = uncommitted || harmless.test(sql) ? 'lost' : 'unknown';
+  return new ConnectionError(failure, `the connection was lost: ${(error as Error).message}`, error);
+}

@@ -1,0 +1,109 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { QueueFullError } from './concurrency/semaphore.ts';
+import { RetriesExhaustedError } from './concurrency/retry.ts';
+import { type Failure, failureOf } from './database/failure.ts';
+
+/** Every problem that a caller can be told of: what it means, and whether trying again later makes sense. */
+export const problems = {
+  invalid_request: { status: 400, title: 'The request does not have the form that this route asks for' },
+  not_found: { status: 404, title: 'There is nothing at this address' },
+  method_not_allowed: { status: 405, title: 'This address does not take this method' },
+  body_too_large: { status: 413, title: 'The body is larger than this service takes' },
+  unsupported_media_type: { status: 415, title: 'The body has a type that this route does not read' },
+  conflict: { status: 503, title: 'Somebody else was faster, and nothing was changed', retryAfterS: 1 },
+  busy: { status: 503, title: 'A lock, a statement or a connection was waited for too long', retryAfterS: 1 },
+  queue_full: { status: 503, title: 'Too many requests are waiting for their turn', retryAfterS: 1 },
+  retries_exhausted: { status: 503, title: 'Conflicts did not end within the attempts allowed', retryAfterS: 1 },
+  out_of_time: { status: 503, title: 'The work was stopped before it was complete', retryAfterS: 1 },
+  database_unavailable: { status: 503, title: 'The database cannot be reached', retryAfterS: 2 },
+  shutting_down: { status: 503, title: 'The service is shutting down', retryAfterS: 5 },
+  outcome_unknown: { status: 504, title: 'The connection broke before the outcome was known' },
+  internal_error: { status: 500, title: 'The service made a mistake' },
+} as const satisfies Record<string, { status: number; title: string; retryAfterS?: number }>;
+
+export type ProblemCode = keyof typeof problems;
+
+/** What a route throws to answer with a problem. `detail` is for the caller: nothing that must stay inside. */
+export class Problem extends Error {
+  override name = 'Problem';
+  readonly code: ProblemCode;
+
+  constructor(code: ProblemCode, detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.code = code;
+  }
+}
+
+const byFailure: Record<Failure, ProblemCode> = {
+  conflict: 'conflict',
+  busy: 'busy',
+  unavailable: 'database_unavailable',
+  lost: 'database_unavailable',
+  unknown: 'outcome_unknown',
+};
+
+const byFastifyCode: Record<string, ProblemCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_REOPENED_CLOSE_SERVER: 'shutting_down',
+};
+
+/** Any error as the problem that its caller may be told of. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
+  if (error instanceof RetriesExhaustedError) return new Problem('retries_exhausted', error.message);
+  const failure = failureOf(error);
+  if (failure) {
+    const code = byFailure[failure];
+    return new Problem(code, problems[code].title, { cause: error });
+  }
+  const { code = '', statusCode = 500, validation, message } = error as FastifyError;
+  const known = byFastifyCode[code];
+  if (known) return new Problem(known, message);
+  if (validation || (statusCode >= 400 && statusCode < 500)) return new Problem('invalid_request', message);
+  return new Problem('internal_error', 'The mistake was logged under the id of this request', { cause: error });
+}
+
+/** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = problemOf(error);
+    const { status } = problems[problem.code];
+    if (status === 500) request.log.error({ err: error }, 'the request failed');
+    else if (status > 500) request.log.warn({ err: error, code: problem.code }, 'the request was not served');
+    return sendProblem(request, reply, problem);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '';
+    const allowed = app.supportedMethods.filter((method) => app.hasRoute({ method, url: path }));
+    if (allowed.length === 0) {
+      return sendProblem(request, reply, new Problem('not_found', `there is no route ${request.method} ${path}`));
+    }
+    reply.header('allow', allowed.join(', '));
+    const detail = `${path} takes ${allowed.join(', ')}, not ${request.method}`;
+    return sendProblem(request, reply, new Problem('method_not_allowed', detail));
+  });
+}
+
+function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
+  const { status, title, retryAfterS } = problems[problem.code] as {
+    status: number;
+    title: string;
+    retryAfterS?: number;
+  };
+  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
+  return reply
+    .status(status)
+    .type('application/problem+json')
+    .send(
+      JSON.stringify({
+        type: `/problems#${problem.code}`,
+        title,
+        status,
+        detail: problem.message,
+        instance: `urn:request:${request.id}`,
+        code: problem.code,
+      }),
+    );
+}

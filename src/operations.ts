@@ -1,0 +1,45 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { answers } from './database/plugin.ts';
+import { Problem, problems } from './errors.ts';
+
+/** A database that takes longer than this to answer is not ready, in milliseconds. */
+const READY_MS_MAX = 1000;
+
+const status = (value: string) =>
+  Type.Object({ status: Type.String() }, { description: value, examples: [{ status: value }] });
+
+/** Health, and what the problems mean. */
+export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const tags = ['Operations'];
+
+  app.get('/health/live', {
+    schema: { tags, summary: 'Whether the process answers', response: { 200: status('live') } },
+    handler: async () => ({ status: 'live' }),
+  });
+
+  app.get('/health/ready', {
+    schema: { tags, summary: 'Whether the database answers, by a round trip', response: { 200: status('ready') } },
+    handler: async () => {
+      if (await answers(app.database, READY_MS_MAX)) return { status: 'ready' };
+      throw new Problem('database_unavailable', `the database did not answer within ${READY_MS_MAX} ms`);
+    },
+  });
+
+  const problem = Type.Object({ status: Type.Integer(), code: Type.String(), title: Type.String() });
+  app.get('/problems', {
+    schema: {
+      tags,
+      summary: 'Every problem that an answer can name',
+      response: {
+        200: Type.Array(problem, {
+          description: 'The problems',
+          examples: [[{ status: problems.busy.status, code: 'busy', title: problems.busy.title }]],
+        }),
+      },
+    },
+    handler: async () => Object.entries(problems).map(([code, { status, title }]) => ({ status, code, title })),
+  });
+
+  app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
+};

@@ -1,0 +1,40 @@
+import type { FastifyBaseLogger } from 'fastify';
+import type { Statement } from '../database/sessions.ts';
+
+export interface Narrator {
+  /** From now on the statements are those of this worker. */
+  begin: (worker: number, backendPid: number) => void;
+  hear: (statement: Statement) => void;
+}
+
+/**
+ * Tells the log, at level debug, what a worker's session does: the value before and after, and when a lock was
+ * acquired and released. It goes by the statements on the wire, so the strategies need no words for it.
+ */
+export function narrator(log: FastifyBaseLogger): Narrator {
+  let who = {};
+  let before: unknown;
+  let after: number | undefined;
+  let locked = false;
+  return {
+    begin(worker, backendPid) {
+      who = { worker, backend_pid: backendPid };
+    },
+    hear({ sql, row, error }) {
+      if (error) return;
+      before = row?.like ?? before;
+      after = Number(/^update .* set "like" = (\d+)/.exec(sql)?.[1] ?? after);
+      if (/ for update$/.test(sql)) {
+        locked = true;
+        log.debug({ ...who, like: before }, 'acquired lock, before the increment');
+      } else if (sql.startsWith('select')) {
+        log.debug({ ...who, like: before }, 'read, before the increment');
+      } else if (sql.startsWith('update') || sql === 'commit') {
+        log.debug({ ...who, like: after }, sql === 'commit' ? committed(locked) : 'wrote, after the increment');
+      }
+      if (sql === 'commit' || sql === 'rollback') locked = false;
+    },
+  };
+}
+
+const committed = (locked: boolean) => (locked ? 'released lock, after the commit' : 'after the commit');
