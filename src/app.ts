@@ -4,7 +4,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
 import { databasePlugin } from './database/plugin.ts';
-import { handleErrors, Problem } from './errors.ts';
+import { drainOnClose } from './drain.ts';
+import { handleErrors } from './errors.ts';
 import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
 import { postsRoutes } from './posts/routes.ts';
@@ -13,9 +14,6 @@ import { explainValidation } from './validation.ts';
 
 /** Connections that the demonstrations leave to everything else. */
 const RESERVED_CONNECTIONS = 2;
-
-/** How long a request under way may go on once the service closes, in milliseconds. */
-const DRAIN_MS_MAX = 5000;
 
 export interface AppOptions {
   config: Config;
@@ -52,22 +50,4 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     await app.register(postsRoutes, { arena, closing });
   }
   return app;
-}
-
-/**
- * While closing: every answer ends its connection, since one that is kept alive would be waited for, and what
- * still runs after a while is told to stop.
- */
-function drainOnClose(app: FastifyInstance): AbortSignal {
-  const closing = new AbortController();
-  let draining = false;
-  app.addHook('preClose', async () => {
-    draining = true;
-    const stop = () => closing.abort(new Problem('shutting_down', 'the service is shutting down'));
-    setTimeout(stop, DRAIN_MS_MAX).unref();
-  });
-  app.addHook('onSend', async (_request, reply) => {
-    if (draining) reply.header('connection', 'close');
-  });
-  return closing.signal;
 }

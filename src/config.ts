@@ -57,10 +57,12 @@ const schema = Type.Object({
 export type Config = Readonly<Static<typeof schema>>;
 
 /** Name, default and description of every variable, in order: the README's table is checked against it. */
-export const variables = Object.entries(schema.properties as Record<string, TSchema>).map(([name, property]) => {
-  const { default: default_, description } = property as { default?: unknown; description: string };
-  return { name, default: default_, description };
-});
+export const variables = Object.entries(schema.properties as Record<string, TSchema>).map(
+  ([name, property]) => {
+    const { default: default_, description } = property as { default?: unknown; description: string };
+    return { name, default: default_, description };
+  },
+);
 
 /**
  * Reads and validates the environment. An empty variable counts as unset, as docker-compose passes it.

@@ -10,10 +10,15 @@ export const problems = {
   method_not_allowed: { status: 405, title: 'This address does not take this method' },
   body_too_large: { status: 413, title: 'The body is larger than this service takes' },
   unsupported_media_type: { status: 415, title: 'The body has a type that this route does not read' },
+  client_gone: { status: 499, title: 'The client went away before the answer' },
   conflict: { status: 503, title: 'Somebody else was faster, and nothing was changed', retryAfterS: 1 },
   busy: { status: 503, title: 'A lock, a statement or a connection was waited for too long', retryAfterS: 1 },
   queue_full: { status: 503, title: 'Too many requests are waiting for their turn', retryAfterS: 1 },
-  retries_exhausted: { status: 503, title: 'Conflicts did not end within the attempts allowed', retryAfterS: 1 },
+  retries_exhausted: {
+    status: 503,
+    title: 'Conflicts did not end within the attempts allowed',
+    retryAfterS: 1,
+  },
   out_of_time: { status: 503, title: 'The work was stopped before it was complete', retryAfterS: 1 },
   database_unavailable: { status: 503, title: 'The database cannot be reached', retryAfterS: 2 },
   shutting_down: { status: 503, title: 'The service is shutting down', retryAfterS: 5 },
@@ -53,16 +58,21 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
   if (error instanceof RetriesExhaustedError) return new Problem('retries_exhausted', error.message);
+  if (error instanceof DOMException && error.name === 'TimeoutError') {
+    return new Problem('out_of_time', 'not all of it was done within the time allowed');
+  }
   const failure = failureOf(error);
   if (failure) {
     const code = byFailure[failure];
     return new Problem(code, problems[code].title, { cause: error });
   }
-  const { code = '', statusCode = 500, validation, message } = error as FastifyError;
-  const known = byFastifyCode[code];
+  const { code, statusCode = 500, validation, message = '' } = error as Partial<FastifyError>;
+  const known = byFastifyCode[code ?? ''];
   if (known) return new Problem(known, message);
   if (validation || (statusCode >= 400 && statusCode < 500)) return new Problem('invalid_request', message);
-  return new Problem('internal_error', 'The mistake was logged under the id of this request', { cause: error });
+  return new Problem('internal_error', 'The mistake was logged under the id of this request', {
+    cause: error,
+  });
 }
 
 /** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
@@ -78,7 +88,11 @@ export function handleErrors(app: FastifyInstance): void {
     const path = request.url.split('?')[0] ?? '';
     const allowed = app.supportedMethods.filter((method) => app.hasRoute({ method, url: path }));
     if (allowed.length === 0) {
-      return sendProblem(request, reply, new Problem('not_found', `there is no route ${request.method} ${path}`));
+      return sendProblem(
+        request,
+        reply,
+        new Problem('not_found', `there is no route ${request.method} ${path}`),
+      );
     }
     reply.header('allow', allowed.join(', '));
     const detail = `${path} takes ${allowed.join(', ')}, not ${request.method}`;

@@ -56,5 +56,9 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance) => {
       return openapiObject;
     },
   });
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { tryItOutEnabled: true }, staticCSP: false });
+  await app.register(fastifySwaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { tryItOutEnabled: true },
+    staticCSP: false,
+  });
 });

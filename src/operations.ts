@@ -6,20 +6,24 @@ import { Problem, problems } from './errors.ts';
 /** A database that takes longer than this to answer is not ready, in milliseconds. */
 const READY_MS_MAX = 1000;
 
-const status = (value: string) =>
-  Type.Object({ status: Type.String() }, { description: value, examples: [{ status: value }] });
+const health = (status: string) =>
+  Type.Object({ status: Type.String() }, { description: status, examples: [{ status }] });
 
 /** Health, and what the problems mean. */
 export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const tags = ['Operations'];
 
   app.get('/health/live', {
-    schema: { tags, summary: 'Whether the process answers', response: { 200: status('live') } },
+    schema: { tags, summary: 'Whether the process answers', response: { 200: health('live') } },
     handler: async () => ({ status: 'live' }),
   });
 
   app.get('/health/ready', {
-    schema: { tags, summary: 'Whether the database answers, by a round trip', response: { 200: status('ready') } },
+    schema: {
+      tags,
+      summary: 'Whether the database answers, by a round trip',
+      response: { 200: health('ready') },
+    },
     handler: async () => {
       if (await answers(app.database, READY_MS_MAX)) return { status: 'ready' };
       throw new Problem('database_unavailable', `the database did not answer within ${READY_MS_MAX} ms`);
@@ -38,7 +42,8 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }),
       },
     },
-    handler: async () => Object.entries(problems).map(([code, { status, title }]) => ({ status, code, title })),
+    handler: async () =>
+      Object.entries(problems).map(([code, { status, title }]) => ({ status, code, title })),
   });
 
   app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });

@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
 import closeWithGrace from 'close-with-grace';
+import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { messageOf } from './caught.ts';
 import { buildApp } from './app.ts';
 import { type Config, loadConfig } from './config.ts';
 import { startEmbedded } from './database/embedded.ts';
@@ -29,7 +32,7 @@ async function start(config: Config, log: Log): Promise<() => Promise<void>> {
     }
     const app = await buildApp({ config, databaseUrl, logger: log });
     opened.push(() => app.close());
-    const address = await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: () => 'listening' });
+    const address = await listen(app, config);
     log.info(`ready: ${address} (API and "Try it out": ${address}/docs)`);
   } catch (error) {
     await close();
@@ -38,7 +41,16 @@ async function start(config: Config, log: Log): Promise<() => Promise<void>> {
   return close;
 }
 
+async function listen(app: FastifyInstance, { HOST, PORT }: Config): Promise<string> {
+  try {
+    return await app.listen({ host: HOST, port: PORT, listenTextResolver: () => 'listening' });
+  } catch (error) {
+    throw new StartupError(`cannot listen (HOST, PORT): ${messageOf(error)}`, { cause: error });
+  }
+}
+
 try {
+  if (existsSync('.env')) process.loadEnvFile('.env');
   const config = loadConfig();
   const log = pino<string>({ level: config.LOG_LEVEL }, logStream());
   const started = start(config, log);
@@ -51,7 +63,6 @@ try {
   });
   await started;
 } catch (error) {
-  if (!(error instanceof StartupError)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  console.error(error instanceof StartupError ? error.message : error);
   process.exit(1);
 }

@@ -5,7 +5,8 @@ export function explainValidation(errors: FastifySchemaValidationError[], where:
   const part = where === 'querystring' ? 'query' : where;
   const sentences = errors.map(({ instancePath, keyword, params, message }) => {
     const name = instancePath ? `${part} parameter "${instancePath.slice(1)}"` : `the ${part}`;
-    if (keyword === 'additionalProperties') return `${name} has an unknown field "${String(params.additionalProperty)}"`;
+    if (keyword === 'additionalProperties')
+      return `${name} has an unknown field "${String(params.additionalProperty)}"`;
     if (keyword === 'enum') return `${name} must be one of ${(params.allowedValues as unknown[]).join(', ')}`;
     return `${name} ${message ?? 'is not valid'}`;
   });

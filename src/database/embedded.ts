@@ -1,12 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import pg from 'pg';
+import { Client } from 'pg';
+import { codeOf, messageOf } from '../caught.ts';
 import { StartupError } from '../startup-error.ts';
 import { type Home, findHome } from './embedded-home.ts';
-import { clusterOwner, createCluster, runningServer, startServer, stopServer, SUPERUSER } from './postgres-server.ts';
+import {
+  clusterOwner,
+  createCluster,
+  freePort,
+  runningServer,
+  startServer,
+  stopServer,
+  SUPERUSER,
+} from './postgres-server.ts';
 
 export interface EmbeddedServer {
   databaseUrl: string;
@@ -52,8 +60,11 @@ class Keeper {
   readonly #home: Home;
   readonly #password: string;
   readonly #log: EmbeddedLog;
-  #owner: pg.Client | undefined;
-  #released = false;
+  #owner: Client | undefined;
+  /** Aborted when the server is no longer wanted. */
+  readonly #released = new AbortController();
+  /** A restart that is under way. */
+  #comingBack: Promise<void> | undefined;
   port = 0;
 
   constructor(home: Home, password: string, log: EmbeddedLog) {
@@ -69,23 +80,30 @@ class Keeper {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
     this.#owner = client;
-    client.on('end', () => void this.#holdAgain());
+    client.on('end', () => {
+      this.#comingBack = this.#comeBack();
+    });
   }
 
   async release(): Promise<void> {
-    this.#released = true;
+    this.#released.abort();
+    await this.#comingBack;
     await this.#owner?.end();
-    await stopServer(this.#home, this.#home.cluster);
+    await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
+      this.#log.warn(
+        `the embedded PostgreSQL does not stop; the next start will use it: ${messageOf(error)}`,
+      );
+    });
   }
 
   /** The first round finds a server left behind or starts one; the second is for one that another just started. */
-  async #connect(): Promise<pg.Client> {
+  async #connect(): Promise<Client> {
     const { cluster, logFile } = this.#home;
     for (let round = 1; ; round += 1) {
       const running = await runningServer(cluster);
       const client = running && (await this.#connectTo(running.port));
       if (client) return client;
-      if (this.#released) throw new StartupError('the service is closing');
+      if (this.#released.signal.aborted) throw new StartupError('the service is closing');
       // The same port again for a server that died, since the pool knows it.
       const port = this.port || (await freePort());
       try {
@@ -97,9 +115,9 @@ class Keeper {
   }
 
   /** Undefined when nobody answers there, or not with our password: then the pid file is a leftover. */
-  async #connectTo(port: number): Promise<pg.Client | undefined> {
+  async #connectTo(port: number): Promise<Client | undefined> {
     for (let attempt = 1; attempt <= 100; attempt += 1) {
-      const client = new pg.Client({
+      const client = new Client({
         host: '127.0.0.1',
         port,
         user: SUPERUSER,
@@ -115,9 +133,8 @@ class Keeper {
         this.port = port;
         return client;
       } catch (error) {
-        const { code } = error as { code?: string };
         // 57P03: it is starting, or still recovering from the crash of the machine.
-        if (code !== '57P03') return undefined;
+        if (codeOf(error) !== '57P03') return undefined;
         await setTimeout(100);
       }
     }
@@ -125,9 +142,11 @@ class Keeper {
   }
 
   /** A service that was killed a moment ago may still hold the lock until its backend notices. */
-  async #lock(client: pg.Client): Promise<void> {
+  async #lock(client: Client): Promise<void> {
     for (let attempt = 1; attempt <= 20; attempt += 1) {
-      const { rows } = await client.query<{ locked: boolean }>(`select pg_try_advisory_lock(${OWNER_LOCK}) as locked`);
+      const { rows } = await client.query<{ locked: boolean }>(
+        `select pg_try_advisory_lock(${OWNER_LOCK}) as locked`,
+      );
       if (rows[0]?.locked) return;
       await setTimeout(50);
     }
@@ -142,14 +161,15 @@ class Keeper {
     );
   }
 
-  async #holdAgain(): Promise<void> {
-    for (let attempt = 1; !this.#released; attempt += 1) {
+  async #comeBack(): Promise<void> {
+    const { signal } = this.#released;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
       this.#log.warn('the embedded PostgreSQL went away; starting it again');
       try {
         return await this.hold();
       } catch (error) {
-        this.#log.warn(`the embedded PostgreSQL does not come back yet: ${(error as Error).message}`);
-        await setTimeout(Math.min(5000, 100 * 2 ** attempt));
+        this.#log.warn(`the embedded PostgreSQL does not come back yet: ${messageOf(error)}`);
+        await setTimeout(Math.min(5000, 100 * 2 ** attempt), undefined, { signal }).catch(() => {});
       }
     }
   }
@@ -160,17 +180,7 @@ async function readPassword({ folder }: Home): Promise<string> {
   try {
     await writeFile(file, randomBytes(24).toString('base64url'), { flag: 'wx', mode: 0o600 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
   return (await readFile(file, 'utf8')).trim();
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

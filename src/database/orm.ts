@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
-import pg from 'pg';
+import { Pool, type PoolConfig, TypeOverrides, types } from 'pg';
 import { type Config, loadConfig } from '../config.ts';
 import { Post } from '../posts/post.ts';
 import { StartupError } from '../startup-error.ts';
@@ -21,7 +21,7 @@ export interface DatabaseLog {
 
 /** MikroORM over a pool of connections; nothing connects before the first query. `orm.close()` ends the pool. */
 export function openDatabase(databaseUrl: string, config: Config, log: DatabaseLog): Database {
-  const pool = new pg.Pool(poolOptions(databaseUrl, config));
+  const pool = new Pool(poolOptions(databaseUrl, config));
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
   pool.on('connect', (client) => client.on('error', () => {}));
@@ -36,14 +36,14 @@ export function openDatabase(databaseUrl: string, config: Config, log: DatabaseL
   return { orm, sessions };
 }
 
-function poolOptions(databaseUrl: string, config: Config): pg.PoolConfig {
-  const types = new pg.TypeOverrides();
+function poolOptions(databaseUrl: string, config: Config): PoolConfig {
+  const parsers = new TypeOverrides();
   // MikroORM parses dates and intervals itself, from the text that the server sends.
-  const { DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = pg.types.builtins;
-  for (const type of [DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL]) types.setTypeParser(type, (text) => text);
+  const { DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = types.builtins;
+  for (const type of [DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL]) parsers.setTypeParser(type, (text) => text);
   return {
     connectionString: databaseUrl,
-    types,
+    types: parsers,
     max: config.POOL_MAX,
     connectionTimeoutMillis: config.POOL_ACQUIRE_TIMEOUT_MS,
     lock_timeout: config.LOCK_TIMEOUT_MS,

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { codeOf } from '../caught.ts';
 import { StartupError } from '../startup-error.ts';
 
 const run = promisify(execFile);
@@ -54,7 +56,7 @@ export async function createCluster({ bin, account }: ServerPrograms, folder: st
     await rename(unfinished, folder);
   } catch (error) {
     // Somebody else's cluster is as good as ours would have been.
-    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (!['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
   } finally {
     await rm(unfinished, { recursive: true, force: true });
     await rm(passwordFile, { force: true });
@@ -103,7 +105,13 @@ export async function startServer(
 /** Stops the server of the cluster, if there is one: open transactions are rolled back, nothing committed is lost. */
 export async function stopServer({ bin, account }: ServerPrograms, folder: string): Promise<void> {
   const stop = (mode: string) =>
-    program(join(bin, 'pg_ctl'), account, ['stop', `--pgdata=${folder}`, '--wait', '--timeout=4', `--mode=${mode}`]);
+    program(join(bin, 'pg_ctl'), account, [
+      'stop',
+      `--pgdata=${folder}`,
+      '--wait',
+      '--timeout=3',
+      `--mode=${mode}`,
+    ]);
   if (!(await runningServer(folder))) return;
   await stop('fast').catch(() => stop('immediate'));
 }
@@ -127,12 +135,23 @@ export async function clusterOwner(folder: string): Promise<Account | undefined>
   );
 }
 
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return codeOf(error) === 'EPERM';
   }
 }
 

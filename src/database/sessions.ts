@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely';
 import type { Pool, PoolClient } from 'pg';
+import { messageOf } from '../caught.ts';
 import { ConnectionError, type Failure } from './failure.ts';
 
 /** One statement as the wire saw it. */
@@ -71,7 +72,7 @@ export class Sessions implements PostgresPool {
     try {
       return await this.#pool.connect();
     } catch (error) {
-      const { message } = error as Error;
+      const message = messageOf(error);
       if (message !== 'timeout exceeded when trying to connect') {
         throw new ConnectionError('unavailable', `cannot connect to the database: ${message}`, error);
       }
@@ -128,5 +129,5 @@ const harmless = /^\s*(select|begin|start transaction|rollback|savepoint|release
 function lost(error: unknown, statusBefore: string | null, sql: string): ConnectionError {
   const uncommitted = statusBefore !== 'I' && !/^\s*commit\b/i.test(sql);
   const failure: Failure = uncommitted || harmless.test(sql) ? 'lost' : 'unknown';
-  return new ConnectionError(failure, `the connection was lost: ${(error as Error).message}`, error);
+  return new ConnectionError(failure, `the connection was lost: ${messageOf(error)}`, error);
 }

@@ -53,7 +53,8 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th-olock-no-retry : optimistic lock increment without retry completed',
-    summary: 'The version check alone: nothing is lost, but conflicts are missing from the count, and it says so',
+    summary:
+      'The version check alone: nothing is lost, but conflicts are missing from the count, and it says so',
   },
   {
     path: '/test-versioning',

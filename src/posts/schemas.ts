@@ -43,8 +43,6 @@ export const incrementQuery = ({ workers, increments }: Endpoint) =>
     { additionalProperties: false },
   );
 
-export const noBody = Type.Union([Type.Null(), Type.Object({}, { additionalProperties: false })]);
-
 export const incrementAnswer = (message: string) =>
   Type.Object(
     {
@@ -55,7 +53,9 @@ export const incrementAnswer = (message: string) =>
       attempted: count('Increments that were asked for'),
       acknowledged: count('Increments that were reported as done'),
       expected: count('like_before + acknowledged'),
-      lost: count('Acknowledged increments that are missing from the count (at least, if others write meanwhile)'),
+      lost: count(
+        'Acknowledged increments that are missing from the count (at least, if others write meanwhile)',
+      ),
       conflicts: count('Attempts that somebody else was faster than'),
       retries: count('Attempts after a conflict'),
       duration_ms: Type.Number({ description: 'From the first increment to the last' }),

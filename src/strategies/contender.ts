@@ -1,7 +1,22 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { FastifyBaseLogger } from 'fastify';
 import type { Add } from '../concurrency/history.ts';
 import { retry } from '../concurrency/retry.ts';
 import { failureOf, isConflict } from '../database/failure.ts';
-import type { Race } from './race.ts';
+import type { Strategy } from './strategy.ts';
+
+/** What a contender has to do. */
+export interface Assignment {
+  strategy: Strategy;
+  /** The post to increment. */
+  pk: number;
+  /** How often. */
+  increments: number;
+  /** The EntityManager for one attempt, with an empty identity map. */
+  newSession: () => EntityManager;
+  signal: AbortSignal;
+  log: FastifyBaseLogger;
+}
 
 /** A hot row makes many attempts collide, so there are many of them, short apart; both ends are bounded. */
 const RETRY = { attemptsMax: 1000, elapsedMsMax: 10_000, delayMsBase: 0.5, delayMsMax: 32 };
@@ -21,10 +36,10 @@ export class Contender {
   /** Attempts after the first one. */
   retries = 0;
   backendPid = 0;
-  readonly #race: Race;
+  readonly #assignment: Assignment;
 
-  constructor(race: Race, worker: number) {
-    this.#race = race;
+  constructor(assignment: Assignment, worker: number) {
+    this.#assignment = assignment;
     this.worker = worker;
   }
 
@@ -34,8 +49,8 @@ export class Contender {
 
   async run(backendPid: number): Promise<void> {
     this.backendPid = backendPid;
-    for (let i = 0; i < this.#race.increments; i += 1) {
-      this.#race.signal.throwIfAborted();
+    for (let i = 0; i < this.#assignment.increments; i += 1) {
+      this.#assignment.signal.throwIfAborted();
       const startedAt = performance.now();
       const done = await this.#increment();
       this.history.push({ startedAt, endedAt: performance.now(), by: 1, ...done });
@@ -43,7 +58,7 @@ export class Contender {
   }
 
   async #increment(): Promise<Pick<Add, 'outcome' | 'value'>> {
-    const { strategy, pk, newSession, signal } = this.#race;
+    const { strategy, pk, newSession, signal } = this.#assignment;
     const attempt = () => strategy.increment(newSession(), pk);
     try {
       const value = strategy.retry
@@ -52,7 +67,9 @@ export class Contender {
       return { outcome: 'acknowledged', value };
     } catch (error) {
       if (failureOf(error) === 'unknown') {
-        throw new OutcomeUnknownError(`worker ${this.worker} lost its connection during a commit`, { cause: error });
+        throw new OutcomeUnknownError(`worker ${this.worker} lost its connection during a commit`, {
+          cause: error,
+        });
       }
       if (strategy.retry || !isConflict(error)) throw error;
       this.#onConflict(error);
@@ -69,6 +86,9 @@ export class Contender {
     this.conflicts += 1;
     const { name, message } = error as Error;
     const mismatch = name === 'OptimisticLockError' ? 'version mismatch' : 'conflict';
-    this.#race.log.debug({ worker: this.worker, backend_pid: this.backendPid, reason: message }, mismatch);
+    this.#assignment.log.debug(
+      { worker: this.worker, backend_pid: this.backendPid, reason: message },
+      mismatch,
+    );
   }
 }

@@ -24,13 +24,16 @@ export function narrator(log: FastifyBaseLogger): Narrator {
       if (error) return;
       before = row?.like ?? before;
       after = Number(/^update .* set "like" = (\d+)/.exec(sql)?.[1] ?? after);
-      if (/ for update$/.test(sql)) {
+      if (sql.endsWith(' for update')) {
         locked = true;
         log.debug({ ...who, like: before }, 'acquired lock, before the increment');
       } else if (sql.startsWith('select')) {
         log.debug({ ...who, like: before }, 'read, before the increment');
       } else if (sql.startsWith('update') || sql === 'commit') {
-        log.debug({ ...who, like: after }, sql === 'commit' ? committed(locked) : 'wrote, after the increment');
+        log.debug(
+          { ...who, like: after },
+          sql === 'commit' ? committed(locked) : 'wrote, after the increment',
+        );
       }
       if (sql === 'commit' || sql === 'rollback') locked = false;
     },

@@ -1,27 +1,16 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
-import type { FastifyBaseLogger } from 'fastify';
 import type { Add } from '../concurrency/history.ts';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import type { Sessions } from '../database/sessions.ts';
-import { Contender } from './contender.ts';
+import { type Assignment, Contender } from './contender.ts';
 import { narrator } from './narrator.ts';
-import type { Strategy } from './strategy.ts';
 
-export interface Race {
-  strategy: Strategy;
-  /** The post to increment. */
-  pk: number;
-  /** How many contend; each does its increments one after another. */
+export interface Race extends Assignment {
+  /** How many contend. */
   contenders: number;
-  increments: number;
-  /** The EntityManager for one attempt, with an empty identity map. */
-  newSession: () => EntityManager;
-  signal: AbortSignal;
-  log: FastifyBaseLogger;
 }
 
 export interface RaceResult {
-  workers: { worker: number; backendPid: number; acknowledged: number; conflicts: number }[];
+  workers: { worker: number; backend_pid: number; acknowledged: number; conflicts: number }[];
   /** What each contender asked for and got, in no particular order; times of `performance.now()`. */
   history: Add[];
   acknowledged: number;
@@ -58,7 +47,10 @@ export class Arena {
     const release = await this.#seats.acquire(seats, race.signal);
     const stop = new AbortController();
     const signal = AbortSignal.any([race.signal, stop.signal]);
-    const contenders = Array.from({ length: race.contenders }, (_, i) => new Contender({ ...race, signal }, i + 1));
+    const contenders = Array.from(
+      { length: race.contenders },
+      (_, i) => new Contender({ ...race, signal }, i + 1),
+    );
     const waiting = [...contenders];
     const start = startingGate(seats);
     const seat = async () => {
@@ -106,7 +98,7 @@ function summary(contenders: Contender[]): RaceResult {
   return {
     workers: contenders.map(({ worker, backendPid, acknowledged, conflicts }) => ({
       worker,
-      backendPid,
+      backend_pid: backendPid,
       acknowledged,
       conflicts,
     })),
@@ -114,6 +106,7 @@ function summary(contenders: Contender[]): RaceResult {
     acknowledged: sum((one) => one.acknowledged),
     conflicts: sum((one) => one.conflicts),
     retries: sum((one) => one.retries),
-    durationMs: Math.max(...history.map((add) => add.endedAt)) - Math.min(...history.map((add) => add.startedAt)),
+    durationMs:
+      Math.max(...history.map((add) => add.endedAt)) - Math.min(...history.map((add) => add.startedAt)),
   };
 }

@@ -4,7 +4,8 @@ import type { Strategy } from './strategy.ts';
 /** Relies on nobody writing between its read and its write; loses likes as soon as two do it at once. */
 export const unsafe: Strategy = {
   name: 'unsafe',
-  summary: 'Reads the likes, adds 1 in memory, writes the sum: whatever was written in between is overwritten.',
+  summary:
+    'Reads the likes, adds 1 in memory, writes the sum: whatever was written in between is overwritten.',
   claim: 'loses',
   retry: false,
   async increment(em, pk) {
