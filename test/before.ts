@@ -1,0 +1,3 @@
+import { startTestServer } from './test-server.ts';
+
+console.error(`# tests run on PostgreSQL ${await startTestServer()}`);

@@ -1,0 +1,65 @@
+import t from 'tap';
+import { RetriesExhaustedError, retry } from '../../src/concurrency/retry.ts';
+
+const policy = { attemptsMax: 5, elapsedMsMax: 1000, delayMsBase: 1, delayMsMax: 4, retryable: () => true };
+
+/** Fails so many times, then answers with the attempt's number. */
+const failing = (times: number) => async (attempt: number) => {
+  if (attempt <= times) throw new Error(`attempt ${attempt}`);
+  return attempt;
+};
+
+t.test('an operation that succeeds runs once', async (t) => {
+  t.equal(await retry(failing(0), policy), 1);
+});
+
+t.test('each failed attempt is reported, and another follows', async (t) => {
+  const seen: number[] = [];
+  t.equal(await retry(failing(3), { ...policy, onRetry: (_error, attempt) => seen.push(attempt) }), 4);
+  t.strictSame(seen, [1, 2, 3]);
+});
+
+t.test('what is not retryable is thrown as it is, at once', async (t) => {
+  let attempts = 0;
+  const operation = async () => {
+    attempts += 1;
+    throw new RangeError('no use');
+  };
+  await t.rejects(retry(operation, { ...policy, retryable: () => false }), RangeError);
+  t.equal(attempts, 1);
+});
+
+t.test('attempts are bounded, and the last error is the cause', async (t) => {
+  const error = await retry(failing(9), policy).catch((caught: unknown) => caught);
+  t.ok(error instanceof RetriesExhaustedError);
+  t.match(error, { message: /5 attempts/, cause: { message: 'attempt 5' } });
+});
+
+t.test('time is bounded: no attempt starts after it', async (t) => {
+  const slow = { ...policy, attemptsMax: Infinity, elapsedMsMax: 30, delayMsBase: 5, random: () => 0.99 };
+  await t.rejects(retry(failing(Infinity), slow), RetriesExhaustedError);
+});
+
+t.test('waits grow exponentially up to their bound, with full jitter', async (t) => {
+  const waits: number[] = [];
+  for (const random of [0, 0.5, 0.999]) {
+    const start = performance.now();
+    await retry(failing(4), { ...policy, delayMsBase: 10, delayMsMax: 40, random: () => random });
+    waits.push(performance.now() - start);
+  }
+  // 10 + 20 + 40 + 40 at most; timers are never early by more than a millisecond each.
+  t.ok(waits[1] && waits[1] >= 55 - 4, `half of it: ${waits[1]}`);
+  t.ok(waits[2] && waits[2] >= 109 - 4, `nearly all of it: ${waits[2]}`);
+});
+
+t.test('an abort ends the wait', async (t) => {
+  const controller = new AbortController();
+  const forever = { ...policy, delayMsBase: 1e6, delayMsMax: 1e6, elapsedMsMax: 1e9, random: () => 0.9 };
+  const running = retry(failing(9), {
+    ...forever,
+    signal: controller.signal,
+    onRetry: () => controller.abort(new Error('stop')),
+  });
+  await t.rejects(running, { name: 'AbortError' });
+  await t.rejects(retry(failing(0), { ...policy, signal: controller.signal }), { message: 'stop' });
+});

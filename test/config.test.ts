@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { loadConfig, variables } from '../src/config.ts';
+import { CHECKOUT } from './helper.ts';
+
+t.test('an empty environment gives safe defaults', async (t) => {
+  t.match(loadConfig({}), { HOST: '127.0.0.1', PORT: 3000, POOL_MAX: 10, ISOLATION_LEVEL: 'read committed' });
+  t.ok(Object.isFrozen(loadConfig({})));
+});
+
+t.test('values are read as what they are, and an empty one counts as unset', async (t) => {
+  const env = { PORT: '0', DEMOS: 'false', ISOLATION_LEVEL: 'Repeatable Read', HOST: '  ', UNRELATED: 'x' };
+  t.match(loadConfig(env), { PORT: 0, DEMOS: false, ISOLATION_LEVEL: 'repeatable read', HOST: '127.0.0.1' });
+});
+
+t.test('a bad value is one line: the variable, the value, what is allowed', async (t) => {
+  const cases = {
+    PORT: '70000',
+    POOL_MAX: '2',
+    LOCK_TIMEOUT_MS: '0',
+    STATEMENT_TIMEOUT_MS: '5s',
+    POOL_ACQUIRE_TIMEOUT_MS: '-1',
+    IDLE_IN_TRANSACTION_TIMEOUT_MS: '1.5',
+    ISOLATION_LEVEL: 'snapshot',
+    DEMOS: 'yes',
+    SQL_DEBUG: '1',
+    LOG_LEVEL: 'loud',
+  };
+  for (const [name, value] of Object.entries(cases)) {
+    t.throws(() => loadConfig({ [name]: value }), {
+      name: 'StartupError',
+      message: new RegExp(`^${name} is "${value}"; allowed: .+$`),
+    });
+  }
+  t.throws(() => loadConfig({ PORT: 'x', DEMOS: 'y' }), { message: /^PORT .*\nDEMOS .*$/ });
+});
+
+t.test('a bad DATABASE_URL is named without its password', async (t) => {
+  t.throws(() => loadConfig({ DATABASE_URL: 'mysql://me:secret@host/db' }), { message: /^((?!secret).)*$/ });
+});
+
+t.test('the README describes every variable, with its default', async (t) => {
+  const readme = await readFile(join(CHECKOUT, 'README.md'), 'utf8');
+  for (const { name, default: value } of variables) {
+    t.match(
+      readme,
+      `| \`${name}\` | ${value === undefined ? '' : `\`${JSON.stringify(value).replaceAll('"', '')}\` `}|`,
+    );
+  }
+});

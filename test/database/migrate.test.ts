@@ -1,0 +1,44 @@
+import t from 'tap';
+import { loadConfig } from '../../src/config.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { openDatabase } from '../../src/database/orm.ts';
+import { testClient, testDatabase } from '../helper.ts';
+
+const log = { info: () => {}, warn: () => {} };
+const config = loadConfig({});
+
+t.test('three at once on an empty database: one migrates, the others find nothing to do', async (t) => {
+  for (const level of ['read committed', 'serializable']) {
+    const databaseUrl = await testDatabase(t, { migrated: false });
+    const strict = loadConfig({ ISOLATION_LEVEL: level });
+    const applied = await Promise.all([1, 2, 3].map(() => migrate(databaseUrl, strict, log)));
+    t.equal(applied.filter((count) => count > 0).length, 1, level);
+  }
+});
+
+t.test('the migrations make what the entities describe', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const { orm } = openDatabase(databaseUrl, config, log);
+  t.teardown(() => orm.close());
+  const client = await testClient(t, databaseUrl);
+  const { rows } = await client.query(
+    `select column_name as name, data_type as type, is_nullable as nullable from information_schema.columns
+     where table_name = 'posts' order by ordinal_position`,
+  );
+  t.strictSame(rows, [
+    { name: 'pk', type: 'integer', nullable: 'NO' },
+    { name: 'like', type: 'integer', nullable: 'NO' },
+    { name: 'version', type: 'integer', nullable: 'NO' },
+    { name: 'modified_at', type: 'timestamp with time zone', nullable: 'NO' },
+  ]);
+});
+
+t.test('they go down again, and up', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const { orm } = openDatabase(databaseUrl, config, log);
+  t.teardown(() => orm.close());
+  await orm.migrator.down({ to: 0 });
+  const client = await testClient(t, databaseUrl);
+  t.match((await client.query(`select to_regclass('posts') as posts`)).rows, [{ posts: null }]);
+  t.ok((await migrate(databaseUrl, config, log)) > 0);
+});

@@ -1,0 +1,156 @@
+import t from 'tap';
+import { failureOf } from '../../src/database/failure.ts';
+import type { Statement } from '../../src/database/sessions.ts';
+import { Post } from '../../src/posts/post.ts';
+import { testClient, testOrm } from '../helper.ts';
+
+const pidOf = async (em: { execute: (sql: string) => Promise<{ pid: number }[]> }) =>
+  (await em.execute('select pg_backend_pid() as pid'))[0]?.pid;
+
+t.test('inside a session everything goes to its one backend, outside to any', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  await sessions.withSession(async ({ backendPid }) => {
+    const em = orm.em.fork();
+    t.equal(await pidOf(em), backendPid);
+    t.equal(await em.transactional((tx) => pidOf(tx)), backendPid);
+    t.equal(
+      await orm.em.fork().transactional((tx) => pidOf(tx)),
+      backendPid,
+      'another fork, the same session',
+    );
+  });
+  const pids = await Promise.all([1, 2, 3].map(() => orm.em.fork().transactional((tx) => pidOf(tx))));
+  t.equal(new Set(pids).size, 3);
+});
+
+t.test('two sessions at once have two backends', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  const both = Promise.withResolvers<void>();
+  let inside = 0;
+  const pids = await Promise.all(
+    [1, 2].map(() =>
+      sessions.withSession(async () => {
+        inside += 1;
+        if (inside === 2) both.resolve();
+        await both.promise;
+        return pidOf(orm.em.fork());
+      }),
+    ),
+  );
+  t.equal(new Set(pids).size, 2);
+});
+
+t.test('a session tells what it heard, statement by statement', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  const heard: Statement[] = [];
+  await orm.em.fork().execute('insert into posts (pk, "like") values (1, 6)');
+  await sessions.withSession(
+    async () => {
+      await orm.em.fork().transactional((tx) => tx.findOne(Post, 1));
+      await t.rejects(orm.em.fork().execute('select 1/0'));
+    },
+    (statement) => heard.push(statement),
+  );
+  t.match(heard, [
+    { sql: 'begin' },
+    { sql: /^select/, row: { like: 6 } },
+    { sql: 'commit' },
+    { sql: 'select 1/0', error: { code: '22012' } },
+  ]);
+});
+
+t.test('a connection left inside a transaction does not go back to the pool', async (t) => {
+  const { orm, sessions, databaseUrl } = await testOrm(t);
+  const pid = await sessions.withSession(async ({ backendPid }) => {
+    await orm.em.fork().begin();
+    return backendPid;
+  });
+  t.not(await pidOf(orm.em.fork()), pid);
+  const client = await testClient(t, databaseUrl);
+  const open = `select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`;
+  while ((await client.query(open)).rowCount !== 0);
+  t.pass('nothing is idle in transaction');
+});
+
+t.test('the timeouts and the isolation level are the session’s own', async (t) => {
+  const { orm } = await testOrm(t, {
+    LOCK_TIMEOUT_MS: '1234',
+    STATEMENT_TIMEOUT_MS: '2345',
+    IDLE_IN_TRANSACTION_TIMEOUT_MS: '3456',
+    ISOLATION_LEVEL: 'repeatable read',
+  });
+  const shown = async (name: string) =>
+    Object.values((await orm.em.fork().execute<object[]>(`show ${name}`))[0] ?? {})[0];
+  t.equal(await shown('lock_timeout'), '1234ms');
+  t.equal(await shown('statement_timeout'), '2345ms');
+  t.equal(await shown('idle_in_transaction_session_timeout'), '3456ms');
+  t.equal(await shown('transaction_isolation'), 'repeatable read');
+  t.equal(await shown('application_name'), 'safe-counters');
+});
+
+const failure = (work: Promise<unknown>) => work.then(() => undefined, failureOf);
+
+t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
+  const { orm, databaseUrl } = await testOrm(t, {
+    LOCK_TIMEOUT_MS: '50',
+    STATEMENT_TIMEOUT_MS: '300',
+    POOL_ACQUIRE_TIMEOUT_MS: '50',
+    POOL_MAX: '3',
+  });
+  const client = await testClient(t, databaseUrl);
+  await client.query('insert into posts (pk) values (1)');
+  await client.query('begin; select from posts for update');
+  const em = () => orm.em.fork();
+  t.equal(await failure(em().execute('update posts set "like" = 1')), 'busy', 'a lock');
+  t.equal(await failure(em().execute('select pg_sleep(9)')), 'busy', 'a statement');
+  const sleepers = [1, 2, 3].map(() => failure(em().execute('select pg_sleep(9)')));
+  t.equal(await failure(em().execute('select 1')), 'busy', 'a connection');
+  await Promise.all(sleepers);
+  await client.query('rollback');
+  t.equal(await failure(em().execute('update posts set "like" = 1')), undefined);
+});
+
+t.test('a connection that breaks says whether what was in flight may have been applied', async (t) => {
+  const { orm, sessions, databaseUrl } = await testOrm(t);
+  const client = await testClient(t, databaseUrl);
+  await client.query('insert into posts (pk) values (1)');
+  const failureWhen = (statements: string[], doomed: string) =>
+    sessions.withSession(async ({ backendPid }) => {
+      const em = orm.em.fork();
+      const running = (async () => {
+        for (const sql of statements) await em.execute(sql);
+        await em.execute(doomed);
+      })().then(() => 'applied', failureOf);
+      const busy = `select from pg_stat_activity where pid = $1 and query like '%pg_sleep%' and state = 'active'`;
+      while ((await client.query(busy, [backendPid])).rowCount === 0);
+      await client.query('select pg_terminate_backend($1)', [backendPid]);
+      return running;
+    });
+  const slowly = 'where pg_sleep(60) is not null';
+  t.equal(await failureWhen([], `update posts set "like" = 1 ${slowly}`), 'unknown', 'an update of its own');
+  t.equal(
+    await failureWhen(['begin'], `update posts set "like" = 1 ${slowly}`),
+    'lost',
+    'one in a transaction',
+  );
+  t.equal(await failureWhen([], 'select pg_sleep(60)'), 'lost', 'a read');
+  // A deferred trigger keeps the commit busy.
+  await client.query(
+    `create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end'`,
+  );
+  await client.query(`create constraint trigger slow after update on posts deferrable initially deferred
+                      for each row execute function slow()`);
+  const commit = failureWhen(['begin', 'update posts set "like" = 1'], 'commit /* pg_sleep */');
+  t.equal(await commit, 'unknown', 'a commit');
+});
+
+t.test('a server that cannot be reached is unavailable, not unknown', async (t) => {
+  const { orm, sessions, databaseUrl } = await testOrm(t);
+  const client = await testClient(t, databaseUrl.replace(/[^/]+$/, 'postgres'));
+  const name = new URL(databaseUrl).pathname.slice(1);
+  await client.query(`alter database ${name} allow_connections false`);
+  const seen = await failure(orm.em.fork().execute('select 1'));
+  await client.query(`alter database ${name} allow_connections true`);
+  t.equal(seen, 'unavailable');
+  t.ok(await sessions.withSession(async ({ backendPid }) => backendPid));
+});

@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { Client } from 'pg';
+import type { Test } from 'tap';
+import { buildApp } from '../src/app.ts';
+import { loadConfig } from '../src/config.ts';
+import { type Database, openDatabase } from '../src/database/orm.ts';
+import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/own-service.ts';
+import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.ts';
+
+export const CHECKOUT = join(import.meta.dirname, '..');
+
+let databases = 0;
+
+/** A database for this test alone, migrated unless told otherwise; dropped when the test ends. */
+export async function testDatabase(t: Test, { migrated = true } = {}): Promise<string> {
+  databases += 1;
+  const name = `test_${process.pid}_${databases}`;
+  t.teardown(() => dropDatabase(name));
+  return migrated ? cloneDatabase(name) : createEmptyDatabase(name);
+}
+
+/** The service's own app on a database of its own, to be asked by `inject` or to listen. */
+export async function testApp(
+  t: Test,
+  env: NodeJS.ProcessEnv = {},
+  databaseUrl?: string,
+): Promise<FastifyInstance> {
+  const app = await buildApp({
+    config: loadConfig(env),
+    databaseUrl: databaseUrl ?? (await testDatabase(t)),
+  });
+  t.teardown(() => app.close());
+  return app;
+}
+
+export async function testOrm(
+  t: Test,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Database & { databaseUrl: string }> {
+  const databaseUrl = await testDatabase(t);
+  const database = openDatabase(databaseUrl, loadConfig(env), { info: () => {}, warn: () => {} });
+  t.teardown(() => database.orm.close());
+  return { ...database, databaseUrl };
+}
+
+/** A connection of the test's own, to look from outside. */
+export async function testClient(t: Test, databaseUrl: string): Promise<Client> {
+  const client = new Client(databaseUrl);
+  client.on('error', () => {});
+  await client.connect();
+  t.teardown(() => client.end());
+  return client;
+}
+
+export interface Service extends Program {
+  url: string;
+}
+
+/** Runs a program of the checkout, at most as long as the test. */
+export function runProgram(t: Test, args: string[], env: NodeJS.ProcessEnv = {}): Program {
+  const program = runAnyProgram(args, env);
+  t.teardown(() => void program.child.kill('SIGKILL'));
+  return program;
+}
+
+/** The service as a process of its own on a port of its own; resolves when it says that it is ready. */
+export async function startService(t: Test, env: NodeJS.ProcessEnv): Promise<Service> {
+  const program = runProgram(t, ['src/server.ts'], { PORT: '0', ...env });
+  return { ...program, url: await whenReady(program) };
+}
+
+export async function getJson<T = Record<string, unknown>>(url: string): Promise<T & { status: number }> {
+  const response = await fetch(url);
+  return { ...((await response.json()) as T), status: response.status };
+}
+
+/** Asks again until the answer is as wanted; the test's own time limit is the bound. */
+export async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds().catch(() => false))) await new Promise((next) => setImmediate(next));
+}

@@ -1,0 +1,81 @@
+import { Ajv } from 'ajv';
+import t from 'tap';
+import { endpoints } from '../src/posts/endpoints.ts';
+import { testApp } from './helper.ts';
+
+interface Operation {
+  summary?: string;
+  tags?: string[];
+  responses: Record<string, { content?: Record<string, { schema: object; example?: unknown }> }>;
+}
+
+const app = await testApp(t);
+const document = (await app.inject('/docs/json')).json<{
+  openapi: string;
+  servers: unknown;
+  paths: Record<string, Record<string, Operation>>;
+}>();
+
+t.test('every route that is served is described, with its methods', async (t) => {
+  t.match(document, { openapi: '3.1.0', servers: [{ url: '/' }] });
+  const operations = ['/health/live', '/health/ready', '/problems'];
+  const seeds = ['/init', '/check', ...endpoints.map(({ path }) => path)];
+  t.strictSame(Object.keys(document.paths).toSorted(), [...operations, ...seeds].toSorted());
+  for (const path of seeds)
+    t.strictSame(Object.keys(document.paths[path] ?? {}).toSorted(), ['get', 'post'], path);
+});
+
+t.test(
+  'every operation has a summary, a tag, a described problem, and an example that fits its schema',
+  async (t) => {
+    const ajv = new Ajv({ strict: false });
+    for (const [path, operations] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const name = `${method} ${path}`;
+        t.ok(operation.summary, name);
+        t.ok(operation.tags?.length, name);
+        t.ok(operation.responses.default?.content?.['application/problem+json'], name);
+        const json = operation.responses['200']?.content?.['application/json'];
+        t.ok(json?.example, `${name} has an example`);
+        t.ok(ajv.validate(json?.schema ?? false, json?.example), `${name}: ${ajv.errorsText()}`);
+      }
+    }
+  },
+);
+
+const shape = (value: unknown) => Object.keys((Array.isArray(value) ? value[0] : value) as object).toSorted();
+
+t.test('what a route answers has the fields that its example shows', async (t) => {
+  for (const [path, { get }] of Object.entries(document.paths)) {
+    const example = get?.responses['200']?.content?.['application/json']?.example;
+    t.strictSame(shape((await app.inject(path)).json()), shape(example), path);
+  }
+});
+
+t.test(
+  'Swagger UI is served, needs no other host and no inline script, and runs under the security headers',
+  async (t) => {
+    const page = await app.inject('/docs/');
+    t.equal(page.statusCode, 200);
+    t.match(page.headers['content-security-policy'], /script-src 'self';/);
+    t.notMatch(page.headers['content-security-policy'], /upgrade-insecure-requests/);
+    t.notMatch(page.body, /<script>|https?:\/\//);
+    for (const [, source] of page.body.matchAll(/(?:src|href)="([^"]+)"/g)) {
+      t.equal(
+        (await app.inject(new URL(source ?? '', 'http://host/docs/').pathname)).statusCode,
+        200,
+        String(source),
+      );
+    }
+  },
+);
+
+t.test('the root leads to the documentation', async (t) => {
+  t.match(await app.inject('/'), { statusCode: 302, headers: { location: '/docs' } });
+});
+
+t.test('without the demonstrations there are operations only', async (t) => {
+  const bare = await testApp(t, { DEMOS: 'false' });
+  t.equal((await bare.inject('/2th')).statusCode, 404);
+  t.equal((await bare.inject('/health/ready')).statusCode, 200);
+});

@@ -1,0 +1,75 @@
+import * as fc from 'fast-check';
+import t from 'tap';
+import { testApp } from '../helper.ts';
+
+const app = await testApp(t);
+
+const bad = [
+  ['GET', '/2th?workers=0', 400, /"workers" must be >= 1/],
+  ['GET', '/2th?workers=-3', 400, /"workers" must be >= 1/],
+  ['GET', '/2th?workers=65', 400, /"workers" must be <= 64/],
+  ['GET', '/2th?workers=two', 400, /"workers" must be integer/],
+  ['GET', '/2th?workers=1.5', 400, /"workers" must be integer/],
+  ['GET', '/2th?workers=2&workers=3', 400, /"workers" must be integer/],
+  ['GET', '/2th?increments=99999999999999999999', 400, /"increments" must be <= 1000/],
+  ['GET', '/2th?workers=64&increments=1000', 400, /64000; allowed: up to 10000/],
+  ['GET', '/2th?worker=3', 400, /unknown field "worker"/],
+  ['GET', '/nowhere', 404, /no route GET \/nowhere/],
+  ['GET', '/2th/', 404, /no route/],
+  ['PUT', '/2th', 405, /takes GET, POST, not PUT/],
+  ['HEAD', '/2th', 405, /^$/],
+  ['DELETE', '/health/live', 405, /not DELETE/],
+] as const;
+
+t.test('bad input gets a problem that names what was wrong and what is allowed', async (t) => {
+  for (const [method, url, status, detail] of bad) {
+    const response = await app.inject({ method, url });
+    t.equal(response.statusCode, status, `${method} ${url}`);
+    t.match(response.headers, { 'content-type': /^application\/problem\+json/ });
+    const problem = method === 'HEAD' ? { detail: '' } : response.json<Record<string, unknown>>();
+    t.match(problem, { detail });
+    if (method !== 'HEAD')
+      t.match(problem, { type: /^\/problems#/, title: String, status, instance: /^urn:request:/ });
+  }
+  t.equal((await app.inject({ method: 'PUT', url: '/2th' })).headers.allow, 'GET, POST');
+});
+
+t.test('a body that cannot be meant gets one as well', async (t) => {
+  const json = { 'content-type': 'application/json' };
+  const cases = [
+    [json, '{"workers":3}', 400, 'invalid_request'],
+    [json, '{', 400, 'invalid_request'],
+    [json, '', 400, 'invalid_request'],
+    [json, '{"__proto__":{"a":1}}', 400, 'invalid_request'],
+    [{ 'content-type': 'text/plain' }, 'hello', 400, 'invalid_request'],
+    [{ 'content-type': 'application/xml' }, '<a/>', 415, 'unsupported_media_type'],
+    [json, `"${'a'.repeat(10_000_000)}"`, 413, 'body_too_large'],
+  ] as const;
+  for (const [headers, payload, status, code] of cases) {
+    const response = await app.inject({ method: 'POST', url: '/2th', headers, payload });
+    t.match(response.json(), { status, code }, `${headers['content-type']} ${payload.slice(0, 20)}`);
+    t.equal(response.statusCode, status);
+  }
+  t.equal((await app.inject({ method: 'POST', url: '/2th', headers: json, payload: '{}' })).statusCode, 200);
+});
+
+t.test('no query string gets a 5xx', async (t) => {
+  const value = fc.oneof(
+    fc.string(),
+    fc.integer().map(String),
+    fc.constantFrom('NaN', '1e3', '0x1', '', 'null', '%00'),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.dictionary(fc.constantFrom('workers', 'increments', 'x', '__proto__'), value),
+      async (query) => {
+        // Kept small where it is valid, so that the property is about the input and not about the work.
+        const url = `/2th-plock?${new URLSearchParams({ increments: '1', ...query }).toString()}`;
+        const { statusCode } = await app.inject({ method: 'GET', url });
+        return statusCode === 200 || statusCode === 400;
+      },
+    ),
+    { numRuns: 200 },
+  );
+  t.pass();
+});

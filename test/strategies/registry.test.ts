@@ -1,0 +1,20 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { strategies } from '../../src/strategies/index.ts';
+import { CHECKOUT } from '../helper.ts';
+
+/** What is in the folder besides strategies. */
+const others = new Set(['contender', 'index', 'narrator', 'race', 'strategy']);
+
+t.test('every strategy in the folder is in the registry, under the name of its file', async (t) => {
+  const files = (await readdir(join(CHECKOUT, 'src/strategies'))).map((file) => file.replace(/\.ts$/, ''));
+  t.strictSame(
+    strategies.map(({ name }) => name).toSorted(),
+    files.filter((file) => !others.has(file)).toSorted(),
+  );
+});
+
+t.test('each says in one sentence what it does', async (t) => {
+  for (const { name, summary } of strategies) t.match(summary, /^[A-Z][^.]+\.$/, name);
+});

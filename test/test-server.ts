@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Client } from 'pg';
+import { loadConfig } from '../src/config.ts';
+import { findPrograms, reachablePrograms, serverAccount } from '../src/database/embedded-home.ts';
+import { migrate } from '../src/database/migrate.ts';
+import {
+  createCluster,
+  freePort,
+  type ServerPrograms,
+  startServer,
+  stopServer,
+} from '../src/database/postgres-server.ts';
+
+/** The one PostgreSQL of a test run: started before the first file, stopped after the last one. */
+const folder = join(
+  tmpdir(),
+  `safe-counters-test-${createHash('sha256')
+    .update(resolve(import.meta.dirname))
+    .digest('hex')
+    .slice(0, 12)}`,
+);
+const cluster = join(folder, 'cluster');
+const about = join(folder, 'about.json');
+const PASSWORD = 'test';
+
+/** The migrated database that every test file clones. */
+const TEMPLATE = 'safe_counters_template';
+
+/** Starts the server and migrates the template. `POSTGRES_BIN` names the programs of another PostgreSQL to use. */
+export async function startTestServer(): Promise<string> {
+  await stopTestServer();
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o711);
+  const programs = await findTestPrograms();
+  await createCluster(programs, cluster, PASSWORD);
+  const port = await freePort();
+  await startServer(programs, cluster, {
+    port,
+    logFile: join(folder, 'postgres.log'),
+    // Nothing here must survive the machine; what must survive a killed process does.
+    settings: { fsync: 'off', max_connections: '300' },
+  });
+  await writeFile(about, JSON.stringify({ port, programs }));
+  const template = await createEmptyDatabase(TEMPLATE);
+  await migrate(template, loadConfig({}), { info: () => {}, warn: () => {} });
+  const client = new Client(await databaseUrl('postgres'));
+  await client.connect();
+  const { rows } = await client.query<{ server_version: string }>('show server_version');
+  await client.end();
+  return rows[0]?.server_version ?? '';
+}
+
+/** Stops the server of this run, or one that an interrupted run left behind. */
+export async function stopTestServer(): Promise<void> {
+  const known = await readFile(about, 'utf8').catch(() => undefined);
+  if (known) await stopServer((JSON.parse(known) as { programs: ServerPrograms }).programs, cluster);
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** The address of a database on the server of this run. */
+export async function databaseUrl(name: string): Promise<string> {
+  const { port } = JSON.parse(await readFile(about, 'utf8')) as { port: number };
+  return `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/${name}`;
+}
+
+/** A new database, empty or a clone of the migrated one; returns its address. */
+export const createEmptyDatabase = (name: string) => create(name, 'template0');
+export const cloneDatabase = (name: string) => create(name, TEMPLATE);
+
+export async function dropDatabase(name: string): Promise<void> {
+  await asAdministrator(`drop database if exists ${name} with (force)`);
+}
+
+async function create(name: string, template: string): Promise<string> {
+  await asAdministrator(`create database ${name} template ${template}`);
+  return databaseUrl(name);
+}
+
+async function asAdministrator(sql: string): Promise<void> {
+  const client = new Client(await databaseUrl('postgres'));
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+async function findTestPrograms(): Promise<ServerPrograms> {
+  const bin = process.env.POSTGRES_BIN ?? (await findPrograms());
+  if (process.getuid?.() !== 0) return { bin };
+  return reachablePrograms(bin, serverAccount(), folder);
+}
