@@ -5,12 +5,15 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { drainOnClose } from './drain.ts';
-import { handleErrors } from './errors.ts';
+import { handleClientError, handleErrors, handleFrameworkError } from './errors.ts';
 import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
 import { postsRoutes } from './posts/routes.ts';
 import { Arena } from './strategies/race.ts';
 import { explainValidation } from './validation.ts';
+
+/** For a request to arrive, in milliseconds. */
+const REQUEST_MS_MAX = 30_000;
 
 /** Connections that the demonstrations leave to everything else. */
 const RESERVED_CONNECTIONS = 2;
@@ -33,6 +36,10 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     // Nothing is dropped in silence: an unknown field is an error, not a wish to ignore.
     ajv: { customOptions: { removeAdditional: false, allErrors: true } },
     schemaErrorFormatter: explainValidation,
+    frameworkErrors: handleFrameworkError,
+    clientErrorHandler: handleClientError,
+    // For the request to arrive, not for its answer: a slow sender does not hold a connection for ever.
+    requestTimeout: REQUEST_MS_MAX,
   }).withTypeProvider<TypeBoxTypeProvider>();
   handleErrors(app);
   const closing = drainOnClose(app);

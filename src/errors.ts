@@ -1,7 +1,16 @@
+import { randomUUID } from 'node:crypto';
+import { maxHeaderSize } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { QueueFullError } from './concurrency/semaphore.ts';
 import { RetriesExhaustedError } from './concurrency/retry.ts';
 import { type Failure, failureOf } from './database/failure.ts';
+
+interface ProblemKind {
+  status: number;
+  title: string;
+  retryAfterS?: number;
+}
 
 /** Every problem that a caller can be told of: what it means, and whether trying again later makes sense. */
 export const problems = {
@@ -24,7 +33,7 @@ export const problems = {
   shutting_down: { status: 503, title: 'The service is shutting down', retryAfterS: 5 },
   outcome_unknown: { status: 504, title: 'The connection broke before the outcome was known' },
   internal_error: { status: 500, title: 'The service made a mistake' },
-} as const satisfies Record<string, { status: number; title: string; retryAfterS?: number }>;
+} as const satisfies Record<string, ProblemKind>;
 
 export type ProblemCode = keyof typeof problems;
 
@@ -100,24 +109,42 @@ export function handleErrors(app: FastifyInstance): void {
   });
 }
 
+/** What Fastify itself refuses before there is a route: an address that cannot be decoded. */
+export function handleFrameworkError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  void sendProblem(request, reply, problemOf(error));
+}
+
+/** What Node refuses before there is a request: bytes that are not HTTP, headers that are too large or too slow. */
+export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const detail = clientErrors[error.code ?? ''] ?? 'what was sent is not an HTTP/1.1 request';
+  const body = problemBody(new Problem('invalid_request', detail), randomUUID());
+  const head = [
+    'HTTP/1.1 400 Bad Request',
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const clientErrors: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: `the headers are larger than ${maxHeaderSize} bytes`,
+  ERR_HTTP_REQUEST_TIMEOUT: 'the request did not arrive in time',
+};
+
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
-  const { status, title, retryAfterS } = problems[problem.code] as {
-    status: number;
-    title: string;
-    retryAfterS?: number;
-  };
+  const { status, retryAfterS }: ProblemKind = problems[problem.code];
   if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
-  return reply
-    .status(status)
-    .type('application/problem+json')
-    .send(
-      JSON.stringify({
-        type: `/problems#${problem.code}`,
-        title,
-        status,
-        detail: problem.message,
-        instance: `urn:request:${request.id}`,
-        code: problem.code,
-      }),
-    );
+  return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
+}
+
+function problemBody({ code, message }: Problem, requestId: string): string {
+  const { status, title } = problems[code];
+  const type = `/problems#${code}`;
+  return JSON.stringify({ type, title, status, detail: message, instance: `urn:request:${requestId}`, code });
 }

@@ -89,7 +89,8 @@ async function asAdministrator(sql: string): Promise<void> {
   }
 }
 
-async function findTestPrograms(): Promise<ServerPrograms> {
+/** The programs that the tests run on, as the account that may run them. */
+export async function findTestPrograms(): Promise<ServerPrograms> {
   const bin = process.env.POSTGRES_BIN ?? (await findPrograms());
   if (process.getuid?.() !== 0) return { bin };
   return reachablePrograms(bin, serverAccount(), folder);

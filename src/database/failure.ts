@@ -29,7 +29,7 @@ export class ConnectionError extends Error {
   // A plain property: MikroORM copies these, and not the prototype, into the error that it throws instead.
   readonly failure: Failure;
 
-  constructor(failure: Failure, message: string, cause: unknown) {
+  constructor(failure: Failure, message: string, cause?: unknown) {
     super(message, { cause });
     this.failure = failure;
   }

@@ -1,8 +1,9 @@
-import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
+import { messageOf } from '../caught.ts';
 import type { Config } from '../config.ts';
 import { StartupError } from '../startup-error.ts';
+import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
 import { type Database, type DatabaseLog, openDatabase } from './orm.ts';
 
@@ -37,20 +38,22 @@ export const databasePlugin = fastifyPlugin(
   { name: 'database' },
 );
 
-/** Whether the database answers within `deadlineMs`, by a real round trip. */
-export async function answers({ orm }: Database, deadlineMs: number): Promise<boolean> {
-  const late = new AbortController();
-  const asked = orm.em
-    .fork()
-    .execute('select 1')
-    .then(
-      () => true,
-      () => false,
-    );
+/**
+ * A real round trip to the database.
+ *
+ * @throws {ConnectionError} when it fails, or takes longer than `deadlineMs` milliseconds
+ */
+export async function ping({ orm }: Database, deadlineMs: number): Promise<void> {
+  const asked = orm.em.fork().execute('select 1');
+  // It may fail when nobody waits for it any more.
+  asked.catch(() => {});
+  const late = Promise.withResolvers<never>();
+  const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);
+  const timer = setTimeout(() => late.reject(error), deadlineMs);
   try {
-    return await Promise.race([asked, setTimeout(deadlineMs, false, { signal: late.signal })]);
+    await Promise.race([asked, late.promise]);
   } finally {
-    late.abort();
+    clearTimeout(timer);
   }
 }
 
@@ -58,6 +61,6 @@ export async function answers({ orm }: Database, deadlineMs: number): Promise<bo
 function unusable(databaseUrl: string, error: Error): string {
   const { hostname, port, pathname, username } = new URL(databaseUrl);
   const place = `${hostname || 'localhost'}:${port || 5432}${pathname}`;
-  const reason = error.message.split('\n')[0]?.replace(/^cannot connect to the database: /, '') || error.name;
+  const reason = messageOf(error.cause ?? error).split('\n')[0] || error.name;
   return `cannot use the database at ${place} as "${username}" (DATABASE_URL): ${reason}`;
 }

@@ -9,6 +9,8 @@ export interface Statement {
   sql: string;
   /** The first row that came back, if any. */
   row?: Record<string, unknown> | undefined;
+  /** Rows returned or written. */
+  rowCount?: number | null;
   error?: unknown;
 }
 
@@ -74,7 +76,7 @@ export class Sessions implements PostgresPool {
     } catch (error) {
       const message = messageOf(error);
       if (message !== 'timeout exceeded when trying to connect') {
-        throw new ConnectionError('unavailable', `cannot connect to the database: ${message}`, error);
+        throw new ConnectionError('unavailable', 'cannot connect to the database', error);
       }
       throw new ConnectionError('busy', 'no connection came free in time', error);
     }
@@ -97,7 +99,7 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     const before = client.getTransactionStatus();
     try {
       const result = await client.query(sql, [...parameters]);
-      onStatement?.({ sql, row: result.rows?.[0] });
+      onStatement?.({ sql, row: result.rows?.[0], rowCount: result.rowCount });
       return result as unknown as PostgresQueryResult<R>;
     } catch (error) {
       const reported = isServerError(error) ? error : lost(error, before, sql);
@@ -129,5 +131,5 @@ const harmless = /^\s*(select|begin|start transaction|rollback|savepoint|release
 function lost(error: unknown, statusBefore: string | null, sql: string): ConnectionError {
   const uncommitted = statusBefore !== 'I' && !/^\s*commit\b/i.test(sql);
   const failure: Failure = uncommitted || harmless.test(sql) ? 'lost' : 'unknown';
-  return new ConnectionError(failure, `the connection was lost: ${messageOf(error)}`, error);
+  return new ConnectionError(failure, 'the connection to the database was lost', error);
 }

@@ -16,28 +16,26 @@ export function narrator(log: FastifyBaseLogger): Narrator {
   let before: unknown;
   let after: number | undefined;
   let locked = false;
+  const say = (message: string, like: unknown) => log.debug({ ...who, like }, message);
   return {
     begin(worker, backendPid) {
       who = { worker, backend_pid: backendPid };
     },
-    hear({ sql, row, error }) {
+    hear({ sql, row, rowCount, error }) {
       if (error) return;
       before = row?.like ?? before;
       after = Number(/^update .* set "like" = (\d+)/.exec(sql)?.[1] ?? after);
       if (sql.endsWith(' for update')) {
         locked = true;
-        log.debug({ ...who, like: before }, 'acquired lock, before the increment');
+        say('acquired lock, before the increment', before);
       } else if (sql.startsWith('select')) {
-        log.debug({ ...who, like: before }, 'read, before the increment');
-      } else if (sql.startsWith('update') || sql === 'commit') {
-        log.debug(
-          { ...who, like: after },
-          sql === 'commit' ? committed(locked) : 'wrote, after the increment',
-        );
+        say('read, before the increment', before);
+      } else if (sql.startsWith('update')) {
+        say(rowCount === 0 ? 'wrote nothing: no such version' : 'wrote the increment', after);
+      } else if (sql === 'commit') {
+        say(locked ? 'released lock, after the commit' : 'after the commit', after);
       }
       if (sql === 'commit' || sql === 'rollback') locked = false;
     },
   };
 }
-
-const committed = (locked: boolean) => (locked ? 'released lock, after the commit' : 'after the commit');

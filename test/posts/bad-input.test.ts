@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import * as fc from 'fast-check';
 import t from 'tap';
 import { testApp } from '../helper.ts';
@@ -14,6 +16,8 @@ const bad = [
   ['GET', '/2th?increments=99999999999999999999', 400, /"increments" must be <= 1000/],
   ['GET', '/2th?workers=64&increments=1000', 400, /64000; allowed: up to 10000/],
   ['GET', '/2th?worker=3', 400, /unknown field "worker"/],
+  ['GET', '/2th?workers=%zz', 400, /"workers" must be integer/],
+  ['GET', '/%zz', 400, /%zz/],
   ['GET', '/nowhere', 404, /no route GET \/nowhere/],
   ['GET', '/2th/', 404, /no route/],
   ['PUT', '/2th', 405, /takes GET, POST, not PUT/],
@@ -72,4 +76,21 @@ t.test('no query string gets a 5xx', async (t) => {
     { numRuns: 200 },
   );
   t.pass();
+});
+
+t.test('what is not even a request gets a problem as well, and its connection is closed', async (t) => {
+  const own = await testApp(t);
+  const { port } = new URL(await own.listen({ port: 0 }));
+  const cases = [
+    ['nonsense\r\n\r\n', /not an HTTP/],
+    ['GET /2th HTTP/1.1\r\nhost: x\r\ncontent-length: minus\r\n\r\n', /not an HTTP/],
+    [`GET /2th HTTP/1.1\r\nhost: x\r\nx-large: ${'a'.repeat(100_000)}\r\n\r\n`, /headers are larger/],
+  ] as const;
+  for (const [sent, detail] of cases) {
+    const socket = connect({ port: Number(port), host: '127.0.0.1' });
+    socket.write(sent);
+    const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
+    t.match(head, /^HTTP\/1\.1 400 .*application\/problem\+json/s);
+    t.match(JSON.parse(body), { code: 'invalid_request', detail });
+  }
 });
