@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { Client } from 'pg';
 import type { Test } from 'tap';
 import { buildApp } from '../src/app.ts';
@@ -25,11 +25,10 @@ export async function testApp(
   t: Test,
   env: NodeJS.ProcessEnv = {},
   databaseUrl?: string,
+  logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
-  const app = await buildApp({
-    config: loadConfig(env),
-    databaseUrl: databaseUrl ?? (await testDatabase(t)),
-  });
+  const url = databaseUrl ?? (await testDatabase(t));
+  const app = await buildApp({ config: loadConfig(env), databaseUrl: url, logger });
   t.teardown(() => app.close());
   return app;
 }
