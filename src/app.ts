@@ -5,11 +5,14 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { drainOnClose } from './drain.ts';
+import { entities } from './entities.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './errors.ts';
 import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
 import { postsRoutes } from './posts/routes.ts';
-import { Arena } from './strategies/race.ts';
+import { Arena } from './races/arena.ts';
+import { racesRoutes } from './races/routes.ts';
+import { strategiesRoutes } from './strategies/routes.ts';
 import { explainValidation } from './validation.ts';
 
 /** For a request to arrive, in milliseconds. */
@@ -44,7 +47,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   handleErrors(app);
   const closing = drainOnClose(app);
 
-  await app.register(databasePlugin, { config, databaseUrl });
+  await app.register(databasePlugin, { config, databaseUrl, entities });
   await app.register(fastifyHelmet, {
     // TLS, and with it these two, is for the proxy in front: here they would send browsers to a port that has none.
     hsts: false,
@@ -55,6 +58,9 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   if (config.DEMOS) {
     const arena = new Arena(app.database.sessions, Math.max(2, config.POOL_MAX - RESERVED_CONNECTIONS));
     await app.register(postsRoutes, { arena, closing });
+    await app.register(strategiesRoutes, { closing });
+    await app.register(racesRoutes, { arena, closing });
   }
+  await app.ready();
   return app;
 }

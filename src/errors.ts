@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
+import { NotFoundError } from '@mikro-orm/core';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { codeOf } from './caught.ts';
 import { QueueFullError } from './concurrency/semaphore.ts';
 import { RetriesExhaustedError } from './concurrency/retry.ts';
 import { type Failure, failureOf } from './database/failure.ts';
@@ -20,7 +22,7 @@ export const problems = {
   body_too_large: { status: 413, title: 'The body is larger than this service takes' },
   unsupported_media_type: { status: 415, title: 'The body has a type that this route does not read' },
   client_gone: { status: 499, title: 'The client went away before the answer' },
-  conflict: { status: 503, title: 'Somebody else was faster, and nothing was changed', retryAfterS: 1 },
+  conflict: { status: 409, title: 'Somebody else was faster, and nothing was changed' },
   busy: { status: 503, title: 'A lock, a statement or a connection was waited for too long', retryAfterS: 1 },
   queue_full: { status: 503, title: 'Too many requests are waiting for their turn', retryAfterS: 1 },
   retries_exhausted: {
@@ -48,6 +50,9 @@ export class Problem extends Error {
   }
 }
 
+/** A row that refers to another one which is not there (any more). */
+const FOREIGN_KEY_VIOLATION = '23503';
+
 const byFailure: Record<Failure, ProblemCode> = {
   conflict: 'conflict',
   busy: 'busy',
@@ -69,6 +74,9 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof RetriesExhaustedError) return new Problem('retries_exhausted', error.message);
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return new Problem('out_of_time', 'not all of it was done within the time allowed');
+  }
+  if (error instanceof NotFoundError || codeOf(error) === FOREIGN_KEY_VIOLATION) {
+    return new Problem('not_found', 'what the address names does not exist');
   }
   const failure = failureOf(error);
   if (failure) {

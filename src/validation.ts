@@ -2,9 +2,10 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 
 /** Says of a request that does not fit its schema what was wrong and what is allowed, in one sentence. */
 export function explainValidation(errors: FastifySchemaValidationError[], where: string): Error {
-  const part = where === 'querystring' ? 'query' : where;
+  const part = where === 'querystring' ? 'query' : where === 'params' ? 'path' : where;
+  const kind = where === 'body' ? 'field' : 'parameter';
   const sentences = errors.map(({ instancePath, keyword, params, message }) => {
-    const name = instancePath ? `${part} parameter "${instancePath.slice(1)}"` : `the ${part}`;
+    const name = instancePath ? `${part} ${kind} "${instancePath.slice(1)}"` : `the ${part}`;
     if (keyword === 'additionalProperties')
       return `${name} has an unknown field "${String(params.additionalProperty)}"`;
     if (keyword === 'enum') return `${name} must be one of ${(params.allowedValues as unknown[]).join(', ')}`;

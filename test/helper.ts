@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import type { Test } from 'tap';
 import { buildApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
+import { entities } from '../src/entities.ts';
 import { type Database, openDatabase } from '../src/database/orm.ts';
 import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/own-service.ts';
 import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.ts';
@@ -38,7 +39,7 @@ export async function testOrm(
   env: NodeJS.ProcessEnv = {},
 ): Promise<Database & { databaseUrl: string }> {
   const databaseUrl = await testDatabase(t);
-  const database = openDatabase(databaseUrl, loadConfig(env), { info: () => {}, warn: () => {} });
+  const database = openDatabase(databaseUrl, entities, loadConfig(env), { info: () => {}, warn: () => {} });
   t.teardown(() => database.orm.close());
   return { ...database, databaseUrl };
 }

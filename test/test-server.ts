@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { loadConfig } from '../src/config.ts';
+import { entities } from '../src/entities.ts';
 import { findPrograms, reachablePrograms, serverAccount } from '../src/database/embedded-home.ts';
 import { migrate } from '../src/database/migrate.ts';
 import {
@@ -45,7 +46,7 @@ export async function startTestServer(): Promise<string> {
   });
   await writeFile(about, JSON.stringify({ port, programs }));
   const template = await createEmptyDatabase(TEMPLATE);
-  await migrate(template, loadConfig({}), { info: () => {}, warn: () => {} });
+  await migrate(template, entities, loadConfig({}), { info: () => {}, warn: () => {} });
   const client = new Client(await databaseUrl('postgres'));
   await client.connect();
   const { rows } = await client.query<{ server_version: string }>('show server_version');

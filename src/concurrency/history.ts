@@ -45,7 +45,7 @@ export function checkBound(initial: number, adds: readonly Add[], reads: readonl
     }
     return value >= lower && value <= upper
       ? []
-      : [`read ${value} at ${startedAt}, but it had to lie between ${lower} and ${upper}`];
+      : [`read ${value}, but it had to lie between ${lower} and ${upper}`];
   });
 }
 
@@ -66,16 +66,19 @@ export function checkValues(initial: number, adds: readonly Add[]): Violations {
   return [...violations, ...orderViolations(acknowledged)];
 }
 
-/** Two acknowledged increments that wrote the same value: the proof that one of them was lost. */
-export function witness(adds: readonly Add[]): [Add, Add] | undefined {
-  const writers = new Map<number, Add>();
-  for (const add of adds) {
-    if (add.outcome !== 'acknowledged' || add.value === undefined) continue;
-    const other = writers.get(add.value);
-    if (other) return [other, add];
-    writers.set(add.value, add);
-  }
-  return undefined;
+/**
+ * Two acknowledged increments that wrote the same value: the proof that one of them was lost. Among several, two that
+ * ran at the same time, since those are the ones that show how.
+ */
+export function witness<A extends Add>(adds: readonly A[]): [A, A] | undefined {
+  const writers = Map.groupBy(
+    adds.filter(({ outcome, value }) => outcome === 'acknowledged' && value !== undefined),
+    ({ value }) => value,
+  );
+  const pairs = [...writers.values()].flatMap((same) =>
+    same.slice(1).map((add, i): [A, A] => [same[i] ?? add, add]),
+  );
+  return pairs.find(([a, b]) => a.startedAt < b.endedAt && b.startedAt < a.endedAt) ?? pairs[0];
 }
 
 function valued(add: Add): Add & { value: number } {

@@ -1,6 +1,6 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import type { Config } from '../config.ts';
-import { type DatabaseLog, openDatabase } from './orm.ts';
+import { type DatabaseLog, type Entities, openDatabase } from './orm.ts';
 
 /** Any number that nobody else locks. */
 const MIGRATION_LOCK = 4_157_112_103;
@@ -14,8 +14,13 @@ const TIMEOUTS = { LOCK_TIMEOUT_MS: 60_000, STATEMENT_TIMEOUT_MS: 300_000 };
  *
  * @returns how many migrations were applied
  */
-export async function migrate(databaseUrl: string, config: Config, log: DatabaseLog): Promise<number> {
-  const { orm } = openDatabase(databaseUrl, { ...config, ...TIMEOUTS }, log);
+export async function migrate(
+  databaseUrl: string,
+  entities: Entities,
+  config: Config,
+  log: DatabaseLog,
+): Promise<number> {
+  const { orm } = openDatabase(databaseUrl, entities, { ...config, ...TIMEOUTS }, log);
   try {
     return await orm.em.fork().transactional(
       async (em) => {

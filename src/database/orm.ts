@@ -1,12 +1,13 @@
 import { join } from 'node:path';
+import type { EntityName } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { Pool, type PoolConfig, TypeOverrides, types } from 'pg';
-import { type Config, loadConfig } from '../config.ts';
-import { Post } from '../posts/post.ts';
-import { StartupError } from '../startup-error.ts';
+import type { Config } from '../config.ts';
 import { Sessions } from './sessions.ts';
+
+export type Entities = readonly EntityName[];
 
 export interface Database {
   orm: MikroORM;
@@ -20,14 +21,19 @@ export interface DatabaseLog {
 }
 
 /** MikroORM over a pool of connections; nothing connects before the first query. `orm.close()` ends the pool. */
-export function openDatabase(databaseUrl: string, config: Config, log: DatabaseLog): Database {
+export function openDatabase(
+  databaseUrl: string,
+  entities: Entities,
+  config: Config,
+  log: DatabaseLog,
+): Database {
   const pool = new Pool(poolOptions(databaseUrl, config));
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
   pool.on('connect', (client) => client.on('error', () => {}));
   const sessions = new Sessions(pool);
   const orm = new MikroORM({
-    ...ormOptions(databaseUrl),
+    ...ormOptions(databaseUrl, entities),
     driverOptions: () => new PostgresDialect({ pool: sessions }),
     logger: log.info,
     debug: config.SQL_DEBUG ? ['query', 'query-params'] : false,
@@ -58,10 +64,11 @@ function poolOptions(databaseUrl: string, config: Config): PoolConfig {
   };
 }
 
-function ormOptions(databaseUrl: string): Options {
+/** What holds for every use of MikroORM here, the service's and the command line's. */
+export function ormOptions(databaseUrl: string, entities: Entities): Options {
   return {
     clientUrl: databaseUrl,
-    entities: [Post],
+    entities: [...entities],
     extensions: [Migrator],
     migrations: { path: join(import.meta.dirname, '../../migrations'), snapshot: false },
     // A batched update checks the versions before it writes instead of while: two flushes both pass, one is lost.
@@ -70,10 +77,3 @@ function ormOptions(databaseUrl: string): Options {
     ensureDatabase: false,
   };
 }
-
-/** The configuration of MikroORM's command line (`npm run mikro-orm -- migration:create`). */
-export default (): Options => {
-  const { DATABASE_URL } = loadConfig();
-  if (!DATABASE_URL) throw new StartupError('set DATABASE_URL to use the command line of MikroORM');
-  return ormOptions(DATABASE_URL);
-};

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import { StartupError } from '../startup-error.ts';
 import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
-import { type Database, type DatabaseLog, openDatabase } from './orm.ts';
+import { type Database, type DatabaseLog, type Entities, openDatabase } from './orm.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -15,23 +15,24 @@ declare module 'fastify' {
 
 export interface DatabaseOptions {
   databaseUrl: string;
+  entities: Entities;
   config: Config;
 }
 
 /** Opens the database and migrates it before the service listens; closes it after the last request. */
 export const databasePlugin = fastifyPlugin(
-  async (app: FastifyInstance, { databaseUrl, config }: DatabaseOptions) => {
+  async (app: FastifyInstance, { databaseUrl, entities, config }: DatabaseOptions) => {
     const log: DatabaseLog = {
       info: (message) => app.log.info(message),
       warn: (message) => app.log.warn(message),
     };
     try {
-      const applied = await migrate(databaseUrl, config, log);
+      const applied = await migrate(databaseUrl, entities, config, log);
       log.info(`the database is up to date, ${applied} migrations applied just now`);
     } catch (error) {
       throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
     }
-    const database = openDatabase(databaseUrl, config, log);
+    const database = openDatabase(databaseUrl, entities, config, log);
     app.decorate('database', database);
     app.addHook('onClose', () => database.orm.close());
   },

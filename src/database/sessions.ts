@@ -7,6 +7,9 @@ import { ConnectionError, type Failure } from './failure.ts';
 /** One statement as the wire saw it. */
 export interface Statement {
   sql: string;
+  /** When it was sent and answered, by `performance.now()`. */
+  startedAt: number;
+  endedAt: number;
   /** The first row that came back, if any. */
   row?: Record<string, unknown> | undefined;
   /** Rows returned or written. */
@@ -97,14 +100,17 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
   let broken: Error | undefined;
   const query = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
     const before = client.getTransactionStatus();
+    const startedAt = performance.now();
+    const tell = (about: Pick<Statement, 'row' | 'rowCount' | 'error'>) =>
+      onStatement?.({ sql, startedAt, endedAt: performance.now(), ...about });
     try {
       const result = await client.query(sql, [...parameters]);
-      onStatement?.({ sql, row: result.rows?.[0], rowCount: result.rowCount });
+      tell({ row: result.rows?.[0], rowCount: result.rowCount });
       return result as unknown as PostgresQueryResult<R>;
     } catch (error) {
       const reported = isServerError(error) ? error : lost(error, before, sql);
       if (reported !== error) broken = error as Error;
-      onStatement?.({ sql, error: reported });
+      tell({ error: reported });
       throw reported;
     }
   };

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Problem } from '../errors.ts';
 import { clientGone } from '../signals.ts';
-import type { Arena, RaceResult } from '../strategies/race.ts';
+import type { Arena, RaceResult } from '../races/arena.ts';
 import { endpoints } from './endpoints.ts';
 import { DEFAULT_POST, type Post } from './post.ts';
 import { incrementAnswer, incrementQuery, postAnswer, TOTAL_MAX } from './schemas.ts';

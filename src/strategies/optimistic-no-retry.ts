@@ -7,5 +7,5 @@ export const optimisticNoRetry: Strategy = {
   name: 'optimistic-no-retry',
   summary: 'Writes only if the version is still the one that was read, and otherwise tells the caller so.',
   claim: 'rejects',
-  retry: false,
+  attempts: 1,
 };

@@ -1,5 +1,5 @@
 import { Post } from '../posts/post.ts';
-import type { Strategy } from './strategy.ts';
+import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
  * Relies on the version that was read being still there at the write, which MikroORM puts into the UPDATE's WHERE,
@@ -10,7 +10,7 @@ export const optimistic: Strategy = {
   name: 'optimistic',
   summary: 'Writes only if the version is still the one that was read, and otherwise starts again.',
   claim: 'exact',
-  retry: true,
+  attempts: PERSISTENT,
   async increment(em, pk) {
     const post = await em.findOneOrFail(Post, pk);
     post.like += 1;

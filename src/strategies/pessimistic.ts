@@ -1,6 +1,6 @@
 import { LockMode } from '@mikro-orm/core';
 import { Post } from '../posts/post.ts';
-import type { Strategy } from './strategy.ts';
+import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
  * Relies on the row lock, taken by the read itself and held to the commit: the others wait their turn. Breaks when
@@ -11,7 +11,7 @@ export const pessimistic: Strategy = {
   summary: 'Locks the row while reading it (SELECT … FOR UPDATE) and holds the lock until the commit.',
   claim: 'exact',
   // At repeatable read and above, a row that changed after our snapshot cannot be locked: 40001.
-  retry: true,
+  attempts: PERSISTENT,
   increment: (em, pk) =>
     em.transactional(async (tx) => {
       const { like } = await tx.findOneOrFail(Post, pk, { lockMode: LockMode.PESSIMISTIC_WRITE });

@@ -7,7 +7,7 @@ export const unsafe: Strategy = {
   summary:
     'Reads the likes, adds 1 in memory, writes the sum: whatever was written in between is overwritten.',
   claim: 'loses',
-  retry: false,
+  attempts: 1,
   async increment(em, pk) {
     const { like } = await em.findOneOrFail(Post, pk);
     await em.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
+import { entities } from '../../src/entities.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { openDatabase } from '../../src/database/orm.ts';
 import { testClient, testDatabase } from '../helper.ts';
@@ -11,14 +12,14 @@ t.test('three at once on an empty database: one migrates, the others find nothin
   for (const level of ['read committed', 'serializable']) {
     const databaseUrl = await testDatabase(t, { migrated: false });
     const strict = loadConfig({ ISOLATION_LEVEL: level });
-    const applied = await Promise.all([1, 2, 3].map(() => migrate(databaseUrl, strict, log)));
+    const applied = await Promise.all([1, 2, 3].map(() => migrate(databaseUrl, entities, strict, log)));
     t.equal(applied.filter((count) => count > 0).length, 1, level);
   }
 });
 
 t.test('the migrations make what the entities describe', async (t) => {
   const databaseUrl = await testDatabase(t);
-  const { orm } = openDatabase(databaseUrl, config, log);
+  const { orm } = openDatabase(databaseUrl, entities, config, log);
   t.teardown(() => orm.close());
   const client = await testClient(t, databaseUrl);
   const { rows } = await client.query(
@@ -35,10 +36,10 @@ t.test('the migrations make what the entities describe', async (t) => {
 
 t.test('they go down again, and up', async (t) => {
   const databaseUrl = await testDatabase(t);
-  const { orm } = openDatabase(databaseUrl, config, log);
+  const { orm } = openDatabase(databaseUrl, entities, config, log);
   t.teardown(() => orm.close());
   await orm.migrator.down({ to: 0 });
   const client = await testClient(t, databaseUrl);
   t.match((await client.query(`select to_regclass('posts') as posts`)).rows, [{ posts: null }]);
-  t.ok((await migrate(databaseUrl, config, log)) > 0);
+  t.ok((await migrate(databaseUrl, entities, config, log)) > 0);
 });

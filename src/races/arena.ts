@@ -1,18 +1,19 @@
-import type { Add } from '../concurrency/history.ts';
 import { Semaphore } from '../concurrency/semaphore.ts';
-import type { Sessions } from '../database/sessions.ts';
-import { type Assignment, Contender } from './contender.ts';
-import { narrator } from './narrator.ts';
+import type { Sessions, Statement } from '../database/sessions.ts';
+import { type Assignment, Contender, type Increment } from './contender.ts';
+import { type Narrator, narrator } from './narrator.ts';
 
 export interface Race extends Assignment {
   /** How many contend. */
   contenders: number;
+  /** Whether each increment keeps the statements that it took. */
+  record?: boolean;
 }
 
 export interface RaceResult {
   workers: { worker: number; backend_pid: number; acknowledged: number; conflicts: number }[];
   /** What each contender asked for and got, in no particular order; times of `performance.now()`. */
-  history: Add[];
+  history: Increment[];
   acknowledged: number;
   /** Attempts that somebody else was faster than. */
   conflicts: number;
@@ -54,15 +55,15 @@ export class Arena {
     const waiting = [...contenders];
     const start = startingGate(seats);
     const seat = async () => {
-      const narrate = ['debug', 'trace'].includes(race.log.level) ? narrator(race.log) : undefined;
+      const listener = new Listener(race);
       try {
         await this.#sessions.withSession(async ({ backendPid }) => {
           await start.arrive();
           for (let contender = waiting.shift(); contender; contender = waiting.shift()) {
-            narrate?.begin(contender.worker, backendPid);
+            listener.follow(contender, backendPid);
             await contender.run(backendPid);
           }
-        }, narrate?.hear);
+        }, listener.onStatement);
       } catch (error) {
         // One that cannot go on ends the race for all, also for those who wait for it at the start.
         stop.abort(error);
@@ -74,6 +75,27 @@ export class Arena {
     await Promise.all(Array.from({ length: seats }, seat));
     signal.throwIfAborted();
     return summary(contenders);
+  }
+}
+
+/** Passes on what a session says, to whoever runs in it, and to the log; to nobody, when nobody wants to know. */
+class Listener {
+  readonly onStatement: ((statement: Statement) => void) | undefined;
+  readonly #narrator: Narrator | undefined;
+  #contender: Contender | undefined;
+
+  constructor({ record, log }: Race) {
+    this.#narrator = ['debug', 'trace'].includes(log.level) ? narrator(log) : undefined;
+    if (!record && !this.#narrator) return;
+    this.onStatement = (statement) => {
+      if (record) this.#contender?.record(statement);
+      this.#narrator?.hear(statement);
+    };
+  }
+
+  follow(contender: Contender, backendPid: number): void {
+    this.#contender = contender;
+    this.#narrator?.begin(contender.worker, backendPid);
   }
 }
 

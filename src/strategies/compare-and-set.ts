@@ -1,0 +1,21 @@
+import { OptimisticLockError } from '@mikro-orm/core';
+import { Post } from '../posts/post.ts';
+import { PERSISTENT, type Strategy } from './strategy.ts';
+
+/**
+ * Relies on one UPDATE that names the version it read and on looking at how many rows it changed. Breaks when nobody
+ * looks: an UPDATE of no rows is a success to the database.
+ */
+export const compareAndSet: Strategy = {
+  name: 'compare-and-set',
+  summary: 'Writes with a hand-written UPDATE … WHERE version = …, and starts again when it changed no row.',
+  claim: 'exact',
+  attempts: PERSISTENT,
+  async increment(em, pk) {
+    const post = await em.findOneOrFail(Post, pk);
+    const { like, version } = post;
+    const changed = await em.nativeUpdate(Post, { pk, version }, { like: like + 1, modifiedAt: new Date() });
+    if (changed === 0) throw OptimisticLockError.lockFailed(post);
+    return like + 1;
+  },
+};

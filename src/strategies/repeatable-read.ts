@@ -1,0 +1,23 @@
+import { IsolationLevel } from '@mikro-orm/core';
+import { Post } from '../posts/post.ts';
+import { PERSISTENT, type Strategy } from './strategy.ts';
+
+/**
+ * Relies on snapshots: a row that somebody changed after our snapshot cannot be overwritten, the UPDATE fails with
+ * 40001. Breaks without the retry, and at any lower level.
+ */
+export const repeatableRead: Strategy = {
+  name: 'repeatable-read',
+  summary: 'Reads and writes in a REPEATABLE READ transaction, and starts again when it was refused (40001).',
+  claim: 'exact',
+  attempts: PERSISTENT,
+  increment: (em, pk) =>
+    em.transactional(
+      async (tx) => {
+        const { like } = await tx.findOneOrFail(Post, pk);
+        await tx.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });
+        return like + 1;
+      },
+      { isolationLevel: IsolationLevel.REPEATABLE_READ },
+    ),
+};

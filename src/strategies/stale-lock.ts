@@ -1,0 +1,22 @@
+import { LockMode } from '@mikro-orm/core';
+import { Post } from '../posts/post.ts';
+import type { Strategy } from './strategy.ts';
+
+/**
+ * Relies on a lock that it takes too late: the entity was read before, and `em.lock` does not read it again. It waits
+ * its turn and then writes what it knew before it waited.
+ */
+export const staleLock: Strategy = {
+  name: 'stale-lock',
+  summary: 'Reads, then locks, then writes the sum of what it read before it had the lock.',
+  claim: 'loses',
+  attempts: 1,
+  async increment(em, pk) {
+    const post = await em.findOneOrFail(Post, pk);
+    return em.transactional(async (tx) => {
+      await tx.lock(post, LockMode.PESSIMISTIC_WRITE);
+      await tx.nativeUpdate(Post, pk, { like: post.like + 1, modifiedAt: new Date() });
+      return post.like + 1;
+    });
+  },
+};

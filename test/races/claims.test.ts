@@ -1,0 +1,83 @@
+import t from 'tap';
+import { pino } from 'pino';
+import { Arena } from '../../src/races/arena.ts';
+import { runTrial } from '../../src/races/trial.ts';
+import { strategies } from '../../src/strategies/index.ts';
+import { testClient, testOrm } from '../helper.ts';
+
+const { orm, sessions, databaseUrl } = await testOrm(t, { POOL_MAX: '34' });
+const log = pino({ level: 'silent' });
+const { signal } = new AbortController();
+
+t.test('every claim holds among 2, 8 and 32 contenders, each on a backend of its own', async (t) => {
+  const arena = new Arena(sessions, 32);
+  for (const [contenders, rounds] of [
+    [2, 25],
+    [8, 12],
+    [32, 5],
+  ] as const) {
+    for (const strategy of strategies) {
+      const result = await runTrial(orm, arena, { strategy, contenders, rounds, signal, log });
+      const { timeline: _, ...shown } = result;
+      t.match(shown, { holds: true, attempted: contenders * rounds }, `${strategy.name} among ${contenders}`);
+      if (result.lost > 0) t.ok(result.witness, `${strategy.name} lost, and there is a witness`);
+      t.equal(result.lost, Math.max(0, result.acknowledged - result.final));
+    }
+  }
+});
+
+t.test('contenders beyond the seats wait and finish', async (t) => {
+  const arena = new Arena(sessions, 2);
+  for (const strategy of strategies) {
+    const result = await runTrial(orm, arena, { strategy, contenders: 7, rounds: 3, signal, log });
+    t.match(result, { attempted: 21, claim: strategy.claim }, strategy.name);
+    if (strategy.claim !== 'loses') t.equal(result.final, result.acknowledged);
+  }
+});
+
+t.test('the witness of a lost update: both read the same, both wrote the same', async (t) => {
+  const arena = new Arena(sessions, 2);
+  const unsafe = strategies.find(({ name }) => name === 'unsafe');
+  if (!unsafe) throw new Error('no such strategy');
+  const { witness, timeline } = await runTrial(orm, arena, {
+    strategy: unsafe,
+    contenders: 2,
+    rounds: 25,
+    signal,
+    log,
+  });
+  t.ok(witness);
+  const value = witness?.value ?? 0;
+  t.not(witness?.workers[0], witness?.workers[1]);
+  t.equal(new Set(timeline.map((event) => event.backend_pid)).size, 2);
+  t.strictSame(
+    timeline.filter(({ sql }) => sql.startsWith('select')).map(({ like }) => like),
+    [value - 1, value - 1],
+  );
+  const writes = timeline.filter(({ sql }) => sql.startsWith('update'));
+  t.equal(writes.filter(({ sql }) => sql.includes(`"like" = ${value},`)).length, 2);
+});
+
+t.test(
+  'a race leaves no post, no open transaction and no lock behind, also when it is stopped',
+  async (t) => {
+    const arena = new Arena(sessions, 8);
+    const client = await testClient(t, databaseUrl);
+    for (const strategy of strategies) {
+      const stop = new AbortController();
+      const trial = { strategy, contenders: 8, rounds: 1000, signal: stop.signal, log };
+      let seen = 0;
+      const onIncrement = () => {
+        seen += 1;
+        if (seen === 10) stop.abort(new Error('enough'));
+      };
+      await t.rejects(runTrial(orm, arena, { ...trial, onIncrement }), { message: 'enough' }, strategy.name);
+    }
+    const { rows } = await client.query(
+      `select (select count(*)::int from posts) as posts, (select count(*)::int from like_entries) as entries,
+            (select count(*)::int from pg_stat_activity where datname = current_database() and state ~ 'transaction') as open,
+            (select count(*)::int from pg_locks where locktype = 'advisory') as locks`,
+    );
+    t.strictSame(rows, [{ posts: 0, entries: 0, open: 0, locks: 0 }]);
+  },
+);

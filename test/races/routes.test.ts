@@ -1,0 +1,128 @@
+import { text } from 'node:stream/consumers';
+import t from 'tap';
+import type { TrialResult } from '../../src/races/trial.ts';
+import { strategies } from '../../src/strategies/index.ts';
+import { testApp, until } from '../helper.ts';
+
+const app = await testApp(t);
+const names = strategies.map(({ name }) => name);
+
+const posts = async () => (await app.database.orm.em.fork().execute('select from posts where pk > 1')).length;
+const race = (payload: object) => app.inject({ method: 'POST', url: '/races', payload });
+
+t.test('GET /strategies lists them in teaching order', async (t) => {
+  const listed = (await app.inject('/strategies')).json<{ name: string }[]>();
+  t.strictSame(
+    listed.map(({ name }) => name),
+    names,
+  );
+});
+
+t.test('POST /races without a body races all of them, and every claim holds', async (t) => {
+  const results = (await app.inject({ method: 'POST', url: '/races' })).json<TrialResult[]>();
+  t.strictSame(
+    results.filter(({ holds }) => !holds).map(({ strategy, verdict }) => `${strategy}: ${verdict}`),
+    [],
+  );
+  t.strictSame(
+    results.map(({ strategy, attempted }) => [strategy, attempted]),
+    names.map((name) => [name, 50]),
+  );
+});
+
+t.test('two races at once do not disturb each other', async (t) => {
+  const both = await Promise.all([
+    race({ strategies: ['atomic', 'unsafe'], contenders: 4, rounds: 20 }),
+    race({ strategies: ['pessimistic', 'unsafe'], contenders: 4, rounds: 20 }),
+  ]);
+  for (const response of both) {
+    const [exact, loser] = response.json<TrialResult[]>();
+    t.match(exact, { holds: true, final: 80 });
+    t.match(loser, { holds: true, verdict: 'loses' });
+  }
+});
+
+t.test('what cannot be raced is named, with what is allowed', async (t) => {
+  const cases = [
+    [{ strategies: ['magic'] }, /strategies\/0" must be one of unsafe, /],
+    [{ strategies: [] }, /fewer than 1/],
+    [{ strategies: ['atomic', 'atomic'] }, /duplicate/],
+    [{ contenders: 65 }, /"contenders" must be <= 64/],
+    [{ rounds: 0 }, /"rounds" must be >= 1/],
+    [{ contenders: 64, rounds: 1000 }, /64000; allowed: up to 10000/],
+    [{ rnds: 5 }, /unknown field "rnds"/],
+  ] as const;
+  for (const [payload, detail] of cases) {
+    t.match((await race(payload)).json(), { status: 400, code: 'invalid_request', detail });
+  }
+  t.match((await app.inject('/races/stream?strategies=atomic,magic')).json(), {
+    detail: /"magic" is no strategy/,
+  });
+});
+
+t.test('the stream tells the same, live', async (t) => {
+  const url = await app.listen({ port: 0 });
+  const response = await fetch(`${url}/races/stream?strategies=unsafe,atomic&rounds=100`);
+  t.equal(response.headers.get('content-type'), 'text/event-stream');
+  const events = (await response.text())
+    .trim()
+    .split('\n\n')
+    .map((event) => /^event: (\w+)\ndata: (.*)$/.exec(event)?.slice(1) as [string, string]);
+  const order = events.map(([name]) => name).filter((name, i, all) => name !== all[i - 1]);
+  const trial = ['start', 'progress', 'result'];
+  t.strictSame(order, ['waiting', ...trial, ...trial, 'end']);
+  const results = events
+    .filter(([name]) => name === 'result')
+    .map(([, data]) => JSON.parse(data) as TrialResult);
+  t.match(results, [
+    { strategy: 'unsafe', verdict: 'loses' },
+    { strategy: 'atomic', final: 200 },
+  ]);
+
+  await t.test('and a client that goes away stops it, and its turn is free again', async (t) => {
+    const controller = new AbortController();
+    const long = await fetch(`${url}/races/stream?strategies=atomic&contenders=8&rounds=1000`, controller);
+    const reader = long.body?.getReader();
+    await reader?.read();
+    controller.abort();
+    t.match((await race({ strategies: ['atomic'], rounds: 5 })).json(), [{ holds: true }]);
+    await until(async () => (await posts()) === 0);
+    t.pass('its post is gone');
+  });
+});
+
+t.test('a race under way when the service closes is told so', async (t) => {
+  const own = await testApp(t);
+  const url = await own.listen({ port: 0 });
+  const long = fetch(`${url}/races/stream?strategies=pessimistic&contenders=10&rounds=1000`);
+  const body = (await long).body;
+  const closed = own.close();
+  t.match(body && (await text(body)), /event: problem\ndata: \{"code":"shutting_down"/);
+  await closed;
+});
+
+t.test('a strategy over HTTP: a post of its own, one increment a request', async (t) => {
+  for (const { name, claim } of strategies) {
+    const base = `/strategies/${name}/posts`;
+    const created = await app.inject({ method: 'POST', url: base });
+    t.equal(created.statusCode, 201, name);
+    const { pk } = created.json<{ pk: number }>();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => app.inject({ method: 'POST', url: `${base}/${pk}/increments` })),
+    );
+    t.ok(
+      answers.every(({ statusCode }) => statusCode === 200 || (claim === 'rejects' && statusCode === 409)),
+      name,
+    );
+    const acknowledged = answers.filter(({ statusCode }) => statusCode === 200).length;
+    const { likes } = (await app.inject(`${base}/${pk}`)).json<{ likes: number }>();
+    if (claim === 'loses') t.ok(likes < acknowledged, `${name}: ${likes} of ${acknowledged}`);
+    else t.equal(likes, acknowledged, name);
+    t.equal((await app.inject({ method: 'DELETE', url: `${base}/${pk}` })).statusCode, 204);
+    for (const gone of [`${base}/${pk}/increments`, `${base}/999999/increments`]) {
+      t.match((await app.inject({ method: 'POST', url: gone })).json(), { code: 'not_found' }, name);
+    }
+    t.equal((await app.inject({ method: 'DELETE', url: `${base}/${pk}` })).statusCode, 404);
+  }
+  t.equal((await app.inject({ method: 'POST', url: '/strategies/magic/posts' })).statusCode, 400);
+});
