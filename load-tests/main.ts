@@ -1,47 +1,44 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { type Load, measure, type Row } from './measure.ts';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { measure, type Row } from './measure.ts';
+import { type Options, readOptions, USAGE, UsageError } from './options.ts';
 import { type OwnService, startOwnService } from './own-service.ts';
-import { subjects } from './subjects.ts';
+import { progress } from './progress.ts';
+import { pictures, report } from './report.ts';
+import { endpointSubjects, strategySubjects, type Subject } from './subjects.ts';
 import { table } from './table.ts';
-import { judge } from './verdict.ts';
 
-const USAGE = `Usage: npm run load-test -- [options]
-  --amount N        calls of each endpoint, 1 to 10000 (default 40)
-  --connections N   calls at the same time, 1 to 256 (default 4)
-  --workers N       workers of each call, 1 to 64 (default 2)
-  --increments N    increments of each worker, 1 to 1000 (default 25)
-  --url URL         a service that is running; default: one of its own, with a fresh database
-  --json FILE       where to write the figures (default load-tests/results/latest.json)`;
-
-const HEADINGS = ['endpoint', 'calls', 'at once', 'acknowledged', 'likes', 'lost', 'conflicts', 'retries'];
-
-class UsageError extends Error {}
+/** Before anything is measured, so that the first one is not the one that pays for the compiler. */
+const WARM_UP = { connections: 4, calls: 50 };
 
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(readOptions(process.argv.slice(2)));
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
   console.error(`${error.message}\n\n${USAGE}`);
   process.exitCode = 2;
 }
 
-async function main(): Promise<number> {
-  const { load, url, json } = readArguments();
-  const own: OwnService | undefined = url ? undefined : await startOwnService();
-  // The first signal ends the run: the service of its own gets it from the terminal, too, and is waited for.
+async function main(options: Options): Promise<number> {
+  // A connection for each caller, so that they contend for the row and not for connections.
+  const poolMax = Math.max(10, ...options.contention.map((callers) => callers + 2));
+  const own: OwnService | undefined = options.url
+    ? undefined
+    : await startOwnService({ POOL_MAX: String(poolMax) });
+  const url = options.url ?? own?.url ?? '';
+  // A service of its own gets the signal from the terminal, too, and is waited for.
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
-  const rows: Row[] = [];
   try {
-    for (const subject of subjects) {
-      if (interrupted.signal.aborted) return 130;
-      rows.push(
-        await measure(url ?? own?.url ?? '', subject, load, (done) => progress(subject.name, done, load)),
-      );
-    }
+    const run = (subjects: Subject[], calls: number) => measureAll(url, subjects, calls, interrupted.signal);
+    await run(strategySubjects(WARM_UP.connections), WARM_UP.calls);
+    const endpoints = await run(endpointSubjects(options.load), options.amount);
+    console.log(`${endpointTable(endpoints)}\n`);
+    const strategies = await run(options.contention.flatMap(strategySubjects), options.requests);
+    console.log(`${strategyTable(strategies)}\n`);
+    await write(options, poolMax, endpoints, strategies);
+    return verdict([...endpoints, ...strategies]);
   } catch (error) {
     if (interrupted.signal.aborted) return 130;
     throw error;
@@ -49,61 +46,40 @@ async function main(): Promise<number> {
     progress();
     await own?.stop();
   }
-  const judged = rows.map((row) => ({ ...row, ...judge(row.claim, row) }));
-  console.log(report(judged));
-  await mkdir(dirname(json), { recursive: true });
-  const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
-  await writeFile(
-    json,
-    `${JSON.stringify({ at: new Date().toISOString(), machine, load, rows: judged }, null, 2)}\n`,
-  );
-  console.log(`\nFigures: ${json}`);
-  const broken = judged.filter(({ holds }) => !holds);
-  for (const { name, claim, verdict } of broken)
-    console.log(`BROKEN: ${name} claims "${claim}", but: ${verdict}`);
-  return broken.length === 0 ? 0 : 1;
 }
 
-function readArguments() {
-  const options = { type: 'string' } as const;
-  let values: Partial<Record<'amount' | 'connections' | 'workers' | 'increments' | 'url' | 'json', string>>;
-  try {
-    ({ values } = parseArgs({
-      options: {
-        amount: options,
-        connections: options,
-        workers: options,
-        increments: options,
-        url: options,
-        json: options,
-      },
-    }));
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+async function measureAll(
+  url: string,
+  subjects: Subject[],
+  calls: number,
+  signal: AbortSignal,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const subject of subjects) {
+    signal.throwIfAborted();
+    const title = `${subject.name}, ${subject.connections} at once`;
+    rows.push(await measure(url, subject, calls, (done) => progress(title, done, calls)));
   }
-  const number = (name: keyof Load, fallback: number, max: number): number => {
-    const value = values[name] === undefined ? fallback : Number(values[name]);
-    if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-    throw new UsageError(`--${name} is "${values[name]}"; allowed: 1 to ${max}`);
-  };
-  const load = {
-    amount: number('amount', 40, 10_000),
-    connections: number('connections', 4, 256),
-    workers: number('workers', 2, 64),
-    increments: number('increments', 25, 1000),
-  };
-  const { url } = values;
-  if (url !== undefined && !/^https?:/.test(URL.parse(url)?.protocol ?? '')) {
-    throw new UsageError(
-      `--url is "${url}"; allowed: the address of a service, such as http://127.0.0.1:3000`,
-    );
-  }
-  return { load, url, json: resolve(values.json ?? 'load-tests/results/latest.json') };
+  progress();
+  return rows;
 }
 
-function report(rows: (Row & { verdict: string })[]): string {
+function endpointTable(rows: Row[]): string {
+  const headings = [
+    'endpoint',
+    'calls',
+    'at once',
+    'acknowledged',
+    'likes',
+    'lost',
+    'conflicts',
+    'increments/s',
+    'p50 ms',
+    'p99 ms',
+    'verdict',
+  ];
   return table(
-    [...HEADINGS, 'increments/s', 'p50 ms', 'p99 ms', 'verdict'],
+    headings,
     rows.map((row) => [
       row.name,
       row.calls,
@@ -112,7 +88,6 @@ function report(rows: (Row & { verdict: string })[]): string {
       row.likes,
       row.lost,
       row.conflicts,
-      row.retries,
       row.incrementsPerSecond,
       row.latencyMs.p50,
       row.latencyMs.p99,
@@ -121,11 +96,59 @@ function report(rows: (Row & { verdict: string })[]): string {
   );
 }
 
-/** One line on a terminal that is written over; nothing anywhere else. */
-function progress(name = '', done = 0, load?: Load): void {
-  if (!process.stderr.isTTY) return;
-  const bar = load
-    ? `${'█'.repeat(Math.round((20 * done) / load.amount)).padEnd(20, '░')} ${done}/${load.amount} `
-    : '';
-  process.stderr.write(`\r\x1b[K${bar}${name}`);
+/** A line for each strategy: increments a second as the callers grow, and what came of the most crowded run. */
+function strategyTable(rows: Row[]): string {
+  const callers = [...new Set(rows.map((row) => row.connections))];
+  const last = callers.at(-1);
+  return table(
+    [
+      'strategy',
+      ...callers.map((count) => `${count} /s`),
+      'acknowledged',
+      'likes',
+      'lost',
+      'p99 ms',
+      'verdict',
+    ],
+    rows
+      .filter((row) => row.connections === last)
+      .map((row) => [
+        row.name,
+        ...callers.map(
+          (count) =>
+            rows.find((one) => one.name === row.name && one.connections === count)?.incrementsPerSecond ?? 0,
+        ),
+        row.acknowledged,
+        row.likes,
+        row.lost,
+        row.latencyMs.p99,
+        row.verdict,
+      ]),
+  );
+}
+
+async function write(options: Options, poolMax: number, endpoints: Row[], strategies: Row[]): Promise<void> {
+  const { out, url, load, amount, requests } = options;
+  const machine = {
+    at: new Date().toISOString(),
+    processors: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+    node: process.version,
+    service: url ? 'one that was running' : `one of its own, embedded PostgreSQL, POOL_MAX=${poolMax}`,
+  };
+  const results = { machine, load: { ...load, amount, requests }, endpoints, strategies };
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  const drawn = pictures(strategies);
+  for (const { file, svg } of drawn) await writeFile(join(out, file), svg);
+  await writeFile(join(out, 'report.html'), report(results, drawn));
+  console.log(`Report: ${join(out, 'report.html')}`);
+}
+
+function verdict(rows: Row[]): number {
+  const broken = rows.filter(({ holds }) => !holds);
+  for (const { name, claim, connections, verdict: why } of broken) {
+    console.log(`BROKEN: ${name} (${connections} at once) claims "${claim}", but: ${why}`);
+  }
+  return broken.length === 0 ? 0 : 1;
 }

@@ -1,25 +1,17 @@
 import autocannon from 'autocannon';
 import type { Subject } from './subjects.ts';
-import type { Measured } from './verdict.ts';
+import { judge, type Measured, type Verdict } from './verdict.ts';
 
-export interface Load {
-  /** Calls in all. */
-  amount: number;
-  /** Calls at the same time, unless the subject says otherwise. */
-  connections: number;
-  workers: number;
-  increments: number;
-}
-
-export interface Row extends Measured {
+export interface Row extends Measured, Verdict {
   name: string;
   claim: Subject['claim'];
   calls: number;
   connections: number;
   /** Calls that were answered with 200. */
   answered: number;
+  /** Calls that were refused with 409: nothing was changed. */
+  refused: number;
   lost: number;
-  retries: number;
   seconds: number;
   incrementsPerSecond: number;
   /** Of a whole call, in milliseconds. */
@@ -29,8 +21,17 @@ export interface Row extends Measured {
 /** How long a call may take, in seconds: longer than the service allows itself. */
 const CALL_S_MAX = 90;
 
+/** How often autocannon looks whether it is done, in milliseconds; by default once a second. */
+const SAMPLE_MS = 20;
+
+/** What an answer says of its increments; one of a strategy is a single one. */
+interface Answer {
+  acknowledged?: number;
+  conflicts: number;
+}
+
 /**
- * Sets the likes to zero, makes the calls, and reads the likes. Every call is waited for (`amount`, not `duration`,
+ * Makes the likes zero, makes the calls, and counts the likes. Every call is waited for (`amount`, not `duration`,
  * which drops those in flight), so that the count can be compared with what was acknowledged.
  *
  * @param onProgress told how many calls are done
@@ -38,26 +39,27 @@ const CALL_S_MAX = 90;
 export async function measure(
   url: string,
   subject: Subject,
-  load: Load,
+  calls: number,
   onProgress: (done: number) => void,
 ): Promise<Row> {
-  const { amount: calls, workers, increments } = load;
-  const connections = Math.min(subject.connections ?? load.connections, calls);
-  const seen = { answered: 0, acknowledged: 0, conflicts: 0, retries: 0 };
+  const connections = Math.min(subject.connections, calls);
+  const seen = { answered: 0, refused: 0, acknowledged: 0, conflicts: 0 };
   let done = 0;
-  await callOnce(url, '/init', 'POST');
-  // For /inc the workers are the calls themselves.
-  const query = new URLSearchParams({ increments: String(increments) });
-  if (subject.path !== '/inc') query.set('workers', String(workers));
+  let lastAt = 0;
+  const { add, count } = await subject.prepare((path) => callOnce(url, path, 'POST'));
   const onResponse = (status: number, body: string) => {
     done += 1;
+    lastAt = performance.now();
     onProgress(done);
+    if (status === 409) {
+      seen.refused += 1;
+      seen.conflicts += 1;
+    }
     if (status !== 200) return;
-    const answer = JSON.parse(body) as Omit<typeof seen, 'answered'>;
+    const { acknowledged = 1, conflicts } = JSON.parse(body) as Answer;
     seen.answered += 1;
-    seen.acknowledged += answer.acknowledged;
-    seen.conflicts += answer.conflicts;
-    seen.retries += answer.retries;
+    seen.acknowledged += acknowledged;
+    seen.conflicts += conflicts;
   };
   const startedAt = performance.now();
   const { latency } = await autocannon({
@@ -65,19 +67,27 @@ export async function measure(
     amount: calls,
     connections,
     timeout: CALL_S_MAX,
-    requests: [{ method: 'POST', path: `${subject.path}?${query.toString()}`, onResponse }],
+    sampleInt: SAMPLE_MS,
+    requests: [{ method: 'POST', path: add, onResponse }],
   });
-  const seconds = (performance.now() - startedAt) / 1000;
-  const { like_result: likes } = await callOnce(url, '/check', 'GET');
-  const perCall = increments * (subject.path === '/inc' ? 1 : workers);
+  const seconds = ((lastAt || performance.now()) - startedAt) / 1000;
+  const { likes: counted, like_result: likes = counted ?? Number.NaN } = await callOnce(url, count, 'GET');
+  const measured = {
+    likes,
+    acknowledged: seen.acknowledged,
+    open: (calls - seen.answered - seen.refused) * subject.perCall,
+    conflicts: seen.conflicts,
+    contention: connections * subject.workersPerCall,
+  };
   return {
     name: subject.name,
     claim: subject.claim,
     calls,
     connections,
-    ...seen,
-    open: (calls - seen.answered) * perCall,
-    likes,
+    answered: seen.answered,
+    refused: seen.refused,
+    ...measured,
+    ...judge(subject.claim, measured),
     lost: Math.max(0, seen.acknowledged - likes),
     seconds,
     incrementsPerSecond: seen.acknowledged / seconds,
@@ -85,9 +95,15 @@ export async function measure(
   };
 }
 
-async function callOnce(url: string, path: string, method: string): Promise<{ like_result: number }> {
+interface Counted {
+  pk?: number;
+  likes?: number;
+  like_result?: number;
+}
+
+async function callOnce(url: string, path: string, method: string): Promise<Counted> {
   const response = await fetch(new URL(path, url), { method, signal: AbortSignal.timeout(10_000) });
   if (!response.ok)
     throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
-  return (await response.json()) as { like_result: number };
+  return (await response.json()) as Counted;
 }

@@ -4,23 +4,38 @@ import { join } from 'node:path';
 import type { FastifyReply } from 'fastify';
 import Fastify from 'fastify';
 import t from 'tap';
+import { strategies } from '../../src/strategies/index.ts';
 import { runProgram, startService, testDatabase } from '../helper.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'safe-counters-figures-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));
-const json = join(folder, 'figures.json');
+const json = join(folder, 'results.json');
 const loadTest = (t: Parameters<typeof runProgram>[0], args: string[]) =>
-  runProgram(t, ['load-tests/main.ts', '--json', json, ...args]).ended;
+  runProgram(t, ['load-tests/main.ts', '--out', folder, ...args]).ended;
 
 t.test('against a running service: every claim holds, exit code 0, a table and the figures', async (t) => {
   const { url } = await startService(t, { DATABASE_URL: await testDatabase(t) });
-  const { code, stdout } = await loadTest(t, ['--url', url, '--amount', '4']);
+  const { code, stdout } = await loadTest(t, [
+    '--url',
+    url,
+    '--amount',
+    '4',
+    '--requests',
+    '40',
+    '--contention',
+    '1,8',
+  ]);
   t.equal(code, 0, stdout);
   t.match(stdout, /^\/2th-plock .* exact$/m);
   t.match(stdout, /^\/2th .* loses, as it must/m);
-  const { rows } = JSON.parse(await readFile(json, 'utf8')) as { rows: { name: string; likes: number }[] };
+  t.match(stdout, /^group-commit .* exact$/m);
+  const results = JSON.parse(await readFile(json, 'utf8')) as Record<
+    'endpoints' | 'strategies',
+    { name: string }[]
+  >;
+  t.equal(results.strategies.length, 2 * strategies.length);
   t.match(
-    rows.find(({ name }) => name === '/2th-olock'),
+    results.endpoints.find(({ name }) => name === '/2th-olock'),
     { calls: 4, acknowledged: 200, likes: 200, lost: 0, holds: true },
   );
 });
@@ -36,22 +51,42 @@ t.test('against a service that loses what it acknowledged: it says so, exit code
     return answer(reply, 0);
   });
   liar.get('/check', (_request, reply) => answer(reply, 0));
+  liar.post('/strategies/:name/posts', (_request, reply) => {
+    likes = 0;
+    return reply.send({ pk: 1 });
+  });
+  liar.get('/strategies/:name/posts/1', (_request, reply) => reply.send({ likes: Math.floor(likes) }));
+  liar.post('/strategies/:name/posts/1/increments', (_request, reply) => {
+    likes += 0.5;
+    return reply.send({ like: 1, conflicts: 0 });
+  });
   liar.post('/:any', (_request, reply) => {
     likes += 25;
     return answer(reply, 50);
   });
   const url = await liar.listen({ port: 0 });
   t.teardown(() => liar.close());
-  const { code, stdout } = await loadTest(t, ['--url', url, '--amount', '4']);
+  const { code, stdout } = await loadTest(t, [
+    '--url',
+    url,
+    '--amount',
+    '4',
+    '--requests',
+    '40',
+    '--contention',
+    '1,8',
+  ]);
   t.equal(code, 1);
-  t.match(stdout, /BROKEN: \/2th-plock claims "exact", but: LOST 100/);
-  t.match(stdout, /BROKEN: \/2th-olock-no-retry claims "rejects"/);
+  t.match(stdout, /BROKEN: \/2th-plock \(4 at once\) claims "exact", but: LOST 100/);
+  t.match(stdout, /BROKEN: \/2th-olock-no-retry .* claims "rejects"/);
+  t.match(stdout, /BROKEN: atomic \(8 at once\) claims "exact", but: LOST 20/);
 });
 
 t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--amount', '0'], /--amount is "0"; allowed: 1 to 10000/],
     [['--connections', 'many'], /--connections is "many"; allowed: 1 to 256/],
+    [['--contention', '1,many'], /--contention is "many"; allowed: 1 to 256/],
     [['--url', 'localhost'], /--url is "localhost"; allowed/],
     [['--fast'], /'--fast'/],
   ] as const) {
@@ -60,4 +95,11 @@ t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
     t.match(stderr, message);
     t.match(stderr, /^Usage: /m);
   }
+});
+
+t.test('the report is one file that needs no other', async (t) => {
+  const html = await readFile(join(folder, 'report.html'), 'utf8');
+  t.match(html, /<svg /);
+  t.notMatch(html, /<script|<link|(src|href)="(?!#)|url\((?!#)|@import/);
+  t.match(await readFile(join(folder, 'throughput.svg'), 'utf8'), /^<svg role="img" aria-label="[^"]+" /);
 });

@@ -1,0 +1,133 @@
+import { type Chart, lineChart } from './charts.ts';
+import type { Row } from './measure.ts';
+
+export interface Picture {
+  file: string;
+  svg: string;
+  caption: string;
+}
+
+export interface Results {
+  machine: Record<string, string>;
+  load: Record<string, number>;
+  endpoints: Row[];
+  strategies: Row[];
+}
+
+const charts: (Chart & { file: string; caption: string })[] = [
+  {
+    file: 'throughput.svg',
+    title: 'Acknowledged increments of one post',
+    unit: 'increments a second',
+    scale: 'log',
+    value: (row) => row.incrementsPerSecond,
+    caption:
+      'How many increments of one and the same post are acknowledged each second, as more callers want to add to it. What loses is fast: it does not wait for anybody.',
+  },
+  {
+    file: 'latency.svg',
+    title: 'The slowest one in a hundred calls',
+    unit: 'milliseconds (p99)',
+    scale: 'log',
+    value: (row) => Math.max(1, row.latencyMs.p99),
+    caption:
+      'How long the slowest one in a hundred callers waits for an answer. Whole milliseconds; less than 1 is shown as 1.',
+  },
+  {
+    file: 'conflicts.svg',
+    title: 'Work done for nothing',
+    unit: 'conflicts per acknowledged increment',
+    scale: 'value',
+    value: (row) => row.conflicts / Math.max(1, row.acknowledged),
+    caption:
+      'How often somebody else was faster, for each increment that got through. Those who wait for a lock, or need none, have none and are not drawn.',
+  },
+];
+
+export const pictures = (rows: readonly Row[]): Picture[] =>
+  charts.map((chart) => ({ file: chart.file, caption: chart.caption, svg: lineChart(chart, rows) }));
+
+/** One file that explains itself, with the pictures in it, for someone who has not read the code. */
+export function report({ machine, load, endpoints, strategies }: Results, drawn: readonly Picture[]): string {
+  const all = [...endpoints, ...strategies];
+  const broken = all.filter(({ holds }) => !holds).length;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>safe-counters: load test</title>
+<style>${STYLE}</style>
+<main>
+<h1>Which ways of counting likes hold</h1>
+<p>Every call below asked the service to add likes to a post. A call that was answered with success is
+<em>acknowledged</em>: its likes must be there. After the calls the likes were counted. <em>Lost</em> is what was
+acknowledged and is not there.</p>
+<p class="${broken ? 'bad' : 'good'}">${broken ? `${broken} of ${all.length} claims are broken` : `All ${all.length} claims hold`}: what is said to
+be exact was exact, and what is said to lose did lose.</p>
+<h2>As more people like at once</h2>
+${drawn.map(({ svg, caption }) => `<figure>${svg}<figcaption>${caption}</figcaption></figure>`).join('\n')}
+<h2>Each strategy, each number of callers</h2>
+<p>One increment a call, all on one post, ${load.requests} calls each.</p>
+${htmlTable(strategies)}
+<h2>The endpoints of the blog post</h2>
+<p>${load.workers} workers with ${load.increments} increments each in a call (one worker for /inc).</p>
+${htmlTable(endpoints)}
+<h2>Measured on</h2>
+<dl>${Object.entries(machine)
+    .map(([name, value]) => `<dt>${name}</dt><dd>${escaped(value)}</dd>`)
+    .join('')}</dl>
+<p>Commits were durable. Times on a shared machine drift: compare the lines of one run, not two runs.</p>
+</main>
+</html>
+`;
+}
+
+const COLUMNS: [string, (row: Row) => string | number][] = [
+  ['', (row) => row.name],
+  ['callers', (row) => row.connections],
+  ['claim', (row) => row.claim],
+  ['acknowledged', (row) => row.acknowledged],
+  ['refused', (row) => row.refused],
+  ['likes', (row) => row.likes],
+  ['lost', (row) => row.lost],
+  ['conflicts', (row) => row.conflicts],
+  ['increments/s', (row) => row.incrementsPerSecond],
+  ['p50 ms', (row) => row.latencyMs.p50],
+  ['p99 ms', (row) => row.latencyMs.p99],
+  ['', (row) => (row.holds ? '✓ ' : '✗ ') + row.verdict],
+];
+
+function htmlTable(rows: readonly Row[]): string {
+  const head = COLUMNS.map(([heading]) => `<th>${heading}</th>`).join('');
+  const body = rows.map(
+    (row) =>
+      `<tr class="${row.holds ? (row.lost > 0 ? 'loses' : '') : 'broken'}">${COLUMNS.map(([, value]) => cell(value(row))).join('')}</tr>`,
+  );
+  return `<div class="wide"><table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
+}
+
+const cell = (value: string | number): string =>
+  typeof value === 'number'
+    ? `<td class="number">${Math.round(value).toLocaleString('en').replaceAll(',', ' ')}</td>`
+    : `<td>${escaped(value)}</td>`;
+
+const escaped = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+
+const STYLE = `
+:root { color-scheme: light dark; --line: #8884; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; }
+main { max-width: 62rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
+h1 { font-size: 1.8rem; line-height: 1.2; } h2 { margin-top: 2.5rem; font-size: 1.25rem; }
+p, figcaption { max-width: 44rem; }
+figure { margin: 1.5rem 0; } figure svg { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
+figcaption { font-size: .9rem; opacity: .8; }
+.good::before { content: "✓ "; } .bad::before { content: "✗ "; } .good, .bad { font-weight: 600; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap; }
+th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid var(--line); }
+th:not(:first-child):not(:last-child) { text-align: right; } .number { text-align: right; font-variant-numeric: tabular-nums; }
+td:nth-child(3) { text-align: right; }
+.loses td:nth-child(7), .broken td { color: #c62828; font-weight: 600; }
+@media (prefers-color-scheme: dark) { .loses td:nth-child(7), .broken td { color: #ff8a80; } }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dd { margin: 0; }
+`;
