@@ -65,7 +65,8 @@ export function readOptions(args: string[]): Options {
   };
 }
 
-function whole(name: string, text: string, min: number, max: number): number {
+/** @throws {UsageError} that names what is allowed */
+export function whole(name: string, text: string, min: number, max: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   throw new UsageError(`--${name} is "${text}"; allowed: ${min} to ${max}`);

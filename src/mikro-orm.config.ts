@@ -8,5 +8,5 @@ import { StartupError } from './startup-error.ts';
 export default (): Options => {
   const { DATABASE_URL } = loadConfig();
   if (!DATABASE_URL) throw new StartupError('set DATABASE_URL to use the command line of MikroORM');
-  return ormOptions(DATABASE_URL, entities);
+  return ormOptions({ databaseUrl: DATABASE_URL, entities });
 };

@@ -1,39 +1,16 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
-import {
-  createCluster,
-  freePort,
-  runningServer,
-  startServer,
-  stopServer,
-} from '../src/database/postgres-server.ts';
+import { runningServer } from '../src/database/postgres-server.ts';
 import { testApp, testClient, testDatabase, until } from './helper.ts';
-import { findTestPrograms } from './test-server.ts';
+import { ownServer } from './own-server.ts';
 
-/** A server that this file may stop, besides the one that all files share. */
-const folder = await mkdtemp(join(tmpdir(), 'safe-counters-away-'));
-await chmod(folder, 0o755);
-const cluster = join(folder, 'cluster');
-const programs = await findTestPrograms();
-const port = await freePort();
-const start = () =>
-  startServer(programs, cluster, { port, logFile: join(folder, 'postgres.log'), settings: { fsync: 'off' } });
-t.teardown(async () => {
-  await stopServer(programs, cluster);
-  await rm(folder, { recursive: true, force: true });
-});
-await createCluster(programs, cluster, 'test');
-await start();
-const databaseUrl = `postgresql://postgres:test@127.0.0.1:${port}/postgres`;
+const { databaseUrl, cluster, start, stop } = await ownServer(t);
 
 t.test(
   'while the database is away: 503 with Retry-After, alive but not ready; then it comes back',
   async (t) => {
     const app = await testApp(t, {}, databaseUrl);
     t.equal((await app.inject('/inc')).statusCode, 200);
-    await stopServer(programs, cluster);
+    await stop();
     for (const path of ['/check', '/init', '/2th-plock', '/health/ready']) {
       const response = await app.inject(path);
       t.match(response, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } }, path);

@@ -11,6 +11,9 @@ import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.
 
 export const CHECKOUT = join(import.meta.dirname, '..');
 
+/** A log for what is not looked at. */
+export const silent = { info: () => {}, warn: () => {} };
+
 let databases = 0;
 
 /** A database for this test alone, migrated unless told otherwise; dropped when the test ends. */
@@ -39,7 +42,7 @@ export async function testOrm(
   env: NodeJS.ProcessEnv = {},
 ): Promise<Database & { databaseUrl: string }> {
   const databaseUrl = await testDatabase(t);
-  const database = openDatabase(databaseUrl, entities, loadConfig(env), { info: () => {}, warn: () => {} });
+  const database = openDatabase({ databaseUrl, entities, config: loadConfig(env), log: silent });
   t.teardown(() => database.orm.close());
   return { ...database, databaseUrl };
 }

@@ -47,9 +47,9 @@ t.test('three services that start at once on an empty database all come up', asy
   );
   const client = await testClient(t, DATABASE_URL);
   const { rows } = await client.query(
-    'select "like", (select count(*)::int from mikro_orm_migrations) from posts',
+    'select "like", (select count(*) = count(distinct name) as once from mikro_orm_migrations) from posts',
   );
-  t.match(rows, [{ like: 150, count: 1 }]);
+  t.match(rows, [{ like: 150, once: true }]);
 });
 
 t.test('SIGTERM: what is in flight is answered, idle clients do not hold it up, exit code 0', async (t) => {

@@ -46,7 +46,12 @@ export async function startTestServer(): Promise<string> {
   });
   await writeFile(about, JSON.stringify({ port, programs }));
   const template = await createEmptyDatabase(TEMPLATE);
-  await migrate(template, entities, loadConfig({}), { info: () => {}, warn: () => {} });
+  await migrate({
+    databaseUrl: template,
+    entities,
+    config: loadConfig({}),
+    log: { info: () => {}, warn: () => {} },
+  });
   const client = new Client(await databaseUrl('postgres'));
   await client.connect();
   const { rows } = await client.query<{ server_version: string }>('show server_version');
@@ -90,9 +95,12 @@ async function asAdministrator(sql: string): Promise<void> {
   }
 }
 
+/** Debian's PostgreSQL, the oldest one that is promised to work. */
+export const POSTGRESQL_15 = '/usr/lib/postgresql/15/bin';
+
 /** The programs that the tests run on, as the account that may run them. */
-export async function findTestPrograms(): Promise<ServerPrograms> {
-  const bin = process.env.POSTGRES_BIN ?? (await findPrograms());
+export async function findTestPrograms(bin = process.env.POSTGRES_BIN): Promise<ServerPrograms> {
+  bin ??= await findPrograms();
   if (process.getuid?.() !== 0) return { bin };
   return reachablePrograms(bin, serverAccount(), folder);
 }

@@ -1,6 +1,5 @@
 import { IsolationLevel } from '@mikro-orm/core';
-import type { Config } from '../config.ts';
-import { type DatabaseLog, type Entities, openDatabase } from './orm.ts';
+import { type DatabaseOptions, openDatabase } from './orm.ts';
 
 /** Any number that nobody else locks. */
 const MIGRATION_LOCK = 4_157_112_103;
@@ -14,17 +13,14 @@ const TIMEOUTS = { LOCK_TIMEOUT_MS: 60_000, STATEMENT_TIMEOUT_MS: 300_000 };
  *
  * @returns how many migrations were applied
  */
-export async function migrate(
-  databaseUrl: string,
-  entities: Entities,
-  config: Config,
-  log: DatabaseLog,
-): Promise<number> {
-  const { orm } = openDatabase(databaseUrl, entities, { ...config, ...TIMEOUTS }, log);
+export async function migrate(options: DatabaseOptions): Promise<number> {
+  const { orm } = openDatabase({ ...options, config: { ...options.config, ...TIMEOUTS } });
   try {
     return await orm.em.fork().transactional(
       async (em) => {
-        await em.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+        // A schema that was named is the caller's own; not every engine that speaks the protocol has such locks.
+        if (options.schema) await em.execute(`set local search_path to "${options.schema}"`);
+        else await em.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
         const applied = await orm.migrator.up({ transaction: em.getTransactionContext() });
         return applied.length;
       },

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { messageOf } from '../caught.ts';
-import type { Config } from '../config.ts';
 import { StartupError } from '../startup-error.ts';
 import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
-import { type Database, type DatabaseLog, type Entities, openDatabase } from './orm.ts';
+import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase } from './orm.ts';
+import { refusesSettings } from './settings.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -13,26 +13,24 @@ declare module 'fastify' {
   }
 }
 
-export interface DatabaseOptions {
-  databaseUrl: string;
-  entities: Entities;
-  config: Config;
-}
-
 /** Opens the database and migrates it before the service listens; closes it after the last request. */
 export const databasePlugin = fastifyPlugin(
-  async (app: FastifyInstance, { databaseUrl, entities, config }: DatabaseOptions) => {
+  async (app: FastifyInstance, options: Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'config'>) => {
+    const { databaseUrl, config } = options;
     const log: DatabaseLog = {
       info: (message) => app.log.info(message),
       warn: (message) => app.log.warn(message),
     };
+    let pooled: boolean;
     try {
-      const applied = await migrate(databaseUrl, entities, config, log);
+      pooled = await refusesSettings(databaseUrl, config, log.warn);
+      const applied = await migrate({ ...options, log, pooled });
       log.info(`the database is up to date, ${applied} migrations applied just now`);
     } catch (error) {
+      if (error instanceof StartupError) throw error;
       throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
     }
-    const database = openDatabase(databaseUrl, entities, config, log);
+    const database = openDatabase({ ...options, log, pooled });
     app.decorate('database', database);
     app.addHook('onClose', () => database.orm.close());
   },

@@ -3,23 +3,24 @@ import { loadConfig } from '../../src/config.ts';
 import { entities } from '../../src/entities.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { openDatabase } from '../../src/database/orm.ts';
-import { testClient, testDatabase } from '../helper.ts';
+import { silent, testClient, testDatabase } from '../helper.ts';
 
-const log = { info: () => {}, warn: () => {} };
 const config = loadConfig({});
 
 t.test('three at once on an empty database: one migrates, the others find nothing to do', async (t) => {
   for (const level of ['read committed', 'serializable']) {
     const databaseUrl = await testDatabase(t, { migrated: false });
     const strict = loadConfig({ ISOLATION_LEVEL: level });
-    const applied = await Promise.all([1, 2, 3].map(() => migrate(databaseUrl, entities, strict, log)));
+    const applied = await Promise.all(
+      [1, 2, 3].map(() => migrate({ databaseUrl, entities, config: strict, log: silent })),
+    );
     t.equal(applied.filter((count) => count > 0).length, 1, level);
   }
 });
 
 t.test('the migrations make what the entities describe', async (t) => {
   const databaseUrl = await testDatabase(t);
-  const { orm } = openDatabase(databaseUrl, entities, config, log);
+  const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(() => orm.close());
   const client = await testClient(t, databaseUrl);
   const { rows } = await client.query(
@@ -36,10 +37,10 @@ t.test('the migrations make what the entities describe', async (t) => {
 
 t.test('they go down again, and up', async (t) => {
   const databaseUrl = await testDatabase(t);
-  const { orm } = openDatabase(databaseUrl, entities, config, log);
+  const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(() => orm.close());
   await orm.migrator.down({ to: 0 });
   const client = await testClient(t, databaseUrl);
   t.match((await client.query(`select to_regclass('posts') as posts`)).rows, [{ posts: null }]);
-  t.ok((await migrate(databaseUrl, entities, config, log)) > 0);
+  t.ok((await migrate({ databaseUrl, entities, config, log: silent })) > 0);
 });

@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import { codeOf, messageOf } from '../src/caught.ts';
+import { loadConfig } from '../src/config.ts';
+import { migrate } from '../src/database/migrate.ts';
+import { type Database, type DatabaseOptions, openDatabase } from '../src/database/orm.ts';
+import { refusesSettings } from '../src/database/settings.ts';
+import { entities } from '../src/entities.ts';
+import { Arena } from '../src/races/arena.ts';
+import { runTrial, type TrialResult } from '../src/races/trial.ts';
+import { strategies } from '../src/strategies/index.ts';
+
+export interface Verification {
+  databaseUrl: string;
+  /** How many contend, one after another. */
+  contenders: readonly number[];
+  /** Increments of each contender. */
+  rounds: number;
+  signal: AbortSignal;
+  warn: (message: string) => void;
+  /** Told before each race. */
+  onStart?: (title: string, done: number, of: number) => void;
+}
+
+/** What a strategy's race came to, or why it could not be run. */
+export interface Verified {
+  strategy: string;
+  claim: string;
+  contenders: number;
+  holds: boolean;
+  /** In a few words: "exact", "loses 12 of 20", "not supported: …". */
+  verdict: string;
+  increments_per_second: number;
+}
+
+export interface VerificationResult {
+  server: string;
+  rows: Verified[];
+}
+
+/** What an engine does not know: feature_not_supported, syntax_error, undefined_function, undefined_object. */
+const NOT_SUPPORTED = new Set(['0A000', '42601', '42883', '42704']);
+
+/**
+ * Runs every strategy against the database, in a schema that nobody else uses and that is removed afterwards, whatever
+ * happens.
+ *
+ * @throws what connecting, making the schema or migrating threw; the signal's reason
+ */
+export async function verify(verification: Verification): Promise<VerificationResult> {
+  const { databaseUrl, contenders, warn } = verification;
+  const seats = Math.max(...contenders);
+  // The write of a group, and the looking after it all, need a connection besides.
+  const config = loadConfig({ POOL_MAX: String(seats + 2) });
+  const pooled = await refusesSettings(databaseUrl, config, warn);
+  const log = { info: () => {}, warn };
+  const schema = `safe_counters_verify_${randomBytes(6).toString('hex')}`;
+  const options: DatabaseOptions = { databaseUrl, entities, config, log, pooled, schema };
+  const database = openDatabase(options);
+  const em = database.orm.em.fork();
+  try {
+    await em.execute(`create schema "${schema}"`);
+    await migrate(options);
+    const [{ version } = { version: '' }] = await em.execute<{ version: string }[]>('select version()');
+    return {
+      server: version.split(' on ')[0] ?? version,
+      rows: await races(verification, database, new Arena(database.sessions, seats)),
+    };
+  } finally {
+    await em.execute(`drop schema if exists "${schema}" cascade`);
+    await database.orm.close();
+  }
+}
+
+async function races(verification: Verification, { orm }: Database, arena: Arena): Promise<Verified[]> {
+  const { contenders, rounds, signal, onStart } = verification;
+  const log = pino({ level: 'silent' });
+  const all = contenders.flatMap((count) =>
+    strategies.map((strategy) => ({ strategy, contenders: count, rounds })),
+  );
+  const rows: Verified[] = [];
+  for (const one of all) {
+    signal.throwIfAborted();
+    onStart?.(`${one.strategy.name} among ${one.contenders}`, rows.length, all.length);
+    const about = { strategy: one.strategy.name, claim: one.strategy.claim, contenders: one.contenders };
+    const result = await runTrial(orm, arena, { ...one, signal, log }).catch((error: unknown) => {
+      signal.throwIfAborted();
+      return failed(error);
+    });
+    rows.push({ ...about, ...('verdict' in result && 'final' in result ? passed(result) : result) });
+  }
+  return rows;
+}
+
+function passed({
+  holds,
+  verdict,
+  lost,
+  attempted,
+  acknowledged,
+  violations,
+  increments_per_second,
+}: TrialResult) {
+  const words = {
+    exact: 'exact',
+    rejects: `exact, ${attempted - acknowledged} of ${attempted} refused`,
+    loses: `loses ${lost} of ${acknowledged}`,
+  };
+  const broken = holds ? '' : ` (${violations[0] ?? 'not what it claims'})`;
+  return { holds, verdict: words[verdict] + broken, increments_per_second };
+}
+
+/** A strategy that an engine cannot run makes no claim there; one that fails otherwise breaks its claim. */
+function failed(error: unknown): Omit<Verified, 'strategy' | 'claim' | 'contenders'> {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const supported = !NOT_SUPPORTED.has(codeOf(error) ?? codeOf(cause) ?? '');
+  const why = messageOf(supported ? error : cause).split('\n')[0];
+  return {
+    holds: !supported,
+    verdict: `${supported ? 'failed' : 'not supported'}: ${why}`,
+    increments_per_second: 0,
+  };
+}

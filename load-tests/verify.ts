@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util';
+import { messageOf } from '../src/caught.ts';
+import { StartupError } from '../src/startup-error.ts';
+import { UsageError, whole } from './options.ts';
+import { progress } from './progress.ts';
+import { table } from './table.ts';
+import { type Verification, type VerificationResult, verify } from './verification.ts';
+
+const USAGE = `Usage: npm run verify -- DATABASE_URL [--contenders LIST] [--rounds N] [--json]
+Runs every strategy against that database, in a schema of its own that is removed afterwards.
+  --contenders LIST  how many contend, one after another, each 1 to 64 (default 2,8,32)
+  --rounds N         increments of each contender, 1 to 1000 (default 10)
+  --json             the results as JSON`;
+
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
+
+try {
+  const { json, ...options } = readArguments(process.argv.slice(2));
+  const result = await verify({
+    ...options,
+    signal: interrupted.signal,
+    warn: (message) => console.error(message),
+    onStart: progress,
+  });
+  progress();
+  console.log(json ? JSON.stringify(result, null, 2) : shown(result, options.contenders));
+  process.exitCode = result.rows.every(({ holds }) => holds) ? 0 : 1;
+} catch (error) {
+  progress();
+  if (interrupted.signal.aborted) process.exitCode = 130;
+  else if (error instanceof UsageError) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exitCode = 2;
+  } else {
+    console.error(
+      `cannot verify: ${error instanceof StartupError ? error.message : messageOf(error).split('\n')[0]}`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+function readArguments(
+  args: string[],
+): Pick<Verification, 'databaseUrl' | 'contenders' | 'rounds'> & { json: boolean } {
+  const options = {
+    contenders: { type: 'string' },
+    rounds: { type: 'string' },
+    json: { type: 'boolean' },
+  } as const;
+  const { values, positionals } = parse(() => parseArgs({ args, options, allowPositionals: true }));
+  const [databaseUrl, ...others] = positionals;
+  if (!databaseUrl || others.length > 0 || !/^postgres(ql)?:/.test(databaseUrl)) {
+    throw new UsageError('one DATABASE_URL is needed: postgresql://user:password@host:port/database');
+  }
+  return {
+    databaseUrl,
+    contenders: (values.contenders ?? '2,8,32').split(',').map((text) => whole('contenders', text, 1, 64)),
+    rounds: whole('rounds', values.rounds ?? '10', 1, 1000),
+    json: values.json ?? false,
+  };
+}
+
+function parse<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new UsageError(messageOf(error), { cause: error });
+  }
+}
+
+/** A line for each strategy, a column for each number of contenders. */
+function shown({ server, rows }: VerificationResult, contenders: readonly number[]): string {
+  const names = [...new Set(rows.map(({ strategy }) => strategy))];
+  const lines = names.map((name) => {
+    const own = rows.filter(({ strategy }) => strategy === name);
+    const holds = own.every((row) => row.holds);
+    return [holds ? '✓' : '✗', name, own[0]?.claim ?? '', ...own.map(({ verdict }) => verdict)];
+  });
+  const heading = ['', 'strategy', 'claim', ...contenders.map((count) => `${count} contenders`)];
+  const broken = lines.filter(([mark]) => mark === '✗').length;
+  const end = broken ? `${broken} of ${lines.length} claims do not hold` : `all ${lines.length} claims hold`;
+  return `${server}\n\n${table(heading, lines)}\n\n${end}`;
+}

@@ -1,0 +1,146 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import t, { type Test } from 'tap';
+import type { VerificationResult } from '../../load-tests/verification.ts';
+import { freePort } from '../../src/database/postgres-server.ts';
+import { strategies } from '../../src/strategies/index.ts';
+import { runProgram, testClient, testDatabase, until } from '../helper.ts';
+import { ownServer } from '../own-server.ts';
+import { POSTGRESQL_15 } from '../test-server.ts';
+
+const verify = (t: Test, args: string[]) => runProgram(t, ['load-tests/verify.ts', ...args]);
+
+const schemas = async (client: Client) =>
+  (await client.query(`select nspname from pg_namespace where nspname like 'safe_counters_verify%'`))
+    .rowCount;
+
+/** Everything that a verification must show, whatever the server. */
+async function verifies(t: Test, databaseUrl: string): Promise<VerificationResult> {
+  const { code, stdout, stderr } = await verify(t, [
+    databaseUrl,
+    '--contenders',
+    '2,8',
+    '--rounds',
+    '6',
+    '--json',
+  ]).ended;
+  t.equal(code, 0, stderr || stdout);
+  const result = JSON.parse(stdout) as VerificationResult;
+  t.strictSame(
+    result.rows.filter(({ holds }) => !holds),
+    [],
+  );
+  t.equal(result.rows.length, 2 * strategies.length);
+  return result;
+}
+
+t.test('every claim holds on the server of the tests, and nothing is left behind', async (t) => {
+  const databaseUrl = await testDatabase(t, { migrated: false });
+  await verifies(t, databaseUrl);
+  const client = await testClient(t, databaseUrl);
+  t.equal(await schemas(client), 0);
+  t.equal((await client.query(`select from pg_tables where schemaname = 'public'`)).rowCount, 0);
+});
+
+t.test(
+  'every claim holds on PostgreSQL 15',
+  { skip: !existsSync(POSTGRESQL_15) && `there is no PostgreSQL in ${POSTGRESQL_15}` },
+  async (t) => {
+    const { databaseUrl } = await ownServer(t, POSTGRESQL_15);
+    t.match((await verifies(t, databaseUrl)).server, /^PostgreSQL 15/);
+  },
+);
+
+const PGBOUNCER = '/usr/sbin/pgbouncer';
+
+t.test(
+  'every claim holds through PgBouncer, a session for each transaction',
+  { skip: !existsSync(PGBOUNCER) && `there is no ${PGBOUNCER}` },
+  async (t) => {
+    const behind = await testDatabase(t, { migrated: false });
+    const { pathname, port } = new URL(behind);
+    const pooler = await pgbouncer(t, Number(port));
+    await verifies(t, `postgresql://postgres:test@127.0.0.1:${pooler}${pathname}`);
+  },
+);
+
+t.test('an interrupted verification removes its schema as well', async (t) => {
+  const databaseUrl = await testDatabase(t, { migrated: false });
+  const client = await testClient(t, databaseUrl);
+  const { child, ended } = verify(t, [databaseUrl, '--contenders', '8', '--rounds', '1000']);
+  await until(async () => (await schemas(client)) === 1);
+  child.kill('SIGINT');
+  t.match(await ended, { code: 130 });
+  t.equal(await schemas(client), 0);
+});
+
+t.test('a claim that does not hold is marked, exit code 1', async (t) => {
+  // Alone, nobody loses anything.
+  const { code, stdout } = await verify(t, [await testDatabase(t), '--contenders', '1', '--rounds', '3'])
+    .ended;
+  t.equal(code, 1);
+  t.match(stdout, /^✗ {2}unsafe +loses +exact \(not what it claims\)$/m);
+  t.match(stdout, /^✓ {2}atomic +exact +exact$/m);
+  t.match(stdout, /^2 of \d+ claims do not hold$/m);
+});
+
+t.test('what an engine does not know is said of that row alone', async (t) => {
+  const databaseUrl = await testDatabase(t, { migrated: false });
+  const client = await testClient(t, databaseUrl);
+  await client.query('alter function pg_catalog.pg_advisory_xact_lock(int, int) rename to unknown_here');
+  const { code, stdout } = await verify(t, [databaseUrl, '--contenders', '2', '--rounds', '3']).ended;
+  t.match(stdout, /advisory-lock +exact +not supported: function pg_advisory_xact_lock.* does not exist/);
+  t.match(stdout, /all \d+ claims hold/);
+  t.equal(code, 0);
+});
+
+t.test('what cannot be verified is one clear line', async (t) => {
+  const nowhere = `postgresql://me:secret@127.0.0.1:${await freePort()}/db`;
+  const refused = await verify(t, [nowhere]).ended;
+  t.match(refused, { code: 1, stderr: /^cannot verify: .*ECONNREFUSED.*\n$/ });
+  t.notMatch(refused.stderr, 'secret');
+  for (const args of [
+    [],
+    ['mysql://x'],
+    [nowhere, '--rounds', '0'],
+    [nowhere, '--contenders', '2,65'],
+    [nowhere, '--x'],
+  ]) {
+    t.match(await verify(t, args).ended, { code: 2, stderr: /Usage: / }, args.join(' '));
+  }
+});
+
+/** Debian's PgBouncer in front of the server at that port; resolves with its own port. */
+async function pgbouncer(t: Test, behind: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-pgbouncer-'));
+  await chmod(folder, 0o755);
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const port = await freePort();
+  const settings = `listen_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = trust
+auth_file = ${folder}/users\npool_mode = transaction\ndefault_pool_size = 20\n`;
+  await writeFile(join(folder, 'users'), '"postgres" "test"\n');
+  await writeFile(
+    join(folder, 'pgbouncer.ini'),
+    `[databases]\n* = host=127.0.0.1 port=${behind}\n[pgbouncer]\n${settings}`,
+  );
+  // It refuses to run as root.
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const child = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], { ...nobody, cwd: '/', stdio: 'ignore' });
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  });
+  await until(async () => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    await once(socket, 'connect');
+    socket.destroy();
+    return true;
+  });
+  return port;
+}

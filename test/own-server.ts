@@ -1,0 +1,37 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { createCluster, freePort, startServer, stopServer } from '../src/database/postgres-server.ts';
+import { findTestPrograms } from './test-server.ts';
+
+export interface OwnServer {
+  databaseUrl: string;
+  cluster: string;
+  start: () => Promise<void>;
+  stop: () => Promise<void>;
+}
+
+/** A server that a test may stop and kill, besides the one that all files share. `bin`: the programs to run. */
+export async function ownServer(t: Test, bin?: string): Promise<OwnServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-own-'));
+  await chmod(folder, 0o755);
+  const cluster = join(folder, 'cluster');
+  const programs = await findTestPrograms(bin);
+  const port = await freePort();
+  const logFile = join(folder, 'postgres.log');
+  const settings = { fsync: 'off' };
+  t.teardown(async () => {
+    await stopServer(programs, cluster);
+    await rm(folder, { recursive: true, force: true });
+  });
+  await createCluster(programs, cluster, 'test');
+  const start = () => startServer(programs, cluster, { port, logFile, settings });
+  await start();
+  return {
+    databaseUrl: `postgresql://postgres:test@127.0.0.1:${port}/postgres`,
+    cluster,
+    start,
+    stop: () => stopServer(programs, cluster),
+  };
+}
