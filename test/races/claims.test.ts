@@ -13,8 +13,8 @@ t.test('every claim holds among 2, 8 and 32 contenders, each on a backend of its
   const arena = new Arena(sessions, 32);
   for (const [contenders, rounds] of [
     [2, 25],
-    [8, 12],
-    [32, 5],
+    [8, 8],
+    [32, 3],
   ] as const) {
     for (const strategy of strategies) {
       const result = await runTrial(orm, arena, { strategy, contenders, rounds, signal, log });

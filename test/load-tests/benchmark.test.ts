@@ -1,0 +1,76 @@
+import { Pool, type PoolClient } from 'pg';
+import t from 'tap';
+import { bareDriver } from '../../load-tests/bare-driver.ts';
+import { interleaved, ratio } from '../../load-tests/interleaved.ts';
+import { strategies } from '../../src/strategies/index.ts';
+import { runProgram, testOrm } from '../helper.ts';
+
+// The time that is written is another one each time.
+const timeless = (statements: string[]) => statements.map((sql) => sql.replace(/'\d{4}-[^']*'/, 'a time'));
+
+t.test('the bare driver sends what MikroORM sends, statement by statement', async (t) => {
+  const { orm, sessions, databaseUrl } = await testOrm(t);
+  const sent: string[] = [];
+  class ListeningPool extends Pool {}
+  const pool = new ListeningPool({ connectionString: databaseUrl, max: 1 });
+  t.teardown(() => pool.end());
+  pool.on('connect', (client: PoolClient) => {
+    const query = client.query.bind(client) as (sql: string, ...rest: unknown[]) => unknown;
+    Object.assign(client, {
+      query(sql: string, ...rest: unknown[]) {
+        sent.push(sql);
+        return query(sql, ...rest);
+      },
+    });
+  });
+  await orm.em.fork().execute('insert into posts (pk) values (1)');
+  for (const bare of bareDriver(pool)) {
+    const strategy = strategies.find(({ name }) => bare.name === `${name}, bare driver`);
+    if (!strategy) throw new Error(bare.name);
+    const heard: string[] = [];
+    const reset = 'update posts set "like" = 5 where pk = 1';
+    await orm.em.fork().execute(reset);
+    await sessions.withSession(
+      () => strategy.increment(orm.em.fork(), 1),
+      ({ sql }) => heard.push(sql),
+    );
+    await orm.em.fork().execute(reset);
+    sent.length = 0;
+    await bare.increment(1);
+    t.strictSame(timeless(sent), timeless(heard), bare.name);
+  }
+});
+
+t.test('everybody has a turn in every round, and ratios are of the same round', async (t) => {
+  const { databaseUrl } = await testOrm(t);
+  const pool = new Pool({ connectionString: databaseUrl });
+  t.teardown(() => pool.end());
+  const order: string[] = [];
+  const runner = (name: string) => ({
+    name,
+    increment: async () => {
+      if (order.at(-1) !== name) order.push(name);
+      await new Promise((next) => setImmediate(next));
+      return true;
+    },
+  });
+  const turns = { rounds: 3, sliceMs: 2, contenders: 2 };
+  const measured = await interleaved(pool, [runner('a'), runner('b')], turns, () => {});
+  t.strictSame(order, ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b'], 'a warm-up and three rounds');
+  const half = [
+    { name: 'a', rounds: [1, 20, 300], perSecond: { median: 0, min: 0, max: 0 } },
+    { name: 'b', rounds: [2, 20, 400], perSecond: { median: 0, min: 0, max: 0 } },
+  ];
+  t.equal(measured.length, 2);
+  t.strictSame(ratio(half, 'a', 'b'), { median: 0.75, min: 0.5, max: 1 });
+});
+
+t.test('the command measures on a database of its own and prints medians and ratios', async (t) => {
+  const args = ['load-tests/benchmark.ts', '--rounds', '3', '--slice', '50', '--contenders', '2'];
+  const { code, stdout, stderr } = await runProgram(t, args).ended;
+  t.equal(code, 0, stderr);
+  for (const { name } of strategies) t.match(stdout, new RegExp(`^${name} +[1-9]`, 'm'), name);
+  t.match(stdout, /^pessimistic +\d\.\d\d +\d\.\d\d to \d\.\d\d$/m);
+  const refused = await runProgram(t, ['load-tests/benchmark.ts', '--slice', 'long']).ended;
+  t.match(refused, { code: 2, stderr: /--slice is "long"; allowed: 50 to 10000/ });
+});
