@@ -5,7 +5,10 @@ export interface RetryPolicy {
   attemptsMax: number;
   /** No attempt starts later than this after the first one, in milliseconds. */
   elapsedMsMax: number;
-  /** The longest the first wait can be, in milliseconds; it doubles with each further attempt … */
+  /**
+   * The longest the first wait can be, in milliseconds; it doubles with each further attempt … An attempt that took
+   * longer than this counts instead: waits that are short beside an attempt do not keep contenders apart.
+   */
   delayMsBase: number;
   /** … up to this. */
   delayMsMax: number;
@@ -36,12 +39,15 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, polic
   const startedAt = performance.now();
   for (let attempt = 1; ; attempt += 1) {
     signal?.throwIfAborted();
+    const attemptAt = performance.now();
     try {
       return await operation(attempt);
     } catch (error) {
       if (!policy.retryable(error)) throw error;
-      const delayMs = random() * Math.min(delayMsMax, delayMsBase * 2 ** (attempt - 1));
-      const elapsedMs = performance.now() - startedAt;
+      const now = performance.now();
+      const elapsedMs = now - startedAt;
+      const base = Math.max(delayMsBase, now - attemptAt);
+      const delayMs = random() * Math.min(delayMsMax, base * 2 ** (attempt - 1));
       if (attempt >= attemptsMax || elapsedMs + delayMs > elapsedMsMax) {
         throw new RetriesExhaustedError(`gave up after ${attempt} attempts in ${Math.round(elapsedMs)} ms`, {
           cause: error,

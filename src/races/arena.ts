@@ -32,7 +32,7 @@ export class Arena {
 
   constructor(sessions: Sessions, seats: number) {
     this.#sessions = sessions;
-    this.#seats = new Semaphore({ permits: seats, queueMax: 1000, waitMsMax: 30_000 });
+    this.#seats = new Semaphore({ permits: seats, queueMax: 1000, waitMsMax: 60_000 });
   }
 
   /**

@@ -30,7 +30,7 @@ export interface Increment extends Add {
 }
 
 /** A hot row makes many attempts collide, so waits are short; both ends are bounded. */
-const RETRY = { elapsedMsMax: 10_000, delayMsBase: 0.5, delayMsMax: 32 };
+const RETRY = { elapsedMsMax: 10_000, delayMsBase: 0.5, delayMsMax: 100 };
 
 /** An increment of which nobody can tell whether it counts: the caller must not be told that it failed. */
 export class OutcomeUnknownError extends Error {
