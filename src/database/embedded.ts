@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -116,7 +116,7 @@ class Keeper {
 
   /** Undefined when nobody answers there, or not with our password: then the pid file is a leftover. */
   async #connectTo(port: number): Promise<Client | undefined> {
-    for (let attempt = 1; attempt <= 100; attempt += 1) {
+    for (let attempt = 1; attempt <= 600; attempt += 1) {
       const client = new Client({
         host: '127.0.0.1',
         port,
@@ -152,7 +152,7 @@ class Keeper {
     }
     const { rows } = await client.query<{ owner: string }>(
       `select application_name as owner from pg_stat_activity
-       where pid in (select pid from pg_locks where locktype = 'advisory' and granted) limit 1`,
+       where pid in (select pid from pg_locks where locktype = 'advisory' and objid = ${OWNER_LOCK} and granted)`,
     );
     await client.end();
     throw new StartupError(
@@ -177,10 +177,15 @@ class Keeper {
 
 async function readPassword({ folder }: Home): Promise<string> {
   const file = join(folder, 'password');
+  // Linked when it is complete: of two services that start at once, neither reads half a password of the other's.
+  const unfinished = `${file}.new-${process.pid}`;
+  await writeFile(unfinished, randomBytes(24).toString('base64url'), { mode: 0o600 });
   try {
-    await writeFile(file, randomBytes(24).toString('base64url'), { flag: 'wx', mode: 0o600 });
+    await link(unfinished, file);
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await rm(unfinished);
   }
   return (await readFile(file, 'utf8')).trim();
 }
