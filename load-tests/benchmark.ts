@@ -52,7 +52,7 @@ async function benchmark(options: { rounds: number; sliceMs: number; contenders:
   const folder = await mkdtemp(join(tmpdir(), 'safe-counters-benchmark-'));
   await chmod(folder, 0o755);
   const log = { info: () => {}, warn: (message: string) => console.error(message) };
-  const server = await startEmbedded(join(folder, 'data'), log);
+  const server = await startEmbedded(join(folder, 'data'), 100, log);
   const config = loadConfig({ POOL_MAX: String(options.contenders + 2) });
   const opened = { databaseUrl: server.databaseUrl, entities, config, log };
   try {

@@ -19,10 +19,13 @@ export interface Program {
   ended: Promise<Ended>;
 }
 
-/** Runs a program of the checkout with this environment and no other variable but PATH. */
-export function runProgram(args: string[], env: NodeJS.ProcessEnv, cwd = CHECKOUT): Program {
-  const child = spawn(process.execPath, args, {
-    cwd,
+/**
+ * Runs a program of the checkout with this environment and no other variable but PATH. Not in the checkout, where a
+ * file `.env` may name a database that matters to somebody.
+ */
+export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
+  const child = spawn(process.execPath, [join(CHECKOUT, program), ...args], {
+    cwd: tmpdir(),
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -43,6 +43,8 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     clientErrorHandler: handleClientError,
     // For the request to arrive, not for its answer: a slow sender does not hold a connection for ever.
     requestTimeout: REQUEST_MS_MAX,
+    // Waiting for another process to migrate has a limit of its own, and a longer one.
+    pluginTimeout: 0,
   }).withTypeProvider<TypeBoxTypeProvider>();
   handleErrors(app);
   const closing = drainOnClose(app);
@@ -56,7 +58,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   await app.register(openapi);
   await app.register(operationsRoutes);
   if (config.DEMOS) {
-    const arena = new Arena(app.database.sessions, Math.max(2, config.POOL_MAX - RESERVED_CONNECTIONS));
+    const arena = new Arena(app.database.sessions, config.POOL_MAX - RESERVED_CONNECTIONS);
     await app.register(postsRoutes, { arena, closing });
     await app.register(strategiesRoutes, { closing });
     await app.register(racesRoutes, { arena, closing });

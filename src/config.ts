@@ -26,10 +26,10 @@ const schema = Type.Object({
     description: 'the port to listen on, 0 to 65535 (0: any free one)',
   }),
   POOL_MAX: Type.Integer({
-    minimum: 3,
+    minimum: 4,
     maximum: 1000,
     default: 10,
-    description: 'connections to the database at most, 3 to 1000; the demos use all but two of them',
+    description: 'connections to the database at most, 4 to 1000; the demos use all but two of them',
   }),
   POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(5000, 'how long to wait for a free connection, 1 to 3600000'),
   LOCK_TIMEOUT_MS: timeoutMs(5000, 'how long a statement waits for a lock, 1 to 3600000'),
@@ -77,7 +77,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
   const given = { ...data };
   try {
-    return Object.freeze(envSchema<Static<typeof schema>>({ schema, data, env: false }));
+    const config = envSchema<Static<typeof schema>>({ schema, data, env: false });
+    if (config.DATABASE_URL && !URL.canParse(config.DATABASE_URL)) throw invalid('DATABASE_URL');
+    return Object.freeze(config);
   } catch (error) {
     const bad = new Set(
       ((error as { errors?: { instancePath: string }[] }).errors ?? []).map((e) => e.instancePath.slice(1)),
@@ -89,6 +91,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     throw new StartupError(lines.join('\n'), { cause: error });
   }
 }
+
+/** As the validator reports it. */
+const invalid = (name: string) => Object.assign(new Error(name), { errors: [{ instancePath: `/${name}` }] });
 
 /** A value as an error message may show it: an address can hold a password, so only its beginning is shown. */
 function shown(name: string, value = ''): string {

@@ -4,6 +4,9 @@ import { Problem } from './errors.ts';
 /** How long a request under way may go on once the service closes, in milliseconds. */
 const DRAIN_MS_MAX = 5000;
 
+/** For the answers of those that were told to stop, in milliseconds. */
+const LAST_WORD_MS = 1500;
+
 /**
  * Closes without cutting anybody off and without waiting for anybody who asks for nothing: requests under way are
  * answered, each answer ends its connection, and with the last one every connection that is still open is closed
@@ -32,6 +35,8 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
     draining = true;
     const reason = new Problem('shutting_down', 'the service is shutting down');
     setTimeout(() => stop.abort(reason), DRAIN_MS_MAX).unref();
+    // Who has not sent all of a request, or does not read an answer, by then is cut off.
+    setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();
     closeIfDone();
   });
   return stop.signal;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { maxHeaderSize } from 'node:http';
+import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { NotFoundError } from '@mikro-orm/core';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -19,8 +19,10 @@ export const problems = {
   invalid_request: { status: 400, title: 'The request does not have the form that this route asks for' },
   not_found: { status: 404, title: 'There is nothing at this address' },
   method_not_allowed: { status: 405, title: 'This address does not take this method' },
+  request_too_slow: { status: 408, title: 'The request did not arrive in time' },
   body_too_large: { status: 413, title: 'The body is larger than this service takes' },
   unsupported_media_type: { status: 415, title: 'The body has a type that this route does not read' },
+  headers_too_large: { status: 431, title: 'The headers are larger than this service takes' },
   client_gone: { status: 499, title: 'The client went away before the answer' },
   conflict: { status: 409, title: 'Somebody else was faster, and nothing was changed' },
   busy: { status: 503, title: 'A lock, a statement or a connection was waited for too long', retryAfterS: 1 },
@@ -43,10 +45,13 @@ export type ProblemCode = keyof typeof problems;
 export class Problem extends Error {
   override name = 'Problem';
   readonly code: ProblemCode;
+  /** Whether asking again would do a part of it twice. */
+  readonly partlyDone: boolean;
 
-  constructor(code: ProblemCode, detail: string, options?: ErrorOptions) {
+  constructor(code: ProblemCode, detail: string, options?: ErrorOptions & { partlyDone?: boolean }) {
     super(detail, options);
     this.code = code;
+    this.partlyDone = options?.partlyDone ?? false;
   }
 }
 
@@ -70,6 +75,11 @@ const byFastifyCode: Record<string, ProblemCode> = {
 /** Any error as the problem that its caller may be told of. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  if (isPartlyDone(error)) {
+    const { code, message } = problemOf(error.cause);
+    const detail = `${message}; ${error.done} increments were done before that, and count`;
+    return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
+  }
   if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
   if (error instanceof RetriesExhaustedError) return new Problem('retries_exhausted', error.message);
   if (error instanceof DOMException && error.name === 'TimeoutError') {
@@ -91,6 +101,9 @@ export function problemOf(error: unknown): Problem {
     cause: error,
   });
 }
+
+const isPartlyDone = (error: unknown): error is Error & { done: number } =>
+  error instanceof Error && error.name === 'PartlyDoneError';
 
 /** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
 export function handleErrors(app: FastifyInstance): void {
@@ -130,9 +143,11 @@ export function handleFrameworkError(
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const detail = clientErrors[error.code ?? ''] ?? 'what was sent is not an HTTP/1.1 request';
-  const body = problemBody(new Problem('invalid_request', detail), randomUUID());
+  const code = clientErrorCodes[error.code ?? ''] ?? 'invalid_request';
+  const body = problemBody(new Problem(code, detail), randomUUID());
+  const { status } = problems[code];
   const head = [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
@@ -145,9 +160,14 @@ const clientErrors: Record<string, string> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'the request did not arrive in time',
 };
 
+const clientErrorCodes: Record<string, ProblemCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_too_slow',
+};
+
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
   const { status, retryAfterS }: ProblemKind = problems[problem.code];
-  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
+  if (retryAfterS !== undefined && !problem.partlyDone) reply.header('retry-after', retryAfterS);
   return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
 }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import { buildApp } from './app.ts';
 import { messageOf } from './caught.ts';
 import { type Config, loadConfig } from './config.ts';
@@ -8,44 +8,34 @@ import { startEmbedded } from './database/embedded.ts';
 import { logStream } from './log-stream.ts';
 import { StartupError } from './startup-error.ts';
 
-export interface Service {
-  log: Logger<string>;
-  /** Ends everything that was opened, in the opposite order. */
-  close: () => Promise<void>;
-}
+/** What ends something that was opened. */
+export type Close = () => Promise<void>;
 
 /**
- * Opens everything the environment asks for, and listens.
+ * Opens everything the environment asks for, and listens. A file `.env` in the working directory counts, too.
  *
- * @throws {StartupError} when it cannot; what was open by then is closed again
+ * @param opened gets what closes each thing, as soon as it is open; to be called in the opposite order
+ * @throws {StartupError} when it cannot
  */
-export async function startService(): Promise<Service> {
+export async function startService(opened: Close[]): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const config = loadConfig();
   const log = pino<string>({ level: config.LOG_LEVEL }, logStream());
-  const opened: (() => Promise<void>)[] = [];
-  const close = async () => {
-    for (const closeOne of opened.splice(0).toReversed()) await closeOne();
-  };
-  try {
-    let databaseUrl = config.DATABASE_URL;
-    if (!databaseUrl) {
-      const embedded = await startEmbedded(config.DATA_DIR, {
-        info: (message) => log.info(message),
-        warn: (message) => log.warn(message),
-      });
-      opened.push(embedded.stop);
-      databaseUrl = embedded.databaseUrl;
-    }
-    const app = await buildApp({ config, databaseUrl, logger: log });
-    opened.push(() => app.close());
-    const address = await listen(app, config);
-    log.info(`ready: ${address} (API and "Try it out": ${address}/docs)`);
-  } catch (error) {
-    await close();
-    throw error;
+  opened.push(async () => log.info('closed'));
+  let databaseUrl = config.DATABASE_URL;
+  if (!databaseUrl) {
+    const embedded = await startEmbedded(config.DATA_DIR, config.POOL_MAX, {
+      info: (message) => log.info(message),
+      warn: (message) => log.warn(message),
+    });
+    opened.push(embedded.stop);
+    databaseUrl = embedded.databaseUrl;
   }
-  return { log, close };
+  const app = await buildApp({ config, databaseUrl, logger: log });
+  opened.push(() => app.close());
+  const address = await listen(app, config);
+  opened.push(async () => log.info('closing'));
+  log.info(`ready: ${address} (API and "Try it out": ${address}/docs)`);
 }
 
 async function listen(app: FastifyInstance, { HOST, PORT }: Config): Promise<string> {

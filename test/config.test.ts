@@ -17,7 +17,7 @@ t.test('values are read as what they are, and an empty one counts as unset', asy
 t.test('a bad value is one line: the variable, the value, what is allowed', async (t) => {
   const cases = {
     PORT: '70000',
-    POOL_MAX: '2',
+    POOL_MAX: '3',
     LOCK_TIMEOUT_MS: '0',
     STATEMENT_TIMEOUT_MS: '5s',
     POOL_ACQUIRE_TIMEOUT_MS: '-1',

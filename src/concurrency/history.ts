@@ -39,7 +39,7 @@ export function checkBound(initial: number, adds: readonly Add[], reads: readonl
     for (const add of possible) {
       // Settled before the read began: it counts. Begun before the read ended, outcome open: it may count.
       const settled = add.outcome === 'acknowledged' && add.endedAt < startedAt;
-      const begun = add.startedAt < endedAt;
+      const begun = add.startedAt <= endedAt;
       if (settled || (begun && add.by < 0)) lower += add.by;
       if (settled || (begun && add.by > 0)) upper += add.by;
     }
@@ -58,6 +58,12 @@ export function checkValues(initial: number, adds: readonly Add[]): Violations {
   const violations: Violations = [];
   const pair = witness(adds);
   if (pair) violations.push(`two increments wrote ${pair[0].value}`);
+  const most = initial + adds.filter(({ outcome }) => outcome !== 'refused').length;
+  const stray = acknowledged.find(({ value }) => value <= initial || value > most);
+  if (stray)
+    violations.push(
+      `an increment wrote ${stray.value}, but it had to lie between ${initial + 1} and ${most}`,
+    );
   if (adds.every((add) => add.outcome !== 'unknown')) {
     const values = new Set(acknowledged.map((add) => add.value));
     const missing = acknowledged.map((_, i) => initial + 1 + i).find((value) => !values.has(value));

@@ -55,7 +55,7 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, polic
       }
       policy.onRetry?.(error, attempt);
       // A timer cannot wait for less than a millisecond, and rounding up would make the shortest waits the same.
-      await (delayMs < 1 ? setImmediate() : setTimeout(delayMs, undefined, { signal }));
+      await (delayMs < 1 ? setImmediate() : setTimeout(delayMs, undefined, { signal }).catch(() => {}));
     }
   }
 }

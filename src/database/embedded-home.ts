@@ -29,7 +29,7 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
     throw new StartupError(`DATA_DIR ${folder} cannot be made: ${error.message}`, { cause: error });
   });
   // Whatever the umask: the cluster in it is closed to others, but its owner must get there.
-  if (asRoot && made) await Promise.all([made, folder].map((path) => chmod(path, 0o711)));
+  if (asRoot && made) await open(folder, made);
   const cluster = join(folder, 'cluster');
   const logFile = join(folder, 'postgres.log');
   const owner = await clusterOwner(cluster);
@@ -49,6 +49,11 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
     );
   }
   return { ...(await reachablePrograms(bin, account, folder)), folder, cluster, logFile };
+}
+
+/** Lets everybody pass through the folder and those above it that were made for it, and look at none. */
+async function open(folder: string, made: string): Promise<void> {
+  for (let path = folder; path.length >= made.length; path = dirname(path)) await chmod(path, 0o711);
 }
 
 /** The folder of the programs that npm installed for this platform. */

@@ -37,17 +37,22 @@ const OWNER_LOCK = 4_157_112_104;
  * While we run, the server is started again when it dies.
  *
  * @param dataDir the folder; undefined: a default one
+ * @param connectionsMax how many the service will make
  * @throws {StartupError} when there is no PostgreSQL for this platform, the folder cannot be used, or another
  *   service is using it
  */
-export async function startEmbedded(dataDir: string | undefined, log: EmbeddedLog): Promise<EmbeddedServer> {
+export async function startEmbedded(
+  dataDir: string | undefined,
+  connectionsMax: number,
+  log: EmbeddedLog,
+): Promise<EmbeddedServer> {
   const home = await findHome(dataDir);
   const password = await readPassword(home);
   if (!(await clusterOwner(home.cluster))) {
     log.info(`creating a database in ${home.folder}`);
     await createCluster(home, home.cluster, password);
   }
-  const keeper = new Keeper(home, password, log);
+  const keeper = new Keeper(home, password, connectionsMax, log);
   await keeper.hold();
   return {
     databaseUrl: `postgresql://${SUPERUSER}:${password}@127.0.0.1:${keeper.port}/${DATABASE}`,
@@ -59,6 +64,7 @@ export async function startEmbedded(dataDir: string | undefined, log: EmbeddedLo
 class Keeper {
   readonly #home: Home;
   readonly #password: string;
+  readonly #connectionsMax: number;
   readonly #log: EmbeddedLog;
   #owner: Client | undefined;
   /** Aborted when the server is no longer wanted. */
@@ -67,16 +73,16 @@ class Keeper {
   #comingBack: Promise<void> | undefined;
   port = 0;
 
-  constructor(home: Home, password: string, log: EmbeddedLog) {
+  constructor(home: Home, password: string, connectionsMax: number, log: EmbeddedLog) {
     this.#home = home;
     this.#password = password;
+    this.#connectionsMax = connectionsMax;
     this.#log = log;
   }
 
   /** Makes sure that a server runs, that we own the folder, and that the database exists. */
   async hold(): Promise<void> {
-    const client = await this.#connect();
-    await this.#lock(client);
+    const client = await this.#own();
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
     this.#owner = client;
@@ -88,12 +94,26 @@ class Keeper {
   async release(): Promise<void> {
     this.#released.abort();
     await this.#comingBack;
-    await this.#owner?.end();
+    // Ours until it has stopped: a next service waits for the lock, or for the end of the server.
     await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
       this.#log.warn(
         `the embedded PostgreSQL does not stop; the next start will use it: ${messageOf(error)}`,
       );
     });
+    await this.#owner?.end();
+  }
+
+  /** A connection that owns the folder. The server may be stopped under us by the service before: then once more. */
+  async #own(): Promise<Client> {
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await this.#connect();
+      try {
+        await this.#lock(client);
+        return client;
+      } catch (error) {
+        if (error instanceof StartupError || attempt === 5) throw error;
+      }
+    }
   }
 
   /** The first round finds a server left behind or starts one; the second is for one that another just started. */
@@ -107,7 +127,9 @@ class Keeper {
       // The same port again for a server that died, since the pool knows it.
       const port = this.port || (await freePort());
       try {
-        await startServer(this.#home, cluster, { port, logFile });
+        // Some are for looking in from outside, and for superusers.
+        const settings = { max_connections: String(this.#connectionsMax + 20) };
+        await startServer(this.#home, cluster, { port, logFile, settings });
       } catch (error) {
         if (round === 2 || !(await runningServer(cluster))) throw error;
       }
@@ -177,6 +199,8 @@ class Keeper {
 
 async function readPassword({ folder }: Home): Promise<string> {
   const file = join(folder, 'password');
+  const known = await readFile(file, 'utf8').catch(() => '');
+  if (known) return known;
   // Linked when it is complete: of two services that start at once, neither reads half a password of the other's.
   const unfinished = `${file}.new-${process.pid}`;
   await writeFile(unfinished, randomBytes(24).toString('base64url'), { mode: 0o600 });
@@ -187,5 +211,5 @@ async function readPassword({ folder }: Home): Promise<string> {
   } finally {
     await rm(unfinished);
   }
-  return (await readFile(file, 'utf8')).trim();
+  return readFile(file, 'utf8');
 }

@@ -56,10 +56,17 @@ export async function ping({ orm }: Database, deadlineMs: number): Promise<void>
   }
 }
 
+/** A name with several addresses fails with several errors: the first says why. */
+function reasonOf(error: unknown): string {
+  return error instanceof AggregateError && error.errors.length > 0
+    ? messageOf(error.errors[0])
+    : messageOf(error);
+}
+
 /** One line that names the place and the reason, and never the password. */
 function unusable(databaseUrl: string, error: Error): string {
   const { hostname, port, pathname, username } = new URL(databaseUrl);
   const place = `${hostname || 'localhost'}:${port || 5432}${pathname}`;
-  const reason = messageOf(error.cause ?? error).split('\n')[0] || error.name;
+  const reason = reasonOf(error.cause ?? error).split('\n')[0];
   return `cannot use the database at ${place} as "${username}" (DATABASE_URL): ${reason}`;
 }

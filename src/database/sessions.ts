@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely';
+import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type { Pool, PoolClient } from 'pg';
-import { messageOf } from '../caught.ts';
+import { codeOf, messageOf } from '../caught.ts';
 import { ConnectionError, type Failure } from './failure.ts';
 
 /** One statement as the wire saw it. */
@@ -65,10 +65,15 @@ export class Sessions implements PostgresPool {
   async withSession<T>(work: (session: Session) => Promise<T>, onStatement?: Listener): Promise<T> {
     const client = await this.#acquire();
     const connection = guarded(client, onStatement);
+    let over = false;
+    const query = (sql: string, parameters: readonly unknown[]) =>
+      over ? Promise.reject(new Error('the session is over')) : connection.query(sql, parameters);
     try {
-      const pinned: Connection = { ...connection, release: () => {} };
+      const pinned: Connection = { ...connection, query: query as Connection['query'], release: () => {} };
       return await this.#pinned.run(pinned, work, { backendPid: connection.processID ?? 0 });
     } finally {
+      // What `work` did not wait for may not go on where somebody else works next.
+      over = true;
       connection.release();
     }
   }
@@ -98,29 +103,56 @@ function guarded(client: PoolClient, onStatement?: Listener): Connection {
 
 function wrap(client: PoolClient, onStatement?: Listener): Connection {
   let broken: Error | undefined;
-  const query = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
-    const before = client.getTransactionStatus();
+  let retired = false;
+  let waiting = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const send = async (sql: string, parameters: readonly unknown[]) => {
+    if (broken) throw new ConnectionError('lost', CONNECTION_LOST, broken);
+    const status = client.getTransactionStatus();
     const startedAt = performance.now();
     const tell = (about: Pick<Statement, 'row' | 'rowCount' | 'error'>) =>
       onStatement?.({ sql, startedAt, endedAt: performance.now(), ...about });
     try {
       const result = await client.query(sql, [...parameters]);
       tell({ row: result.rows?.[0], rowCount: result.rowCount });
-      return result as unknown as PostgresQueryResult<R>;
+      return result;
     } catch (error) {
-      const reported = isServerError(error) ? error : lost(error, before, sql);
-      if (reported !== error) broken = error as Error;
+      const reported = isServerError(error) ? error : lost(error, status, sql);
+      if (reported !== error) {
+        broken = error as Error;
+        // At once: Kysely gives a connection back only after a begin, commit or rollback that worked.
+        client.release(broken);
+      }
+      retired ||= codeOf(error) === READ_ONLY;
       tell({ error: reported });
       throw reported;
+    }
+  };
+  // One after another, so that each knows the state of the transaction that it was sent in.
+  const query = async (sql: string, parameters: readonly unknown[]) => {
+    waiting += 1;
+    const sent = last.then(() => send(sql, parameters));
+    last = sent.catch(() => {});
+    try {
+      return await sent;
+    } finally {
+      waiting -= 1;
     }
   };
   return {
     processID: (client as unknown as { processID: number }).processID,
     // Kysely also streams through cursors; MikroORM does so only when asked to, and nobody asks here.
-    query: query as Connection['query'],
-    release: () => client.release(broken ?? client.getTransactionStatus() !== 'I'),
+    query: query as unknown as Connection['query'],
+    release() {
+      if (!broken) client.release(retired || waiting > 0 || client.getTransactionStatus() !== 'I');
+    },
   };
 }
+
+const CONNECTION_LOST = 'the connection to the database was lost';
+
+/** A server that was a standby a moment ago leaves sessions behind that stay read-only: those are not kept. */
+const READ_ONLY = '25006';
 
 /**
  * An answer of the server that leaves the session as it is, unlike its last words. Told by the code too, because
@@ -137,5 +169,5 @@ const harmless = /^\s*(select|begin|start transaction|rollback|savepoint|release
 function lost(error: unknown, statusBefore: string | null, sql: string): ConnectionError {
   const uncommitted = statusBefore !== 'I' && !/^\s*commit\b/i.test(sql);
   const failure: Failure = uncommitted || harmless.test(sql) ? 'lost' : 'unknown';
-  return new ConnectionError(failure, 'the connection to the database was lost', error);
+  return new ConnectionError(failure, CONNECTION_LOST, error);
 }

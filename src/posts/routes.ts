@@ -2,7 +2,7 @@ import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Problem } from '../errors.ts';
-import { clientGone } from '../signals.ts';
+import { clientGone, withDeadline } from '../signals.ts';
 import type { Arena, RaceResult } from '../races/arena.ts';
 import { endpoints } from './endpoints.ts';
 import { DEFAULT_POST, type Post } from './post.ts';
@@ -76,16 +76,19 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         handler: async ({ query, log }, reply) => {
           const { workers, increments } = query;
           const attempted = attempts(query);
+          const gone = clientGone(reply);
           const before = shown(await readDefaultPost(orm.em));
-          const result = await arena.run({
+          const race = {
             strategy,
             pk: DEFAULT_POST,
             contenders: workers,
             increments,
             newSession: sessionsOf(orm.em, workers),
-            signal: AbortSignal.any([clientGone(reply), closing, AbortSignal.timeout(CALL_MS_MAX)]),
             log,
-          });
+          };
+          const result = await withDeadline(CALL_MS_MAX, [gone, closing], (signal) =>
+            arena.run({ ...race, signal }),
+          );
           return { message, attempted, ...account(before, result, shown(await readDefaultPost(orm.em))) };
         },
       });
@@ -110,7 +113,7 @@ function account(before: ShownPost, result: RaceResult, after: ShownPost) {
     version_before: before.version,
     acknowledged,
     expected,
-    // Somebody else's increments may hide losses; they cannot feign any.
+    // Only of this call if nobody else writes: others' increments hide losses, a reset or an unsafe write feigns them.
     lost: Math.max(0, expected - after.like_result),
     conflicts,
     retries,

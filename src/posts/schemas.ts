@@ -54,7 +54,7 @@ export const incrementAnswer = (message: string) =>
       acknowledged: count('Increments that were reported as done'),
       expected: count('like_before + acknowledged'),
       lost: count(
-        'Acknowledged increments that are missing from the count (at least, if others write meanwhile)',
+        'Acknowledged increments that are missing from the count, if nobody else adds, resets or overwrites',
       ),
       conflicts: count('Attempts that somebody else was faster than'),
       retries: count('Attempts after a conflict'),

@@ -1,4 +1,6 @@
+import { messageOf } from '../caught.ts';
 import { Semaphore } from '../concurrency/semaphore.ts';
+import { failureOf } from '../database/failure.ts';
 import type { Sessions, Statement } from '../database/sessions.ts';
 import { type Assignment, Contender, type Increment } from './contender.ts';
 import { type Narrator, narrator } from './narrator.ts';
@@ -39,9 +41,8 @@ export class Arena {
    * Lets the contenders loose at the same moment and waits until all of them are done.
    *
    * @throws {QueueFullError} when too many races are waiting, or this one did for too long
-   * @throws {RetriesExhaustedError} when an increment could not get through
-   * @throws {OutcomeUnknownError} when a connection broke during a commit
-   * @throws the signal's reason when it is aborted: the increments under way are finished first
+   * @throws {PartlyDoneError} when the race could not be run to its end: an increment that did not get through, a
+   *   connection that broke, the signal that was aborted. The increments under way are finished first
    */
   async run(race: Race): Promise<RaceResult> {
     const seats = Math.min(race.contenders, this.#seats.permits);
@@ -54,6 +55,7 @@ export class Arena {
     );
     const waiting = [...contenders];
     const start = startingGate(seats);
+    let unknown: unknown;
     const seat = async () => {
       const listener = new Listener(race);
       try {
@@ -66,6 +68,7 @@ export class Arena {
         }, listener.onStatement);
       } catch (error) {
         // One that cannot go on ends the race for all, also for those who wait for it at the start.
+        if (failureOf(error) === 'unknown') unknown ??= error;
         stop.abort(error);
         start.cancel(error);
       } finally {
@@ -73,8 +76,22 @@ export class Arena {
       }
     };
     await Promise.all(Array.from({ length: seats }, seat));
-    signal.throwIfAborted();
-    return summary(contenders);
+    if (!signal.aborted) return summary(contenders);
+    // Whatever else went wrong: that nobody can know the outcome must be said.
+    const done = contenders.reduce((sum, one) => sum + one.acknowledged, 0);
+    throw new PartlyDoneError(done, unknown ?? signal.reason);
+  }
+}
+
+/** The race ended before its time, for the reason that is the cause; what was acknowledged by then counts. */
+export class PartlyDoneError extends Error {
+  override name = 'PartlyDoneError';
+  /** Increments that were acknowledged. */
+  readonly done: number;
+
+  constructor(done: number, cause: unknown) {
+    super(`${done} increments were done before: ${messageOf(cause)}`, { cause });
+    this.done = done;
   }
 }
 

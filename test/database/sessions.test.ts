@@ -95,7 +95,7 @@ t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
     LOCK_TIMEOUT_MS: '50',
     STATEMENT_TIMEOUT_MS: '300',
     POOL_ACQUIRE_TIMEOUT_MS: '50',
-    POOL_MAX: '3',
+    POOL_MAX: '4',
   });
   const client = await testClient(t, databaseUrl);
   await client.query('insert into posts (pk) values (1)');
@@ -103,7 +103,7 @@ t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
   const em = () => orm.em.fork();
   t.equal(await failure(em().execute('update posts set "like" = 1')), 'busy', 'a lock');
   t.equal(await failure(em().execute('select pg_sleep(9)')), 'busy', 'a statement');
-  const sleepers = [1, 2, 3].map(() => failure(em().execute('select pg_sleep(9)')));
+  const sleepers = [1, 2, 3, 4].map(() => failure(em().execute('select pg_sleep(9)')));
   t.equal(await failure(em().execute('select 1')), 'busy', 'a connection');
   await Promise.all(sleepers);
   await client.query('rollback');
@@ -153,4 +153,46 @@ t.test('a server that cannot be reached is unavailable, not unknown', async (t) 
   await client.query(`alter database ${name} allow_connections true`);
   t.equal(seen, 'unavailable');
   t.ok(await sessions.withSession(async ({ backendPid }) => backendPid));
+});
+
+t.test('connections that break inside transactions leave their places in the pool', async (t) => {
+  const { orm, databaseUrl } = await testOrm(t, { POOL_MAX: '4', POOL_ACQUIRE_TIMEOUT_MS: '1000' });
+  const client = await testClient(t, databaseUrl);
+  const others = 'where datname = current_database() and pid <> pg_backend_pid()';
+  for (let outage = 1; outage <= 3; outage += 1) {
+    const work = [1, 2, 3, 4].map(() =>
+      failure(orm.em.fork().transactional((tx) => tx.execute('select pg_sleep(60)'))),
+    );
+    while (
+      (await client.query(`select from pg_stat_activity ${others} and query like '%sleep%'`)).rowCount !== 4
+    );
+    await client.query(`select pg_terminate_backend(pid) from pg_stat_activity ${others}`);
+    t.strictSame(await Promise.all(work), ['lost', 'lost', 'lost', 'lost'], `outage ${outage}`);
+  }
+  t.equal(await failure(orm.em.fork().transactional((tx) => tx.execute('select 1'))), undefined);
+});
+
+t.test('what a session did not wait for does not go on in somebody else’s', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  let stray: Promise<unknown> = Promise.resolve();
+  const pid = await sessions.withSession(async ({ backendPid }) => {
+    const em = orm.em.fork();
+    stray = failure(em.transactional((tx) => tx.execute('select pg_sleep(0.05)')));
+    await em.execute('select 1');
+    return backendPid;
+  });
+  t.not(await pidOf(orm.em.fork()), pid, 'its connection was not given to the next');
+  t.type(await stray, 'undefined', 'and what it went on with was refused');
+});
+
+t.test('statements that are sent in parallel are sent one after another', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  const heard: Statement[] = [];
+  await sessions.withSession(
+    async () => {
+      await Promise.all([1, 2, 3].map(() => orm.em.fork().execute('select pg_sleep(0.005)')));
+    },
+    (statement) => heard.push(statement),
+  );
+  t.ok(heard.every(({ startedAt }, i) => startedAt >= (heard[i - 1]?.endedAt ?? 0)));
 });
