@@ -1,0 +1,5 @@
+import type { Lab } from './experiment.ts';
+import { isolation } from './isolation/index.ts';
+
+/** Every laboratory, in teaching order. */
+export const labs: readonly Lab[] = [isolation];
