@@ -1,5 +1,6 @@
 import type { Lab } from './experiment.ts';
 import { isolation } from './isolation/index.ts';
+import { traps } from './traps/index.ts';
 
 /** Every laboratory, in teaching order. */
-export const labs: readonly Lab[] = [isolation];
+export const labs: readonly Lab[] = [isolation, traps];

@@ -33,7 +33,7 @@ export class RecordedPool implements PostgresPool {
   }
 
   #record(client: PostgresPoolClient): PostgresPoolClient {
-    const query = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
+    const send = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
       const pending = this.#timeline.sent(this.#name, client.processID ?? 0, sql);
       try {
         const result = await client.query<R>(sql, parameters);
@@ -43,6 +43,14 @@ export class RecordedPool implements PostgresPool {
         this.#timeline.failed(pending, error);
         throw error;
       }
+    };
+    // A backend does one thing at a time. The driver would queue too, but then nobody could tell when a statement
+    // was really sent.
+    let last: Promise<unknown> = Promise.resolve();
+    const query = <R>(sql: string, parameters: readonly unknown[]) => {
+      const turn = last.then(() => send<R>(sql, parameters));
+      last = turn.catch(() => {});
+      return turn;
     };
     return {
       ...(client.processID === undefined ? {} : { processID: client.processID }),

@@ -1,20 +1,17 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
-import { T1, T2, T3 } from '../../src/labs/isolation/sessions.ts';
+import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/isolation/sessions.ts';
 import { Stepper } from '../../src/labs/schedule.ts';
 import { withScratch } from '../../src/labs/scratch.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 import { labContext, leftovers } from './lab-helper.ts';
 
-const TABLE = 'create table test (id integer primary key, value integer)';
 const begin = [T1, T2, T3].map(({ begin: step }) => step);
-const setup = (schema: string) =>
-  `set search_path to ${schema}; ${TABLE}; insert into test values (1, 10), (2, 20)`;
+const setup = `${TABLE}; ${ROWS}`;
 
 t.test('a step that waits is told with its holder, and goes on when the holder lets go', async (t) => {
   const context = await labContext(t);
-  const entries = await withScratch(context, '', async (scratch) => {
-    await scratch.outside.query(setup(scratch.schema));
+  const entries = await withScratch(context, setup, async (scratch) => {
     const steps = [
       ...begin,
       T1.write(1, 11),
@@ -39,8 +36,7 @@ t.test('a step that waits is told with its holder, and goes on when the holder l
 
 t.test('a session that fails rolls back at once, and its other steps are left out', async (t) => {
   const context = await labContext(t);
-  const entries = await withScratch(context, '', async (scratch) => {
-    await scratch.outside.query(setup(scratch.schema));
+  const entries = await withScratch(context, setup, async (scratch) => {
     return new Stepper(scratch).run([
       ...begin,
       T1.step('select 1/0'),
@@ -61,8 +57,7 @@ t.test('what stops half-way leaves nothing: an abort while sessions wait for eac
   const context = await labContext(t);
   const client = await testClient(t, context.databaseUrl);
   const stop = new AbortController();
-  const stopped = withScratch({ ...context, signal: stop.signal }, '', async (scratch) => {
-    await scratch.outside.query(setup(scratch.schema));
+  const stopped = withScratch({ ...context, signal: stop.signal }, setup, async (scratch) => {
     const running = new Stepper(scratch).run([T1.begin, T1.write(1, 11), T2.write(1, 12), T2.commit]);
     await scratch.observer.untilBlocked(1);
     stop.abort(new Error('enough'));

@@ -57,8 +57,7 @@ export function experimentOf(anomaly: Anomaly): Experiment {
     name: anomaly.name,
     claim: claimOf(anomaly),
     run: (context) =>
-      withScratch(context, '', async (scratch) => {
-        await scratch.outside.query(`set search_path to ${scratch.schema}; ${TABLE}`);
+      withScratch(context, TABLE, async (scratch) => {
         const stepper = new Stepper(scratch);
         const seen = new Map<Level, Cell>();
         for (const level of levels) seen.set(level, await cellAt(level, anomaly, scratch, stepper));

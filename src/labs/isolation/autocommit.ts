@@ -12,8 +12,7 @@ export const autocommit: Experiment = {
   claim:
     'Without begin, each statement is a transaction of its own: it is seen at once, nothing takes it back, and a read does not protect the write that follows from it.',
   run: (context) =>
-    withScratch(context, '', async (scratch) => {
-      await scratch.outside.query(`set search_path to ${scratch.schema}; ${TABLE}; ${ROWS}`);
+    withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
       const stepper = new Stepper(scratch);
       const state = async () =>
         shown((await scratch.outside.query('select id, value from test order by id')).rows);

@@ -17,8 +17,7 @@ export const uncommittedRow: Experiment = {
   claim:
     'A row that is not committed yet is not there for anybody else, at any level: the read finds nothing, at once, without an error and without waiting.',
   run: (context) =>
-    withScratch(context, '', async (scratch) => {
-      await scratch.outside.query(`set search_path to ${scratch.schema}; ${TABLE}`);
+    withScratch(context, TABLE, async (scratch) => {
       const stepper = new Stepper(scratch);
       const seen: Record<string, string> = {};
       for (const level of levels) {
