@@ -9,7 +9,9 @@ import { parallelBegin } from './parallel-begin.ts';
 import { parallelFlush } from './parallel-flush.ts';
 import { partialLoad } from './partial-load.ts';
 import { rawFragment } from './raw-fragment.ts';
+import { reusedOptions } from './reused-options.ts';
 import { savepointNames } from './savepoint-names.ts';
+import { silentRollback } from './silent-rollback.ts';
 import { staleFind } from './stale-find.ts';
 import { staleLock } from './stale-lock.ts';
 import { unlockedMigrations } from './unlocked-migrations.ts';
@@ -24,6 +26,8 @@ export const traps: Lab = {
     launderedVersion,
     partialLoad,
     savepointNames,
+    reusedOptions,
+    silentRollback,
     parallelBegin,
     parallelFlush,
     hangingFlush,
