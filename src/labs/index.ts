@@ -1,6 +1,7 @@
 import type { Lab } from './experiment.ts';
 import { isolation } from './isolation/index.ts';
+import { session } from './session/index.ts';
 import { traps } from './traps/index.ts';
 
 /** Every laboratory, in teaching order. */
-export const labs: readonly Lab[] = [isolation, traps];
+export const labs: readonly Lab[] = [isolation, session, traps];

@@ -29,8 +29,8 @@ export interface PoolSettings {
   /** How the timeline calls what no task is named for. */
   name?: string;
   limits?: Partial<Config>;
-  /** Whatever else the driver takes. */
-  driver?: PoolConfig;
+  /** Whether its sessions refuse to write. */
+  readOnly?: boolean;
   /** Another server than the experiment's. */
   databaseUrl?: string;
 }
@@ -137,18 +137,12 @@ export class Scratch {
     this.#closers.push(close);
   }
 
-  #options(
-    name: string,
-    { limits, driver, databaseUrl = this.context.databaseUrl }: PoolSettings,
-  ): PoolConfig {
+  #options(name: string, { limits, readOnly, databaseUrl }: PoolSettings): PoolConfig {
     const config = { ...this.context.config, ...LIMITS, ...limits };
-    const options = poolOptions({ databaseUrl, config });
-    return {
-      ...options,
-      application_name: `${this.schema} ${name}`,
-      options: `${options.options} -c search_path=${this.schema}`,
-      ...driver,
-    };
+    const options = poolOptions({ databaseUrl: databaseUrl ?? this.context.databaseUrl, config });
+    const words = [options.options, `-c search_path=${this.schema}`];
+    if (readOnly) words.push('-c default_transaction_read_only=on');
+    return { ...options, application_name: `${this.schema} ${name}`, options: words.join(' ') };
   }
 }
 
