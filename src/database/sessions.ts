@@ -97,7 +97,12 @@ function guarded(client: PoolClient, onStatement?: Listener): Connection {
 }
 
 function wrap(client: PoolClient, onStatement?: Listener): Connection {
-  let broken: Error | undefined;
+  let discarded = false;
+  // At once: Kysely gives a connection back after a commit or a rollback that succeeded, and on this one none will.
+  const discard = (error: Error) => {
+    if (!discarded) client.release(error);
+    discarded = true;
+  };
   const query = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
     const before = client.getTransactionStatus();
     const startedAt = performance.now();
@@ -109,7 +114,7 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
       return result as unknown as PostgresQueryResult<R>;
     } catch (error) {
       const reported = isServerError(error) ? error : lost(error, before, sql);
-      if (reported !== error) broken = error as Error;
+      if (reported !== error) discard(error as Error);
       tell({ error: reported });
       throw reported;
     }
@@ -118,7 +123,9 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     processID: (client as unknown as { processID: number }).processID,
     // Kysely also streams through cursors; MikroORM does so only when asked to, and nobody asks here.
     query: query as Connection['query'],
-    release: () => client.release(broken ?? client.getTransactionStatus() !== 'I'),
+    release: () => {
+      if (!discarded) client.release(client.getTransactionStatus() !== 'I');
+    },
   };
 }
 
