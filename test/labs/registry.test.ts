@@ -8,6 +8,7 @@ const folder = join(CHECKOUT, 'src/labs');
 
 /** What is in a lab's folder besides experiments. */
 const others: Record<string, string[]> = {
+  freeze: ['index', 'requests'],
   session: ['index', 'reader'],
   traps: ['index', 'trap'],
   isolation: ['anomalies', 'anomaly', 'index', 'levels', 'matrices', 'sessions', 'transcript'],

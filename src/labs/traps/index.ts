@@ -4,6 +4,7 @@ import { cachedLock } from './cached-lock.ts';
 import { commitError } from './commit-error.ts';
 import { hangingFlush } from './hanging-flush.ts';
 import { launderedVersion } from './laundered-version.ts';
+import { leakedConnection } from './leaked-connection.ts';
 import { nativeUpdateHooks } from './native-update-hooks.ts';
 import { parallelBegin } from './parallel-begin.ts';
 import { parallelFlush } from './parallel-flush.ts';
@@ -28,6 +29,7 @@ export const traps: Lab = {
     savepointNames,
     reusedOptions,
     silentRollback,
+    leakedConnection,
     parallelBegin,
     parallelFlush,
     hangingFlush,
