@@ -10,6 +10,7 @@ const folder = join(CHECKOUT, 'src/labs');
 const others: Record<string, string[]> = {
   freeze: ['index', 'requests'],
   session: ['index', 'reader'],
+  state: ['cache', 'index', 'read-through'],
   traps: ['index', 'trap'],
   isolation: ['anomalies', 'anomaly', 'index', 'levels', 'matrices', 'sessions', 'transcript'],
 };
