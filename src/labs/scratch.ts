@@ -53,6 +53,7 @@ export class Scratch {
   readonly observer: Observer;
   readonly #closers: (() => Promise<unknown>)[] = [];
   #closed = false;
+  #instances = 0;
 
   constructor(context: LabContext) {
     this.context = context;
@@ -91,7 +92,10 @@ export class Scratch {
   }
 
   ormOver(pool: RecordedPool, entities: Options['entities'], options: Options = {}): MikroORM {
+    this.#instances += 1;
     return new MikroORM({
+      // Of two instances with one name, either finds the other's EntityManager inside of the other's transaction.
+      contextName: `${this.schema} ${this.#instances}`,
       clientUrl: this.context.databaseUrl,
       entities: entities ?? [],
       driverOptions: () => new PostgresDialect({ pool }),

@@ -12,6 +12,7 @@ import { partialLoad } from './partial-load.ts';
 import { rawFragment } from './raw-fragment.ts';
 import { reusedOptions } from './reused-options.ts';
 import { savepointNames } from './savepoint-names.ts';
+import { sharedContext } from './shared-context.ts';
 import { silentRollback } from './silent-rollback.ts';
 import { staleFind } from './stale-find.ts';
 import { staleLock } from './stale-lock.ts';
@@ -30,6 +31,7 @@ export const traps: Lab = {
     reusedOptions,
     silentRollback,
     leakedConnection,
+    sharedContext,
     parallelBegin,
     parallelFlush,
     hangingFlush,
