@@ -7,6 +7,7 @@ import { databasePlugin } from './database/plugin.ts';
 import { drainOnClose } from './drain.ts';
 import { entities } from './entities.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './errors.ts';
+import { labsRoutes } from './labs/routes.ts';
 import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
 import { postsRoutes } from './posts/routes.ts';
@@ -62,6 +63,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     await app.register(postsRoutes, { arena, closing });
     await app.register(strategiesRoutes, { closing });
     await app.register(racesRoutes, { arena, closing });
+    await app.register(labsRoutes, { config, databaseUrl, closing });
   }
   await app.ready();
   return app;

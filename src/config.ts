@@ -13,6 +13,18 @@ const schema = Type.Object({
       description: 'postgresql://user:password@host:port/database; unset: an embedded PostgreSQL 18',
     }),
   ),
+  DATABASE_REPLICA_URLS: Type.Optional(
+    Type.String({
+      pattern: '^postgres(ql)?://[^,]+(,postgres(ql)?://[^,]+)*$',
+      description: 'addresses as DATABASE_URL, comma-separated: standbys that the session lab reads from',
+    }),
+  ),
+  REDIS_URL: Type.Optional(
+    Type.String({
+      pattern: '^rediss?://',
+      description: 'redis://user:password@host:port: the cache of the state lab; unset: one in the process',
+    }),
+  ),
   DATA_DIR: Type.Optional(
     Type.String({
       description: 'the folder where the embedded PostgreSQL keeps its data; unset: .data in the checkout',
@@ -97,5 +109,5 @@ const invalid = (name: string) => Object.assign(new Error(name), { errors: [{ in
 
 /** A value as an error message may show it: an address can hold a password, so only its beginning is shown. */
 function shown(name: string, value = ''): string {
-  return name === 'DATABASE_URL' ? `"${value.slice(0, value.indexOf('//') + 2)}…"` : JSON.stringify(value);
+  return name.includes('_URL') ? `"${value.slice(0, value.indexOf('//') + 2)}…"` : JSON.stringify(value);
 }

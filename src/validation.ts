@@ -1,4 +1,15 @@
+import type { preValidationAsyncHookHandler } from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
+import { Problem } from './errors.ts';
+
+/** For routes without a body: a parameter in one would be ignored, and that is better said than done. */
+export const refuseBody: preValidationAsyncHookHandler = async ({ body }) => {
+  if (body == null || Object.keys(body).length === 0) return;
+  throw new Problem(
+    'invalid_request',
+    'the parameters of this route go into the address; the body must be empty',
+  );
+};
 
 /** Says of a request that does not fit its schema what was wrong and what is allowed, in one sentence. */
 export function explainValidation(errors: FastifySchemaValidationError[], where: string): Error {

@@ -36,8 +36,16 @@ t.test('a bad value is one line: the variable, the value, what is allowed', asyn
   t.throws(() => loadConfig({ PORT: 'x', DEMOS: 'y' }), { message: /^PORT .*\nDEMOS .*$/ });
 });
 
-t.test('a bad DATABASE_URL is named without its password', async (t) => {
-  t.throws(() => loadConfig({ DATABASE_URL: 'mysql://me:secret@host/db' }), { message: /^((?!secret).)*$/ });
+t.test('a bad address is named without its password', async (t) => {
+  const bad = 'mysql://me:secret@host/db';
+  const good = 'postgresql://me:secret@host/db';
+  t.throws(() => loadConfig({ DATABASE_URL: bad }), { message: /^((?!secret).)*$/ });
+  t.throws(() => loadConfig({ REDIS_URL: bad }), { message: /^REDIS_URL ((?!secret).)*$/ });
+  for (const value of [bad, `${good},${bad}`, `${good},`]) {
+    const message = /^DATABASE_REPLICA_URLS ((?!secret).)*$/;
+    t.throws(() => loadConfig({ DATABASE_REPLICA_URLS: value }), { message });
+  }
+  t.match(loadConfig({ DATABASE_REPLICA_URLS: `${good},${good}` }), { DATABASE_REPLICA_URLS: String });
 });
 
 t.test('the README describes every variable, with its default', async (t) => {

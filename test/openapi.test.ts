@@ -25,9 +25,10 @@ t.test('every route that is served is described, with its methods', async (t) =>
   const demos = ['/strategies', '/races', '/races/stream'];
   const posts = ['', '/{pk}', '/{pk}/increments'].map((path) => `/strategies/{strategy}/posts${path}`);
   const seeds = ['/init', '/check', ...endpoints.map(({ path }) => path)];
+  const laboratories = ['/labs', '/labs/{lab}', '/labs/{lab}/{experiment}'];
   t.strictSame(
     Object.keys(document.paths).toSorted(),
-    [...operations, ...seeds, ...demos, ...posts].toSorted(),
+    [...operations, ...seeds, ...demos, ...posts, ...laboratories].toSorted(),
   );
   for (const path of seeds)
     t.strictSame(Object.keys(document.paths[path] ?? {}).toSorted(), ['get', 'post'], path);

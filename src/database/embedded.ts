@@ -127,8 +127,8 @@ class Keeper {
       // The same port again for a server that died, since the pool knows it.
       const port = this.port || (await freePort());
       try {
-        // Some are for looking in from outside, and for superusers.
-        const settings = { max_connections: String(this.#connectionsMax + 20) };
+        // The laboratories make some of their own, and somebody may want to look in from outside.
+        const settings = { max_connections: String(this.#connectionsMax + 60) };
         await startServer(this.#home, cluster, { port, logFile, settings });
       } catch (error) {
         if (round === 2 || !(await runningServer(cluster))) throw error;

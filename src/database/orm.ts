@@ -48,7 +48,11 @@ export function openDatabase(options: DatabaseOptions): Database {
   return { orm, sessions };
 }
 
-function poolOptions({ databaseUrl, config, pooled }: DatabaseOptions): PoolConfig {
+export function poolOptions({
+  databaseUrl,
+  config,
+  pooled,
+}: Pick<DatabaseOptions, 'databaseUrl' | 'config' | 'pooled'>): PoolConfig {
   const parsers = new TypeOverrides();
   // MikroORM parses dates and intervals itself, from the text that the server sends.
   const { DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = types.builtins;

@@ -4,6 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Problem } from '../errors.ts';
 import { clientGone, withDeadline } from '../signals.ts';
 import type { Arena, RaceResult } from '../races/arena.ts';
+import { refuseBody } from '../validation.ts';
 import { endpoints } from './endpoints.ts';
 import { DEFAULT_POST, type Post } from './post.ts';
 import { incrementAnswer, incrementQuery, postAnswer, TOTAL_MAX } from './schemas.ts';
@@ -38,15 +39,7 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
   const { orm } = app.database;
   app.addHook('onRequest', (_request, _reply, done) => RequestContext.create(orm.em, done));
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
-  app.addHook('preValidation', async ({ body }) => {
-    // A parameter in a body would be ignored: better said than done.
-    if (body != null && Object.keys(body).length > 0) {
-      throw new Problem(
-        'invalid_request',
-        'the parameters of this route go into the query; the body must be empty',
-      );
-    }
-  });
+  app.addHook('preValidation', refuseBody);
 
   for (const method of METHODS) {
     for (const { path, message, summary, act } of simple) {

@@ -196,3 +196,17 @@ t.test('statements that are sent in parallel are sent one after another', async 
   );
   t.ok(heard.every(({ startedAt }, i) => startedAt >= (heard[i - 1]?.endedAt ?? 0)));
 });
+
+t.test('a connection that the server ends inside a transaction leaves its place in the pool', async (t) => {
+  const { orm, databaseUrl } = await testOrm(t, { POOL_MAX: '4', POOL_ACQUIRE_TIMEOUT_MS: '5000' });
+  const client = await testClient(t, databaseUrl);
+  // More often than the pool has places.
+  for (let i = 0; i < 5; i += 1) {
+    const lost = orm.em.fork().transactional(async (tx) => {
+      await client.query('select pg_terminate_backend($1)', [await pidOf(tx)]);
+      if (i % 2 === 0) await tx.execute('select 1');
+    });
+    t.ok(['lost', 'unknown'].includes((await failure(lost)) ?? ''), i % 2 ? 'at the commit' : 'before it');
+  }
+  t.ok(await pidOf(orm.em.fork()));
+});

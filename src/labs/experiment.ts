@@ -1,0 +1,47 @@
+import type { Config } from '../config.ts';
+import type { DatabaseLog } from '../database/orm.ts';
+import type { Entry } from './timeline.ts';
+
+/** What an experiment needs: any PostgreSQL-compatible server, and nothing of the service that runs it. */
+export interface LabContext {
+  databaseUrl: string;
+  config: Config;
+  log: DatabaseLog;
+  /** Aborted when nobody waits any more, or for too long: the experiment then ends, and cleans up. */
+  signal: AbortSignal;
+}
+
+/** What was seen: who did what and when, and the numbers that the claim is decided by. */
+export interface Evidence {
+  timeline: readonly Entry[];
+  figures: Readonly<Record<string, unknown>>;
+}
+
+export interface Findings {
+  holds: boolean;
+  evidence: Evidence;
+}
+
+/** One claim about transactions, sessions, caches or the ORM that can be run. */
+export interface Experiment {
+  readonly name: string;
+  /** What must be seen, in one sentence. */
+  readonly claim: string;
+  /**
+   * Sees whether the claim holds. Leaves nothing behind on the server.
+   *
+   * @throws what the server refused, with its SQLSTATE: an engine can lack what the experiment is about
+   * @throws the signal's reason when it is aborted
+   */
+  run(context: LabContext): Promise<Findings>;
+}
+
+/** Experiments on one subject. */
+export interface Lab {
+  readonly name: string;
+  /** What it is about, in one sentence. */
+  readonly summary: string;
+  readonly experiments: readonly Experiment[];
+  /** What follows from all of them together. */
+  readonly conclude?: (findings: ReadonlyMap<string, Findings>) => Record<string, unknown>;
+}

@@ -1,0 +1,79 @@
+import { transactional } from '../../database/transactional.ts';
+import type { Experiment } from '../experiment.ts';
+import { ROWS, T1, T2, TABLE } from '../isolation/sessions.ts';
+import { transcript } from '../isolation/transcript.ts';
+import { meetingOf } from '../meeting.ts';
+import { ending, likesOf } from '../outcome.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { Stepper, type Step } from '../schedule.ts';
+import { type Scratch, withScratch } from '../scratch.ts';
+
+const RETRY = { attemptsMax: 10, elapsedMsMax: 10_000, delayMsBase: 2, delayMsMax: 50 };
+
+const crossed = [T1.write(1, 11), T2.write(2, 22), T1.write(2, 12), T2.write(1, 21), T1.commit, T2.commit];
+const ordered = [T1.write(1, 11), T2.write(1, 21), T1.write(2, 12), T1.commit, T2.write(2, 22), T2.commit];
+
+async function schedule(scratch: Scratch, stepper: Stepper, part: string, steps: Step[]) {
+  await scratch.outside.query(ROWS);
+  scratch.timeline.part = part;
+  return transcript(await stepper.run([T1.begin, T2.begin, ...steps]));
+}
+
+/** Two tasks like two posts in opposite order, and meet in between: the first attempts are a deadlock. */
+async function retried(scratch: Scratch) {
+  scratch.timeline.part = 'crossed, and retried';
+  const first = scratch.timeline.entries.length;
+  const Post = newPostClass();
+  const { em } = scratch.orm([Post]);
+  const meet = meetingOf(2);
+  let attempts = 0;
+  const likeBoth = transactional(
+    async (tx, pks: number[]) => {
+      attempts += 1;
+      for (const pk of pks) {
+        const post = await tx.findOneOrFail(Post, pk);
+        post.like += 1;
+        await tx.flush();
+        // Whoever comes a second time finds all there already, and goes on.
+        await meet();
+      }
+    },
+    { retry: RETRY },
+  );
+  const orders = [
+    [1, 2],
+    [2, 1],
+  ];
+  const ends = await Promise.allSettled(
+    orders.map((pks) => scratch.timeline.as(`task ${pks.join(' ')}`, () => likeBoth(em.fork(), pks))),
+  );
+  const deadlocks = scratch.timeline.entries
+    .slice(first)
+    .filter(({ sqlstate }) => sqlstate === '40P01').length;
+  const likes = (await likesOf(scratch.outside)).slice(0, 2);
+  return { tasks: ends.map(ending), attempts, deadlocks, likes };
+}
+
+export const deadlock: Experiment = {
+  name: 'deadlock',
+  claim:
+    'The server finds two transactions that wait for each other and refuses one of them with 40P01; writing in one order avoids it, and running the refused one again as a whole cures it.',
+  run: (context) =>
+    withScratch(context, `${TABLE}; ${POSTS}`, async (scratch) => {
+      const stepper = new Stepper(scratch);
+      const figures = {
+        crossed: await schedule(scratch, stepper, 'crossed', crossed),
+        ordered: await schedule(scratch, stepper, 'in one order', ordered),
+        retried: await retried(scratch),
+      };
+      const holds =
+        /^T1 ⏸ T2.*T2 ⏸ T1/.test(figures.crossed) &&
+        figures.crossed.match(/40P01/g)?.length === 1 &&
+        figures.ordered === 'T2 ⏸ T1' &&
+        figures.retried.tasks.every((end) => end === 'done') &&
+        figures.retried.deadlocks === 1 &&
+        figures.retried.attempts > 2 &&
+        figures.retried.likes.join() === '2,2';
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

@@ -1,0 +1,35 @@
+import type { Experiment } from '../experiment.ts';
+import { levels } from '../isolation/levels.ts';
+import { ROWS, T1, T2, T3, TABLE } from '../isolation/sessions.ts';
+import { transcript } from '../isolation/transcript.ts';
+import { Stepper } from '../schedule.ts';
+import { withScratch } from '../scratch.ts';
+
+const steps = [
+  T1.write(1, 11),
+  T3.read(1),
+  T2.step("set local lock_timeout = '200ms'"),
+  T2.write(1, 12),
+  T2.commit,
+  T3.commit,
+  T1.commit,
+];
+
+export const everyLevel: Experiment = {
+  name: 'every-level',
+  claim:
+    'No isolation level cures a freeze: at each of them a writer waits for the writer before it, and a reader for nobody; what ends the wait is the lock timeout.',
+  run: (context) =>
+    withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
+      const stepper = new Stepper(scratch);
+      const seen: Record<string, string> = {};
+      for (const level of levels) {
+        await scratch.outside.query(ROWS);
+        scratch.timeline.part = level;
+        const begins = [T1, T2, T3].map(({ step }) => step(`begin isolation level ${level}`));
+        seen[level] = transcript(await stepper.run([...begins, ...steps]));
+      }
+      const holds = levels.every((level) => seen[level] === 'T3 1→10, T2 ⏸ T1, T2 ✗ 55P03');
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures: { seen } } };
+    }),
+};

@@ -1,0 +1,48 @@
+import type { Experiment } from '../experiment.ts';
+import { blocked } from '../observer.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { withScratch } from '../scratch.ts';
+import { Requests } from './requests.ts';
+
+/** Looks at the server after which we believe that nothing moves any more. */
+const LOOKS = 100;
+
+export const frozen: Experiment = {
+  name: 'frozen',
+  claim:
+    'Without timeouts, one abandoned transaction and a pool of three stop everything: who wants its row waits for it, who wants anything else waits for a connection, nobody fails, and nothing ends it.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      const pool = scratch.pool({ limits: { POOL_MAX: 3 } });
+      const requests = new Requests(scratch, pool, newPostClass());
+      const comes = Promise.withResolvers<void>();
+      const abandoned = await requests.abandon('abandoned', comes.promise);
+      const waiting = [requests.like('like 1'), requests.like('like 2')];
+      await scratch.observer.untilBlocked(2);
+      const unrelated = requests.read('unrelated', 2);
+      let answered = 0;
+      for (const one of [...waiting, unrelated]) void one.then(() => (answered += 1));
+      let backends = await scratch.observer.look();
+      for (let i = 0; i < LOOKS; i += 1) backends = await scratch.observer.look();
+      const seen = {
+        pool: requests.pool,
+        waiting_for_a_lock: blocked(backends).length,
+        idle_in_transaction: backends.filter(({ state }) => state === 'idle in transaction').length,
+        answered,
+      };
+      scratch.timeline.note('abandoned', 'what it waited for comes');
+      comes.resolve();
+      const ends = await Promise.all([abandoned.end, ...waiting, unrelated]);
+      const holds =
+        seen.pool.free === 0 &&
+        seen.pool.waiting === 1 &&
+        seen.waiting_for_a_lock === 2 &&
+        seen.idle_in_transaction === 1 &&
+        seen.answered === 0 &&
+        ends.every(({ end }) => end === 'done');
+      return {
+        holds,
+        evidence: { timeline: scratch.timeline.entries, figures: { frozen: seen, afterwards: ends } },
+      };
+    }),
+};

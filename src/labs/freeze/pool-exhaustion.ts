@@ -1,0 +1,61 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Experiment } from '../experiment.ts';
+import { meetingOf } from '../meeting.ts';
+import { blocked } from '../observer.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { type Scratch, withScratch } from '../scratch.ts';
+import { Requests } from './requests.ts';
+
+/** Longer than it takes to look, and short enough to wait for. */
+const ACQUIRE_MS = 800;
+
+/** Two requests on a pool of two: each is in a transaction, and then asks something more, on the given manager. */
+async function twoRequests(
+  scratch: Scratch,
+  managerOf: (em: EntityManager, tx: EntityManager) => EntityManager,
+) {
+  const Post = newPostClass();
+  const pool = scratch.pool({ limits: { POOL_MAX: 2, POOL_ACQUIRE_TIMEOUT_MS: ACQUIRE_MS } });
+  const requests = new Requests(scratch, pool, Post);
+  const { em } = scratch.ormOver(pool.recorded, [Post]);
+  const meet = meetingOf(2);
+  const ends = [1, 2].map((pk) =>
+    requests.run(`request ${pk}`, () =>
+      em.fork().transactional(async (tx) => {
+        await tx.nativeUpdate(Post, pk, { like: 1 });
+        await meet();
+        await managerOf(em.fork(), tx).count(Post);
+      }),
+    ),
+  );
+  const backends = await scratch.observer.until(
+    () => requests.pool.waiting === 2 || requests.pool.free === 2,
+  );
+  const seen = {
+    waiting_for_a_connection: requests.pool.waiting,
+    waiting_for_a_lock: blocked(backends).length,
+  };
+  const outcome = await Promise.all(ends);
+  await scratch.observer.until(() => requests.pool.free === requests.pool.connections);
+  return { ...seen, requests: outcome, pool_afterwards: requests.pool };
+}
+
+export const poolExhaustion: Experiment = {
+  name: 'pool-exhaustion',
+  claim:
+    'Requests that hold a connection while they wait for a second one can stop each other where the database sees nothing to detect; the acquire timeout ends it, and doing everything on the connection that one has avoids it.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      scratch.timeline.part = 'a second connection';
+      const exhausted = await twoRequests(scratch, (other) => other);
+      scratch.timeline.part = 'the same connection';
+      const avoided = await twoRequests(scratch, (_other, tx) => tx);
+      const holds =
+        exhausted.waiting_for_a_connection === 2 &&
+        exhausted.waiting_for_a_lock === 0 &&
+        exhausted.requests.some(({ failure }) => failure === 'busy') &&
+        avoided.requests.every(({ end }) => end === 'done');
+      const figures = { exhausted, avoided };
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

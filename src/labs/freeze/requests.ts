@@ -1,0 +1,70 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { failureOf } from '../../database/failure.ts';
+import { ending } from '../outcome.ts';
+import type { newPostClass } from '../post-table.ts';
+import type { Scratch, ScratchPool } from '../scratch.ts';
+
+/** What a request came to, as its caller is told: `busy` is 503. */
+export interface RequestEnd {
+  request: string;
+  end: string;
+  /** Which kind of failure it is. */
+  failure?: string;
+  took_ms: number;
+}
+
+/** Requests to a service with a small pool. */
+export class Requests {
+  readonly #scratch: Scratch;
+  readonly #orm: MikroORM;
+  readonly #Post: ReturnType<typeof newPostClass>;
+  readonly #pool: ScratchPool['pool'];
+
+  constructor(scratch: Scratch, { pool, recorded }: ScratchPool, Post: ReturnType<typeof newPostClass>) {
+    this.#scratch = scratch;
+    this.#pool = pool;
+    this.#Post = Post;
+    this.#orm = scratch.ormOver(recorded, [Post]);
+  }
+
+  /** The pool at this moment: connections that are open, of these free, and requests that wait for one. */
+  get pool() {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { connections: totalCount, free: idleCount, waiting: waitingCount };
+  }
+
+  like(name: string, pk = 1): Promise<RequestEnd> {
+    return this.run(name, () => this.#orm.em.fork().nativeUpdate(this.#Post, pk, { like: 1 }));
+  }
+
+  read(name: string, pk: number): Promise<RequestEnd> {
+    return this.run(name, () => this.#orm.em.fork().findOneOrFail(this.#Post, pk));
+  }
+
+  execute(name: string, sql: string): Promise<RequestEnd> {
+    return this.run(name, () => this.#orm.em.fork().execute(sql));
+  }
+
+  /** Writes a post in a transaction, and then waits for something that does not come until `comes` does. */
+  async abandon(name: string, comes: Promise<void>): Promise<{ end: Promise<RequestEnd> }> {
+    const written = Promise.withResolvers<void>();
+    const end = this.run(name, () =>
+      this.#orm.em.fork().transactional(async (tx) => {
+        await tx.nativeUpdate(this.#Post, 1, { like: 1 });
+        written.resolve();
+        await comes;
+      }),
+    );
+    await Promise.race([written.promise, end]);
+    // In an object, since a promise would be waited for.
+    return { end };
+  }
+
+  async run(request: string, work: () => Promise<unknown>): Promise<RequestEnd> {
+    const startedAt = performance.now();
+    const [end] = await Promise.allSettled([this.#scratch.timeline.as(request, work)]);
+    const failure = end.status === 'rejected' ? failureOf(end.reason) : undefined;
+    const tookMs = Math.round(performance.now() - startedAt);
+    return { request, end: ending(end), ...(failure ? { failure } : {}), took_ms: tookMs };
+  }
+}

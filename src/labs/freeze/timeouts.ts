@@ -1,0 +1,59 @@
+import type { Experiment } from '../experiment.ts';
+import { blocked } from '../observer.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { withScratch } from '../scratch.ts';
+import { Requests } from './requests.ts';
+
+/** Short, so that the drill is; in this order, so that each of them is seen. */
+const limits = {
+  POOL_MAX: 3,
+  // Also the time to connect, which takes a while on a busy machine.
+  POOL_ACQUIRE_TIMEOUT_MS: 500,
+  LOCK_TIMEOUT_MS: 1000,
+  STATEMENT_TIMEOUT_MS: 1200,
+  IDLE_IN_TRANSACTION_TIMEOUT_MS: 1500,
+};
+
+export const timeouts: Experiment = {
+  name: 'timeouts',
+  claim:
+    'With the four timeouts on, each of those requests is refused in time, the server ends the abandoned transaction, and the pool has its connections back.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      const pool = scratch.pool({ limits });
+      const requests = new Requests(scratch, pool, newPostClass());
+      const comes = Promise.withResolvers<void>();
+      const abandoned = await requests.abandon('abandoned', comes.promise);
+      const waiting = [requests.like('like 1'), requests.like('like 2')];
+      let over = 0;
+      for (const one of waiting) void one.then(() => (over += 1));
+      await scratch.observer.until((backends) => blocked(backends).length === 2 || over > 0);
+      const unrelated = await requests.read('unrelated', 2);
+      const likes = await Promise.all(waiting);
+      const slow = await requests.execute('slow', 'select pg_sleep(20)');
+      await scratch.observer.until((all) => all.every(({ state }) => state !== 'idle in transaction'));
+      scratch.timeline.note('abandoned', 'what it waited for comes, too late');
+      comes.resolve();
+      const tooLate = await abandoned.end;
+      const after = await Promise.all([1, 2, 3].map((n) => requests.like(`like ${n}, again`)));
+      await scratch.observer.until(() => requests.pool.free === requests.pool.connections);
+      const figures = {
+        limits,
+        requests: [...likes, unrelated, slow, tooLate],
+        afterwards: after,
+        pool: requests.pool,
+      };
+      const holds =
+        // The lock timeout counts for each lock, and a row can take two waits: its queue, then its holder. So one of
+        // them may be ended by the statement timeout instead.
+        likes.some(({ end }) => end === '55P03') &&
+        likes.every(({ failure }) => failure === 'busy') &&
+        unrelated.failure === 'busy' &&
+        unrelated.took_ms < limits.LOCK_TIMEOUT_MS &&
+        slow.end === '57014' &&
+        tooLate.end !== 'done' &&
+        after.every(({ end }) => end === 'done') &&
+        figures.pool.waiting === 0;
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

@@ -1,0 +1,107 @@
+import type { Experiment } from '../experiment.ts';
+import { Stepper, type Step } from '../schedule.ts';
+import { type Scratch, withScratch } from '../scratch.ts';
+import type { Entry } from '../timeline.ts';
+import { byLevel, type Level, levels } from './levels.ts';
+import { ROWS, TABLE } from './sessions.ts';
+import { isRow, type Row, shown, transcript } from './transcript.ts';
+
+/** What was seen of one schedule at one level. */
+export interface Run {
+  entries: readonly Entry[];
+  /** The rows that a session got at its n-th read, from 0. */
+  reads: (session: string, n: number) => Row[];
+  /** Whether its transaction was committed. */
+  committed: (session: string) => boolean;
+  final: string;
+}
+
+/** The phenomena by which the SQL standard, and PostgreSQL's documentation, tell the levels apart. */
+export const phenomena = [
+  'dirty read',
+  'nonrepeatable read',
+  'phantom read',
+  'serialization anomaly',
+] as const;
+
+export type Phenomenon = (typeof phenomena)[number];
+
+/** A schedule, and what PostgreSQL does with it. */
+export interface Anomaly {
+  name: string;
+  title: string;
+  steps: readonly Step[];
+  /** Whether the anomaly is in what was seen. */
+  happens: (run: Run) => boolean;
+  /** What else the schedule can show; that the anomaly happens is a serialization anomaly in any case. */
+  shows?: Partial<Record<Phenomenon, (run: Run) => boolean>>;
+  /** Where it must happen. Everywhere else it is prevented. */
+  possible: readonly Level[];
+  /** The transcript and the final rows; read uncommitted behaves as read committed. */
+  expected: Record<Exclude<Level, 'read uncommitted'>, string>;
+}
+
+export interface Cell {
+  verdict: 'possible' | 'prevented';
+  phenomena: Phenomenon[];
+  seen: string;
+  expected: string;
+  as_expected: boolean;
+}
+
+export type Cells = Record<Level, Cell>;
+
+/** The anomaly as an experiment: its schedule at every level, each compared with what is expected there. */
+export function experimentOf(anomaly: Anomaly): Experiment {
+  return {
+    name: anomaly.name,
+    claim: claimOf(anomaly),
+    run: (context) =>
+      withScratch(context, TABLE, async (scratch) => {
+        const stepper = new Stepper(scratch);
+        const seen = new Map<Level, Cell>();
+        for (const level of levels) seen.set(level, await cellAt(level, anomaly, scratch, stepper));
+        const cells = byLevel((level) => seen.get(level));
+        const holds = [...seen.values()].every((cell) => cell.as_expected);
+        return { holds, evidence: { timeline: scratch.timeline.entries, figures: { cells } } };
+      }),
+  };
+}
+
+function claimOf({ title, possible }: Anomaly): string {
+  if (possible.length === 0) return `${title}: prevented at every level.`;
+  return `${title}: possible at ${possible.join(', ')}, and nowhere else.`;
+}
+
+async function cellAt(level: Level, anomaly: Anomaly, scratch: Scratch, stepper: Stepper): Promise<Cell> {
+  await scratch.outside.query(ROWS);
+  scratch.timeline.part = level;
+  const sessions = new Set(anomaly.steps.map(({ session }) => session));
+  const begins = [...sessions].map((session) => ({ session, sql: `begin isolation level ${level}` }));
+  const entries = await stepper.run([...begins, ...anomaly.steps]);
+  const { rows } = await scratch.outside.query('select id, value from test order by id');
+  const run = runOf(entries, shown(rows));
+  const seen = [transcript(entries), `= ${run.final}`].filter(Boolean).join(' ');
+  const verdict = anomaly.happens(run) ? 'possible' : 'prevented';
+  const witnessed = phenomena.filter((name) => anomaly.shows?.[name]?.(run));
+  if (verdict === 'possible') witnessed.push('serialization anomaly');
+  const expected = anomaly.expected[level === 'read uncommitted' ? 'read committed' : level];
+  const asExpected = seen === expected && (verdict === 'possible') === anomaly.possible.includes(level);
+  return { verdict, phenomena: witnessed, seen, expected, as_expected: asExpected };
+}
+
+function runOf(entries: readonly Entry[], final: string): Run {
+  const of = (session: string) => entries.filter((entry) => entry.session === session);
+  return {
+    entries,
+    reads: (session, n) => {
+      const reads = of(session).filter(({ sql, sqlstate }) => sql?.startsWith('select') && !sqlstate);
+      return (reads[n]?.rows ?? []).filter(isRow);
+    },
+    committed: (session) =>
+      of(session).some(
+        ({ sql, sqlstate, command }) => sql === 'commit' && !sqlstate && command !== 'ROLLBACK',
+      ),
+    final,
+  };
+}

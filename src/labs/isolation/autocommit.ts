@@ -1,0 +1,38 @@
+import type { Experiment } from '../experiment.ts';
+import { Stepper } from '../schedule.ts';
+import { withScratch } from '../scratch.ts';
+import { ROWS, T1, T2, TABLE } from './sessions.ts';
+import { shown } from './transcript.ts';
+
+const whoAmI = 'select txid_current()::text as transaction_id';
+
+/** No level, but the absence of a transaction: each statement is one of its own. */
+export const autocommit: Experiment = {
+  name: 'autocommit',
+  claim:
+    'Without begin, each statement is a transaction of its own: it is seen at once, nothing takes it back, and a read does not protect the write that follows from it.',
+  run: (context) =>
+    withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
+      const stepper = new Stepper(scratch);
+      const state = async () =>
+        shown((await scratch.outside.query('select id, value from test order by id')).rows);
+
+      const ids = await stepper.run([T1.step(whoAmI), T1.step(whoAmI)]);
+      await stepper.run([T1.write(2, 99), T2.read(2), T1.abort]);
+      const afterRollback = await state();
+      const race = await stepper.run([T1.read(1), T2.read(1), T1.write(1, 11), T2.write(1, 11)]);
+      const figures = {
+        transaction_ids: ids.flatMap(({ rows }) => rows ?? []),
+        after_rollback: afterRollback,
+        after_two_increments: await state(),
+        waited: race.filter(({ blocked_by: by }) => by).length,
+      };
+      const [first, second] = figures.transaction_ids.map((row) => JSON.stringify(row));
+      const holds =
+        first !== second &&
+        afterRollback === '1→10 2→99' &&
+        figures.after_two_increments === '1→11 2→99' &&
+        figures.waited === 0;
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

@@ -1,0 +1,32 @@
+import type { Experiment } from '../experiment.ts';
+import { Stepper } from '../schedule.ts';
+import { withScratch } from '../scratch.ts';
+import { type Level, levels } from './levels.ts';
+import { T1, T2, TABLE } from './sessions.ts';
+import { transcript } from './transcript.ts';
+
+/** The steps of the post, and one read more: what became of the row that was not there. */
+const steps = [T1.insert(1, 10), T2.read(1), T1.write(1, 11), T2.read(1), T1.commit, T2.read(1), T2.commit];
+
+/** Nobody fails, nobody waits; whether the row appears after the commit is the level's own choice. */
+const expected = (level: Level) =>
+  level.startsWith('read') ? 'T2 none, T2 none, T2 1→11' : 'T2 none, T2 none, T2 none';
+
+export const uncommittedRow: Experiment = {
+  name: 'uncommitted-row',
+  claim:
+    'A row that is not committed yet is not there for anybody else, at any level: the read finds nothing, at once, without an error and without waiting.',
+  run: (context) =>
+    withScratch(context, TABLE, async (scratch) => {
+      const stepper = new Stepper(scratch);
+      const seen: Record<string, string> = {};
+      for (const level of levels) {
+        await scratch.outside.query('delete from test');
+        scratch.timeline.part = level;
+        const begins = [T1, T2].map(({ step }) => step(`begin isolation level ${level}`));
+        seen[level] = transcript(await stepper.run([...begins, ...steps]));
+      }
+      const holds = levels.every((level) => seen[level] === expected(level));
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures: { seen } } };
+    }),
+};

@@ -1,0 +1,61 @@
+import type { Client } from 'pg';
+import type { Timeline } from './timeline.ts';
+
+/** A backend of the run, as the server sees it. */
+export interface Backend {
+  pid: number;
+  /** The session that it serves. */
+  name: string;
+  state: string | null;
+  /** The other backends of the run whose locks it waits for. */
+  blockedBy: number[];
+}
+
+/** Asks the server, on a connection of its own, who waits for whom. */
+export class Observer {
+  readonly #client: Client;
+  readonly #run: string;
+  readonly #timeline: Timeline;
+
+  constructor(client: Client, run: string, timeline: Timeline) {
+    this.#client = client;
+    this.#run = run;
+    this.#timeline = timeline;
+  }
+
+  /**
+   * The backends of the run at this moment, but for this one.
+   *
+   * @throws the server's error 42883 where it has no pg_blocking_pids
+   */
+  async look(): Promise<Backend[]> {
+    // By name and not by the pid that the driver was told: a pooler in between tells one that is not the server's.
+    const { rows } = await this.#client.query<Backend>(
+      `select pid, substr(application_name, length($1) + 2) as name, state, pg_blocking_pids(pid) as "blockedBy"
+       from pg_stat_activity where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
+      [this.#run],
+    );
+    const ours = new Set(rows.map(({ pid }) => pid));
+    // Who else may be around, such as a vacuum, goes away by itself.
+    const backends = rows.map((row) => ({ ...row, blockedBy: row.blockedBy.filter((pid) => ours.has(pid)) }));
+    for (const { pid, blockedBy } of backends)
+      if (blockedBy.length > 0) this.#timeline.blocked(pid, blockedBy);
+    return backends;
+  }
+
+  /** Looks until what it sees is as wanted. The bound is the experiment's own: its connections then end. */
+  async until(seen: (backends: Backend[]) => boolean): Promise<Backend[]> {
+    for (;;) {
+      const backends = await this.look();
+      if (seen(backends)) return backends;
+    }
+  }
+
+  /** Waits until at least so many backends of the run wait for others of it. */
+  untilBlocked(count: number): Promise<Backend[]> {
+    return this.until((backends) => blocked(backends).length >= count);
+  }
+}
+
+export const blocked = (backends: Backend[]): Backend[] =>
+  backends.filter(({ blockedBy }) => blockedBy.length > 0);

@@ -1,0 +1,16 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+
+/** Which backend and which transaction a statement is served by: what the post printed as `conn`. */
+export interface Probe {
+  backend: number;
+  transaction: string;
+}
+
+export async function probe(em: EntityManager): Promise<Probe> {
+  const [seen] = await em.execute<Probe[]>(
+    'select pg_backend_pid() as backend, txid_current()::text as transaction',
+  );
+  return seen ?? { backend: 0, transaction: '' };
+}
+
+export const different = (values: readonly unknown[]): number => new Set(values).size;

@@ -1,0 +1,87 @@
+import type { Client } from 'pg';
+import type { Scratch } from './scratch.ts';
+import type { Entry } from './timeline.ts';
+
+/** One statement of one session. A schedule is a list of these, in the order in which they are sent. */
+export interface Step {
+  session: string;
+  sql: string;
+}
+
+interface Actor {
+  name: string;
+  client: Client;
+  /** Inside a transaction, as far as its own statements tell: the driver learns it only after the answer. */
+  begun: boolean;
+  /** Its transaction failed: the rest of its steps is not sent. */
+  failed: boolean;
+  /** The statement that is not answered yet. */
+  waiting: Promise<void> | undefined;
+}
+
+/**
+ * Sessions on backends of their own that take their steps in an exact order. Each step runs to its end, or until
+ * the server says that it waits for another session (pg_blocking_pids); then the next one is sent. A session that
+ * failed rolls back at once, as its program would, and its other steps are left out.
+ */
+export class Stepper {
+  readonly #scratch: Scratch;
+  readonly #actors = new Map<string, Actor>();
+
+  constructor(scratch: Scratch) {
+    this.#scratch = scratch;
+  }
+
+  /** Sends the steps; returns what was seen of them once every statement is answered. */
+  async run(steps: readonly Step[]): Promise<Entry[]> {
+    const { timeline } = this.#scratch;
+    const first = timeline.entries.length;
+    for (const { session, sql } of steps) await this.#step(await this.#actor(session), sql);
+    for (const { waiting } of this.#actors.values()) await waiting;
+    return timeline.entries.slice(first);
+  }
+
+  async #actor(name: string): Promise<Actor> {
+    const known = this.#actors.get(name);
+    if (known) return known;
+    const client = await this.#scratch.connect(name);
+    const actor = { name, client, begun: false, failed: false, waiting: undefined };
+    this.#actors.set(name, actor);
+    return actor;
+  }
+
+  async #step(actor: Actor, sql: string): Promise<void> {
+    await actor.waiting;
+    if (sql.startsWith('begin')) actor.failed = false;
+    if (actor.failed) return;
+    actor.waiting = this.#send(actor, sql).finally(() => {
+      actor.waiting = undefined;
+    });
+    await this.#untilQuiet(actor);
+    // What this step let go goes on to its end, or to the next lock, before anything else happens. Asked anew:
+    // what was seen while the step ran is not true any more.
+    for (const other of this.#actors.values()) await this.#untilQuiet(other);
+  }
+
+  async #untilQuiet(actor: Actor): Promise<void> {
+    while (actor.waiting) {
+      const backends = await this.#scratch.observer.look();
+      if (backends.some(({ name, blockedBy }) => name === actor.name && blockedBy.length > 0)) return;
+    }
+  }
+
+  async #send(actor: Actor, sql: string): Promise<void> {
+    const { timeline } = this.#scratch;
+    const { client, name } = actor;
+    const { processID } = client as unknown as { processID: number };
+    const pending = timeline.sent(name, processID, sql);
+    actor.begun = sql.startsWith('begin') || (actor.begun && !/^(commit|rollback)$/.test(sql));
+    try {
+      timeline.answered(pending, await client.query(sql));
+    } catch (error) {
+      timeline.failed(pending, error);
+      actor.failed = true;
+      if (actor.begun) await this.#send(actor, 'rollback');
+    }
+  }
+}

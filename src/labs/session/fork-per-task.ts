@@ -1,0 +1,47 @@
+import type { Experiment } from '../experiment.ts';
+import { blocked } from '../observer.ts';
+import { ending, likesOf } from '../outcome.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { different, probe } from '../probe.ts';
+import { withScratch } from '../scratch.ts';
+
+const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
+
+export const forkPerTask: Experiment = {
+  name: 'fork-per-task',
+  claim:
+    'With a fork for each task, three tasks have three backends and three transactions at the same time, and one that fails fails alone.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      const Post = newPostClass();
+      const { em } = scratch.orm([Post]);
+      const keeper = await scratch.connect('gate keeper');
+      await keeper.query('select pg_advisory_lock(hashtext(current_schema()))');
+      const task = (pk: number) =>
+        em.fork().transactional(async (tx) => {
+          await tx.execute(`select ${gate}`);
+          const seen = await probe(tx);
+          (await tx.findOneOrFail(Post, pk)).like += 1;
+          await tx.flush();
+          if (pk === 2) throw new Error('this one fails');
+          return seen;
+        });
+      const tasks = [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk)));
+      const waiting = blocked(await scratch.observer.untilBlocked(3));
+      await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
+      const ends = await Promise.allSettled(tasks);
+      const probes = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+      const figures = {
+        waiting_at_once: waiting.length,
+        tasks: ends.map(ending),
+        backends: probes.map(({ backend }) => backend),
+        transactions: probes.map(({ transaction }) => transaction),
+        likes: await likesOf(scratch.outside),
+      };
+      const holds =
+        figures.waiting_at_once === 3 &&
+        different(figures.transactions) === 2 &&
+        figures.likes.join() === '1,0,1';
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

@@ -1,0 +1,23 @@
+import type { Lab } from '../experiment.ts';
+import { forkPerTask } from './fork-per-task.ts';
+import { oneTransaction } from './one-transaction.ts';
+import { readYourWrites } from './read-your-writes.ts';
+import { readerWriter } from './reader-writer.ts';
+import { requestContext } from './request-context.ts';
+import { sharedManager } from './shared-manager.ts';
+import { transactional } from './transactional.ts';
+
+export const session: Lab = {
+  name: 'session',
+  summary:
+    'What becomes of a session, which MikroORM calls EntityManager, when tasks share it, and what to give them instead.',
+  experiments: [
+    sharedManager,
+    oneTransaction,
+    forkPerTask,
+    requestContext,
+    transactional,
+    readerWriter,
+    readYourWrites,
+  ],
+};

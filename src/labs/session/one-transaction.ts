@@ -1,0 +1,73 @@
+import type { Experiment } from '../experiment.ts';
+import { blocked } from '../observer.ts';
+import { ending, endingOf, likesOf } from '../outcome.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { different, probe } from '../probe.ts';
+import { type Scratch, withScratch } from '../scratch.ts';
+
+const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
+
+/** Three tasks of one transaction ask for a gate that is closed: how many of them stand before it at once? */
+async function atOnce(scratch: Scratch) {
+  scratch.timeline.part = 'at once';
+  const orm = scratch.orm([newPostClass()]);
+  const keeper = await scratch.connect('gate keeper');
+  await keeper.query('select pg_advisory_lock(hashtext(current_schema()))');
+  const work = orm.em.fork().transactional((tx) =>
+    Promise.all(
+      [1, 2, 3].map((task) =>
+        scratch.timeline.as(`task ${task}`, async () => {
+          await tx.execute(`select ${gate}`);
+          return probe(tx);
+        }),
+      ),
+    ),
+  );
+  const waiting = blocked(await scratch.observer.untilBlocked(1));
+  await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
+  const probes = await work;
+  return {
+    waiting_at_once: waiting.length,
+    backends: different(probes.map(({ backend }) => backend)),
+    transactions: different(probes.map(({ transaction }) => transaction)),
+  };
+}
+
+/** Three tasks of one transaction each write a post; the second one makes a mistake. */
+async function oneFails(scratch: Scratch) {
+  scratch.timeline.part = 'one fails';
+  const Post = newPostClass();
+  const ends: string[] = [];
+  const transaction = scratch
+    .orm([Post])
+    .em.fork()
+    .transactional(async (tx) => {
+      const writes = [1, 2, 3].map((pk) =>
+        scratch.timeline.as(`task ${pk}`, () =>
+          pk === 2 ? tx.execute('select 1 / 0') : tx.nativeUpdate(Post, pk, { like: 1 }),
+        ),
+      );
+      ends.push(...(await Promise.allSettled(writes)).map(ending));
+    });
+  return { tasks: ends, transaction: await endingOf(transaction), likes: await likesOf(scratch.outside) };
+}
+
+export const oneTransaction: Experiment = {
+  name: 'one-transaction',
+  claim:
+    'Parallel tasks cannot share a transaction: it lives on one backend, which does one thing at a time, and one task that fails takes the others down with it.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      const together = await atOnce(scratch);
+      const failing = await oneFails(scratch);
+      const holds =
+        together.waiting_at_once === 1 &&
+        together.backends === 1 &&
+        together.transactions === 1 &&
+        failing.tasks[1] === '22012' &&
+        failing.tasks.includes('25P02') &&
+        failing.likes.join() === '0,0,0';
+      const figures = { at_once: together, one_fails: failing };
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

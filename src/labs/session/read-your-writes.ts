@@ -1,0 +1,60 @@
+import type { Experiment } from '../experiment.ts';
+import { codeOf } from '../../caught.ts';
+import { POSTS } from '../post-table.ts';
+import { type Scratch, withScratch } from '../scratch.ts';
+import { caughtUp, openRouted, position, type Routed } from './reader.ts';
+
+/** One at a time makes a standby lag, or one would end the lag of another. */
+const ALONE = `select pg_advisory_lock(hashtext('safe-counters: a standby that lags'))`;
+
+/** Lets the standby fall behind, where we may. */
+async function pause({ standby, reader }: Routed): Promise<boolean> {
+  if (!standby) return false;
+  try {
+    await reader.query('select pg_wal_replay_pause()');
+    return true;
+  } catch (error) {
+    // Not everybody may (42501). The standby then lags as it does.
+    if (codeOf(error) !== '42501') throw error;
+    return false;
+  }
+}
+
+async function writeAndRead(scratch: Scratch, routed: Routed) {
+  const { orm, Post } = routed;
+  const { timeline } = scratch;
+  const read = async (options: { connectionType?: 'write' } = {}) =>
+    (await orm.em.fork().findOneOrFail(Post, 1, options)).like;
+  const paused = await pause(routed);
+  try {
+    const em = orm.em.fork();
+    (await em.findOneOrFail(Post, 1)).like = 100;
+    await em.flush();
+    const lsn = await position(scratch);
+    const atOnce = await read();
+    const refreshed = (await em.findOneOrFail(Post, 1, { refresh: true })).like;
+    const fromWriter = await read({ connectionType: 'write' });
+    if (paused) await routed.reader.query('select pg_wal_replay_resume()');
+    await caughtUp(scratch, routed, lsn);
+    timeline.note('reader', `has replayed ${lsn}`);
+    return { paused, at_once: atOnce, refreshed, from_the_writer: fromWriter, caught_up: await read() };
+  } finally {
+    if (paused) await routed.reader.query('select pg_wal_replay_resume()');
+  }
+}
+
+export const readYourWrites: Experiment = {
+  name: 'read-your-writes',
+  claim:
+    'A read from a standby right after a write can be older than the write, refresh: true included; a read from the writer, or one after the standby has replayed the write’s log position, is not.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      await scratch.outside.query(ALONE);
+      const routed = await openRouted(scratch);
+      const seen = await writeAndRead(scratch, routed);
+      const lagged = !seen.paused || (seen.at_once === 0 && seen.refreshed === 0);
+      const holds = lagged && seen.from_the_writer === 100 && seen.caught_up === 100;
+      const figures = { standby: routed.standby, ...seen };
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+    }),
+};

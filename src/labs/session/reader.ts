@@ -1,0 +1,49 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { PostgresDialect } from 'kysely';
+import type { Client } from 'pg';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+
+/** MikroORM with a writer and a reader, and the way to the reader's server. */
+export interface Routed {
+  Post: ReturnType<typeof newPostClass>;
+  orm: MikroORM;
+  /** Whether the reader is a standby, or a connection that only reads to the same server. */
+  standby: boolean;
+  /** A session of the experiment's own on the reader's server. */
+  reader: Client;
+}
+
+/**
+ * Reads go to the first of DATABASE_REPLICA_URLS. Without one, to the experiment's own server, through connections
+ * that refuse to write: the routing is the same, and only the lag is missing.
+ */
+export async function openRouted(scratch: Scratch): Promise<Routed> {
+  const replicaUrl = scratch.context.config.DATABASE_REPLICA_URLS?.split(',')[0];
+  const name = 'reader';
+  const settings = replicaUrl ? { name, databaseUrl: replicaUrl } : { name, readOnly: true };
+  const { recorded } = scratch.pool(settings);
+  const Post = newPostClass();
+  const replica = { name, driverOptions: () => new PostgresDialect({ pool: recorded }) };
+  const orm = scratch.orm([Post], { name: 'writer' }, { replicas: [replica] });
+  const reader = await scratch.connect('reader', settings);
+  const routed = { Post, orm, standby: replicaUrl !== undefined, reader };
+  await caughtUp(scratch, routed, await position(scratch));
+  return routed;
+}
+
+/** How far the writer's log goes: a standby that has replayed this has everything that was committed until now. */
+export async function position({ outside }: Scratch): Promise<string> {
+  const { rows } = await outside.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn');
+  return rows[0]?.lsn ?? '';
+}
+
+/** Waits until the reader has replayed the log up to there. What is no standby always has. */
+export async function caughtUp({ context }: Scratch, { reader }: Routed, lsn: string): Promise<void> {
+  const sql = 'select coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, true) as there';
+  for (;;) {
+    context.signal.throwIfAborted();
+    const { rows } = await reader.query<{ there: boolean }>(sql, [lsn]);
+    if (rows[0]?.there) return;
+  }
+}

@@ -1,0 +1,42 @@
+import { RequestContext } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Experiment } from '../experiment.ts';
+import { meetingOf } from '../meeting.ts';
+import { endingOf } from '../outcome.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { different } from '../probe.ts';
+import { withScratch } from '../scratch.ts';
+
+/** Which EntityManager it finds, however deep below the request it asks. */
+const managerOf = (em: EntityManager): number => em.id;
+
+export const requestContext: Experiment = {
+  name: 'request-context',
+  claim:
+    'Each request finds an EntityManager of its own behind the one that all share, however deep it asks; what one has read and changed, no other one sees; and outside of a request there is none.',
+  run: (context) =>
+    withScratch(context, POSTS, async (scratch) => {
+      const Post = newPostClass();
+      const { em } = scratch.orm([Post]);
+      const meet = meetingOf(2);
+      const request = (name: string, like: number) =>
+        RequestContext.create(em, () =>
+          scratch.timeline.as(name, async () => {
+            const post = await em.findOneOrFail(Post, 1);
+            post.like = like;
+            await meet();
+            const deep = await Promise.resolve().then(() => managerOf(em));
+            const again = await em.findOneOrFail(Post, 1);
+            return { managers: [managerOf(em), deep], like: again.like, same_entity: again === post };
+          }),
+        );
+      const requests = await Promise.all([request('request 1', 10), request('request 2', 20)]);
+      const outside = await endingOf(em.find(Post, {}));
+      const holds =
+        different(requests.flatMap(({ managers }) => managers)) === 2 &&
+        requests.map(({ like }) => like).join() === '10,20' &&
+        requests.every((one) => one.same_entity && different(one.managers) === 1) &&
+        outside.includes('global EntityManager');
+      return { holds, evidence: { timeline: scratch.timeline.entries, figures: { requests, outside } } };
+    }),
+};

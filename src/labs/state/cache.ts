@@ -1,0 +1,41 @@
+import KeyvRedis from '@keyv/redis';
+import { Keyv } from 'keyv';
+import type { Scratch } from '../scratch.ts';
+
+/** To reach Redis at all, in milliseconds. */
+const CONNECT_MS_MAX = 2000;
+
+export interface Cache {
+  keyv: Keyv;
+  /** What is behind it. */
+  kind: 'redis' | 'process';
+}
+
+/**
+ * Runs `work` with a cache: Redis where REDIS_URL names one, and otherwise a map in this process; one interface,
+ * and the same text (JSON) inside. Its keys are of this run alone, and are gone afterwards.
+ *
+ * @throws when Redis cannot be reached
+ */
+export async function withCache<T>(scratch: Scratch, work: (cache: Cache) => Promise<T>): Promise<T> {
+  const { REDIS_URL } = scratch.context.config;
+  const namespace = scratch.schema;
+  const store = REDIS_URL
+    ? new KeyvRedis(
+        { url: REDIS_URL, socket: { connectTimeout: CONNECT_MS_MAX, reconnectStrategy: false } },
+        { throwOnConnectError: true, throwOnErrors: true, connectionTimeout: CONNECT_MS_MAX },
+      )
+    : new Map();
+  const keyv = new Keyv({ store, namespace, throwOnErrors: true });
+  // Without a listener the event would end the process; the call that failed throws by itself.
+  keyv.on('error', () => {});
+  try {
+    return await work({ keyv, kind: REDIS_URL ? 'redis' : 'process' });
+  } finally {
+    try {
+      await keyv.clear();
+    } finally {
+      await keyv.disconnect();
+    }
+  }
+}

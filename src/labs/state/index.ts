@@ -1,0 +1,13 @@
+import type { Lab } from '../experiment.ts';
+import { plainValue } from './plain-value.ts';
+import { resultCache } from './result-cache.ts';
+import { roundTrip } from './round-trip.ts';
+import { sharedReference } from './shared-reference.ts';
+import { staleWrite } from './stale-write.ts';
+
+export const state: Lab = {
+  name: 'state',
+  summary:
+    'What an entity is after a trip through a cache, what goes wrong when it is used as one, and what to cache.',
+  experiments: [roundTrip, sharedReference, staleWrite, resultCache, plainValue],
+};

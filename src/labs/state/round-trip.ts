@@ -1,0 +1,62 @@
+import { deserialize, serialize } from 'node:v8';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Experiment } from '../experiment.ts';
+import { endingOf, likesOf } from '../outcome.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { withScratch } from '../scratch.ts';
+import { withCache } from './cache.ts';
+
+type PostClass = ReturnType<typeof newPostClass>;
+
+/** What came back from a cache. */
+function describe(value: unknown, Post: PostClass, em: EntityManager) {
+  const fields = typeof value === 'object' && value !== null ? value : {};
+  return {
+    keys: Object.keys(fields).toSorted().join(' '),
+    is_a_post: value instanceof Post,
+    is_managed: em.getUnitOfWork().getIdentityMap().values().includes(fields),
+    date_is:
+      'modifiedAt' in fields ? Object.prototype.toString.call(fields.modifiedAt).slice(8, -1) : 'missing',
+  };
+}
+
+export const roundTrip: Experiment = {
+  name: 'round-trip',
+  claim:
+    'An entity goes into a cache without an error, also when its EntityManager has let go of it, and comes back as a plain object: without a class, its dates as text, and changes to it are saved nowhere.',
+  run: (context) =>
+    withScratch(context, POSTS, (scratch) =>
+      withCache(scratch, async ({ keyv, kind }) => {
+        const Post = newPostClass();
+        const em = scratch.orm([Post]).em.fork();
+        const post = await em.findOneOrFail(Post, 1);
+        // What broke in the post: the state was alive, and the instance that it tracked was collected.
+        em.clear();
+        const set = await endingOf(keyv.set('post', post));
+        const cached = await keyv.get<Record<string, unknown>>('post');
+        const forms = {
+          [kind]: describe(cached, Post, em),
+          'spread, as __dict__ in the post': describe(Object.assign({}, post), Post, em),
+          structuredClone: describe(structuredClone(post), Post, em),
+          'v8.serialize': describe(deserialize(serialize(post)), Post, em),
+        };
+        if (cached) cached.like = 100;
+        await em.flush();
+        const figures = {
+          cache: kind,
+          set,
+          forms,
+          like_after_changing_it: (await likesOf(scratch.outside))[0],
+        };
+        const holds =
+          set === 'done' &&
+          Object.values(forms).every(
+            (form) => form.keys === 'like modifiedAt pk version' && !form.is_a_post && !form.is_managed,
+          ) &&
+          forms[kind]?.date_is === 'String' &&
+          forms['v8.serialize'].date_is === 'Date' &&
+          figures.like_after_changing_it === 0;
+        return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+      }),
+    ),
+};

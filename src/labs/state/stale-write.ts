@@ -1,0 +1,75 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Experiment } from '../experiment.ts';
+import { endingOf, likesOf } from '../outcome.ts';
+import { newPostClass, POSTS } from '../post-table.ts';
+import { type Scratch, withScratch } from '../scratch.ts';
+import { type Cache, withCache } from './cache.ts';
+
+/** The same table to an application that has no version property. */
+function newUnversionedClass() {
+  const properties = { pk: p.integer().primary(), like: p.integer() };
+  const schema = defineEntity({ name: 'UnversionedPost', tableName: 'posts', properties });
+  class UnversionedPost extends schema.class {}
+  schema.setClass(UnversionedPost);
+  return UnversionedPost;
+}
+
+/** What of a post went into the cache. */
+interface CachedPost {
+  pk: number;
+  like: number;
+  version?: number;
+}
+
+/** A post is cached, somebody else adds 100 likes, and the cached state is merged, changed and flushed. */
+async function writeBack(
+  scratch: Scratch,
+  { keyv }: Cache,
+  em: EntityManager,
+  read: (em: EntityManager) => Promise<object>,
+  merge: (em: EntityManager, cached: CachedPost) => { like: number },
+) {
+  await scratch.outside.query('update posts set "like" = 0, version = 1');
+  await keyv.set('post', await read(em.fork()));
+  await scratch.outside.query('update posts set "like" = "like" + 100, version = version + 1 where pk = 1');
+  const cached = await keyv.get<CachedPost>('post');
+  const fork = em.fork();
+  if (cached) merge(fork, cached).like += 1;
+  return { flush: await endingOf(fork.flush()), like: (await likesOf(scratch.outside))[0] };
+}
+
+export const staleWrite: Experiment = {
+  name: 'stale-write',
+  claim:
+    'Cached state that is merged and written back overwrites what others wrote since it was cached; with a version property the write is refused.',
+  run: (context) =>
+    withScratch(context, POSTS, (scratch) =>
+      withCache(scratch, async (cache) => {
+        const [Unversioned, Post] = [newUnversionedClass(), newPostClass()];
+        scratch.timeline.part = 'without a version';
+        const unversioned = await writeBack(
+          scratch,
+          cache,
+          scratch.orm([Unversioned]).em,
+          (em) => em.findOneOrFail(Unversioned, 1),
+          (em, post) => em.merge(Unversioned, post),
+        );
+        scratch.timeline.part = 'with a version';
+        const versioned = await writeBack(
+          scratch,
+          cache,
+          scratch.orm([Post]).em,
+          (em) => em.findOneOrFail(Post, 1),
+          (em, post) => em.merge(Post, post),
+        );
+        const holds =
+          unversioned.flush === 'done' &&
+          unversioned.like === 1 &&
+          versioned.flush === 'refused' &&
+          versioned.like === 100;
+        const figures = { cache: cache.kind, unversioned, versioned };
+        return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
+      }),
+    ),
+};

@@ -1,0 +1,35 @@
+import { LockMode } from '@mikro-orm/core';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+/** Reads a post with a lock after it was cached and then changed; tells whether anybody else can lock it meanwhile. */
+async function lockedRead(scratch: Scratch, cached: boolean) {
+  const Post = newPostClass();
+  const { em } = scratch.orm([Post]);
+  const cache: [string, number] = ['post 1', 60_000];
+  await em.fork().findOneOrFail(Post, 1, { cache });
+  await scratch.outside.query('update posts set "like" = 100, version = version + 1 where pk = 1');
+  return em.fork().transactional(async (tx) => {
+    const options = { lockMode: LockMode.PESSIMISTIC_WRITE, ...(cached ? { cache } : {}) };
+    const { like } = await tx.findOneOrFail(Post, 1, options);
+    const { rowCount } = await scratch.outside.query('select from posts where pk = 1 for update skip locked');
+    return { like, locked: rowCount === 0 };
+  });
+}
+
+export const cachedLock = experimentOf({
+  name: 'cached-lock',
+  claim:
+    'A read with both a result cache and a pessimistic lock gives the cached row back and takes no lock.',
+  expectation: 'A locking read asks the database, or the two options exclude each other.',
+  guard: 'What is locked is not cached.',
+  async fallInto(scratch) {
+    const figures = await lockedRead(scratch, true);
+    return { seen: figures.like === 0 && !figures.locked, figures };
+  },
+  async avoid(scratch) {
+    const figures = await lockedRead(scratch, false);
+    return { seen: figures.like === 100 && figures.locked, figures };
+  },
+});

@@ -1,0 +1,35 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { endingOf, likesOf } from '../outcome.ts';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+/** One changes a post, somebody else commits a change to it, the one reads it again and flushes. */
+async function readAgain(scratch: Scratch, reader: (em: EntityManager) => EntityManager) {
+  const Post = newPostClass();
+  const em = scratch.orm([Post]).em.fork();
+  const post = await em.findOneOrFail(Post, 1);
+  post.like += 1;
+  await scratch.outside.query('update posts set "like" = 100, version = version + 1 where pk = 1');
+  await reader(em).find(Post, { pk: 1 });
+  const { version } = post;
+  const flush = await endingOf(em.flush());
+  return { version_after_reading_again: version, flush, like: (await likesOf(scratch.outside))[0] };
+}
+
+export const launderedVersion = experimentOf({
+  name: 'laundered-version',
+  claim:
+    'Reading an entity again that has unsaved changes keeps the changes and takes the new version: the flush passes the check and overwrites what somebody else wrote.',
+  expectation: 'The changes were made to the old version, so the flush is refused.',
+  guard:
+    'A change, once made, is flushed before anything is read on the same EntityManager; other reads go to a fork.',
+  async fallInto(scratch) {
+    const figures = await readAgain(scratch, (em) => em);
+    return { seen: figures.flush === 'done' && figures.like === 1, figures };
+  },
+  async avoid(scratch) {
+    const figures = await readAgain(scratch, (em) => em.fork());
+    return { seen: figures.flush === 'refused' && figures.like === 100, figures };
+  },
+});

@@ -1,0 +1,38 @@
+import { RecordedPool } from '../recorded-pool.ts';
+import { endingOf } from '../outcome.ts';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch, ScratchPool } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+/** The server ends a connection inside a transaction, as idle_in_transaction_session_timeout does. */
+async function endedByServer(scratch: Scratch, poolOf: (pool: ScratchPool) => RecordedPool) {
+  const pool = scratch.pool({ limits: { POOL_MAX: 1 } });
+  const { em } = scratch.ormOver(poolOf(pool), [newPostClass()]);
+  const transaction = em.fork().transactional(async (tx) => {
+    const [row] = await tx.execute<{ pid: number }[]>('select pg_backend_pid() as pid');
+    await scratch.outside.query('select pg_terminate_backend($1)', [row?.pid]);
+    await tx.execute('select 1');
+  });
+  const end = await endingOf(transaction);
+  await scratch.observer.until((backends) => backends.length === 0);
+  return { transaction: end, lent_for_ever: pool.pool.totalCount - pool.pool.idleCount };
+}
+
+export const leakedConnection = experimentOf({
+  name: 'leaked-connection',
+  claim:
+    'A connection that the server ends inside a transaction never goes back to the pool: after as many of these as the pool has places, the service stands still.',
+  expectation: 'A connection whose rollback fails is discarded, and the pool makes another one.',
+  guard: 'src/database/sessions.ts takes a broken connection out of the pool itself, the moment it breaks.',
+  async fallInto(scratch) {
+    const figures = await endedByServer(
+      scratch,
+      ({ pool }) => new RecordedPool(pool, 'pool', scratch.timeline),
+    );
+    return { seen: figures.lent_for_ever === 1, figures };
+  },
+  async avoid(scratch) {
+    const figures = await endedByServer(scratch, ({ recorded }) => recorded);
+    return { seen: figures.lent_for_ever === 0, figures };
+  },
+});

@@ -1,0 +1,27 @@
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+async function update(scratch: Scratch, more: { modifiedAt?: Date }) {
+  const Post = newPostClass();
+  const em = scratch.orm([Post]).em.fork();
+  await em.nativeUpdate(Post, 1, { like: 1, ...more });
+  const { version, modifiedAt } = await em.fork().findOneOrFail(Post, 1);
+  return { version, modified_at: modifiedAt.toISOString() };
+}
+
+export const nativeUpdateHooks = experimentOf({
+  name: 'native-update-hooks',
+  claim:
+    'A nativeUpdate raises the version, but runs no onUpdate: the time of the last change stays what it was.',
+  expectation: 'What the entity says about its updates happens at every update of MikroORM’s.',
+  guard: 'nativeUpdate is given the time too.',
+  async fallInto(scratch) {
+    const figures = await update(scratch, {});
+    return { seen: figures.version === 2 && figures.modified_at.startsWith('2026-01-01'), figures };
+  },
+  async avoid(scratch) {
+    const figures = await update(scratch, { modifiedAt: new Date() });
+    return { seen: figures.version === 2 && !figures.modified_at.startsWith('2026-01-01'), figures };
+  },
+});

@@ -1,0 +1,55 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { retry } from '../../concurrency/retry.ts';
+import { isConflict } from '../../database/failure.ts';
+import { ending, likesOf } from '../outcome.ts';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+const RETRY = { attemptsMax: 50, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 16, retryable: isConflict };
+
+type PostClass = ReturnType<typeof newPostClass>;
+
+async function increment(em: EntityManager, Post: PostClass): Promise<void> {
+  const post = await em.findOneOrFail(Post, 1);
+  post.like += 1;
+  await em.flush();
+}
+
+const incrementOnFork = (em: EntityManager, Post: PostClass) =>
+  retry(() => increment(em.fork(), Post), RETRY);
+
+/** Three tasks at once find, add 1, and flush; the row is locked until the first of them has begun to write. */
+async function threeTasks(
+  scratch: Scratch,
+  add: (em: EntityManager, Post: PostClass) => Promise<void>,
+  writersAtOnce: number,
+) {
+  const Post = newPostClass();
+  const shared = scratch.orm([Post]).em.fork();
+  const holder = await scratch.connect('holder');
+  await holder.query('begin; select from posts where pk = 1 for update');
+  const first = scratch.timeline.as('task 1', () => add(shared, Post));
+  await scratch.observer.untilBlocked(1);
+  const others = [2, 3].map((task) => scratch.timeline.as(`task ${task}`, () => add(shared, Post)));
+  await scratch.observer.untilBlocked(writersAtOnce);
+  await holder.query('commit');
+  const ends = await Promise.allSettled([first, ...others]);
+  return { tasks: ends.map(ending), like: (await likesOf(scratch.outside))[0] };
+}
+
+export const parallelFlush = experimentOf({
+  name: 'parallel-flush',
+  claim:
+    'What is changed while a flush is under way on the same EntityManager counts as saved: three tasks that find, add 1 and flush at once all succeed, and fewer than three count.',
+  expectation: 'The flushes are queued, so the three count.',
+  guard: 'A fork for each task, and a retry for the one that is refused.',
+  async fallInto(scratch) {
+    const figures = await threeTasks(scratch, increment, 1);
+    return { seen: figures.tasks.every((end) => end === 'done') && figures.like !== 3, figures };
+  },
+  async avoid(scratch) {
+    const figures = await threeTasks(scratch, incrementOnFork, 3);
+    return { seen: figures.like === 3, figures };
+  },
+});

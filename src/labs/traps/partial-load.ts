@@ -1,0 +1,28 @@
+import { endingOf, likesOf } from '../outcome.ts';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+async function flushAfter(scratch: Scratch, fields: ('like' | 'version')[]) {
+  const Post = newPostClass();
+  const em = scratch.orm([Post]).em.fork();
+  const post = await em.findOneOrFail(Post, 1, { fields });
+  await scratch.outside.query('update posts set "like" = 100, version = version + 1 where pk = 1');
+  post.like += 1;
+  return { fields, flush: await endingOf(em.flush()), like: (await likesOf(scratch.outside))[0] };
+}
+
+export const partialLoad = experimentOf({
+  name: 'partial-load',
+  claim: 'An entity that was loaded in part, without its version, is flushed without a version check.',
+  expectation: 'A versioned entity is never written without its version, or not loaded without it.',
+  guard: 'What will be changed is loaded whole, or with its version among the fields.',
+  async fallInto(scratch) {
+    const figures = await flushAfter(scratch, ['like']);
+    return { seen: figures.flush === 'done' && figures.like === 1, figures };
+  },
+  async avoid(scratch) {
+    const figures = await flushAfter(scratch, ['like', 'version']);
+    return { seen: figures.flush === 'refused' && figures.like === 100, figures };
+  },
+});

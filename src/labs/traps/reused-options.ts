@@ -1,0 +1,33 @@
+import type { TransactionOptions } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { endingOf, likesOf } from '../outcome.ts';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+/** A nested transaction and then, later, one by itself, both with the options that the function gives. */
+async function twice(scratch: Scratch, options: () => TransactionOptions) {
+  const Post = newPostClass();
+  const { em } = scratch.orm([Post]);
+  const like = (manager: EntityManager, pk: number) =>
+    manager.transactional((tx) => tx.nativeUpdate(Post, pk, { like: 1 }), options());
+  await em.fork().transactional((tx) => like(tx, 1));
+  return { alone: await endingOf(like(em.fork(), 2)), likes: await likesOf(scratch.outside) };
+}
+
+export const reusedOptions = experimentOf({
+  name: 'reused-options',
+  claim:
+    'An options object that is given to em.transactional() inside a transaction remembers it: the next call with the same object wants a savepoint of a transaction that is over, and fails.',
+  expectation: 'Options are read, not written, so a constant will do.',
+  guard: 'A new options object for each call, as src/database/transactional.ts makes it.',
+  async fallInto(scratch) {
+    const options: TransactionOptions = {};
+    const figures = await twice(scratch, () => options);
+    return { seen: figures.alone !== 'done', figures };
+  },
+  async avoid(scratch) {
+    const figures = await twice(scratch, () => ({}));
+    return { seen: figures.alone === 'done' && figures.likes.join() === '1,1,0', figures };
+  },
+});

@@ -1,0 +1,50 @@
+import { ending, likesOf } from '../outcome.ts';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+type Work = () => Promise<unknown>;
+
+/** Within one transaction, three nested ones add 1 to a post each; the second then fails. */
+async function threeNested(
+  scratch: Scratch,
+  all: (works: Work[]) => Promise<PromiseSettledResult<unknown>[]>,
+) {
+  const Post = newPostClass();
+  const em = scratch.orm([Post]).em.fork();
+  const ends = await em.transactional((outer) => {
+    const nested = [1, 2, 3].map(
+      (pk) => () =>
+        scratch.timeline.as(`task ${pk}`, () =>
+          outer.transactional(async (inner) => {
+            await inner.nativeUpdate(Post, pk, { like: 1 });
+            if (pk === 2) throw new Error('this one fails');
+          }),
+        ),
+    );
+    return all(nested);
+  });
+  return { tasks: ends.map(ending), likes: await likesOf(scratch.outside) };
+}
+
+export const savepointNames = experimentOf({
+  name: 'savepoint-names',
+  claim:
+    'Nested transactions that run in parallel all call their savepoint trx1: one that fails undoes the others, which are told that they succeeded.',
+  expectation: 'Each nested transaction is undone or kept by itself: the likes are 1, 0, 1.',
+  guard:
+    'Nested transactions run one after another; what is to run in parallel gets a fork, and so a transaction, of its own.',
+  async fallInto(scratch) {
+    const figures = await threeNested(scratch, (works) => Promise.allSettled(works.map((work) => work())));
+    const fulfilled = figures.tasks.filter((end) => end === 'done').length;
+    return { seen: fulfilled > figures.likes.filter((like) => like === 1).length, figures };
+  },
+  async avoid(scratch) {
+    const figures = await threeNested(scratch, async (works) => {
+      const ends: PromiseSettledResult<unknown>[] = [];
+      for (const work of works) ends.push(...(await Promise.allSettled([work()])));
+      return ends;
+    });
+    return { seen: figures.likes.join() === '1,0,1', figures };
+  },
+});

@@ -1,0 +1,36 @@
+import type { Options } from '@mikro-orm/postgresql';
+import { newPostClass } from '../post-table.ts';
+import { probe } from '../probe.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+/** Inside a transaction of one MikroORM, something is asked of another one: on whose connection? */
+async function servedBy(scratch: Scratch, options: [Options, Options]): Promise<string> {
+  const [one, other] = options.map((more, i) =>
+    scratch.orm([newPostClass()], { name: `orm ${i + 1}` }, more),
+  );
+  if (!one || !other) return '';
+  const backends = await one.em.fork().transactional(async (tx) => {
+    const first = scratch.timeline.entries.length;
+    await probe(other.em.fork());
+    await probe(tx);
+    return scratch.timeline.entries.slice(first).map(({ session }) => session);
+  });
+  return backends[0] ?? '';
+}
+
+export const sharedContext = experimentOf({
+  name: 'shared-context',
+  claim:
+    'Inside a transaction of one MikroORM, the EntityManager of another one in the same process is a fork of the first one’s, unless they have different context names: its statements go to the wrong database.',
+  expectation: 'Each instance goes to its own database.',
+  guard: 'A contextName for each instance.',
+  async fallInto(scratch) {
+    const pools = await servedBy(scratch, [{ contextName: 'default' }, { contextName: 'default' }]);
+    return { seen: pools === 'orm 1', figures: { the_other_asks: pools } };
+  },
+  async avoid(scratch) {
+    const pools = await servedBy(scratch, [{}, {}]);
+    return { seen: pools === 'orm 2', figures: { the_other_asks: pools } };
+  },
+});

@@ -1,0 +1,41 @@
+import { LockMode } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { newPostClass } from '../post-table.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+type Post = InstanceType<ReturnType<typeof newPostClass>>;
+
+async function likeUnderLock(scratch: Scratch, lock: (tx: EntityManager, post: Post) => Promise<unknown>) {
+  const Post = newPostClass();
+  return scratch
+    .orm([Post])
+    .em.fork()
+    .transactional(async (tx) => {
+      const post = await tx.findOneOrFail(Post, 1);
+      await scratch.outside.query('update posts set "like" = 100, version = version + 1 where pk = 1');
+      await lock(tx, post);
+      const { rowCount } = await scratch.outside.query(
+        'select from posts where pk = 1 for update skip locked',
+      );
+      return { like_under_lock: post.like, locked: rowCount === 0 };
+    });
+}
+
+export const staleLock = experimentOf({
+  name: 'stale-lock',
+  claim:
+    'A lock by em.lock() takes the row lock for an entity that was read before, and leaves the old values in it.',
+  expectation: 'Under the lock the entity is what the row is.',
+  guard: 'The read itself takes the lock: a find with lockMode reads the row anew.',
+  async fallInto(scratch) {
+    const figures = await likeUnderLock(scratch, (tx, post) => tx.lock(post, LockMode.PESSIMISTIC_WRITE));
+    return { seen: figures.like_under_lock === 0 && figures.locked, figures };
+  },
+  async avoid(scratch) {
+    const figures = await likeUnderLock(scratch, (tx, post) =>
+      tx.refresh(post, { lockMode: LockMode.PESSIMISTIC_WRITE }),
+    );
+    return { seen: figures.like_under_lock === 100 && figures.locked, figures };
+  },
+});

@@ -1,0 +1,63 @@
+import { Migration, Migrator } from '@mikro-orm/migrations';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { ending } from '../outcome.ts';
+import { blocked } from '../observer.ts';
+import type { Scratch } from '../scratch.ts';
+import { experimentOf } from './trap.ts';
+
+/** Waits for the gate, so that all have looked what there is to do before one of them has done it. */
+class CreateThings extends Migration {
+  override up(): void {
+    this.addSql('select pg_advisory_xact_lock_shared(1, hashtext(current_schema()))');
+    this.addSql('create table things (pk integer primary key)');
+  }
+}
+
+/** Three processes start at once and migrate. */
+async function threeMigrate(scratch: Scratch, migrate: (orm: MikroORM) => Promise<unknown>) {
+  const migrations = { migrationsList: [{ name: 'things', class: CreateThings }], snapshot: false };
+  const orms = [1, 2, 3].map((process) => {
+    // Without this the migrator looks for its table in the schema `public`, whatever the search path.
+    const { schema } = scratch;
+    const discovery = { warnWhenNoEntities: false };
+    const options = { extensions: [Migrator], migrations, schema, discovery };
+    return scratch.orm([], { name: `process ${process}` }, options);
+  });
+  await scratch.outside.query('drop table if exists things, mikro_orm_migrations');
+  const gate = await scratch.connect('gate');
+  await gate.query('select pg_advisory_lock(1, hashtext(current_schema()))');
+  let over = 0;
+  const ends = Promise.allSettled(
+    orms.map((orm) =>
+      migrate(orm).finally(() => {
+        over += 1;
+      }),
+    ),
+  );
+  // One waits at the gate; the others wait as well, or have failed already, at the migrator's own table.
+  await scratch.observer.until((backends) => blocked(backends).length + over === 3);
+  await gate.query('select pg_advisory_unlock(1, hashtext(current_schema()))');
+  return { processes: (await ends).map(ending) };
+}
+
+/** As src/database/migrate.ts does it. */
+const migrateUnderLock = (orm: MikroORM) =>
+  orm.em.fork().transactional(async (em) => {
+    await em.execute('select pg_advisory_xact_lock(2, hashtext(current_schema()))');
+    await orm.migrator.up({ transaction: em.getTransactionContext() });
+  });
+
+export const unlockedMigrations = experimentOf({
+  name: 'unlocked-migrations',
+  claim: 'The migrator takes no lock: of three processes that start at once, one migrates and two fail.',
+  expectation: 'One migrates, the others wait and find nothing to do.',
+  guard: 'The migrator runs inside a transaction that holds an advisory lock.',
+  async fallInto(scratch) {
+    const figures = await threeMigrate(scratch, (orm) => orm.migrator.up());
+    return { seen: figures.processes.filter((end) => end === 'done').length === 1, figures };
+  },
+  async avoid(scratch) {
+    const figures = await threeMigrate(scratch, migrateUnderLock);
+    return { seen: figures.processes.every((end) => end === 'done'), figures };
+  },
+});

@@ -1,0 +1,43 @@
+import t from 'tap';
+import { freeze } from '../../src/labs/freeze/index.ts';
+import { testApp, testClient, testDatabase } from '../helper.ts';
+import { holdAndLeaveNothing, labContext, leftovers } from './lab-helper.ts';
+
+interface ExperimentAnswer {
+  experiment: string;
+  holds: boolean;
+  evidence?: { figures: object };
+}
+
+t.test('the freeze, and what keeps from it: every claim holds', async (t) => {
+  await holdAndLeaveNothing(t, freeze.experiments, await labContext(t));
+});
+
+t.test(
+  'under the drill the service goes on, on the smallest pool, and has all of it afterwards',
+  async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const client = await testClient(t, databaseUrl);
+    const app = await testApp(t, { POOL_MAX: '4' }, databaseUrl);
+    const before = await leftovers(client);
+    const over = new AbortController();
+    const drill = Promise.all(
+      ['frozen', 'timeouts'].map((name) => app.inject({ method: 'POST', url: `/labs/freeze/${name}` })),
+    ).finally(() => over.abort());
+    const slow: string[] = [];
+    for (let i = 0; !over.signal.aborted; i += 1) {
+      const path = ['/health/live', '/health/ready', '/check'][i % 3] ?? '';
+      const startedAt = performance.now();
+      const { statusCode } = await app.inject(path);
+      const tookMs = performance.now() - startedAt;
+      if (statusCode !== 200 || tookMs > 1000) slow.push(`${path}: ${statusCode} in ${tookMs} ms`);
+    }
+    t.strictSame(slow, []);
+    for (const answer of await drill) {
+      const { experiment, holds, evidence } = answer.json<ExperimentAnswer>();
+      t.ok(holds, experiment, { figures: evidence?.figures });
+    }
+    t.match((await app.inject('/2th-plock')).json(), { acknowledged: 50, lost: 0 });
+    t.match(await leftovers(client), { ...before, connections: Number });
+  },
+);

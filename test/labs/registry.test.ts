@@ -1,0 +1,41 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { labs } from '../../src/labs/index.ts';
+import { CHECKOUT } from '../helper.ts';
+
+const folder = join(CHECKOUT, 'src/labs');
+
+/** What is in a lab's folder besides experiments. */
+const others: Record<string, string[]> = {
+  freeze: ['index', 'requests'],
+  session: ['index', 'reader'],
+  state: ['cache', 'index', 'read-through'],
+  traps: ['index', 'trap'],
+  isolation: ['anomalies', 'anomaly', 'index', 'levels', 'matrices', 'sessions', 'transcript'],
+};
+
+t.test('every folder is a lab of the registry', async (t) => {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  t.strictSame(labs.map(({ name }) => name).toSorted(), folders.toSorted());
+});
+
+t.test('every experiment in a folder is in its lab, under the name of its file', async (t) => {
+  for (const { name, experiments } of labs) {
+    const files = (await readdir(join(folder, name))).map((file) => file.replace(/\.ts$/, ''));
+    const expected = files.filter((file) => !(others[name] ?? ['index']).includes(file));
+    // The schedules are on one page, all in `anomalies`.
+    const named = experiments.map((one) => one.name).filter((one) => !/^(g|otv|pmp|p4)[0-9a-d]*-/.test(one));
+    t.strictSame(named.toSorted(), expected.toSorted(), name);
+  }
+});
+
+t.test('each experiment has a name of its own and claims something, in a sentence', async (t) => {
+  const names = labs.flatMap(({ name, experiments }) => experiments.map((one) => `${name}/${one.name}`));
+  t.equal(new Set(names).size, names.length);
+  for (const { summary, experiments } of labs) {
+    t.match(summary, /^[A-Z].+\.$/);
+    for (const { name, claim } of experiments) t.match(claim, /^[A-Z].+\.$/, name);
+  }
+});

@@ -1,0 +1,53 @@
+import t from 'tap';
+import { labs } from '../../src/labs/index.ts';
+import { testApp, testClient, testDatabase } from '../helper.ts';
+import { leftovers } from './lab-helper.ts';
+
+const databaseUrl = await testDatabase(t);
+const client = await testClient(t, databaseUrl);
+const app = await testApp(t, {}, databaseUrl);
+
+t.test('GET /labs lists every experiment with its claim', async (t) => {
+  const answer = (await app.inject('/labs')).json<{ lab: string; experiments: unknown[] }[]>();
+  t.strictSame(
+    answer.map(({ lab, experiments }) => [lab, experiments.length]),
+    labs.map(({ name, experiments }) => [name, experiments.length]),
+  );
+});
+
+t.test('an experiment answers with its claim, its verdict and its evidence', async (t) => {
+  const response = await app.inject({ method: 'POST', url: '/labs/isolation/p4-lost-update' });
+  t.match(response, { statusCode: 200, headers: { 'cache-control': 'no-store' } });
+  t.match(response.json(), {
+    lab: 'isolation',
+    experiment: 'p4-lost-update',
+    claim: /lost update/,
+    holds: true,
+    evidence: { timeline: [{ session: 'T1', sql: /^begin/, backend_pid: Number }], figures: { cells: {} } },
+  });
+});
+
+t.test('four callers of the same experiment at once do not disturb each other', async (t) => {
+  const before = await leftovers(client);
+  const url = '/labs/isolation/otv-observed-transaction-vanishes';
+  const answers = await Promise.all([1, 2, 3, 4].map(() => app.inject({ method: 'POST', url })));
+  for (const answer of answers) t.match(answer.json(), { holds: true });
+  t.strictSame(await leftovers(client), before);
+});
+
+t.test('what there is not is 404, and a body is refused', async (t) => {
+  for (const url of ['/labs/alchemy', '/labs/isolation/gold']) {
+    t.match((await app.inject({ method: 'POST', url })).json(), { status: 404, code: 'not_found' });
+  }
+  const response = await app.inject({
+    method: 'POST',
+    url: '/labs/isolation',
+    payload: { level: 'snapshot' },
+  });
+  t.match(response.json(), { status: 400, code: 'invalid_request' });
+});
+
+t.test('without the demonstrations there are no labs', async (t) => {
+  const bare = await testApp(t, { DEMOS: 'false' });
+  t.equal((await bare.inject('/labs')).statusCode, 404);
+});

@@ -1,0 +1,84 @@
+import t from 'tap';
+import { loadConfig } from '../../src/config.ts';
+import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/isolation/sessions.ts';
+import { Stepper } from '../../src/labs/schedule.ts';
+import { withScratch } from '../../src/labs/scratch.ts';
+import { testClient, testDatabase, until } from '../helper.ts';
+import { labContext, leftovers } from './lab-helper.ts';
+
+const begin = [T1, T2, T3].map(({ begin: step }) => step);
+const setup = `${TABLE}; ${ROWS}`;
+
+t.test('a step that waits is told with its holder, and goes on when the holder lets go', async (t) => {
+  const context = await labContext(t);
+  const entries = await withScratch(context, setup, async (scratch) => {
+    const steps = [
+      ...begin,
+      T1.write(1, 11),
+      T2.write(1, 12),
+      T3.write(1, 13),
+      T1.commit,
+      T2.commit,
+      T3.commit,
+    ];
+    return new Stepper(scratch).run(steps);
+  });
+  const of = (session: string) => entries.find((entry) => entry.session === session && entry.blocked_by);
+  t.match(of('T2'), { sql: /12/, blocked_by: ['T1'], row_count: 1 });
+  t.ok((of('T2')?.blocked_ms ?? 0) > 0);
+  // In the queue behind T2, which waits for T1.
+  t.match(of('T3'), { sql: /13/, blocked_by: ['T2'], row_count: 1 });
+  const order = entries
+    .filter(({ sql }) => sql !== 'begin')
+    .map(({ session, sql }) => `${session} ${sql?.slice(0, 6)}`);
+  t.strictSame(order, ['T1 update', 'T2 update', 'T3 update', 'T1 commit', 'T2 commit', 'T3 commit']);
+});
+
+t.test('a session that fails rolls back at once, and its other steps are left out', async (t) => {
+  const context = await labContext(t);
+  const entries = await withScratch(context, setup, async (scratch) => {
+    return new Stepper(scratch).run([
+      ...begin,
+      T1.step('select 1/0'),
+      T1.write(1, 11),
+      T1.commit,
+      T2.read(1),
+    ]);
+  });
+  t.match(entries.slice(3), [
+    { session: 'T1', sqlstate: '22012' },
+    { session: 'T1', sql: 'rollback' },
+    { session: 'T2', rows: [{ id: 1, value: 10 }] },
+  ]);
+  t.equal(entries.length, 6);
+});
+
+t.test('what stops half-way leaves nothing: an abort while sessions wait for each other', async (t) => {
+  const context = await labContext(t);
+  const client = await testClient(t, context.databaseUrl);
+  const stop = new AbortController();
+  const stopped = withScratch({ ...context, signal: stop.signal }, setup, async (scratch) => {
+    const running = new Stepper(scratch).run([T1.begin, T1.write(1, 11), T2.write(1, 12), T2.commit]);
+    await scratch.observer.untilBlocked(1);
+    stop.abort(new Error('enough'));
+    await running;
+  });
+  await t.rejects(stopped, { message: 'enough' });
+  t.strictSame(await leftovers(client), { schemas: 0, tables: 0, connections: 0, transactions: 0, locks: 0 });
+});
+
+t.test('what a killed process left behind is removed by the next experiment', async (t) => {
+  const databaseUrl = await testDatabase(t, { migrated: false });
+  const client = await testClient(t, databaseUrl);
+  await client.query('create schema lab_0123456789ab; create schema lab_of_mine');
+  const { signal } = new AbortController();
+  const log = { info: () => {}, warn: () => {} };
+  await withScratch({ databaseUrl, config: loadConfig({}), log, signal }, '', async (scratch) => {
+    // One that still runs is left alone.
+    await withScratch({ databaseUrl, config: loadConfig({}), log, signal }, '', async () => {});
+    t.equal((await client.query(`select from pg_namespace where nspname = '${scratch.schema}'`)).rowCount, 1);
+  });
+  const { rows } = await client.query(`select nspname from pg_namespace where nspname like 'lab%'`);
+  t.strictSame(rows, [{ nspname: 'lab_of_mine' }]);
+  await until(async () => (await leftovers(client)).connections === 0);
+});

@@ -1,0 +1,27 @@
+import KeyvRedis from '@keyv/redis';
+import t from 'tap';
+import { roundTrip } from '../../src/labs/state/round-trip.ts';
+import { state } from '../../src/labs/state/index.ts';
+import { hasRedis, startRedis } from '../redis.ts';
+import { holdAndLeaveNothing, labContext } from './lab-helper.ts';
+
+t.test('state, with a cache in the process: every claim holds', async (t) => {
+  await holdAndLeaveNothing(t, state.experiments, await labContext(t));
+});
+
+const skip = hasRedis() ? false : 'there is no redis-server here';
+
+t.test('state, with a Redis: every claim holds, and no key is left', { skip }, async (t) => {
+  const url = await startRedis(t);
+  const context = await labContext(t, { REDIS_URL: url });
+  await holdAndLeaveNothing(t, state.experiments, context);
+  t.match((await roundTrip.run(context)).evidence.figures, { cache: 'redis' });
+  const client = await new KeyvRedis(url).getClient();
+  t.equal('dbSize' in client ? await client.dbSize() : undefined, 0);
+  await client.close();
+});
+
+t.test('a Redis that is away is an error, not a hang', async (t) => {
+  const context = await labContext(t, { REDIS_URL: 'redis://127.0.0.1:1' });
+  await t.rejects(roundTrip.run(context), /ECONNREFUSED|connect/i);
+});

@@ -1,0 +1,22 @@
+import t from 'tap';
+import { experimentOf } from '../../src/labs/traps/trap.ts';
+import { labContext } from './lab-helper.ts';
+
+const way = (seen: boolean) => async () => ({ seen, figures: {} });
+const trap = { name: 'a-trap', claim: 'Something happens.', expectation: 'Nothing does.', guard: 'Care.' };
+
+t.test('a trap that a later version has mended turns red and says so', async (t) => {
+  const mended = experimentOf({ ...trap, fallInto: way(false), avoid: way(true) });
+  t.match(await mended.run(await labContext(t)), {
+    holds: false,
+    evidence: { figures: { verdict: /no longer has the trap/ } },
+  });
+});
+
+t.test('so does a guard that is none', async (t) => {
+  const open = experimentOf({ ...trap, fallInto: way(true), avoid: way(false) });
+  t.match(await open.run(await labContext(t)), {
+    holds: false,
+    evidence: { figures: { verdict: /guard does not/ } },
+  });
+});

@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Test } from 'tap';
+import { createCluster, freePort, startServer, stopServer } from '../src/database/postgres-server.ts';
+import { serverAccount } from '../src/database/embedded-home.ts';
+
+const PASSWORD = 'test';
+const installed = '/usr/lib/postgresql';
+
+/** The folder of a complete PostgreSQL: the embedded one has no pg_basebackup, without which there is no standby. */
+export async function completePostgres(): Promise<string | undefined> {
+  const versions = await readdir(installed).catch(() => []);
+  const bins = [process.env.POSTGRES_BIN, ...versions.map((version) => join(installed, version, 'bin'))];
+  return bins.find((bin) => bin !== undefined && existsSync(join(bin, 'pg_basebackup')));
+}
+
+/** A primary and a streaming standby of it, for as long as the test runs. */
+export async function startPair(t: Test, bin: string): Promise<{ primary: string; standby: string }> {
+  const account = process.getuid?.() === 0 ? serverAccount() : undefined;
+  const programs = { bin, account };
+  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-standby-'));
+  await chmod(folder, 0o755);
+  const clusters = ['primary', 'standby'].map((name) => join(folder, name));
+  const [primary = '', standby = ''] = clusters;
+  t.teardown(async () => {
+    for (const cluster of clusters.toReversed()) await stopServer(programs, cluster);
+    await rm(folder, { recursive: true, force: true });
+  });
+  const start = async (cluster: string) => {
+    const port = await freePort();
+    await startServer(programs, cluster, { port, logFile: `${cluster}.log`, settings: { fsync: 'off' } });
+    return port;
+  };
+  await createCluster(programs, primary, PASSWORD);
+  const primaryPort = await start(primary);
+  await mkdir(standby, { mode: 0o700 });
+  if (account) await chown(standby, account.uid, account.gid);
+  const args = ['-h', '127.0.0.1', '-p', String(primaryPort), '-U', 'postgres', '-D', standby];
+  await promisify(execFile)(join(bin, 'pg_basebackup'), [...args, '-R', '-X', 'stream', '-c', 'fast'], {
+    ...account,
+    cwd: '/',
+    env: { PATH: process.env.PATH, LC_ALL: 'C', PGPASSWORD: PASSWORD },
+  });
+  const standbyPort = await start(standby);
+  const url = (port: number) => `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
+  return { primary: url(primaryPort), standby: url(standbyPort) };
+}
