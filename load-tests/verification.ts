@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { codeOf, messageOf } from '../src/caught.ts';
-import { loadConfig } from '../src/config.ts';
+import { type Config, loadConfig } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { type Database, type DatabaseOptions, openDatabase } from '../src/database/orm.ts';
 import { refusesSettings } from '../src/database/settings.ts';
 import { entities } from '../src/entities.ts';
+import { labs } from '../src/labs/index.ts';
+import { Laboratory } from '../src/labs/laboratory.ts';
 import { Arena } from '../src/races/arena.ts';
 import { runTrial, type TrialResult } from '../src/races/trial.ts';
 import { strategies } from '../src/strategies/index.ts';
@@ -33,17 +35,27 @@ export interface Verified {
   increments_per_second: number;
 }
 
+/** What came of an experiment of the laboratories. */
+export interface Examined {
+  lab: string;
+  experiment: string;
+  claim: string;
+  holds: boolean;
+  verdict: string;
+}
+
 export interface VerificationResult {
   server: string;
   rows: Verified[];
+  experiments: Examined[];
 }
 
 /** What an engine does not know: feature_not_supported, syntax_error, undefined_function, undefined_object. */
 const NOT_SUPPORTED = new Set(['0A000', '42601', '42883', '42704']);
 
 /**
- * Runs every strategy against the database, in a schema that nobody else uses and that is removed afterwards, whatever
- * happens.
+ * Runs every strategy and every experiment against the database, in schemas that nobody else uses and that are removed
+ * afterwards, whatever happens.
  *
  * @throws what connecting, making the schema or migrating threw; the signal's reason
  */
@@ -51,7 +63,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
   const { databaseUrl, contenders, warn } = verification;
   const seats = Math.max(...contenders);
   // The write of a group, and the looking after it all, need a connection besides.
-  const config = loadConfig({ POOL_MAX: String(seats + 2) });
+  const config = loadConfig({ POOL_MAX: String(seats + 3) });
   const pooled = await refusesSettings(databaseUrl, config, warn);
   const log = { info: () => {}, warn };
   const schema = `safe_counters_verify_${randomBytes(6).toString('hex')}`;
@@ -62,10 +74,9 @@ export async function verify(verification: Verification): Promise<VerificationRe
     await em.execute(`create schema "${schema}"`);
     await migrate(options);
     const [{ version } = { version: '' }] = await em.execute<{ version: string }[]>('select version()');
-    return {
-      server: version.split(' on ')[0] ?? version,
-      rows: await races(verification, database, new Arena(database.sessions, seats)),
-    };
+    const server = version.split(' on ')[0] ?? version;
+    const rows = await races(verification, database, new Arena(database.sessions, seats));
+    return { server, rows, experiments: await experiments(verification, config, pooled) };
   } finally {
     await em.execute(`drop schema if exists "${schema}" cascade`);
     await database.orm.close();
@@ -90,6 +101,30 @@ async function races(verification: Verification, { orm }: Database, arena: Arena
     rows.push({ ...about, ...('verdict' in result && 'final' in result ? passed(result) : result) });
   }
   return rows;
+}
+
+/** The laboratories need sessions of their own; where a pooler hands out others, what they show is not to be had. */
+async function experiments(verification: Verification, config: Config, pooled: boolean): Promise<Examined[]> {
+  const { databaseUrl, signal, warn, onStart } = verification;
+  const laboratory = new Laboratory({ databaseUrl, config, log: { info: () => {}, warn } });
+  const all = labs.flatMap((lab) => lab.experiments.map((experiment) => ({ lab: lab.name, experiment })));
+  const examined: Examined[] = [];
+  for (const { lab, experiment } of all) {
+    signal.throwIfAborted();
+    onStart?.(`${lab}/${experiment.name}`, examined.length, all.length);
+    const result = pooled
+      ? { holds: true, verdict: 'not supported: needs sessions of its own, and there is a pooler' }
+      : await laboratory.run(experiment, signal).then(
+          ({ holds }) => ({ holds, verdict: holds ? 'holds' : 'does not hold' }),
+          (error: unknown) => {
+            signal.throwIfAborted();
+            const { holds, verdict } = failed(error);
+            return { holds, verdict };
+          },
+        );
+    examined.push({ lab, experiment: experiment.name, claim: experiment.claim, ...result });
+  }
+  return examined;
 }
 
 function passed({

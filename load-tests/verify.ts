@@ -7,7 +7,7 @@ import { table } from './table.ts';
 import { type Verification, type VerificationResult, verify } from './verification.ts';
 
 const USAGE = `Usage: npm run verify -- DATABASE_URL [--contenders LIST] [--rounds N] [--json]
-Runs every strategy against that database, in a schema of its own that is removed afterwards.
+Runs every strategy and every experiment against that database, in schemas of its own that are removed afterwards.
   --contenders LIST  how many contend, one after another, each 1 to 64 (default 2,8,32)
   --rounds N         increments of each contender, 1 to 1000 (default 10)
   --json             the results as JSON`;
@@ -25,7 +25,7 @@ try {
   });
   progress();
   console.log(json ? JSON.stringify(result, null, 2) : shown(result, options.contenders));
-  process.exitCode = result.rows.every(({ holds }) => holds) ? 0 : 1;
+  process.exitCode = [...result.rows, ...result.experiments].every(({ holds }) => holds) ? 0 : 1;
 } catch (error) {
   progress();
   if (interrupted.signal.aborted) process.exitCode = 130;
@@ -70,7 +70,7 @@ function parse<T>(read: () => T): T {
 }
 
 /** A line for each strategy, a column for each number of contenders. */
-function shown({ server, rows }: VerificationResult, contenders: readonly number[]): string {
+function shown({ server, rows, experiments }: VerificationResult, contenders: readonly number[]): string {
   const names = [...new Set(rows.map(({ strategy }) => strategy))];
   const lines = names.map((name) => {
     const own = rows.filter(({ strategy }) => strategy === name);
@@ -78,7 +78,13 @@ function shown({ server, rows }: VerificationResult, contenders: readonly number
     return [holds ? '✓' : '✗', name, own[0]?.claim ?? '', ...own.map(({ verdict }) => verdict)];
   });
   const heading = ['', 'strategy', 'claim', ...contenders.map((count) => `${count} contenders`)];
-  const broken = lines.filter(([mark]) => mark === '✗').length;
-  const end = broken ? `${broken} of ${lines.length} claims do not hold` : `all ${lines.length} claims hold`;
-  return `${server}\n\n${table(heading, lines)}\n\n${end}`;
+  const examined = experiments.map((one) => [
+    one.holds ? '✓' : '✗',
+    `${one.lab}/${one.experiment}`,
+    one.verdict,
+  ]);
+  const all = [...lines, ...examined];
+  const broken = all.filter(([mark]) => mark === '✗').length;
+  const end = broken ? `${broken} of ${all.length} claims do not hold` : `all ${all.length} claims hold`;
+  return `${server}\n\n${table(heading, lines)}\n\n${table(['', 'experiment', ''], examined)}\n\n${end}`;
 }
