@@ -99,7 +99,7 @@ t.test('what an engine does not know is said of that row alone', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const client = await testClient(t, databaseUrl);
   await client.query('alter function pg_catalog.pg_advisory_xact_lock(int, int) rename to unknown_here');
-  const { stdout } = await verify(t, [databaseUrl, '--contenders', '2', '--rounds', '3', '--json']).ended;
+  const { stdout } = await verify(t, [databaseUrl, '--contenders', '2', '--rounds', '25', '--json']).ended;
   const { rows } = JSON.parse(stdout) as VerificationResult;
   t.match(
     rows.find(({ strategy }) => strategy === 'advisory-lock'),
