@@ -18,6 +18,8 @@ export interface Verification {
   contenders: readonly number[];
   /** Increments of each contender. */
   rounds: number;
+  /** Whether the experiments of the laboratories are left out. */
+  strategiesOnly: boolean;
   signal: AbortSignal;
   warn: (message: string) => void;
   /** Told before each race. */
@@ -76,7 +78,11 @@ export async function verify(verification: Verification): Promise<VerificationRe
     const [{ version } = { version: '' }] = await em.execute<{ version: string }[]>('select version()');
     const server = version.split(' on ')[0] ?? version;
     const rows = await races(verification, database, new Arena(database.sessions, seats));
-    return { server, rows, experiments: await experiments(verification, config, pooled) };
+    return {
+      server,
+      rows,
+      experiments: verification.strategiesOnly ? [] : await experiments(verification, config, pooled),
+    };
   } finally {
     await em.execute(`drop schema if exists "${schema}" cascade`);
     await database.orm.close();

@@ -6,10 +6,11 @@ import { progress } from './progress.ts';
 import { table } from './table.ts';
 import { type Verification, type VerificationResult, verify } from './verification.ts';
 
-const USAGE = `Usage: npm run verify -- DATABASE_URL [--contenders LIST] [--rounds N] [--json]
+const USAGE = `Usage: npm run verify -- DATABASE_URL [--contenders LIST] [--rounds N] [--strategies-only] [--json]
 Runs every strategy and every experiment against that database, in schemas of its own that are removed afterwards.
   --contenders LIST  how many contend, one after another, each 1 to 64 (default 2,8,32)
   --rounds N         increments of each contender, 1 to 1000 (default 10)
+  --strategies-only  without the experiments of the laboratories
   --json             the results as JSON`;
 
 const interrupted = new AbortController();
@@ -42,10 +43,11 @@ try {
 
 function readArguments(
   args: string[],
-): Pick<Verification, 'databaseUrl' | 'contenders' | 'rounds'> & { json: boolean } {
+): Pick<Verification, 'databaseUrl' | 'contenders' | 'rounds' | 'strategiesOnly'> & { json: boolean } {
   const options = {
     contenders: { type: 'string' },
     rounds: { type: 'string' },
+    'strategies-only': { type: 'boolean' },
     json: { type: 'boolean' },
   } as const;
   const { values, positionals } = parse(() => parseArgs({ args, options, allowPositionals: true }));
@@ -57,6 +59,7 @@ function readArguments(
     databaseUrl,
     contenders: (values.contenders ?? '2,8,32').split(',').map((text) => whole('contenders', text, 1, 64)),
     rounds: whole('rounds', values.rounds ?? '10', 1, 1000),
+    strategiesOnly: values['strategies-only'] ?? false,
     json: values.json ?? false,
   };
 }

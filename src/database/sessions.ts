@@ -115,6 +115,8 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     try {
       const result = await client.query(sql, [...parameters]);
       tell({ row: result.rows?.[0], rowCount: result.rowCount });
+      // The server's answer to the commit of a transaction in which a statement failed. Kysely and MikroORM do not look.
+      if (result.command === 'ROLLBACK' && isCommit.test(sql)) throw new Error('the commit was answered with a rollback');
       return result;
     } catch (error) {
       const reported = isServerError(error) ? error : lost(error, status, sql);
@@ -163,11 +165,13 @@ function isServerError(error: unknown): boolean {
   return severity !== undefined && !/^(FATAL|PANIC)$/.test(severity) && !/^(08|57P0|25P0[34])/.test(code);
 }
 
+const isCommit = /^\s*commit\b/i;
+
 /** What cannot have changed anything, so that its loss leaves nothing unknown. */
 const harmless = /^\s*(select|begin|start transaction|rollback|savepoint|release|set|show)\b/i;
 
 function lost(error: unknown, statusBefore: string | null, sql: string): ConnectionError {
-  const uncommitted = statusBefore !== 'I' && !/^\s*commit\b/i.test(sql);
+  const uncommitted = statusBefore !== 'I' && !isCommit.test(sql);
   const failure: Failure = uncommitted || harmless.test(sql) ? 'lost' : 'unknown';
   return new ConnectionError(failure, CONNECTION_LOST, error);
 }

@@ -210,3 +210,13 @@ t.test('a connection that the server ends inside a transaction leaves its place 
   }
   t.ok(await pidOf(orm.em.fork()));
 });
+
+t.test('a commit that the server answers with a rollback is an error', async (t) => {
+  const { orm } = await testOrm(t);
+  const work = orm.em.fork().transactional(async (tx) => {
+    await tx.execute('insert into posts (pk) values (1)');
+    await tx.execute('select 1/0').catch(() => {});
+  });
+  await t.rejects(work, { message: 'the commit was answered with a rollback' });
+  t.strictSame(await orm.em.fork().execute('select pk from posts'), []);
+});

@@ -24,11 +24,7 @@ const schemas = async (client: Client) =>
 async function verifies(t: Test, databaseUrl: string): Promise<VerificationResult> {
   const { code, stdout, stderr } = await verify(t, [
     databaseUrl,
-    '--contenders',
-    '2,8',
-    '--rounds',
-    '6',
-    '--json',
+    '--contenders', '4', '--rounds', '8', '--json',
   ]).ended;
   t.equal(code, 0, stderr || stdout);
   const result = JSON.parse(stdout) as VerificationResult;
@@ -36,7 +32,7 @@ async function verifies(t: Test, databaseUrl: string): Promise<VerificationResul
     result.rows.filter(({ holds }) => !holds),
     [],
   );
-  t.equal(result.rows.length, 2 * strategies.length);
+  t.equal(result.rows.length, strategies.length);
   t.strictSame(
     result.experiments.filter(({ holds }) => !holds),
     [],
@@ -87,8 +83,14 @@ t.test('an interrupted verification removes its schema as well', async (t) => {
 
 t.test('a claim that does not hold is marked, exit code 1', async (t) => {
   // Alone, nobody loses anything.
-  const { code, stdout } = await verify(t, [await testDatabase(t), '--contenders', '1', '--rounds', '3'])
-    .ended;
+  const { code, stdout } = await verify(t, [
+    await testDatabase(t),
+    '--contenders',
+    '1',
+    '--rounds',
+    '3',
+    '--strategies-only',
+  ]).ended;
   t.equal(code, 1);
   t.match(stdout, /^✗ {2}unsafe +loses +exact \(not what it claims\)$/m);
   t.match(stdout, /^✓ {2}atomic +exact +exact$/m);
@@ -99,7 +101,15 @@ t.test('what an engine does not know is said of that row alone', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const client = await testClient(t, databaseUrl);
   await client.query('alter function pg_catalog.pg_advisory_xact_lock(int, int) rename to unknown_here');
-  const { stdout } = await verify(t, [databaseUrl, '--contenders', '2', '--rounds', '25', '--json']).ended;
+  const { stdout } = await verify(t, [
+    databaseUrl,
+    '--contenders',
+    '2',
+    '--rounds',
+    '25',
+    '--strategies-only',
+    '--json',
+  ]).ended;
   const { rows } = JSON.parse(stdout) as VerificationResult;
   t.match(
     rows.find(({ strategy }) => strategy === 'advisory-lock'),
