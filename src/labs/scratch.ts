@@ -1,39 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
-import { Client, Pool, type PoolConfig } from 'pg';
-import type { Config } from '../config.ts';
-import { poolOptions } from '../database/orm.ts';
+import { Client, Pool } from 'pg';
 import { Sessions } from '../database/sessions.ts';
 import type { LabContext } from './experiment.ts';
 import { Observer } from './observer.ts';
 import { RecordedPool } from './recorded-pool.ts';
+import { type PoolSettings, sessionOptions } from './session-options.ts';
 import { sweep } from './sweep.ts';
 import { Timeline } from './timeline.ts';
 
-/**
- * Bounds of an experiment's own sessions, whatever the service's are: the last resort for what should have ended
- * by itself, so far above everything that an experiment waits for.
- */
-const LIMITS = {
-  POOL_MAX: 5,
-  POOL_ACQUIRE_TIMEOUT_MS: 10_000,
-  LOCK_TIMEOUT_MS: 10_000,
-  STATEMENT_TIMEOUT_MS: 10_000,
-  IDLE_IN_TRANSACTION_TIMEOUT_MS: 15_000,
-  // Said explicitly: what a server, a role or the service takes by default must not change a claim.
-  ISOLATION_LEVEL: 'read committed',
-} as const;
-
-export interface PoolSettings {
-  /** How the timeline calls what no task is named for. */
-  name?: string;
-  limits?: Partial<Config>;
-  /** Whether its sessions refuse to write. */
-  readOnly?: boolean;
-  /** Another server than the experiment's. */
-  databaseUrl?: string;
-}
+/** For backends that were told to end, in milliseconds. */
+const END_MS_MAX = 5000;
 
 /** A pool of its own: `sessions` for the driver's way, `recorded` for MikroORM's. */
 export interface ScratchPool {
@@ -57,14 +35,14 @@ export class Scratch {
 
   constructor(context: LabContext) {
     this.context = context;
-    this.outside = new Client(this.#options('outside', {}));
+    this.outside = new Client(sessionOptions(context, this.schema, 'outside', {}));
     this.outside.on('error', () => {});
     this.observer = new Observer(this.outside, this.schema, this.timeline);
   }
 
   /** A session of its own, on a backend of its own. */
   async connect(name: string, settings: PoolSettings = {}): Promise<Client> {
-    const client = new Client(this.#options(name, settings));
+    const client = new Client(sessionOptions(this.context, this.schema, name, settings));
     client.on('error', () => {});
     this.#own(() => client.end());
     await client.connect();
@@ -74,7 +52,7 @@ export class Scratch {
   /** A small pool of its own, never the service's. */
   pool(settings: PoolSettings = {}): ScratchPool {
     const { name = 'pool' } = settings;
-    const pool = new Pool(this.#options(name, settings));
+    const pool = new Pool(sessionOptions(this.context, this.schema, name, settings));
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
     const sessions = new Sessions(pool);
@@ -120,33 +98,29 @@ export class Scratch {
     this.#closed = true;
     try {
       for (const closer of this.#closers.splice(0)) await closer();
-      // A backend whose client has left goes on waiting for its lock: it must be told.
-      await this.outside.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-         where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
-        [this.schema],
-      );
-      await this.observer.until((backends) => backends.length === 0);
+      await this.#endBackends().catch(() => {
+        // An engine that has no such functions: its sessions end with their connections.
+      });
+      await this.outside.query(`drop schema if exists ${this.schema} cascade`);
     } finally {
-      try {
-        await this.outside.query(`drop schema if exists ${this.schema} cascade`);
-      } finally {
-        await this.outside.end();
-      }
+      await this.outside.end();
     }
+  }
+
+  /** A backend whose client has left goes on waiting for its lock: it must be told. */
+  async #endBackends(): Promise<void> {
+    await this.outside.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
+      [this.schema],
+    );
+    const giveUpAt = performance.now() + END_MS_MAX;
+    await this.observer.until((backends) => backends.length === 0 || performance.now() > giveUpAt);
   }
 
   #own(close: () => Promise<unknown>): void {
     if (this.#closed) throw new Error('the experiment is over');
     this.#closers.push(close);
-  }
-
-  #options(name: string, { limits, readOnly, databaseUrl }: PoolSettings): PoolConfig {
-    const config = { ...this.context.config, ...LIMITS, ...limits };
-    const options = poolOptions({ databaseUrl: databaseUrl ?? this.context.databaseUrl, config });
-    const words = [options.options, `-c search_path=${this.schema}`];
-    if (readOnly) words.push('-c default_transaction_read_only=on');
-    return { ...options, application_name: `${this.schema} ${name}`, options: words.join(' ') };
   }
 }
 
