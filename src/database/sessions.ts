@@ -115,8 +115,6 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     try {
       const result = await client.query(sql, [...parameters]);
       tell({ row: result.rows?.[0], rowCount: result.rowCount });
-      // The server's answer to the commit of a transaction in which a statement failed. Kysely and MikroORM do not look.
-      if (result.command === 'ROLLBACK' && isCommit.test(sql)) throw new Error('the commit was answered with a rollback');
       return result;
     } catch (error) {
       const reported = isServerError(error) ? error : lost(error, status, sql);
@@ -136,7 +134,10 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     const sent = last.then(() => send(sql, parameters));
     last = sent.catch(() => {});
     try {
-      return await sent;
+      const result = await sent;
+      if (result.command !== 'ROLLBACK' || !isCommit.test(sql)) return result;
+      // So ends a transaction in which a statement failed and nobody minded. Kysely and MikroORM do not look.
+      throw new Error('the commit was answered with a rollback');
     } finally {
       waiting -= 1;
     }

@@ -21,7 +21,7 @@ t.test('against a running service: every claim holds, exit code 0, a table and t
     '--amount',
     '4',
     '--requests',
-    '40',
+    '24',
     '--contention',
     '1,8',
   ]);
@@ -72,14 +72,14 @@ t.test('against a service that loses what it acknowledged: it says so, exit code
     '--amount',
     '4',
     '--requests',
-    '40',
+    '24',
     '--contention',
     '1,8',
   ]);
   t.equal(code, 1);
   t.match(stdout, /BROKEN: \/2th-plock \(4 at once\) claims "exact", but: LOST 100/);
   t.match(stdout, /BROKEN: \/2th-olock-no-retry .* claims "rejects"/);
-  t.match(stdout, /BROKEN: atomic \(8 at once\) claims "exact", but: LOST 20/);
+  t.match(stdout, /BROKEN: atomic \(8 at once\) claims "exact", but: LOST 12/);
 });
 
 t.test('a bad option is named with what is allowed, exit code 2', async (t) => {

@@ -24,7 +24,11 @@ const schemas = async (client: Client) =>
 async function verifies(t: Test, databaseUrl: string): Promise<VerificationResult> {
   const { code, stdout, stderr } = await verify(t, [
     databaseUrl,
-    '--contenders', '4', '--rounds', '8', '--json',
+    '--contenders',
+    '4',
+    '--rounds',
+    '8',
+    '--json',
   ]).ended;
   t.equal(code, 0, stderr || stdout);
   const result = JSON.parse(stdout) as VerificationResult;
