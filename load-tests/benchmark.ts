@@ -49,11 +49,11 @@ function readArguments(args: string[]) {
 
 /** A fresh database with durable commits, every strategy through MikroORM, two of them through the driver alone. */
 async function benchmark(options: { rounds: number; sliceMs: number; contenders: number }): Promise<string> {
+  const config = loadConfig({ POOL_MAX: String(options.contenders + 3) });
   const folder = await mkdtemp(join(tmpdir(), 'safe-counters-benchmark-'));
   await chmod(folder, 0o755);
   const log = { info: () => {}, warn: (message: string) => console.error(message) };
   const server = await startEmbedded(join(folder, 'data'), 100, log);
-  const config = loadConfig({ POOL_MAX: String(options.contenders + 2) });
   const opened = { databaseUrl: server.databaseUrl, entities, config, log };
   try {
     await migrate(opened);
