@@ -29,6 +29,9 @@ export interface EmbeddedLog {
 
 const DATABASE = 'safe_counters';
 
+/** How often a start is tried while somebody else's server is on its way up. */
+const STARTS_MAX = 50;
+
 /** Any number: the one who holds this advisory lock owns the data folder. */
 const OWNER_LOCK = 4_157_112_104;
 
@@ -116,7 +119,7 @@ class Keeper {
     }
   }
 
-  /** The first round finds a server left behind or starts one; the second is for one that another just started. */
+  /** The first round finds a server left behind or starts one; the others are for one that another just started. */
   async #connect(): Promise<Client> {
     const { cluster, logFile } = this.#home;
     for (let round = 1; ; round += 1) {
@@ -131,7 +134,9 @@ class Keeper {
         const settings = { max_connections: String(this.#connectionsMax + 60) };
         await startServer(this.#home, cluster, { port, logFile, settings });
       } catch (error) {
-        if (round === 2 || !(await runningServer(cluster))) throw error;
+        // Somebody else's, started a moment ago, may not answer yet.
+        if (round === STARTS_MAX || !(await runningServer(cluster))) throw error;
+        await setTimeout(100);
       }
     }
   }
