@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Pool } from 'pg';
-import { messageOf } from '../src/caught.ts';
 import { loadConfig } from '../src/config.ts';
 import { startEmbedded } from '../src/database/embedded.ts';
 import { migrate } from '../src/database/migrate.ts';
@@ -14,7 +13,7 @@ import { strategies } from '../src/strategies/index.ts';
 import type { Strategy } from '../src/strategies/strategy.ts';
 import { bareDriver } from './bare-driver.ts';
 import { interleaved, type Measured, type Runner, ratio } from './interleaved.ts';
-import { UsageError, whole } from './options.ts';
+import { parsed, UsageError, whole } from './options.ts';
 import { progress } from './progress.ts';
 import { table } from './table.ts';
 
@@ -34,17 +33,14 @@ try {
 }
 
 function readArguments(args: string[]) {
-  try {
-    const text = { type: 'string' } as const;
-    const { values } = parseArgs({ args, options: { rounds: text, slice: text, contenders: text } });
-    return {
-      rounds: whole('rounds', values.rounds ?? '7', 3, 100),
-      sliceMs: whole('slice', values.slice ?? '400', 50, 10_000),
-      contenders: (values.contenders ?? '1,8').split(',').map((one) => whole('contenders', one, 1, 64)),
-    };
-  } catch (error) {
-    throw error instanceof UsageError ? error : new UsageError(messageOf(error), { cause: error });
-  }
+  const text = { type: 'string' } as const;
+  const options = { rounds: text, slice: text, contenders: text };
+  const { values } = parsed(() => parseArgs({ args, options }));
+  return {
+    rounds: whole('rounds', values.rounds ?? '7', 3, 100),
+    sliceMs: whole('slice', values.slice ?? '400', 50, 10_000),
+    contenders: (values.contenders ?? '1,8').split(',').map((one) => whole('contenders', one, 1, 64)),
+  };
 }
 
 /** A fresh database with durable commits, every strategy through MikroORM, two of them through the driver alone. */

@@ -73,9 +73,14 @@ export function whole(name: string, text: string, min: number, max: number): num
 }
 
 function parse(args: string[]): Partial<Record<(typeof names)[number], string>> {
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
+  return parsed(() => parseArgs({ args, options }).values);
+}
+
+/** @throws {UsageError} when `read` does not understand the command line */
+export function parsed<T>(read: () => T): T {
   try {
-    const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
-    return parseArgs({ args, options }).values;
+    return read();
   } catch (error) {
     throw new UsageError(messageOf(error), { cause: error });
   }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../src/caught.ts';
 import { StartupError } from '../src/startup-error.ts';
-import { UsageError, whole } from './options.ts';
+import { parsed, UsageError, whole } from './options.ts';
 import { progress } from './progress.ts';
 import { table } from './table.ts';
 import { type Verification, type VerificationResult, verify } from './verification.ts';
@@ -50,7 +50,7 @@ function readArguments(
     'strategies-only': { type: 'boolean' },
     json: { type: 'boolean' },
   } as const;
-  const { values, positionals } = parse(() => parseArgs({ args, options, allowPositionals: true }));
+  const { values, positionals } = parsed(() => parseArgs({ args, options, allowPositionals: true }));
   const [databaseUrl, ...others] = positionals;
   if (!databaseUrl || others.length > 0 || !/^postgres(ql)?:/.test(databaseUrl)) {
     throw new UsageError('one DATABASE_URL is needed: postgresql://user:password@host:port/database');
@@ -62,14 +62,6 @@ function readArguments(
     strategiesOnly: values['strategies-only'] ?? false,
     json: values.json ?? false,
   };
-}
-
-function parse<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw new UsageError(messageOf(error), { cause: error });
-  }
 }
 
 /** A line for each strategy, a column for each number of contenders. */

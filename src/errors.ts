@@ -3,7 +3,7 @@ import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { NotFoundError } from '@mikro-orm/core';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { codeOf } from './caught.ts';
+import { codeOf, messageOf } from './caught.ts';
 import { QueueFullError } from './concurrency/semaphore.ts';
 import { RetriesExhaustedError } from './concurrency/retry.ts';
 import { type Failure, failureOf } from './database/failure.ts';
@@ -55,6 +55,18 @@ export class Problem extends Error {
   }
 }
 
+/** Work that ended before its time, for the reason that is the cause; what was acknowledged by then counts. */
+export class PartlyDoneError extends Error {
+  override name = 'PartlyDoneError';
+  /** Increments that were acknowledged. */
+  readonly done: number;
+
+  constructor(done: number, cause: unknown) {
+    super(`${done} increments were done before: ${messageOf(cause)}`, { cause });
+    this.done = done;
+  }
+}
+
 /** A row that refers to another one which is not there (any more). */
 const FOREIGN_KEY_VIOLATION = '23503';
 
@@ -75,7 +87,7 @@ const byFastifyCode: Record<string, ProblemCode> = {
 /** Any error as the problem that its caller may be told of. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  if (isPartlyDone(error)) {
+  if (error instanceof PartlyDoneError) {
     const { code, message } = problemOf(error.cause);
     const detail = `${message}; ${error.done} increments were done before that, and count`;
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
@@ -101,9 +113,6 @@ export function problemOf(error: unknown): Problem {
     cause: error,
   });
 }
-
-const isPartlyDone = (error: unknown): error is Error & { done: number } =>
-  error instanceof Error && error.name === 'PartlyDoneError';
 
 /** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
 export function handleErrors(app: FastifyInstance): void {

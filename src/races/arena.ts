@@ -1,7 +1,7 @@
-import { messageOf } from '../caught.ts';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { failureOf } from '../database/failure.ts';
 import type { Sessions, Statement } from '../database/sessions.ts';
+import { PartlyDoneError } from '../errors.ts';
 import { type Assignment, Contender, type Increment } from './contender.ts';
 import { type Narrator, narrator } from './narrator.ts';
 
@@ -80,18 +80,6 @@ export class Arena {
     // Whatever else went wrong: that nobody can know the outcome must be said.
     const done = contenders.reduce((sum, one) => sum + one.acknowledged, 0);
     throw new PartlyDoneError(done, unknown ?? signal.reason);
-  }
-}
-
-/** The race ended before its time, for the reason that is the cause; what was acknowledged by then counts. */
-export class PartlyDoneError extends Error {
-  override name = 'PartlyDoneError';
-  /** Increments that were acknowledged. */
-  readonly done: number;
-
-  constructor(done: number, cause: unknown) {
-    super(`${done} increments were done before: ${messageOf(cause)}`, { cause });
-    this.done = done;
   }
 }
 
