@@ -44,13 +44,14 @@ t.test('those who wait together are written by one commit, in their order', asyn
   t.strictSame(await valuesIn(sessions), { likes: 12 });
 });
 
+const lost = () => new ConnectionError('unknown', 'the connection was lost');
+
 /** A connection that breaks at first: before the statement arrives, or after it was done. */
 function unreliable(sessions: Query, fates: readonly string[]): Query {
   let next = 0;
   return {
     async query(statement: PreparedStatement) {
       const fate = fates[next++];
-      const lost = () => new ConnectionError('unknown', 'the connection was lost');
       if (fate === 'lost before') throw lost();
       if (fate === 'conflict') throw Object.assign(new Error('could not serialize'), { code: '40001' });
       const result = await sessions.query(statement);
@@ -142,13 +143,13 @@ t.test('the answer after a lost one is the one that was lost', async (t) => {
 t.test('a lost statement that arrives after it was settled does nothing', async (t) => {
   const { sessions } = await testOrm(t);
   const late: (() => Promise<unknown>)[] = [];
-  const delayed = {
-    query: (statement: PreparedStatement) => {
+  const delayed: Query = {
+    query: async (statement) => {
       if (statement.name !== 'write' || late.length > 0) return sessions.query(statement);
       late.push(() => sessions.query(statement));
       throw new ConnectionError('unknown', 'the connection was lost');
     },
-  } as Query;
+  };
   const writer = writerOn(delayed);
   t.strictSame(await ended(writer, one('likes')), [1]);
   await t.rejects(late[0]?.() ?? Promise.resolve(), { code: '23505' });
