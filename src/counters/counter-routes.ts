@@ -84,6 +84,8 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       reply
         .header('content-type', 'text/event-stream')
         .header('cache-control', 'no-store')
+        // A proxy in between (nginx) would collect events, and pass them on when there are enough.
+        .header('x-accel-buffering', 'no')
         .send(watch.watch(name)),
   });
 

@@ -48,7 +48,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     },
     // Without a body, 1 is added.
     preValidation: (request, _reply, done) => {
-      request.body ??= {};
+      if (request.body === undefined) request.body = {};
       done();
     },
     handler: async (request, reply) => {
