@@ -12,6 +12,7 @@ import {
   eventsAnswer,
   listAnswer,
   listQuery,
+  noQuery,
   putBody,
   readHeaders,
 } from './schemas.ts';
@@ -36,6 +37,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Reads a counter',
       params,
+      querystring: noQuery,
       headers: readHeaders,
       response: { 200: counterAnswer('The counter; its ETag is its value'), 304: notModified },
     },
@@ -78,6 +80,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'The value, live, as server-sent events',
       params,
+      querystring: noQuery,
       response: { 200: eventsAnswer },
     },
     handler: async ({ params: { name } }, reply) =>
@@ -94,6 +97,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Sets a counter, if it is as the request says',
       params,
+      querystring: noQuery,
       headers: changeHeaders,
       body: putBody,
       response: {
@@ -127,6 +131,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Deletes a counter, if it is as the request says',
       params,
+      querystring: noQuery,
       headers: changeHeaders,
       response: { 204: Type.Null({ description: 'It is gone' }) },
     },

@@ -27,6 +27,10 @@ t.test('an increment creates its counter, adds 1 or what it is told, and is read
     body: { name: 'likes', value: -3 },
     headers: { etag: '"-3"', 'cache-control': 'no-cache' },
   });
+  t.match(await ask('POST', `${at('likes')}/increments?by=5`), {
+    status: 400,
+    body: { detail: /unknown field "by"/ },
+  });
   t.match(await ask('GET', at('unheard of')), { status: 404, body: { code: 'not_found' } });
 });
 
@@ -101,6 +105,10 @@ t.test('a number that cannot be kept to the last digit is refused, not rounded',
   for (const json of ['{"by":1', '{"by":1.5', '', '[]', '1', '{"bye":1}', 'null', '{"__proto__":{"by":1}}']) {
     t.match((await raw(json)).json(), { status: 400, code: 'invalid_request' }, json);
   }
+  const bytes = Buffer.from('[{"name":"\xff"}]', 'latin1');
+  const headers = { 'content-type': 'application/json' };
+  const answer = await app.inject({ method: 'POST', url: '/increments', body: bytes, headers });
+  t.match(answer.json(), { status: 400, detail: /UTF-8/ });
   const strange = [{ name: '1.5e3 9999999999999999999', by: 1 }];
   t.match(await ask('POST', '/increments', strange), { status: 200 }, 'numbers in text are text');
   t.match(await ask('GET', at('exact')), { body: { value: 0 } });
