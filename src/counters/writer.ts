@@ -23,9 +23,15 @@ export interface WriterEvents {
   replayed(): void;
 }
 
-/** Increments of one batch, and those that wait, at most. */
+export interface WriterLimits {
+  /** Increments that wait for their batch at most. */
+  queueMax?: number;
+  /** How long a lost answer is asked for, in milliseconds. */
+  settleMsMax?: number;
+}
+
+/** Increments of one batch at most. */
 const BATCH_MAX = 1000;
-const QUEUE_MAX = 4096;
 
 /** How long a request waits for its batch to begin, in milliseconds. */
 const WAIT_MS_MAX = 5000;
@@ -56,8 +62,11 @@ export class CounterWriter {
   /** Counters whose row somebody else keeps locked: nobody has to wait behind those who want them. */
   readonly #locked = new Set<string>();
 
-  /** @param settleMsMax how long a lost answer is asked for, in milliseconds */
-  constructor(store: CounterStore, events: WriterEvents, settleMsMax = SETTLE_MS_MAX) {
+  constructor(
+    store: CounterStore,
+    events: WriterEvents,
+    { queueMax = 4096, settleMsMax = SETTLE_MS_MAX }: WriterLimits = {},
+  ) {
     this.#store = store;
     this.#settleMsMax = settleMsMax;
     this.#events = events;
@@ -65,7 +74,7 @@ export class CounterWriter {
       write: (requests) => this.#write(requests),
       weigh: ({ increments }) => increments.length,
       batchMax: BATCH_MAX,
-      queueMax: QUEUE_MAX,
+      queueMax,
       waitMsMax: WAIT_MS_MAX,
     });
   }
