@@ -27,7 +27,7 @@ export interface WriterLimits {
   /** Increments that wait for their batch at most. */
   queueMax?: number;
   /** How long a lost answer is asked for, in milliseconds. */
-  settleMsMax?: number;
+  settleMsMax?: number | undefined;
 }
 
 /** Increments of one batch at most. */
@@ -59,6 +59,7 @@ export class CounterWriter {
   readonly #events: WriterEvents;
   readonly #settleMsMax: number;
   readonly #group: GroupCommit<IncrementRequest, Answer>;
+  readonly #queueMax: number;
   /** Counters whose row somebody else keeps locked: nobody has to wait behind those who want them. */
   readonly #locked = new Set<string>();
 
@@ -70,6 +71,7 @@ export class CounterWriter {
     this.#store = store;
     this.#settleMsMax = settleMsMax;
     this.#events = events;
+    this.#queueMax = queueMax;
     this.#group = new GroupCommit({
       write: (requests) => this.#write(requests),
       weigh: ({ increments }) => increments.length,
@@ -82,6 +84,11 @@ export class CounterWriter {
   /** Increments that wait for their batch. */
   get waiting(): number {
     return this.#group.waiting;
+  }
+
+  /** Increments that may come and wait besides. */
+  get room(): number {
+    return Math.max(0, this.#queueMax - this.#group.waiting);
   }
 
   /**
