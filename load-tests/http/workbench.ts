@@ -110,7 +110,12 @@ export class Workbench {
   }
 }
 
-function check(name: string, counted: number, answers: Record<string, number>): void {
+/**
+ * What was acknowledged is counted, and nothing else but what nobody can know.
+ *
+ * @throws {Error} when it is not so
+ */
+export function check(name: string, counted: number, answers: Record<string, number>): void {
   const { 200: acknowledged = 0, 503: refused = 0, ...others } = answers;
   const open = sum(Object.values(others));
   if (counted >= acknowledged && counted <= acknowledged + open) return;

@@ -64,7 +64,7 @@ class Held {
 
   #look(): void {
     // Those who were not refused want the room, too.
-    const again = Math.max(AGAIN_MIN, this.#queue.room >> 2);
+    const again = Math.max(AGAIN_MIN, this.#queue.room >> 3);
     for (const connection of this.#connections.splice(0, again)) {
       connection.resume();
     }
