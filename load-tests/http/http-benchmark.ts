@@ -26,32 +26,32 @@ const DATABASE_CONNECTIONS = 40;
 /** The production counters over HTTP, and what they are compared with, in turns; the first round is for warming up. */
 export const httpBenchmark = (options: HttpOptions): Promise<HttpResult> =>
   withOwnDatabase(DATABASE_CONNECTIONS, async (databaseUrl) => {
-    const rounds = await throughput(databaseUrl, options);
-    const overloaded = await overload(databaseUrl, options);
-    progress();
-    return { rounds, overload: overloaded, ratios: httpRatios(rounds, overloaded, options.connections) };
+    const bench = await Workbench.open(databaseUrl);
+    try {
+      const rounds = await throughput(bench, options);
+      const overloaded = await overload(bench, databaseUrl, options);
+      return { rounds, overload: overloaded, ratios: httpRatios(rounds, overloaded, options.connections) };
+    } finally {
+      progress();
+      await bench.close();
+    }
   });
 
 async function throughput(
-  databaseUrl: string,
+  bench: Workbench,
   { rounds, sliceMs, connections }: HttpOptions,
 ): Promise<Turn[][]> {
-  const bench = await Workbench.open(databaseUrl);
   const all = connections.flatMap((count) =>
     Object.values(httpSubjects).map((subject) => ({ subject, count })),
   );
   const measured: Turn[][] = [];
-  try {
-    for (let round = 0; round <= rounds; round += 1) {
-      const turns: Turn[] = [];
-      for (const [i, { subject, count }] of all.entries()) {
-        progress(`${subject.name}, c = ${count}`, round * all.length + i, (rounds + 1) * all.length);
-        turns.push(await bench.turn(subject, { connections: count, ms: sliceMs }));
-      }
-      if (round > 0) measured.push(turns);
+  for (let round = 0; round <= rounds; round += 1) {
+    const turns: Turn[] = [];
+    for (const [i, { subject, count }] of all.entries()) {
+      progress(`${subject.name}, c = ${count}`, round * all.length + i, (rounds + 1) * all.length);
+      turns.push(await bench.turn(subject, { connections: count, ms: sliceMs }));
     }
-    return measured;
-  } finally {
-    await bench.close();
+    if (round > 0) measured.push(turns);
   }
+  return measured;
 }

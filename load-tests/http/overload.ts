@@ -26,33 +26,33 @@ export const CROWD = 1000;
 /** Of the peak's closed loop. */
 const PEAK_CONNECTIONS = 128;
 
-/** Increments that wait at most in the service that must refuse: two batches at the peak. */
-export const SHORT_QUEUE = 128;
+/** Increments that wait at most in the service that must refuse: four batches at the peak. */
+export const SHORT_QUEUE = 256;
 
 /** A turn of an open loop takes so many slices: its rarest answers need more requests. */
 const SLICES = 4;
 
-/** Open loops, for their latency and for what becomes of too many; the first round is for warming up. */
+/**
+ * Open loops, for their latency and for what becomes of too many; the first round is for warming up.
+ *
+ * @param roomy a service as it usually is
+ */
 export async function overload(
+  roomy: Workbench,
   databaseUrl: string,
   { rounds, sliceMs }: Pick<HttpOptions, 'rounds' | 'sliceMs'>,
 ): Promise<OverloadRound[]> {
-  const roomy = await Workbench.open(databaseUrl);
+  const short = await Workbench.open(databaseUrl, { COUNTER_QUEUE_MAX: String(SHORT_QUEUE) });
   try {
-    const short = await Workbench.open(databaseUrl, { COUNTER_QUEUE_MAX: String(SHORT_QUEUE) });
-    try {
-      const measured: OverloadRound[] = [];
-      for (let round = 0; round <= rounds; round += 1) {
-        progress('open loops', round, rounds + 1);
-        const one = await openLoops(roomy, short, sliceMs);
-        if (round > 0) measured.push(one);
-      }
-      return measured;
-    } finally {
-      await short.close();
+    const measured: OverloadRound[] = [];
+    for (let round = 0; round <= rounds; round += 1) {
+      progress('open loops', round, rounds + 1);
+      const one = await openLoops(roomy, short, sliceMs);
+      if (round > 0) measured.push(one);
     }
+    return measured;
   } finally {
-    await roomy.close();
+    await short.close();
   }
 }
 
