@@ -67,7 +67,7 @@ export function ratio(measured: readonly Measured[], name: string, by: string): 
   return spread((a ?? []).map((value, round) => value / (b?.[round] ?? Number.NaN)));
 }
 
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   return { median: sorted[sorted.length >> 1] ?? 0, min: sorted[0] ?? 0, max: sorted.at(-1) ?? 0 };
 }

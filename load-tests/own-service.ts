@@ -64,12 +64,15 @@ export interface OwnService {
  * Starts a service for a measurement: on a free port, with a fresh embedded PostgreSQL unless `DATABASE_URL` names
  * another one.
  */
-export async function startOwnService(env: NodeJS.ProcessEnv = {}): Promise<OwnService> {
+export async function startOwnService(
+  env: NodeJS.ProcessEnv = {},
+  service = 'src/server.ts',
+): Promise<OwnService> {
   const folder = await mkdtemp(join(tmpdir(), 'safe-counters-load-'));
   // For root: PostgreSQL runs as another user, who must get there.
   await chmod(folder, 0o755);
   const { DATABASE_URL, POOL_MAX } = process.env;
-  const program = runProgram(['src/server.ts'], {
+  const program = runProgram([service], {
     PORT: '0',
     DATA_DIR: join(folder, 'data'),
     LOG_LEVEL: 'info',

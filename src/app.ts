@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import fastifyHelmet from '@fastify/helmet';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { requireToken } from './authorization.ts';
@@ -13,6 +12,7 @@ import { handleClientError, handleErrors, handleFrameworkError } from './errors.
 import { metrics } from './metrics.ts';
 import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
+import { securityHeaders } from './security-headers.ts';
 import { compileValidator, explainValidation } from './validation.ts';
 
 /** For a request to arrive, in milliseconds. */
@@ -51,11 +51,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
 
   await app.register(databasePlugin, { config, databaseUrl, entities });
-  await app.register(fastifyHelmet, {
-    // TLS, and with it these two, is for the proxy in front: here they would send browsers to a port that has none.
-    hsts: false,
-    contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
-  });
+  securityHeaders(app);
   await app.register(metrics);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);

@@ -61,6 +61,12 @@ const schema = Type.Object({
     default: 24,
     description: 'how long an idempotency key is kept, in hours, 1 to 8760',
   }),
+  COUNTER_QUEUE_MAX: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 4096,
+    description: 'increments that wait for their batch at most, 1 to 1000000; more are refused at once',
+  }),
   API_TOKEN: Type.Optional(
     Type.String({
       pattern: '^[A-Za-z0-9._~+/-]{16,512}=*$',

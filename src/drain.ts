@@ -21,15 +21,18 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
   const closeIfDone = () => {
     if (draining && underWay === 0) app.server.closeAllConnections();
   };
-  app.addHook('onRequest', async (_request, { raw }) => {
+  const leave = () => {
+    underWay -= 1;
+    closeIfDone();
+  };
+  app.addHook('onRequest', (_request, { raw }, done) => {
     underWay += 1;
-    raw.once('close', () => {
-      underWay -= 1;
-      closeIfDone();
-    });
+    raw.once('close', leave);
+    done();
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining) reply.header('connection', 'close');
+    done();
   });
   app.addHook('preClose', async () => {
     draining = true;

@@ -180,13 +180,17 @@ const clientErrorCodes: Record<string, ProblemCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_too_slow',
 };
 
-function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
+/** What of a problem its caller is told. */
+type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'>;
+
+/** Answers with a problem that nobody threw: an error, with its stack, costs more than the rest of a refusal. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
   const { status, retryAfterS }: ProblemKind = problems[problem.code];
   if (retryAfterS !== undefined && !problem.partlyDone) reply.header('retry-after', retryAfterS);
   return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
 }
 
-function problemBody({ code, message }: Problem, requestId: string): string {
+function problemBody({ code, message }: Told, requestId: string): string {
   const { status, title } = problems[code];
   const type = `/problems#${code}`;
   return JSON.stringify({ type, title, status, detail: message, instance: `urn:request:${requestId}`, code });

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
 import type { Increment } from './batch.ts';
 import { VALUE_MAX } from './counter.ts';
+import { refuseWhenFull } from './refusal.ts';
 import {
   bulkAnswer,
   bulkBody,
@@ -21,6 +22,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
 ) => {
   const tags = ['Counters'];
   const headers = incrementHeaders;
+  const onRequest = refuseWhenFull(app, writer);
   const write = (request: FastifyRequest, reply: FastifyReply, increments: readonly Increment[]) => {
     for (const { by } of increments) {
       if (!Number.isSafeInteger(by)) {
@@ -48,6 +50,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       body: incrementBody,
       response: { 200: counterAnswer('What the increment wrote') },
     },
+    onRequest,
     // Without a body, 1 is added.
     preValidation: (request, _reply, done) => {
       if (request.body === undefined) request.body = {};
@@ -70,6 +73,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       body: bulkBody,
       response: { 200: bulkAnswer },
     },
+    onRequest,
     handler: async (request, reply) => {
       const increments = request.body.map(({ name, by = 1 }) => ({ name, by }));
       const answer = await write(request, reply, increments);

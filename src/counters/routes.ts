@@ -18,6 +18,7 @@ export const countersRoutes: FastifyPluginAsync<{ config: Config }> = async (app
   const writer: CounterWriter = new CounterWriter(
     store,
     counterMetrics(app.metrics, { waiting: () => writer.waiting, watchers: () => watch.watchers }),
+    { queueMax: config.COUNTER_QUEUE_MAX },
   );
 
   // One line for each request costs more than the request. What goes wrong is still logged, and the rest is counted.

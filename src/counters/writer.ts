@@ -23,9 +23,15 @@ export interface WriterEvents {
   replayed(): void;
 }
 
-/** Increments of one batch, and those that wait, at most. */
+export interface WriterLimits {
+  /** Increments that wait for their batch at most. */
+  queueMax?: number;
+  /** How long a lost answer is asked for, in milliseconds. */
+  settleMsMax?: number | undefined;
+}
+
+/** Increments of one batch at most. */
 const BATCH_MAX = 1000;
-const QUEUE_MAX = 4096;
 
 /** How long a request waits for its batch to begin, in milliseconds. */
 const WAIT_MS_MAX = 5000;
@@ -53,19 +59,24 @@ export class CounterWriter {
   readonly #events: WriterEvents;
   readonly #settleMsMax: number;
   readonly #group: GroupCommit<IncrementRequest, Answer>;
+  readonly #queueMax: number;
   /** Counters whose row somebody else keeps locked: nobody has to wait behind those who want them. */
   readonly #locked = new Set<string>();
 
-  /** @param settleMsMax how long a lost answer is asked for, in milliseconds */
-  constructor(store: CounterStore, events: WriterEvents, settleMsMax = SETTLE_MS_MAX) {
+  constructor(
+    store: CounterStore,
+    events: WriterEvents,
+    { queueMax = 4096, settleMsMax = SETTLE_MS_MAX }: WriterLimits = {},
+  ) {
     this.#store = store;
     this.#settleMsMax = settleMsMax;
     this.#events = events;
+    this.#queueMax = queueMax;
     this.#group = new GroupCommit({
       write: (requests) => this.#write(requests),
       weigh: ({ increments }) => increments.length,
       batchMax: BATCH_MAX,
-      queueMax: QUEUE_MAX,
+      queueMax,
       waitMsMax: WAIT_MS_MAX,
     });
   }
@@ -73,6 +84,11 @@ export class CounterWriter {
   /** Increments that wait for their batch. */
   get waiting(): number {
     return this.#group.waiting;
+  }
+
+  /** Increments that may come and wait besides. */
+  get room(): number {
+    return Math.max(0, this.#queueMax - this.#group.waiting);
   }
 
   /**

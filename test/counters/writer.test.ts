@@ -14,7 +14,7 @@ const unheard: WriterEvents = { written: () => {}, retried: () => {}, settled: (
 type Query = Pick<Sessions, 'query'>;
 
 const writerOn = (sessions: Query, events = unheard, settleMsMax?: number) =>
-  new CounterWriter(new CounterStore(sessions, 24), events, settleMsMax);
+  new CounterWriter(new CounterStore(sessions, 24), events, { settleMsMax });
 
 const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
 

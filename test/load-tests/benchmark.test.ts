@@ -66,11 +66,24 @@ t.test('everybody has a turn in every round, and ratios are of the same round', 
 });
 
 t.test('the command measures on a database of its own and prints medians and ratios', async (t) => {
-  const args = ['load-tests/benchmark.ts', '--rounds', '3', '--slice', '50', '--contenders', '2'];
+  const short = ['--rounds', '3', '--slice', '50', '--contenders', '2'];
+  const args = ['load-tests/benchmark.ts', '--only', 'orm', ...short];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
   t.equal(code, 0, stderr);
   for (const { name } of strategies) t.match(stdout, new RegExp(`^${name} +[1-9]`, 'm'), name);
-  t.match(stdout, /^pessimistic +\d\.\d\d +\d\.\d\d to \d\.\d\d$/m);
-  const refused = await runProgram(t, ['load-tests/benchmark.ts', '--slice', 'long']).ended;
-  t.match(refused, { code: 2, stderr: /--slice is "long"; allowed: 50 to 10000/ });
+  t.match(
+    stdout,
+    /^pessimistic through MikroORM ÷ bare driver, 2 at a time +\d\.\d\d +\d\.\d\d to \d\.\d\d /m,
+  );
+});
+
+t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
+  for (const [args, message] of [
+    [['--slice', 'long'], /--slice is "long"; allowed: 50 to 10000/],
+    [['--only', 'tea'], /--only is "tea"; allowed: http or orm/],
+    [['--connections', '8,0'], /--connections is "0"; allowed: 1 to 4096/],
+  ] as const) {
+    const refused = await runProgram(t, ['load-tests/benchmark.ts', ...args]).ended;
+    t.match(refused, { code: 2, stderr: message });
+  }
 });

@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import { Connection } from './connection.ts';
+import type { Load, Seen } from './load.ts';
+import { closedLoop, openLoop } from './loops.ts';
+import { Tally } from './tally.ts';
+
+/** A process of its own, so that what it measures is not held up by who asks for it, nor by the service. */
+process.on('message', (load: Load) => {
+  void offer(load).then(
+    (seen) => process.send?.({ seen }),
+    (error: unknown) => process.send?.({ error: String(error) }),
+  );
+});
+
+async function offer({ url, paths, keyed, connections, ms, arrivals }: Load): Promise<Seen> {
+  const heads = paths.map(
+    (path) => `POST ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\ncontent-length: 0\r\n`,
+  );
+  let sent = 0;
+  const request = () => {
+    const head = heads[sent % heads.length] ?? '';
+    sent += 1;
+    return keyed ? `${head}idempotency-key: ${randomUUID()}\r\n\r\n` : `${head}\r\n`;
+  };
+  const all = await Promise.all(Array.from({ length: connections }, () => new Connection(url).open()));
+  const tally = new Tally(ms);
+  if (arrivals) await openLoop(all, request, tally, arrivals);
+  else await closedLoop(all, request, tally);
+  for (const connection of all) connection.close();
+  return tally.seen();
+}

@@ -1,0 +1,84 @@
+import { type Spread, spread } from '../interleaved.ts';
+import type { Ratio } from '../ratio.ts';
+import type { OverloadRound } from './overload.ts';
+import { type HttpSubject, httpSubjects } from './subjects.ts';
+import type { Turn } from './workbench.ts';
+
+/** What the counters were built to reach, on two cores. */
+export function httpRatios(
+  rounds: readonly Turn[][],
+  overload: readonly OverloadRound[],
+  connections: readonly number[],
+): Ratio[] {
+  const { noop, hot, many, noopKeyed, keyed, update } = httpSubjects;
+  const at = (wanted: number) => nearest(connections, wanted);
+  const c = at(128);
+  const compared = (
+    of: HttpSubject,
+    by: HttpSubject,
+    count: number,
+    atLeast: number,
+    aim: number,
+  ): Ratio => ({
+    name: `${of.name} ÷ ${by.name}, c = ${count}`,
+    spread: over(rounds, (turns) => speed(turns, of, count) / speed(turns, by, count)),
+    atLeast,
+    aim,
+  });
+  const most = Math.max(...connections);
+  const peak = peakOf(rounds, hot, connections);
+  return [
+    compared(hot, noop, c, 0.6, 0.9),
+    compared(keyed, noopKeyed, c, 0.4, 0.65),
+    compared(hot, update, at(256), 5, 10),
+    compared(hot, many, c, 0.9, 0.95),
+    compared(many, hot, c, 0.9, 0.95),
+    {
+      name: `${hot.name}: c = ${most} ÷ its peak, c = ${peak}`,
+      spread: over(rounds, (turns) => speed(turns, hot, most) / speed(turns, hot, peak)),
+      atLeast: 0.9,
+      aim: 0.95,
+    },
+    {
+      name: `${hot.name}: increments per commit, c = ${c}`,
+      spread: over(rounds, (turns) => 1 / (find(turns, hot, c)?.commits ?? Number.NaN)),
+      atLeast: 20,
+      aim: 50,
+    },
+    goodput('3 × the peak arrives ÷ the peak', overload, ({ tripled, peak: own }) => [tripled, own]),
+    goodput('3 × the peak arrives, most is refused ÷ the peak', overload, ({ refusing, refusingPeak }) => [
+      refusing,
+      refusingPeak,
+    ]),
+  ];
+}
+
+function goodput(
+  name: string,
+  overload: readonly OverloadRound[],
+  pair: (round: OverloadRound) => [Turn, Turn],
+): Ratio {
+  const ratios = overload.map((round) => {
+    const [loaded, peak] = pair(round);
+    return loaded.seen.perSecond / peak.seen.perSecond;
+  });
+  return { name, spread: spread(ratios), atLeast: 0.9, aim: 0.95 };
+}
+
+export const find = (turns: readonly Turn[], { name }: HttpSubject, count: number): Turn | undefined =>
+  turns.find(({ subject, connections }) => subject === name && connections === count);
+
+const speed = (turns: readonly Turn[], subject: HttpSubject, count: number): number =>
+  find(turns, subject, count)?.seen.perSecond ?? Number.NaN;
+
+export const over = (rounds: readonly Turn[][], figure: (turns: readonly Turn[]) => number): Spread =>
+  spread(rounds.map(figure));
+
+const nearest = (all: readonly number[], wanted: number): number =>
+  all.toSorted((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0] ?? wanted;
+
+/** By the medians, so that one lucky turn is no peak. */
+const peakOf = (rounds: readonly Turn[][], subject: HttpSubject, connections: readonly number[]): number => {
+  const median = (count: number) => over(rounds, (turns) => speed(turns, subject, count)).median;
+  return connections.toSorted((a, b) => median(b) - median(a))[0] ?? 0;
+};

@@ -1,0 +1,69 @@
+import type { Connection } from './connection.ts';
+import type { Arrivals } from './load.ts';
+import type { Tally } from './tally.ts';
+
+/** How often the open loop looks who has arrived, in milliseconds: the finest that timers here are. */
+const LOOK_MS = 1;
+
+/** Every connection sends the next request when it has the answer to the one before. */
+export async function closedLoop(
+  connections: readonly Connection[],
+  request: () => string,
+  tally: Tally,
+): Promise<void> {
+  const callers = connections.map((connection) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const next = () => {
+      const sentAt = performance.now();
+      if (sentAt >= tally.endsAt || !connection.usable) return resolve();
+      connection.send(request(), (status) => {
+        tally.answered(status, sentAt);
+        next();
+      });
+    };
+    next();
+    return promise;
+  });
+  await Promise.all(callers);
+}
+
+/** Requests arrive when they arrive: a service that falls behind is not spared the next ones (coordinated omission). */
+export async function openLoop(
+  connections: readonly Connection[],
+  request: () => string,
+  tally: Tally,
+  { perSecond, whenBusy }: Arrivals,
+): Promise<void> {
+  const free = [...connections];
+  const waiting: number[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let first = 0;
+  let busy = 0;
+  let next = tally.startedAt;
+  const send = (intendedAt: number, connection: Connection) => {
+    busy += 1;
+    connection.send(request(), (status) => {
+      tally.answered(status, intendedAt);
+      busy -= 1;
+      const longest = waiting[first];
+      if (connection.usable && longest !== undefined) {
+        first += 1;
+        send(longest, connection);
+      } else if (connection.usable) free.push(connection);
+    });
+  };
+  const look = () => {
+    const now = performance.now();
+    for (; next <= now && next < tally.endsAt; next += (-Math.log(1 - Math.random()) / perSecond) * 1000) {
+      tally.arrived(now - next);
+      const connection = free.pop();
+      if (connection) send(next, connection);
+      else if (whenBusy === 'wait') waiting.push(next);
+      else tally.gaveUp();
+    }
+    if (next < tally.endsAt || busy > 0) setTimeout(look, LOOK_MS);
+    else resolve();
+  };
+  look();
+  await promise;
+}

@@ -1,0 +1,33 @@
+/** Something to post to, and where what it counted is found. */
+export interface HttpSubject {
+  name: string;
+  paths: string[];
+  /** The counters that must have grown by what was acknowledged; none: nothing is counted. */
+  counters: string[];
+  /** Whether each request brings an idempotency key of its own. */
+  keyed: boolean;
+}
+
+const subject = (name: string, paths: string[], counters: string[] = [], keyed = false): HttpSubject => ({
+  name,
+  paths,
+  counters,
+  keyed,
+});
+
+const many = Array.from({ length: 1000 }, (_, i) => `many-${i}`);
+
+/** Who is compared with whom has its turn close by. */
+export const httpSubjects = {
+  noop: subject('no-op', ['/noop/hot/increments']),
+  hot: subject('group commit', ['/counters/hot/increments'], ['hot']),
+  many: subject(
+    'group commit, 1,000 counters',
+    many.map((name) => `/counters/${name}/increments`),
+    many,
+  ),
+  noopKeyed: subject('no-op, a key each', ['/noop/hot/increments'], [], true),
+  keyed: subject('group commit, a key each', ['/counters/keyed/increments'], ['keyed'], true),
+  update: subject('UPDATE per request', ['/update/updated/increments'], ['updated']),
+  lock: subject('SELECT FOR UPDATE per request', ['/lock/locked/increments'], ['locked']),
+};

@@ -1,0 +1,57 @@
+import { percentiles, type Seen } from './load.ts';
+
+/** Counts answers and keeps times, from its making on. */
+export class Tally {
+  readonly startedAt = performance.now();
+  readonly #endsAt: number;
+  readonly #cpu = process.cpuUsage();
+  readonly #answers: Record<string, number> = {};
+  readonly #served: number[] = [];
+  readonly #refused: number[] = [];
+  readonly #lags: number[] = [];
+  #inTime = 0;
+  #arrived = 0;
+  #gaveUp = 0;
+
+  /** @param ms for how long requests are sent, in milliseconds */
+  constructor(ms: number) {
+    this.#endsAt = this.startedAt + ms;
+  }
+
+  get endsAt(): number {
+    return this.#endsAt;
+  }
+
+  /** @param intendedAt when the request was meant to be sent: a wait for a connection is the service's, too */
+  answered(status: number, intendedAt: number): void {
+    const now = performance.now();
+    this.#answers[status] = (this.#answers[status] ?? 0) + 1;
+    if (status === 200 && now <= this.#endsAt) this.#inTime += 1;
+    if (status === 200) this.#served.push(now - intendedAt);
+    else if (status === 503) this.#refused.push(now - intendedAt);
+  }
+
+  arrived(lateMs: number): void {
+    this.#arrived += 1;
+    this.#lags.push(lateMs);
+  }
+
+  gaveUp(): void {
+    this.#gaveUp += 1;
+  }
+
+  seen(): Seen {
+    const { user, system } = process.cpuUsage(this.#cpu);
+    const answers = Object.values(this.#answers).reduce((sum, count) => sum + count, 0);
+    return {
+      answers: this.#answers,
+      perSecond: (this.#inTime / (this.#endsAt - this.startedAt)) * 1000,
+      arrived: this.#arrived,
+      gaveUp: this.#gaveUp,
+      served: percentiles(this.#served),
+      refused: percentiles(this.#refused),
+      lag: percentiles(this.#lags),
+      cpuUs: (user + system) / Math.max(1, answers),
+    };
+  }
+}

@@ -1,0 +1,73 @@
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import { sendProblem } from '../errors.ts';
+import type { CounterWriter } from './writer.ts';
+
+/** How often it is logged that requests are refused, in milliseconds. */
+const LOG_MS = 1000;
+
+/** How often those that were refused are looked at, in milliseconds, and how many are listened to again at least. */
+const LOOK_MS = 10;
+const AGAIN_MIN = 10;
+
+/** A connection; what is sent on it while it is paused stays with the network, and then with the client. */
+interface Pausable {
+  pause(): unknown;
+  resume(): unknown;
+}
+
+type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
+
+/**
+ * Refuses at the door, before the body is read, while as many wait as may. Refusing takes the time that serving needs,
+ * so it is cheap (no error with its stack, one line in the log for all refusals of a second), and there is a limit to
+ * it: who was refused is listened to again when there is room, or when it is their turn.
+ */
+export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHookHandler {
+  const held = new Held(queue);
+  let refused = 0;
+  const log = () => {
+    app.log.warn(`${refused} increments were refused within ${LOG_MS} ms: too many are waiting`);
+    refused = 0;
+  };
+  return (request, reply, done) => {
+    if (queue.room > 0) return done();
+    if (refused === 0) setTimeout(log, LOG_MS).unref();
+    refused += 1;
+    // Only then: an answer that is not written yet may need the connection to be read (the rest of the body).
+    reply.raw.once('finish', () => held.add(request.raw.socket));
+    sendProblem(request, reply, {
+      code: 'queue_full',
+      message: `${queue.waiting} are waiting already`,
+      partlyDone: false,
+    });
+  };
+}
+
+/** Connections that are not listened to for a while, in the order of their refusal. */
+class Held {
+  readonly #queue: Queue;
+  #connections: Pausable[] = [];
+
+  constructor(queue: Queue) {
+    this.#queue = queue;
+  }
+
+  add(connection: Pausable): void {
+    connection.pause();
+    this.#connections.push(connection);
+    if (this.#connections.length === 1) this.#lookLater();
+  }
+
+  #lookLater(): void {
+    setTimeout(() => this.#look(), LOOK_MS);
+  }
+
+  #look(): void {
+    // Those who were not refused want the room, too.
+    const again = Math.max(AGAIN_MIN, this.#queue.room >> 3);
+    for (const connection of this.#connections.splice(0, again)) {
+      connection.resume();
+    }
+    if (this.#connections.length > 0) this.#lookLater();
+  }
+}
