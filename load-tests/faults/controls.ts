@@ -1,15 +1,16 @@
 import { rules, type Violation } from './checker.ts';
 import { type Defect, defects } from './defects.ts';
-import { faults } from './faults.ts';
+import type { Fault } from './fault.ts';
+import { faultNamed } from './faults.ts';
 import type { Postgres } from './postgres.ts';
 import { run, type RunOptions } from './run.ts';
 
 /** Under which fault a defect must show, if any, and how often it takes: a batch may have no increment without a key. */
-const shows: Record<Defect, [fault: string, times: number]> = {
-  'answer before commit': ['SIGKILL of a replica', 1],
-  'fence off': ['cut after the commit, before its answer', 8],
-  'keys off': ['', 0],
-  'keys ignored': ['', 0],
+const shows: Record<Defect, Fault[]> = {
+  'answer before commit': [faultNamed('SIGKILL of a replica')],
+  'fence off': Array.from({ length: 8 }, () => faultNamed('cut after the commit, before its answer')),
+  'keys off': [],
+  'keys ignored': [],
 };
 
 export interface CaughtDefect {
@@ -28,12 +29,10 @@ export async function runControls(
 ): Promise<CaughtDefect[]> {
   const caught: CaughtDefect[] = [];
   for (const defect of defects) {
-    const [name, times] = shows[defect];
-    const fault = faults.find((one) => one.name === name);
     const { violations } = await run(postgres, {
       ...options,
-      acknowledged: 2000,
-      faults: Array.from({ length: times }, () => fault ?? []).flat(),
+      acknowledged: 1000,
+      faults: shows[defect],
       replicas: 1,
       clients: 32,
       program: 'load-tests/faults/defective.ts',

@@ -81,6 +81,23 @@ export class Load {
     }
   }
 
+  /**
+   * Asks that replica until it acknowledges: whatever it had to settle is settled then.
+   *
+   * @throws {Error} when it does not within that time, in milliseconds
+   */
+  async probe(replica: Replica, elapsedMsMax: number): Promise<void> {
+    const deadline = performance.now() + elapsedMsMax;
+    for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline && !this.#journal.full; ) {
+      const operation = this.#journal.begin('single');
+      this.#record(operation, await this.#send(operation, replica), false);
+      if (operation.outcome === 'acknowledged') return;
+      await setTimeout(pauseMs);
+      pauseMs = longer(pauseMs);
+    }
+    throw new Error(`the replica at port ${replica.port} did not come back within ${elapsedMsMax} ms`);
+  }
+
   /** Sends an acknowledged operation again: the answer must be the same one, and say that it is. */
   async confirm(operation: Operation): Promise<void> {
     const answer = await this.#send(operation);

@@ -4,10 +4,13 @@ import type { Caught, Trap } from './link.ts';
 import type { Replica } from './replica.ts';
 
 /** How long a connection is away: longer than the service waits for an answer, in milliseconds. */
-const AWAY_MS = 3300;
+const AWAY_MS = 2900;
+
+/** How much later than the service gives up a commit comes, in milliseconds: it has to wait for it. */
+const LATE_MS = 700;
 
 /** How long everything is turned away, in milliseconds. */
-const REFUSED_MS = 500;
+const REFUSED_MS = 400;
 
 /** Between two looks at the service's figures, in milliseconds. */
 const LOOK_MS = 50;
@@ -84,7 +87,7 @@ const uncommitted: Fault = {
   async make(world, replica) {
     const { abandoned, outcome, release } = await caughtBy('hold sync', world, replica);
     await within(world, abandoned, 'the service to give up');
-    await setTimeout(AWAY_MS / 3);
+    await setTimeout(LATE_MS);
     release();
     await within(world, outcome, 'the server to answer');
   },

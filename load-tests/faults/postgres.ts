@@ -96,15 +96,6 @@ export class Postgres {
     while (pids.some((pid) => kill(pid, 0))) await setTimeout(5, undefined, { signal });
   }
 
-  /** The backend of one of the service's connections, one that is writing if there is one. */
-  async backendPid(): Promise<number | undefined> {
-    const [row] = await this.query(`
-      select pid from pg_stat_activity
-      where application_name = 'safe-counters' and backend_type = 'client backend' and pid <> pg_backend_pid()
-      order by state = 'active' desc, query like '%insert into counters%' desc limit 1`);
-    return row?.pid as number | undefined;
-  }
-
   /** Asks the server itself, around every proxy. */
   async query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
     const client = await this.connect();

@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Fault, MissedError, type World } from './fault.ts';
+import { bounded, type Fault, MissedError, type World } from './fault.ts';
 
 /** How long the server is stopped: longer than the service waits for an answer, in milliseconds. */
-const STOPPED_MS = 3300;
+const STOPPED_MS = 2900;
 
 const serviceKilled: Fault = {
   name: 'SIGKILL of a replica',
@@ -29,9 +29,7 @@ const backendTerminated: Fault = {
   name: 'pg_terminate_backend',
   local: false,
   async make(world) {
-    const pid = await backendPid(world);
-    const [row] = await world.postgres.query('select pg_terminate_backend($1) as done', [pid]);
-    if (!row?.done) throw new MissedError('the backend was gone');
+    if (!(await toWriter(world, 'pg_terminate_backend(pid)'))) throw new MissedError('the backend was gone');
   },
 };
 
@@ -40,7 +38,7 @@ const backendKilled: Fault = {
   name: 'SIGKILL of a backend',
   local: false,
   async make(world) {
-    const pid = await backendPid(world);
+    const pid = Number(await toWriter(world, 'pid'));
     try {
       process.kill(pid, 'SIGKILL');
     } catch (error) {
@@ -80,13 +78,24 @@ const postgresStopped: Fault = {
   },
 };
 
-async function backendPid({ postgres, signal }: World): Promise<number> {
-  while (!signal.aborted) {
-    const pid = await postgres.backendPid();
-    if (pid) return pid;
-    await setTimeout(5);
+/** Does something to a backend that is writing counters: `what` is an expression of its `pid`. */
+async function toWriter(world: World, what: string): Promise<unknown> {
+  const { postgres } = world;
+  const client = await postgres.connect();
+  const signal = bounded(world);
+  try {
+    while (!signal.aborted) {
+      // Both in one statement: a moment later it writes no more.
+      const { rows } = await client.query<{ result: unknown }>(`
+        select ${what} as result from pg_stat_activity
+        where application_name = 'safe-counters' and state = 'active' and query like '%insert into counters%'
+        limit 1`);
+      if (rows[0]) return rows[0].result;
+    }
+    throw new MissedError('nothing was written');
+  } finally {
+    await client.end();
   }
-  throw new MissedError('the service has no connection');
 }
 
 /** Bounded by the run: a server that does not come back at all is a reason to end it. */

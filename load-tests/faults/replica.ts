@@ -9,8 +9,8 @@ export type Settled = Record<'applied' | 'not applied' | 'unknown', number>;
 
 /** Short, so that a fault outlasts them and the run does not take all day. In milliseconds. */
 const TIMEOUTS = {
-  STATEMENT_TIMEOUT_MS: '800',
-  LOCK_TIMEOUT_MS: '400',
+  STATEMENT_TIMEOUT_MS: '500',
+  LOCK_TIMEOUT_MS: '300',
   POOL_ACQUIRE_TIMEOUT_MS: '1000',
   IDLE_IN_TRANSACTION_TIMEOUT_MS: '1000',
 };

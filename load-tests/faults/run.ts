@@ -50,6 +50,9 @@ export interface RunResult {
 const STALLED_MS_MAX = 60_000;
 const SETTLE_MS_MAX = 60_000;
 
+/** Once a fault is healed, every replica serves again within this time, in milliseconds. */
+const BACK_MS_MAX = 45_000;
+
 /** Tries to make a fault. */
 const TRIES_MAX = 3;
 
@@ -161,6 +164,7 @@ class Run {
         break;
       }
     }
+    await Promise.all(replicas.map((replica) => this.#load.probe(replica, BACK_MS_MAX)));
     await this.#read();
   }
 
@@ -209,7 +213,7 @@ class Run {
     const keyed = journal.operations.filter(isKeyed);
     const open = keyed.filter(({ outcome }) => outcome === 'unknown');
     const told = keyed.filter(({ outcome }) => outcome === 'acknowledged');
-    const step = Math.ceil(told.length / CONFIRMED_MAX) || 1;
+    const step = Math.max(10, Math.ceil(told.length / CONFIRMED_MAX));
     await inParallel(this.#options.clients, open, (one) => this.#load.settle(one, SETTLE_MS_MAX));
     await inParallel(
       this.#options.clients,
