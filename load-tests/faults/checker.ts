@@ -1,5 +1,5 @@
 import { type Add, checkBound, checkValues } from '../../src/concurrency/history.ts';
-import type { History, Truth } from './journal.ts';
+import type { History, Truth } from './checked.ts';
 import { incrementsOf, isKeyed, type Operation, UNKEYED } from './operation.ts';
 
 /** What must hold of every run, whatever happens to the service, the network and the database. */

@@ -34,6 +34,7 @@ export class Load {
   readonly #replicas: readonly Replica[];
   readonly #random: Random;
   readonly #client = new Client();
+  #running: Promise<unknown> = Promise.resolve();
   #stopped = false;
   #acknowledged = 0;
   #lastAt = performance.now();
@@ -60,15 +61,19 @@ export class Load {
   /** Runs so many clients until `stop`, or until the journal is full. Resolves when all have their answers. */
   async run(clients: number): Promise<void> {
     this.#lastAt = performance.now();
-    await Promise.all(Array.from({ length: clients }, () => this.#one()));
+    this.#running = Promise.all(Array.from({ length: clients }, () => this.#one()));
+    await this.#running;
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
-  close(): void {
+  /** Hangs up, whatever is under way. Resolves when nobody asks for anything any more. */
+  async end(): Promise<void> {
+    this.stop();
     this.#client.close();
+    await this.#running;
   }
 
   /** Sends an operation again, as often as it takes to have an answer, at most for that long in milliseconds. */

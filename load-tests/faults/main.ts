@@ -8,7 +8,7 @@ import { table } from '../table.ts';
 import { check, type Violation } from './checker.ts';
 import { controlRows, runControls } from './controls.ts';
 import { schedule } from './faults.ts';
-import { readJournal } from './journal.ts';
+import { readJournal } from './journal-reader.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { seeded } from './random.ts';
 import { report, shownViolations } from './report.ts';

@@ -4,8 +4,10 @@ import { type Program, runProgram } from '../own-service.ts';
 import type { Postgres } from './postgres.ts';
 import { Proxy } from './proxy.ts';
 
+export const outcomes = ['applied', 'not applied', 'unknown'] as const;
+
 /** What the service itself found out about commits whose answers were lost. */
-export type Settled = Record<'applied' | 'not applied' | 'unknown', number>;
+export type Settled = Record<(typeof outcomes)[number], number>;
 
 /** Short, so that a fault outlasts them and the run does not take all day. In milliseconds. */
 const TIMEOUTS = {
@@ -114,5 +116,3 @@ export class Replica {
     return response.text();
   }
 }
-
-const outcomes = ['applied', 'not applied', 'unknown'] as const;

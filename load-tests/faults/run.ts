@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { check, checkReplays, type Violation } from './checker.ts';
-import { type Damage, damageOf } from './damage.ts';
 import { type Fault, MissedError, type World } from './fault.ts';
-import { type History, Journal } from './journal.ts';
+import { type FaultFigures, Figures } from './figures.ts';
+import type { History } from './checked.ts';
+import { Journal } from './journal.ts';
 import { Load } from './load.ts';
-import { isKeyed, type Operation } from './operation.ts';
 import { Postgres } from './postgres.ts';
 import { pick, seeded } from './random.ts';
-import { Replica, type Settled } from './replica.ts';
-import { readTruth } from './truth.ts';
+import { Replica } from './replica.ts';
+import { settle, type Settlement } from './settlement.ts';
 
 export interface RunOptions {
   /** Increments to be acknowledged at least. */
@@ -28,36 +27,23 @@ export interface RunOptions {
   onProgress: (title: string, done: number, of: number) => void;
 }
 
-/** What one fault, or the time before the first one, came to besides what the history says. */
-export interface FaultFigures {
-  settled: Settled;
-  longestGapMs: number;
-}
-
-export interface RunResult {
+export interface RunResult extends Settlement {
   history: History;
-  violations: Violation[];
-  damage: Damage[];
+  /** For each fault, and before them for the time without one. */
   figures: FaultFigures[];
-  /** Faults that could not be made, by name. */
+  /** Faults that could not be made, by name, and why. */
   missed: string[];
-  /** Operations with an unknown outcome that sending them again has settled. */
-  resolved: readonly Operation[];
   elapsedMs: number;
 }
 
 /** Without any acknowledgement for that long, the run is over, in milliseconds. */
 const STALLED_MS_MAX = 60_000;
-const SETTLE_MS_MAX = 60_000;
 
 /** Once a fault is healed, every replica serves again within this time, in milliseconds. */
 const BACK_MS_MAX = 45_000;
 
 /** Tries to make a fault. */
 const TRIES_MAX = 3;
-
-/** Acknowledged requests that are sent once more at the end. */
-const CONFIRMED_MAX = 1000;
 
 /** Runs with a PostgreSQL of its own, of which nothing is left. */
 export async function withPostgres<T>(work: (postgres: Postgres) => Promise<T>): Promise<T> {
@@ -88,8 +74,7 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
     await Promise.all(replicas.map((replica) => replica.start(postgres)));
     return await new Run(options, { postgres, replicas, random, signal }, journal, load).run();
   } finally {
-    load.stop();
-    load.close();
+    await load.end();
     await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
     await Promise.all(replicas.map(({ proxy }) => proxy.close()));
     journal.close();
@@ -101,15 +86,15 @@ class Run {
   readonly #world: World;
   readonly #journal: Journal;
   readonly #load: Load;
-  readonly #figures: FaultFigures[] = [];
+  readonly #figures: Figures;
   readonly #missed: string[] = [];
-  #settled: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
 
   constructor(options: RunOptions, world: World, journal: Journal, load: Load) {
     this.#options = options;
     this.#world = world;
     this.#journal = journal;
     this.#load = load;
+    this.#figures = new Figures(world.replicas, load);
   }
 
   async run(): Promise<RunResult> {
@@ -123,11 +108,11 @@ class Run {
     await this.#until(acknowledged, 'no more faults');
     this.#load.stop();
     await loaded;
-    const settled = await this.#settle();
+    await this.#figures.next();
     return {
-      ...settled,
+      ...(await settle(this.#world.postgres, this.#journal, this.#load, clients)),
       history: this.#journal,
-      figures: this.#figures,
+      figures: this.#figures.all,
       missed: this.#missed,
       elapsedMs: performance.now() - startedAt,
     };
@@ -148,7 +133,7 @@ class Run {
   }
 
   async #fault(fault: Fault): Promise<void> {
-    await this.#endFigures();
+    await this.#figures.next();
     this.#journal.beginFault(fault.name);
     const { random, replicas } = this.#world;
     for (let attempt = 1; ; attempt += 1) {
@@ -185,60 +170,4 @@ class Run {
       }
     }
   }
-
-  /** Closes the account of the fault before: what came of it until now belongs to it. */
-  async #endFigures(): Promise<void> {
-    const all = await Promise.all(this.#world.replicas.map((replica) => replica.settled()));
-    const sum = (outcome: keyof Settled) => all.reduce((total, one) => total + one[outcome], 0);
-    const now: Settled = {
-      applied: sum('applied'),
-      'not applied': sum('not applied'),
-      unknown: sum('unknown'),
-    };
-    const since = (outcome: keyof Settled) => now[outcome] - this.#settled[outcome];
-    this.#figures.push({
-      settled: { applied: since('applied'), 'not applied': since('not applied'), unknown: since('unknown') },
-      longestGapMs: this.#load.takeLongestGapMs(),
-    });
-    this.#settled = now;
-  }
-
-  /** Compares, sends again what is unknown, and compares again. */
-  async #settle(): Promise<Pick<RunResult, 'violations' | 'damage' | 'resolved'>> {
-    await this.#endFigures();
-    const journal = this.#journal;
-    const before = await readTruth(this.#world.postgres, journal.run);
-    journal.truth(before);
-    const violations = check(journal, before, false);
-    const keyed = journal.operations.filter(isKeyed);
-    const open = keyed.filter(({ outcome }) => outcome === 'unknown');
-    const told = keyed.filter(({ outcome }) => outcome === 'acknowledged');
-    const step = Math.max(10, Math.ceil(told.length / CONFIRMED_MAX));
-    await inParallel(this.#options.clients, open, (one) => this.#load.settle(one, SETTLE_MS_MAX));
-    await inParallel(
-      this.#options.clients,
-      told.filter((_, i) => i % step === 0),
-      (one) => this.#load.confirm(one),
-    );
-    const after = await readTruth(this.#world.postgres, journal.run);
-    journal.truth(after);
-    return {
-      violations: [...violations, ...checkReplays(open, before), ...check(journal, after, true)],
-      damage: damageOf(journal, after),
-      resolved: open.filter(({ outcome }) => outcome === 'acknowledged'),
-    };
-  }
-}
-
-async function inParallel<T>(
-  limit: number,
-  all: readonly T[],
-  work: (one: T) => Promise<void>,
-): Promise<void> {
-  const queue = all.values();
-  await Promise.all(
-    Array.from({ length: limit }, async () => {
-      for (const one of queue) await work(one);
-    }),
-  );
 }

@@ -1,4 +1,4 @@
-import { noTruth, type Truth } from './journal.ts';
+import { noTruth, type Truth } from './checked.ts';
 import { keyOf } from './operation.ts';
 import type { Postgres } from './postgres.ts';
 

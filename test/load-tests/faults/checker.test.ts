@@ -2,7 +2,7 @@ import t from 'tap';
 import type { Outcome } from '../../../src/concurrency/history.ts';
 import { check, checkReplays } from '../../../load-tests/faults/checker.ts';
 import { damageOf } from '../../../load-tests/faults/damage.ts';
-import type { History, Truth } from '../../../load-tests/faults/journal.ts';
+import type { History, Truth } from '../../../load-tests/faults/checked.ts';
 import type { Kind, Operation } from '../../../load-tests/faults/operation.ts';
 
 const never = Number.MAX_SAFE_INTEGER;

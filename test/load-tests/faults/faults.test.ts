@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { rules } from '../../../load-tests/faults/checker.ts';
 import { faultNamed, faults, together } from '../../../load-tests/faults/faults.ts';
-import { readJournal } from '../../../load-tests/faults/journal.ts';
+import { readJournal } from '../../../load-tests/faults/journal-reader.ts';
 import { check } from '../../../load-tests/faults/checker.ts';
 import { report } from '../../../load-tests/faults/report.ts';
 import { run, withPostgres } from '../../../load-tests/faults/run.ts';

@@ -2,7 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { faults, schedule } from '../../../load-tests/faults/faults.ts';
-import { type History, Journal, readJournal, type Truth } from '../../../load-tests/faults/journal.ts';
+import type { History, Truth } from '../../../load-tests/faults/checked.ts';
+import { Journal } from '../../../load-tests/faults/journal.ts';
+import { readJournal } from '../../../load-tests/faults/journal-reader.ts';
 import { seeded } from '../../../load-tests/faults/random.ts';
 
 t.test('an operation is in the file before it is sent', async (t) => {
