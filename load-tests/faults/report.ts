@@ -56,8 +56,6 @@ export function report(result: RunResult): string {
       total[name] = name === 'longestGapMs' ? Math.max(total[name], row[name]) : total[name] + row[name];
     }
   }
-  const made = result.history.faults.length - 1 - result.missed.length;
-  total.times = made;
   const lines = [...rows, ['all', total] as const].map(([name, row]) => [
     name,
     ...(Object.values(row) as number[]),
@@ -71,7 +69,8 @@ function rowsByFault({ history, resolved, damage, figures, missed }: RunResult):
     const row = rows.get(name) ?? emptyRow();
     rows.set(name, row);
     const { settled, longestGapMs = 0 } = figures[i] ?? {};
-    row.times += 1;
+    // The first one is the time before any fault.
+    if (i > 0) row.times += 1;
     row.applied += settled?.applied ?? 0;
     row.notApplied += settled?.['not applied'] ?? 0;
     row.noAnswer += settled?.unknown ?? 0;

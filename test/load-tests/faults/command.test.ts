@@ -32,7 +32,7 @@ t.test('a table, a verdict, and a journal that can be checked again', async (t) 
   ];
   const { code, stdout, stderr } = await faultTest(t, args, { TMPDIR }).ended;
   t.equal(code, 0, stderr || stdout);
-  t.match(stdout, /^none +1 +\d+ +0 +0 +0 +0 +0 /m);
+  t.match(stdout, /^none +0 +\d+ +0 +0 +0 +0 +0 /m);
   t.match(stdout, /every rule holds: \d+ requests to 1 replicas in \d+ s, seed 7/);
   t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
 
