@@ -163,7 +163,9 @@ export class CounterWriter {
           if (known) outcomes.set(request, this.#replay(request, known));
         }
       } catch (error) {
-        if (!(await this.#refuseOffenders(error, batch, outcomes))) throw error;
+        // Whatever prevents that from being found out, nothing was applied: that must not become an unknown outcome.
+        const found = await this.#refuseOffenders(error, batch, outcomes).catch(() => false);
+        if (!found) throw error;
       }
     }
   }

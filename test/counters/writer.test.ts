@@ -251,6 +251,16 @@ t.test('when the database cannot be asked any more, the outcome is said to be un
   t.strictSame(await writerOn(sessions).submit(one('likes', 1, 'key')), { values: [1], replayed: true });
 });
 
+t.test('what was refused stays refused when it cannot be found out whose fault it was', async (t) => {
+  const broken: Query = {
+    query: async ({ name }) => {
+      if (name === 'write') throw Object.assign(new Error('lock timeout'), { code: '55P03' });
+      throw lost();
+    },
+  };
+  await t.rejects(writerOn(broken).submit(one('likes')), { code: '55P03' });
+});
+
 t.test('who has hung up before the batch begins is not counted', async (t) => {
   const { sessions } = await testOrm(t);
   const writer = writerOn(sessions);

@@ -1,0 +1,46 @@
+import { type CounterAdd, addsByCounter } from './checker.ts';
+import type { History, Truth } from './checked.ts';
+import { UNKEYED } from './operation.ts';
+
+/** Increments that were acknowledged and are not there, and that are there and nobody asked for. */
+export interface Damage {
+  lost: number;
+  doubled: number;
+}
+
+/** What a run did to the counters whose increments are all by 1, by the fault under which it happened. */
+export function damageOf(history: History, truth: Truth): Damage[] {
+  const damage = history.faults.map((): Damage => ({ lost: 0, doubled: 0 }));
+  for (const [name, adds] of addsByCounter(history.operations, truth)) {
+    if (adds.some(({ by }) => by !== 1)) continue;
+    const value = truth.values.get(name) ?? 0;
+    const told = adds.filter(({ operation }) => operation.outcome === 'acknowledged');
+    const possible = adds.filter(({ outcome }) => outcome !== 'refused').length;
+    const missing = told.filter(({ outcome }) => outcome !== 'acknowledged');
+    // Without keys nobody can say which ones: the last.
+    const lost = name === UNKEYED ? told.slice(Math.min(value, told.length)) : missing;
+    for (const { operation } of lost) at(damage, operation.fault).lost += 1;
+    if (value > possible) spread(damage, adds, value - possible);
+  }
+  return damage;
+}
+
+/** A value that nobody wrote came to be just before the next one that somebody did. */
+function spread(damage: Damage[], adds: readonly CounterAdd[], doubled: number): void {
+  let [left, last] = [doubled, 0];
+  const valued = adds.filter(({ value }) => value !== undefined);
+  for (const { value = 0, operation } of valued.toSorted((a, b) => (a.value ?? 0) - (b.value ?? 0))) {
+    const gap = Math.min(left, Math.max(0, value - last - 1));
+    at(damage, operation.fault).doubled += gap;
+    left -= gap;
+    last = value;
+  }
+  at(damage, damage.length - 1).doubled += left;
+}
+
+/** @throws {RangeError} when the history knows no such fault */
+function at(damage: Damage[], fault: number): Damage {
+  const one = damage[fault];
+  if (!one) throw new RangeError(`no fault ${fault}`);
+  return one;
+}

@@ -1,0 +1,35 @@
+import type { Load } from './load.ts';
+import { outcomes, type Replica, type Settled } from './replica.ts';
+
+/** What one fault, or the time before the first one, came to besides what the journal says. */
+export interface FaultFigures {
+  /** What the service found out by itself meanwhile. */
+  settled: Settled;
+  longestGapMs: number;
+}
+
+/** Keeps an account for each fault, from its beginning to that of the next one. */
+export class Figures {
+  readonly all: FaultFigures[] = [];
+  readonly #replicas: readonly Replica[];
+  readonly #load: Load;
+  #last: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
+
+  constructor(replicas: readonly Replica[], load: Load) {
+    this.#replicas = replicas;
+    this.#load = load;
+  }
+
+  /** Closes the account: what comes now belongs to the next one. */
+  async next(): Promise<void> {
+    const each = await Promise.all(this.#replicas.map((replica) => replica.settled()));
+    const now: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
+    const settled: Settled = { ...now };
+    for (const outcome of outcomes) {
+      now[outcome] = each.reduce((sum, one) => sum + one[outcome], 0);
+      settled[outcome] = now[outcome] - this.#last[outcome];
+    }
+    this.all.push({ settled, longestGapMs: this.#load.takeLongestGapMs() });
+    this.#last = now;
+  }
+}

@@ -1,0 +1,123 @@
+import { setTimeout } from 'node:timers/promises';
+import { bounded, type Fault, MissedError, type World } from './fault.ts';
+
+/** How long the server is stopped: longer than the service waits for an answer, in milliseconds. */
+const STOPPED_MS = 2900;
+
+const serviceKilled: Fault = {
+  name: 'SIGKILL of a replica',
+  local: true,
+  async make({ postgres }, replica) {
+    // What it has found out by now would be gone with it.
+    await replica.settled();
+    await replica.end('SIGKILL');
+    await replica.start(postgres);
+  },
+};
+
+const serviceRestarted: Fault = {
+  name: 'SIGTERM of a replica',
+  local: true,
+  async make({ postgres }, replica) {
+    await replica.settled();
+    await replica.end('SIGTERM');
+    await replica.start(postgres);
+  },
+};
+
+const backendTerminated: Fault = {
+  name: 'pg_terminate_backend',
+  local: false,
+  async make(world) {
+    if (!(await toWriter(world, 'pg_terminate_backend(pid)'))) throw new MissedError('the backend was gone');
+  },
+};
+
+/** The server then ends all other backends as well, and recovers. */
+const backendKilled: Fault = {
+  name: 'SIGKILL of a backend',
+  local: false,
+  async make(world) {
+    const pid = Number(await toWriter(world, 'pid'));
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      throw new MissedError('the backend was gone', { cause: error });
+    }
+    await answers(world);
+  },
+};
+
+const postgresKilled: Fault = {
+  name: 'SIGKILL of PostgreSQL',
+  local: false,
+  async make(world) {
+    await world.postgres.kill();
+    await world.postgres.start();
+    await answers(world);
+  },
+};
+
+const postgresRestarted: Fault = {
+  name: 'restart of PostgreSQL',
+  local: false,
+  async make(world) {
+    await world.postgres.restart();
+    await answers(world);
+  },
+};
+
+const postgresStopped: Fault = {
+  name: 'SIGSTOP of PostgreSQL',
+  local: false,
+  async make(world) {
+    await world.postgres.signal('SIGSTOP');
+    await setTimeout(STOPPED_MS);
+    await world.postgres.signal('SIGCONT');
+    await answers(world);
+  },
+};
+
+/** Does something to a backend that is writing counters: `what` is an expression of its `pid`. */
+async function toWriter(world: World, what: string): Promise<unknown> {
+  const { postgres } = world;
+  const client = await postgres.connect();
+  const signal = bounded(world);
+  try {
+    while (!signal.aborted) {
+      // Both in one statement: a moment later it writes no more.
+      const { rows } = await client.query<{ result: unknown }>(`
+        select ${what} as result from pg_stat_activity
+        where application_name = 'safe-counters' and state = 'active' and query like '%insert into counters%'
+        limit 1`);
+      if (rows[0]) return rows[0].result;
+    }
+    throw new MissedError('nothing was written');
+  } finally {
+    await client.end();
+  }
+}
+
+/** Bounded by the run: a server that does not come back at all is a reason to end it. */
+async function answers({ postgres, signal }: World): Promise<void> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(60_000)]);
+  for (;;) {
+    try {
+      await postgres.query('select 1');
+      return;
+    } catch (error) {
+      if (deadline.aborted) throw error;
+      await setTimeout(20);
+    }
+  }
+}
+
+export const processFaults: readonly Fault[] = [
+  serviceKilled,
+  serviceRestarted,
+  backendTerminated,
+  backendKilled,
+  postgresKilled,
+  postgresRestarted,
+  postgresStopped,
+];

@@ -1,0 +1,60 @@
+import { check, checkReplays, type Violation } from './checker.ts';
+import { type Damage, damageOf } from './damage.ts';
+import type { Journal } from './journal.ts';
+import type { Load } from './load.ts';
+import { isKeyed, type Operation } from './operation.ts';
+import type { Postgres } from './postgres.ts';
+import { readTruth } from './truth.ts';
+
+/** What a run came to, once nothing is under way any more. */
+export interface Settlement {
+  violations: Violation[];
+  damage: Damage[];
+  /** Operations with an unknown outcome that sending them again has settled. */
+  resolved: readonly Operation[];
+}
+
+/** How long each of them may take, in milliseconds. */
+const SETTLE_MS_MAX = 60_000;
+
+/** Acknowledged requests that are sent once more: a tenth, and not more than this. */
+const CONFIRMED_MAX = 1000;
+
+/** Compares what was told with what is counted, sends again what is unknown, and compares again. */
+export async function settle(
+  postgres: Postgres,
+  journal: Journal,
+  load: Load,
+  clients: number,
+): Promise<Settlement> {
+  const before = await readTruth(postgres, journal.run);
+  journal.truth(before);
+  const violations = check(journal, before, false);
+  const keyed = journal.operations.filter(isKeyed);
+  const open = keyed.filter(({ outcome }) => outcome === 'unknown');
+  const told = keyed.filter(({ outcome }) => outcome === 'acknowledged');
+  const step = Math.max(10, Math.ceil(told.length / CONFIRMED_MAX));
+  const some = told.filter((_, i) => i % step === 0);
+  await inParallel(clients, open, (one) => load.settle(one, SETTLE_MS_MAX));
+  await inParallel(clients, some, (one) => load.confirm(one));
+  const after = await readTruth(postgres, journal.run);
+  journal.truth(after);
+  return {
+    violations: [...violations, ...checkReplays(open, before), ...check(journal, after, true)],
+    damage: damageOf(journal, after),
+    resolved: open.filter(({ outcome }) => outcome === 'acknowledged'),
+  };
+}
+
+async function inParallel<T>(
+  limit: number,
+  all: readonly T[],
+  work: (one: T) => Promise<void>,
+): Promise<void> {
+  const queue = all.values();
+  await Promise.all(
+    Array.from({ length: limit }, async () => {
+      for (const one of queue) await work(one);
+    }),
+  );
+}

@@ -1,0 +1,72 @@
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { runProgram, until } from '../../helper.ts';
+
+const faultTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
+  runProgram(t, ['load-tests/faults/main.ts', ...args], env);
+
+/** A folder for everything that the command makes. */
+async function folderOf(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-command-'));
+  await chmod(folder, 0o755);
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+t.test('a table, a verdict, and a journal that can be checked again', async (t) => {
+  const TMPDIR = await folderOf(t);
+  const journal = join(t.testdir(), 'journal');
+  const args = [
+    '--acknowledged',
+    '200',
+    '--faults',
+    '0',
+    '--replicas',
+    '1',
+    '--seed',
+    '7',
+    '--journal',
+    journal,
+  ];
+  const { code, stdout, stderr } = await faultTest(t, args, { TMPDIR }).ended;
+  t.equal(code, 0, stderr || stdout);
+  t.match(stdout, /^none +0 +\d+ +0 +0 +0 +0 +0 /m);
+  t.match(stdout, /every rule holds: \d+ requests to 1 replicas in \d+ s, seed 7/);
+  t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
+
+  t.match(await faultTest(t, ['--check', journal]).ended, { code: 0, stdout: /, 0 rules broken/ });
+  const text = await readFile(journal, 'utf8');
+  // As if the database did not have one of them.
+  const [, id = ''] = /^= (\d+) /m.exec(text) ?? [];
+  await writeFile(journal, text.replaceAll(new RegExp(`^= ${id} .*\\n`, 'gm'), ''));
+  const broken = await faultTest(t, ['--check', journal]).ended;
+  t.match(broken, { code: 1, stdout: /^BROKEN: acknowledged ⊆ counted: 1 requests, such as / });
+});
+
+t.test('interrupted, it ends everything that it has started', async (t) => {
+  const TMPDIR = await folderOf(t);
+  const journal = join(t.testdir(), 'journal');
+  const { child, ended } = faultTest(t, ['--replicas', '1', '--journal', journal], { TMPDIR });
+  await until(async () => (await readFile(journal, 'utf8')).includes('acknowledged'));
+  child.kill('SIGINT');
+  t.match(await ended, { code: 130, stderr: '' });
+  t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
+  t.match(await faultTest(t, ['--check', journal]).ended, { code: 1, stdout: /the run broke off/ });
+});
+
+t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
+  for (const [args, message] of [
+    [['--faults', 'many'], /--faults is "many"; allowed: 0 to 10000/],
+    [['--acknowledged', '1'], /--acknowledged is "1"; allowed: 100 to 5000000/],
+    [['--journal', ''], /--journal is ""; allowed: the name of a file/],
+    [['--gently'], /'--gently'/],
+  ] as const) {
+    const { code, stderr } = await faultTest(t, [...args]).ended;
+    t.equal(code, 2);
+    t.match(stderr, message);
+    t.match(stderr, /^Usage: /m);
+  }
+  t.match(await faultTest(t, ['--check', join(t.testdir(), 'none')]).ended, { code: 1, stderr: /ENOENT/ });
+});

@@ -1,0 +1,30 @@
+import { join } from 'node:path';
+import t from 'tap';
+import type { Violation } from '../../../load-tests/faults/checker.ts';
+import { runControls } from '../../../load-tests/faults/controls.ts';
+import type { Defect } from '../../../load-tests/faults/defects.ts';
+import { withPostgres } from '../../../load-tests/faults/run.ts';
+
+/** The rule that says what is wrong with the service that has this defect. */
+const rule: Record<Defect, Violation['rule']> = {
+  'answer before commit': 'acknowledged',
+  'fence off': 'values',
+  'keys off': 'acknowledged',
+  'keys ignored': 'sum',
+};
+
+t.test('a service that answers before the commit, has no fence or no keys is found out', async (t) => {
+  const caught = await withPostgres((postgres) =>
+    runControls(postgres, {
+      seed: 1,
+      journal: join(t.testdir(), 'journal'),
+      signal: new AbortController().signal,
+      onProgress: () => {},
+    }),
+  );
+  t.strictSame(
+    caught.map(({ defect }) => defect),
+    Object.keys(rule),
+  );
+  for (const { defect, by } of caught) t.ok(by.includes(rule[defect]), `${defect}: ${by.join()}`);
+});
