@@ -15,6 +15,7 @@ import { Arena } from './races/arena.ts';
 import { racesRoutes } from './races/routes.ts';
 import { strategiesRoutes } from './strategies/routes.ts';
 import { explainValidation } from './validation.ts';
+import { webRoutes } from './web/routes.ts';
 
 /** For a request to arrive, in milliseconds. */
 const REQUEST_MS_MAX = 30_000;
@@ -64,6 +65,9 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     await app.register(strategiesRoutes, { closing });
     await app.register(racesRoutes, { arena, closing });
     await app.register(labsRoutes, { config, databaseUrl, closing });
+    await app.register(webRoutes);
+  } else {
+    app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
   }
   await app.ready();
   return app;

@@ -1,0 +1,29 @@
+// @ts-check
+import { capital } from './anomaly.js';
+import { el } from './dom.js';
+
+/** Told elsewhere. */
+const ELSEWHERE = ['verdict', 'mikro_orm'];
+
+/** What a claim was decided by, as a list that people can read. @param {Record<string, unknown>} figures */
+export function findings(figures) {
+  const shown = Object.entries(figures).filter(([name]) => !ELSEWHERE.includes(name));
+  return el('dl.findings', {}, ...shown.map(([name, value]) => el('div', {}, el('dt', {}, words(name)), el('dd', {}, told(value)))));
+}
+
+/** @param {string} name */
+const words = (name) => capital(name.replaceAll('_', ' '));
+
+/** @param {unknown} value @returns {string} */
+function told(value) {
+  if (value === null || value === undefined) return 'none';
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (Array.isArray(value)) {
+    if (value.length === 0) return 'none';
+    return value.map(told).join(value.some((one) => typeof one === 'object') ? '\n' : ', ');
+  }
+  if (typeof value !== 'object') return String(value);
+  const fields = Object.entries(value).map(([name, field]) => `${name.replaceAll('_', ' ')}: ${told(field)}`);
+  const nested = Object.values(value).some((field) => field && typeof field === 'object' && !Array.isArray(field));
+  return fields.join(nested ? '\n' : ' · ');
+}
