@@ -2,26 +2,25 @@ import { randomUUID } from 'node:crypto';
 import fastifyHelmet from '@fastify/helmet';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { requireToken } from './authorization.ts';
 import type { Config } from './config.ts';
+import { countersRoutes } from './counters/routes.ts';
 import { databasePlugin } from './database/plugin.ts';
+import { demos } from './demos.ts';
 import { drainOnClose } from './drain.ts';
 import { entities } from './entities.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './errors.ts';
-import { labsRoutes } from './labs/routes.ts';
+import { metrics } from './metrics.ts';
 import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
-import { postsRoutes } from './posts/routes.ts';
-import { Arena } from './races/arena.ts';
-import { racesRoutes } from './races/routes.ts';
-import { strategiesRoutes } from './strategies/routes.ts';
-import { explainValidation } from './validation.ts';
+import { compileValidator, explainValidation } from './validation.ts';
 import { webRoutes } from './web/routes.ts';
 
 /** For a request to arrive, in milliseconds. */
 const REQUEST_MS_MAX = 30_000;
 
-/** Connections that the demonstrations leave to everything else. */
-const RESERVED_CONNECTIONS = 2;
+/** For a name of 200 characters, each of four bytes, each byte written as %xx. */
+const PARAM_LENGTH_MAX = 200 * 4 * 3;
 
 export interface AppOptions {
   config: Config;
@@ -38,8 +37,6 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   const app = Fastify({
     ...(logger ? { loggerInstance: logger } : {}),
     genReqId: () => randomUUID(),
-    // Nothing is dropped in silence: an unknown field is an error, not a wish to ignore.
-    ajv: { customOptions: { removeAdditional: false, allErrors: true } },
     schemaErrorFormatter: explainValidation,
     frameworkErrors: handleFrameworkError,
     clientErrorHandler: handleClientError,
@@ -47,9 +44,12 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     requestTimeout: REQUEST_MS_MAX,
     // Waiting for another process to migrate has a limit of its own, and a longer one.
     pluginTimeout: 0,
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setValidatorCompiler(compileValidator);
   handleErrors(app);
   const closing = drainOnClose(app);
+  if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
 
   await app.register(databasePlugin, { config, databaseUrl, entities });
   await app.register(fastifyHelmet, {
@@ -57,14 +57,12 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     hsts: false,
     contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
   });
-  await app.register(openapi);
+  await app.register(metrics);
+  await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
+  await app.register(countersRoutes, { config });
   if (config.DEMOS) {
-    const arena = new Arena(app.database.sessions, config.POOL_MAX - RESERVED_CONNECTIONS);
-    await app.register(postsRoutes, { arena, closing });
-    await app.register(strategiesRoutes, { closing });
-    await app.register(racesRoutes, { arena, closing });
-    await app.register(labsRoutes, { config, databaseUrl, closing });
+    await app.register(demos, { config, databaseUrl, closing });
     await app.register(webRoutes);
   } else {
     app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });

@@ -55,6 +55,26 @@ const schema = Type.Object({
     description:
       'what transactions get unless they ask for another level: read uncommitted, read committed, repeatable read or serializable',
   }),
+  IDEMPOTENCY_KEY_HOURS: Type.Integer({
+    minimum: 1,
+    maximum: 8760,
+    default: 24,
+    description: 'how long an idempotency key is kept, in hours, 1 to 8760',
+  }),
+  API_TOKEN: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9._~+/-]{16,512}=*$',
+      description:
+        'what a request that changes something must bring (Authorization: Bearer …): 16 to 512 letters, digits or ._~+/-; unset: anybody may',
+    }),
+  ),
+  DEMO_RATE_LIMIT: Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 1200,
+    description:
+      'requests to the demonstrations that one address may send in a minute, 0 to 1000000 (0: any number)',
+  }),
   DEMOS: Type.Boolean({ default: true, description: 'true or false: whether the demonstrations are served' }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
@@ -109,5 +129,6 @@ const invalid = (name: string) => Object.assign(new Error(name), { errors: [{ in
 
 /** A value as an error message may show it: an address can hold a password, so only its beginning is shown. */
 function shown(name: string, value = ''): string {
+  if (name === 'API_TOKEN') return `${value.length} characters long, or has others`;
   return name.includes('_URL') ? `"${value.slice(0, value.indexOf('//') + 2)}…"` : JSON.stringify(value);
 }

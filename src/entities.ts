@@ -1,6 +1,7 @@
+import { Counter } from './counters/counter.ts';
 import { Post } from './posts/post.ts';
 import { LikeEntry } from './strategies/ledger.ts';
 import { LikeSlot } from './strategies/slotted.ts';
 
 /** Every entity that MikroORM maps. */
-export const entities = [Post, LikeSlot, LikeEntry];
+export const entities = [Post, LikeSlot, LikeEntry, Counter];

@@ -17,11 +17,17 @@ interface ProblemKind {
 /** Every problem that a caller can be told of: what it means, and whether trying again later makes sense. */
 export const problems = {
   invalid_request: { status: 400, title: 'The request does not have the form that this route asks for' },
+  unauthorized: { status: 401, title: 'Who changes something here must say that they may' },
   not_found: { status: 404, title: 'There is nothing at this address' },
   method_not_allowed: { status: 405, title: 'This address does not take this method' },
   request_too_slow: { status: 408, title: 'The request did not arrive in time' },
+  precondition_failed: { status: 412, title: 'The counter is not as the request says it must be' },
   body_too_large: { status: 413, title: 'The body is larger than this service takes' },
   unsupported_media_type: { status: 415, title: 'The body has a type that this route does not read' },
+  out_of_range: { status: 422, title: 'The value would be beyond what a counter can hold' },
+  key_reused: { status: 422, title: 'The idempotency key was used for another request' },
+  precondition_required: { status: 428, title: 'The request must say which state it is meant for' },
+  too_many_requests: { status: 429, title: 'This address asks too often' },
   headers_too_large: { status: 431, title: 'The headers are larger than this service takes' },
   client_gone: { status: 499, title: 'The client went away before the answer' },
   conflict: { status: 409, title: 'Somebody else was faster, and nothing was changed' },

@@ -37,13 +37,14 @@ const problemAnswer: OpenAPIV3.ResponseObject = {
 };
 
 /** The description of the API at /docs/json, and Swagger UI at /docs. */
-export const openapi = fastifyPlugin(async (app: FastifyInstance) => {
+export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: { secured: boolean }) => {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'safe-counters', description: manifest.description, version: manifest.version },
       // Relative, so that "Try it out" asks the host that served the page, whatever it is called.
       servers: [{ url: '/' }],
+      ...(secured ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } } : {}),
     },
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject;

@@ -1,6 +1,17 @@
-import type { preValidationAsyncHookHandler } from 'fastify';
+import { Ajv, type Options } from 'ajv';
+import type { FastifySchemaCompiler, preValidationAsyncHookHandler } from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { Problem } from './errors.ts';
+
+/** Nothing is dropped in silence: an unknown field is an error, not a wish to ignore. */
+const options: Options = { allErrors: true, useDefaults: true };
+
+/** Addresses and headers are text, whose numbers have to be read; a body says itself what is a number. */
+const ofText = new Ajv({ ...options, coerceTypes: 'array' });
+const ofBody = new Ajv(options);
+
+export const compileValidator: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
+  (httpPart === 'body' ? ofBody : ofText).compile(schema);
 
 /** For routes without a body: a parameter in one would be ignored, and that is better said than done. */
 export const refuseBody: preValidationAsyncHookHandler = async ({ body }) => {

@@ -4,18 +4,26 @@ import { QueueFullError } from './semaphore.ts';
 
 export interface GroupCommitOptions<Item, Result> {
   /**
-   * Writes the items together, all or nothing, and returns a result for each, in their order. An error is handed to
-   * everyone in the batch.
+   * Writes the items together and returns for each, in their order, its result, or the error that is its alone.
+   * An error that is thrown is handed to everyone in the batch.
    */
-  write: (items: readonly Item[]) => Promise<readonly Result[]>;
-  /** Items of one batch at most. */
+  write: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>;
+  /** What an item counts as in the two bounds that follow; 1 if not given. */
+  weigh?: (item: Item) => number;
+  /** Weight of one batch at most; a heavier item is a batch of its own. */
   batchMax: number;
-  /** Items that wait at most; one more is refused at once. */
+  /** Weight that waits at most; more is refused at once. */
   queueMax: number;
+  /** Batches that are being written at the same time at most; 1 if not given. */
+  inFlightMax?: number;
+  /** How long an item waits for its batch to begin at most, in milliseconds; for ever if not given. */
+  waitMsMax?: number;
 }
 
 interface Waiting<Item, Result> {
   item: Item;
+  weight: number;
+  since: number;
   resolve: (result: Result) => void;
   reject: (error: unknown) => void;
 }
@@ -32,39 +40,43 @@ const inNoContext = AsyncLocalStorage.snapshot();
  */
 export class GroupCommit<Item, Result> {
   readonly #options: GroupCommitOptions<Item, Result>;
+  readonly #inFlightMax: number;
   #queue: Waiting<Item, Result>[] = [];
-  #writing = false;
+  #waitingWeight = 0;
+  #inFlight = 0;
+  #scheduled = false;
+  #expiry: NodeJS.Timeout | undefined;
   #idle = Promise.withResolvers<void>();
 
   constructor(options: GroupCommitOptions<Item, Result>) {
     this.#options = options;
+    this.#inFlightMax = options.inFlightMax ?? 1;
     this.#idle.resolve();
   }
 
-  /** Items that wait for their batch. */
+  /** Weight of the items that wait for their batch. */
   get waiting(): number {
-    return this.#queue.length;
+    return this.#waitingWeight;
   }
 
   /**
    * Resolves with the item's result after its batch was written.
    *
-   * @throws {QueueFullError} when too many are waiting: nothing was written, nothing will be
-   * @throws whatever `write` threw for its batch
+   * @throws {QueueFullError} when too many are waiting, or this one waited too long: it was not written, nor will be
+   * @throws whatever `write` threw for its batch, or returned as this item's error
    */
   submit(item: Item): Promise<Result> {
-    const { queueMax } = this.#options;
-    if (this.#queue.length >= queueMax) {
-      return Promise.reject(new QueueFullError(`${queueMax} are waiting already`));
+    const { queueMax, weigh } = this.#options;
+    const weight = weigh?.(item) ?? 1;
+    if (this.#waitingWeight > 0 && this.#waitingWeight + weight > queueMax) {
+      return Promise.reject(new QueueFullError(`${this.#waitingWeight} are waiting already`));
     }
+    if (this.#inFlight === 0 && this.#queue.length === 0) this.#idle = Promise.withResolvers<void>();
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    this.#queue.push({ item, resolve, reject });
-    if (!this.#writing) {
-      this.#writing = true;
-      this.#idle = Promise.withResolvers<void>();
-      // At the end of the turn, so that those who come in the same one come along.
-      inNoContext(() => setImmediate(() => void this.#writeAll()));
-    }
+    this.#queue.push({ item, weight, since: performance.now(), resolve, reject });
+    this.#waitingWeight += weight;
+    this.#expireLater();
+    this.#writeSoon();
     return promise;
   }
 
@@ -73,20 +85,71 @@ export class GroupCommit<Item, Result> {
     return this.#idle.promise;
   }
 
-  async #writeAll(): Promise<void> {
-    while (this.#queue.length > 0) await this.#writeBatch(this.#queue.splice(0, this.#options.batchMax));
-    this.#writing = false;
-    this.#idle.resolve();
+  /** At the end of the turn, so that those who come in the same one come along. */
+  #writeSoon(): void {
+    if (this.#scheduled || this.#inFlight >= this.#inFlightMax) return;
+    this.#scheduled = true;
+    inNoContext(() =>
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#writeNext();
+      }),
+    );
+  }
+
+  #writeNext(): void {
+    while (this.#queue.length > 0 && this.#inFlight < this.#inFlightMax)
+      void this.#writeBatch(this.#nextBatch());
+    if (this.#queue.length === 0 && this.#inFlight === 0) this.#idle.resolve();
+  }
+
+  #nextBatch(): Waiting<Item, Result>[] {
+    let count = 0;
+    let weight = 0;
+    for (const next of this.#queue) {
+      if (count > 0 && weight + next.weight > this.#options.batchMax) break;
+      count += 1;
+      weight += next.weight;
+    }
+    this.#waitingWeight -= weight;
+    return this.#queue.splice(0, count);
   }
 
   async #writeBatch(batch: readonly Waiting<Item, Result>[]): Promise<void> {
+    this.#inFlight += 1;
     try {
       const results = await this.#options.write(batch.map(({ item }) => item));
       if (results.length !== batch.length)
         throw new RangeError(`${results.length} results for ${batch.length} items`);
-      for (const [i, { resolve }] of batch.entries()) resolve(results[i] as Result);
+      for (const [i, { resolve, reject }] of batch.entries()) {
+        const result = results[i] as Result | Error;
+        if (result instanceof Error) reject(result);
+        else resolve(result);
+      }
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
+    this.#inFlight -= 1;
+    this.#writeNext();
+  }
+
+  /** The first in the queue has waited longest, so one timer does for all. */
+  #expireLater(): void {
+    const { waitMsMax } = this.#options;
+    const [first] = this.#queue;
+    if (waitMsMax === undefined || this.#expiry || !first) return;
+    const inMs = first.since + waitMsMax - performance.now();
+    this.#expiry = setTimeout(() => this.#expire(waitMsMax), Math.max(1, inMs)).unref();
+  }
+
+  #expire(waitMsMax: number): void {
+    this.#expiry = undefined;
+    const latest = performance.now() - waitMsMax;
+    while (this.#queue[0] && this.#queue[0].since <= latest) {
+      const [late] = this.#queue.splice(0, 1);
+      this.#waitingWeight -= late?.weight ?? 0;
+      late?.reject(new QueueFullError(`waited ${waitMsMax} ms for those before`));
+    }
+    this.#expireLater();
   }
 }

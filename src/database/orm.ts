@@ -37,7 +37,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
   pool.on('connect', (client) => client.on('error', () => {}));
-  const sessions = new Sessions(pool);
+  const sessions = new Sessions(pool, !options.pooled);
   const orm = new MikroORM({
     ...ormOptions(options),
     driverOptions: () => new PostgresDialect({ pool: sessions }),

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
-import type { Pool, PoolClient } from 'pg';
+import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { codeOf, messageOf } from '../caught.ts';
 import { ConnectionError, type Failure } from './failure.ts';
 
@@ -23,10 +23,19 @@ export interface Session {
   readonly backendPid: number;
 }
 
+/** A statement with a name, under which each connection keeps its plan. One name, one text. */
+export interface PreparedStatement {
+  name: string;
+  text: string;
+  values: readonly unknown[];
+}
+
 type Listener = (statement: Statement) => void;
 
-/** A connection as Kysely, underneath MikroORM, uses it. */
-type Connection = PostgresPoolClient & { release(): void };
+type Send = (sql: string, parameters: readonly unknown[], name?: string) => Promise<QueryResult>;
+
+/** A connection as Kysely, underneath MikroORM, uses it; and as `Sessions.query` does. */
+type Connection = PostgresPoolClient & { release(): void; send: Send };
 
 /**
  * The driver's pool as MikroORM sees it, with two things added:
@@ -38,13 +47,22 @@ type Connection = PostgresPoolClient & { release(): void };
 export class Sessions implements PostgresPool {
   readonly #pool: Pool;
   readonly #pinned = new AsyncLocalStorage<Connection>();
+  #prepares: boolean;
 
-  constructor(pool: Pool) {
+  /** @param prepares whether a connection is one session of the server, so that it remembers what was prepared */
+  constructor(pool: Pool, prepares = true) {
     this.#pool = pool;
+    this.#prepares = prepares;
   }
 
   get options(): object {
     return this.#pool.options;
+  }
+
+  /** Connections that are open, that are free, and how many wait for one. */
+  get load(): { total: number; idle: number; waiting: number } {
+    const { totalCount: total, idleCount: idle, waitingCount: waiting } = this.#pool;
+    return { total, idle, waiting };
   }
 
   /** @throws {ConnectionError} `busy` when none came free in time, `unavailable` when none could be made */
@@ -66,16 +84,41 @@ export class Sessions implements PostgresPool {
     const client = await this.#acquire();
     const connection = guarded(client, onStatement);
     let over = false;
-    const query = (sql: string, parameters: readonly unknown[]) =>
-      over ? Promise.reject(new Error('the session is over')) : connection.query(sql, parameters);
+    const send: Send = (...statement) =>
+      over ? Promise.reject(new Error('the session is over')) : connection.send(...statement);
     try {
-      const pinned: Connection = { ...connection, query: query as Connection['query'], release: () => {} };
+      const pinned: Connection = {
+        ...connection,
+        query: send as unknown as Connection['query'],
+        send,
+        release: () => {},
+      };
       return await this.#pinned.run(pinned, work, { backendPid: connection.processID ?? 0 });
     } finally {
       // What `work` did not wait for may not go on where somebody else works next.
       over = true;
       connection.release();
     }
+  }
+
+  /**
+   * Runs one statement without the ORM: a transaction of its own, planned once on each connection.
+   *
+   * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
+   */
+  async query<Row extends QueryResultRow>(statement: PreparedStatement): Promise<QueryResult<Row>> {
+    const { name, text, values } = statement;
+    const connection = await this.connect();
+    try {
+      return await connection.send(text, values, this.#prepares ? name : undefined);
+    } catch (error) {
+      if (!this.#prepares || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
+      // A pooler hands out sessions by the transaction, and did not refuse our settings: nothing was run yet.
+      this.#prepares = false;
+    } finally {
+      connection.release();
+    }
+    return this.query(statement);
   }
 
   async #acquire(): Promise<PoolClient> {
@@ -106,14 +149,17 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
   let retired = false;
   let waiting = 0;
   let last: Promise<unknown> = Promise.resolve();
-  const send = async (sql: string, parameters: readonly unknown[]) => {
+  const send: Send = async (sql, parameters, name) => {
     if (broken) throw new ConnectionError('lost', CONNECTION_LOST, broken);
     const status = client.getTransactionStatus();
     const startedAt = performance.now();
     const tell = (about: Pick<Statement, 'row' | 'rowCount' | 'error'>) =>
       onStatement?.({ sql, startedAt, endedAt: performance.now(), ...about });
     try {
-      const result = await client.query(sql, [...parameters]);
+      const values = [...parameters];
+      const result = await client.query(
+        name === undefined ? { text: sql, values } : { name, text: sql, values },
+      );
       tell({ row: result.rows?.[0], rowCount: result.rowCount });
       return result;
     } catch (error) {
@@ -129,9 +175,9 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     }
   };
   // One after another, so that each knows the state of the transaction that it was sent in.
-  const query = async (sql: string, parameters: readonly unknown[]) => {
+  const query: Send = async (sql, parameters, name) => {
     waiting += 1;
-    const sent = last.then(() => send(sql, parameters));
+    const sent = last.then(() => send(sql, parameters, name));
     last = sent.catch(() => {});
     try {
       const result = await sent;
@@ -146,6 +192,7 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
     processID: (client as unknown as { processID: number }).processID,
     // Kysely also streams through cursors; MikroORM does so only when asked to, and nobody asks here.
     query: query as unknown as Connection['query'],
+    send: query,
     release() {
       if (!broken) client.release(retired || waiting > 0 || client.getTransactionStatus() !== 'I');
     },
@@ -153,6 +200,9 @@ function wrap(client: PoolClient, onStatement?: Listener): Connection {
 }
 
 const CONNECTION_LOST = 'the connection to the database was lost';
+
+/** invalid_sql_statement_name, duplicate_prepared_statement */
+const NOT_PREPARED = /^(26000|42P05)$/;
 
 /** A server that was a standby a moment ago leaves sessions behind that stay read-only: those are not kept. */
 const READ_ONLY = '25006';

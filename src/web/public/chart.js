@@ -2,13 +2,16 @@
 // A script, not a module: it leaves its name behind. Found at /page/, where the service serves it from node_modules.
 import './echarts.js';
 
-const { echarts } = /** @type {any} */ (globalThis);
+const { echarts, trustedTypes } = /** @type {any} */ (globalThis);
+
+// The page forbids all markup from strings. ECharts empties its element in that way, and may do that and no more.
+trustedTypes?.createPolicy('default', { createHTML: (/** @type {string} */ html) => (html === '' ? html : null) });
 
 /** Where the chart's colours come from: those of the page, light or dark. @param {Element} element */
 function colours(element) {
   const style = getComputedStyle(element);
   const probe = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-  return { accent: probe('--chart'), loss: probe('--chart-loss'), ink: probe('--chart-ink'), font: style.fontFamily };
+  return { accent: probe('--accent'), loss: probe('--loss'), ink: probe('--ink'), font: style.fontFamily };
 }
 
 /**

@@ -3,7 +3,7 @@ import { anomalyOf } from './anomaly.js';
 import { get, post } from './api.js';
 import { el, fill, id } from './dom.js';
 import { whenNear } from './figures.js';
-import { term } from './terms.js';
+import { explained, term } from './terms.js';
 import { timeline } from './timeline.js';
 
 const LEVELS = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'];
@@ -40,7 +40,7 @@ const headOf = () =>
 
 /** @param {{ experiment: string, code: string, name: string, meaning: string }} anomaly */
 function rowOf({ experiment, code, name, meaning }) {
-  const title = el('th', { scope: 'row', role: 'rowheader', title: meaning }, el('span', {}, name), el('small', {}, code));
+  const title = el('th', { scope: 'row', role: 'rowheader' }, explained(name, meaning), el('small', {}, code));
   const cells = LEVELS.map((level) => el('td', { role: 'cell', 'data-level': level }, el('span.empty', {}, '…')));
   return el('tr', { role: 'row', 'data-experiment': experiment }, title, ...cells);
 }

@@ -91,6 +91,7 @@ async function race(form, chosen) {
 /** @param {string} path @param {AbortSignal} signal @param {Map<string, Lane>} lanes */
 async function follow(path, signal, lanes) {
   const results = [];
+  let ended = false;
   for await (const { event, data } of events(path, signal)) {
     const lane = lanes.get(data.strategy);
     if (event === 'waiting') fill(id('verdict'), 'Waiting for its turn …');
@@ -103,9 +104,10 @@ async function follow(path, signal, lanes) {
       lane?.end(data);
       results.push(data);
     }
-    if (event === 'end') return results;
+    ended ||= event === 'end';
   }
-  throw new Error('The race broke off. Start it again.');
+  if (!ended) throw new Error('The race broke off. Start it again.');
+  return results;
 }
 
 /** The verdict in a sentence, and what it rests on. @param {any[]} results */

@@ -17,7 +17,7 @@ export function saying({ sql = '', ...entry }) {
 
 /** @type {[RegExp, string | Words][]} */
 const WORDS = [
-  [/^begin/i, 'begins'],
+  [/^begin(?: isolation level (.+))?/i, ([, level]) => (level ? `begins at ${level}` : 'begins')],
   [/^commit/i, (_, { command }) => (command === 'ROLLBACK' ? 'commits, and is rolled back' : 'commits')],
   [/^rollback to/i, 'goes back to its savepoint'],
   [/^rollback/i, 'takes it all back'],
@@ -51,12 +51,16 @@ function wrote({ row_count: count, rows, sqlstate, error }, words) {
   return (count ?? rows) === 0 ? `${words.split(' ')[0]} nothing` : words;
 }
 
-/** A statement without what only machines read: quotes, the time of the change, and blanks. @param {string} sql */
+/** Whether its words say all of it. @param {string} sql */
+export const saysAll = (sql) => /^(begin( isolation level [a-z ]+)?|commit|rollback)$/i.test(sql);
+
+/** A statement without what only machines read: quotes, aliases, the time of the change. @param {string} sql */
 export function shortened(sql) {
   return sql
     .replace(/"(\w+)"/g, '$1')
     .replace(/\b[a-z]\d\./g, '')
     .replace(/ as [a-z]\d\b/g, '')
+    .replace(/ (limit 1|returning version)$/, '')
     .replace(/, modified_at = ('[^']*'|now\(\))/g, '')
     .replace(/\s+/g, ' ');
 }

@@ -39,8 +39,12 @@ const TERMS = {
  */
 export function term(name, text = name) {
   if (!TERMS[name]) return el('span', {}, text);
-  return el('button.term', { type: 'button', 'data-term': name, 'aria-expanded': 'false' }, text);
+  return explained(text, TERMS[name]);
 }
+
+/** Words that explain themselves when they are pressed. @param {string} text @param {string} explanation */
+export const explained = (text, explanation) =>
+  el('button.term', { type: 'button', 'data-tip': explanation, 'aria-expanded': 'false' }, text);
 
 /** Makes the words explain themselves that stand in the document, and all that come later. */
 export function explainTerms() {
@@ -68,7 +72,7 @@ let open;
 function show(word) {
   const tip = id('tip');
   tip.showPopover();
-  tip.textContent = TERMS[word.dataset.term ?? ''] ?? '';
+  tip.textContent = word.dataset.tip ?? '';
   place(tip, word);
   word.setAttribute('aria-expanded', 'true');
   open = word;

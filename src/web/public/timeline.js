@@ -1,6 +1,6 @@
 // @ts-check
 import { el, number } from './dom.js';
-import { saying, shortened } from './statement.js';
+import { saying, saysAll, shortened } from './statement.js';
 import { term } from './terms.js';
 
 /**
@@ -29,12 +29,13 @@ function grid(entries, label) {
     const backend = own.length === 1 ? el('small', {}, `backend ${own[0]}`) : null;
     return place(el('div.head', { 'aria-hidden': 'true' }, el('b', {}, session), backend), column, 1);
   });
+  const rows = rowsOf(entries);
   const steps = entries.map((entry, i) => {
-    const column = sessions.indexOf(entry.session);
     const step = stepOf(entry, start, pids(entries, entry.session).length > 1);
-    return place(step, column, i + 2, rowsOf(entries, i));
+    return place(step, sessions.indexOf(entry.session), rows[i]?.from ?? 2, rows[i]?.span);
   });
-  const lines = sessions.map((_, column) => place(el('div.line', { 'aria-hidden': 'true' }), column, 1, entries.length + 1));
+  const last = Math.max(...rows.map(({ from, span }) => from + span));
+  const lines = sessions.map((_, column) => place(el('div.line', { 'aria-hidden': 'true' }), column, 2, last - 2));
   const list = el('div.steps', { role: 'list' }, ...steps);
   const scroll = el('div.timeline', { role: 'region', tabindex: '0', 'aria-label': label }, ...lines, ...heads, list);
   scroll.style.setProperty('--columns', String(sessions.length));
@@ -52,17 +53,30 @@ const pids = (entries, session) => [
   ...new Set(entries.filter((one) => one.session === session && one.backend_pid).map((one) => one.backend_pid)),
 ];
 
-/** How many rows a step takes: one that waited ends where it was let go, and before its session's next step. @param {readonly any[]} entries @param {number} i */
-function rowsOf(entries, i) {
-  const { session, at_ms: at, took_ms: took = 0, blocked_by: by } = entries[i];
-  if (!by) return 1;
-  let rows = 1;
-  for (const later of entries.slice(i + 1)) {
-    if (later.session === session || later.at_ms >= at + took) break;
-    rows += 1;
+/** Rows of a step that did not wait: two, so that steps of others begin halfway down and time takes little room. */
+const ROWS = 2;
+
+/**
+ * Where each step is: below where the one before it begins, and below the end of its session's last one. One that
+ * waited ends where it was let go.
+ *
+ * @param {readonly any[]} entries
+ */
+function rowsOf(entries) {
+  /** @type {{ from: number, span: number }[]} */
+  const rows = [];
+  for (const [i, { session, at_ms: at }] of entries.entries()) {
+    const before = entries.findLastIndex((one, j) => j < i && one.session === session);
+    const own = rows[before];
+    const from = Math.max((rows[i - 1]?.from ?? 1) + 1, own ? own.from + own.span : 0);
+    for (const [j, row] of rows.entries()) if (waits(entries[j], at)) row.span = Math.max(row.span, from + 1 - row.from);
+    rows.push({ from, span: ROWS });
   }
   return rows;
 }
+
+/** @param {any} entry @param {number} at whether it still waited then */
+const waits = ({ blocked_by: by, at_ms: begun, took_ms: took = 0 }, at) => Boolean(by) && at < begun + took;
 
 /** @param {any} entry @param {number} start @param {boolean} withBackend whether the session has several */
 function stepOf(entry, start, withBackend) {
@@ -72,9 +86,9 @@ function stepOf(entry, start, withBackend) {
     'div.step',
     { role: 'listitem' },
     el('span.sr', {}, `${session}: `),
-    el('span.at', {}, `${(at - start).toFixed(1)}`, el('span.sr', {}, ' ms')),
+    el('span.at', {}, `${(at - start).toFixed(1)} ms`),
     words ? el('b', {}, words) : null,
-    sql ? el('code', {}, shortened(sql)) : null,
+    sql && !saysAll(sql) ? el('code', {}, shortened(sql)) : null,
     withBackend && pid ? el('small', {}, `backend ${pid}`) : null,
     by ? waiting(by, entry.blocked_ms) : null,
     outcome(entry),

@@ -1,0 +1,97 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Problem } from '../errors.ts';
+import type { Increment } from './batch.ts';
+import { VALUE_MAX } from './counter.ts';
+import {
+  bulkAnswer,
+  bulkBody,
+  counterAnswer,
+  counterParams,
+  incrementBody,
+  incrementHeaders,
+} from './schemas.ts';
+import type { Answer, CounterWriter } from './writer.ts';
+
+/** Adding to counters: one of them, or many at once. */
+export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter }> = async (
+  app,
+  { writer },
+) => {
+  const tags = ['Counters'];
+  const headers = incrementHeaders;
+  const write = (request: FastifyRequest, reply: FastifyReply, increments: readonly Increment[]) => {
+    for (const { by } of increments) {
+      if (!Number.isSafeInteger(by)) {
+        throw new Problem(
+          'out_of_range',
+          `by is ${by}; allowed: whole numbers from -${VALUE_MAX} to ${VALUE_MAX}`,
+        );
+      }
+    }
+    return writer.submit({
+      increments,
+      key: keyOf(request),
+      // Asked for when the batch begins: who has hung up by then is not counted.
+      abandoned: () => reply.raw.destroyed,
+    });
+  };
+
+  app.post('/counters/:name/increments', {
+    schema: {
+      tags,
+      summary: 'Adds to a counter, creating it if need be; answered after the commit',
+      params: counterParams,
+      headers,
+      body: incrementBody,
+      response: { 200: counterAnswer('What the increment wrote') },
+    },
+    // Without a body, 1 is added.
+    preValidation: (request, _reply, done) => {
+      request.body ??= {};
+      done();
+    },
+    handler: async (request, reply) => {
+      const { name } = request.params;
+      const answer = await write(request, reply, [{ name, by: request.body.by ?? 1 }]);
+      tellReplayed(reply, answer);
+      return { name, value: answer.values[0] ?? Number.NaN };
+    },
+  });
+
+  app.post('/increments', {
+    schema: {
+      tags,
+      summary: 'Adds to up to 1,000 counters at once, all or nothing',
+      headers,
+      body: bulkBody,
+      response: { 200: bulkAnswer },
+    },
+    handler: async (request, reply) => {
+      const increments = request.body.map(({ name, by = 1 }) => ({ name, by }));
+      const answer = await write(request, reply, increments);
+      tellReplayed(reply, answer);
+      return increments.map(({ name }, i) => ({ name, value: answer.values[i] ?? Number.NaN }));
+    },
+  });
+};
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/**
+ * Source: IETF draft "The Idempotency-Key HTTP Header Field", whose key is any text that the client makes up.
+ *
+ * @throws {Problem} that says what a key may be
+ */
+function keyOf({ headers: { 'idempotency-key': key } }: FastifyRequest): string | undefined {
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && KEY.test(key)) return key;
+  throw new Problem(
+    'invalid_request',
+    'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters and no space; a UUID is a good one',
+  );
+}
+
+function tellReplayed(reply: FastifyReply, { replayed }: Answer): void {
+  if (replayed) reply.header('idempotency-replayed', 'true');
+}

@@ -1,0 +1,58 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { WriterEvents } from './writer.ts';
+
+/** Figures of the counters for Prometheus. */
+export function counterMetrics(
+  register: Registry,
+  state: { waiting: () => number; watchers: () => number },
+): WriterEvents {
+  const registers = [register];
+  const batchSize = new Histogram({
+    name: 'safe_counters_batch_size',
+    help: 'Increments written by one commit',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+    registers,
+  });
+  const retries = new Counter({
+    name: 'safe_counters_batch_retries_total',
+    help: 'Batches that were tried again, by what stopped them (SQLSTATE, or lost)',
+    labelNames: ['reason'],
+    registers,
+  });
+  const settled = new Counter({
+    name: 'safe_counters_lost_answers_total',
+    help: 'Commits whose answer was lost, by what was found out about them',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const replays = new Counter({
+    name: 'safe_counters_idempotent_replays_total',
+    help: 'Requests answered from their idempotency key, and not counted again',
+    registers,
+  });
+  const queue = new Gauge({
+    name: 'safe_counters_queue_length',
+    help: 'Increments that wait for their batch',
+    registers: [],
+    collect() {
+      this.set(state.waiting());
+    },
+  });
+  const watchers = new Gauge({
+    name: 'safe_counters_watchers',
+    help: 'Open streams of events',
+    registers: [],
+    collect() {
+      this.set(state.watchers());
+    },
+  });
+  register.registerMetric(queue);
+  register.registerMetric(watchers);
+  for (const outcome of ['applied', 'not applied', 'unknown']) settled.inc({ outcome }, 0);
+  return {
+    written: (increments) => batchSize.observe(increments),
+    retried: (reason) => retries.inc({ reason }),
+    settled: (outcome) => settled.inc({ outcome }),
+    replayed: () => replays.inc(),
+  };
+}

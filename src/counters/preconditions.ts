@@ -1,0 +1,65 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Problem } from '../errors.ts';
+
+/** What must be so for a change to be made: the counter has one of these values, has any, or does not exist. */
+export type Precondition = { oneOf: number[] } | 'exists' | 'missing';
+
+/**
+ * The entity tag of a counter. It is its value, since a counter has no other state: who saw 5 and says "if it is
+ * still 5" means just that, however often it has changed meanwhile.
+ */
+export const etagOf = (value: number): string => `"${value}"`;
+
+/**
+ * Reads If-Match and If-None-Match of a request that changes a counter (RFC 9110, 13.1). Tags are compared strongly:
+ * a weak one matches nothing.
+ *
+ * @throws {Problem} `precondition_required` without either; `invalid_request` when they cannot be understood
+ */
+export function preconditionOf(headers: IncomingHttpHeaders): Precondition {
+  const { 'if-match': match, 'if-none-match': noneMatch } = headers;
+  if (match !== undefined && noneMatch !== undefined) {
+    throw new Problem(
+      'invalid_request',
+      'If-Match and If-None-Match contradict each other; send one of them',
+    );
+  }
+  if (match !== undefined) {
+    if (match.trim() === '*') return 'exists';
+    const values = tagsOf('If-Match', match).flatMap((tag) =>
+      STRONG_VALUE.test(tag) ? Number(tag.slice(1, -1)) : [],
+    );
+    return { oneOf: values.filter(Number.isSafeInteger) };
+  }
+  if (noneMatch === undefined) {
+    throw new Problem(
+      'precondition_required',
+      'send If-Match with the ETag of the counter, or If-None-Match: * for one that must not exist yet',
+    );
+  }
+  if (noneMatch.trim() === '*') return 'missing';
+  throw new Problem('invalid_request', 'If-None-Match must be * here');
+}
+
+/** Whether what the client has is what there is: If-None-Match of a read, compared weakly (RFC 9110, 13.1.2). */
+export function isUnchanged({ 'if-none-match': noneMatch }: IncomingHttpHeaders, etag: string): boolean {
+  if (noneMatch === undefined) return false;
+  return (
+    noneMatch.trim() === '*' ||
+    tagsOf('If-None-Match', noneMatch).some((tag) => tag.replace(/^W\//, '') === etag)
+  );
+}
+
+const STRONG_VALUE = /^"(0|-?[1-9]\d{0,15})"$/;
+
+/** An entity tag as RFC 9110, 8.8.3 has it: quoted, and without quotes or spaces inside. */
+const TAG = /^(W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
+
+function tagsOf(header: string, text: string): string[] {
+  const tags = text.split(',').map((tag) => tag.trim());
+  if (tags.every((tag) => TAG.test(tag))) return tags;
+  throw new Problem(
+    'invalid_request',
+    `${header} must be * or a list of entity tags such as "42", in their quotes`,
+  );
+}

@@ -1,0 +1,31 @@
+import { GroupCommit } from '../concurrency/group-commit.ts';
+import type { CounterStore } from './store.ts';
+
+/**
+ * Reads that wait share a round trip, as increments do. A read joins a statement that has not been sent yet, so it
+ * sees whatever was acknowledged before it was asked for.
+ */
+export class CounterReader {
+  readonly #group: GroupCommit<string, number | undefined>;
+
+  constructor(store: CounterStore) {
+    this.#group = new GroupCommit({
+      write: async (names) => {
+        const values = await store.values([...new Set(names)]);
+        return names.map((name) => values.get(name));
+      },
+      batchMax: 1000,
+      queueMax: 4096,
+      waitMsMax: 5000,
+    });
+  }
+
+  /**
+   * @returns undefined: there is no such counter
+   * @throws {QueueFullError} when too many are waiting
+   * @throws the database's error
+   */
+  value(name: string): Promise<number | undefined> {
+    return this.#group.submit(name);
+  }
+}

@@ -1,0 +1,113 @@
+import type { Readable } from 'node:stream';
+import { Type } from 'typebox';
+import { VALUE_MAX } from './counter.ts';
+
+/** Characters of a name, and counters of one page or one bulk request, at most. */
+export const NAME_MAX = 200;
+export const PAGE_MAX = 1000;
+export const BULK_MAX = 1000;
+
+/** No control characters, and no halves of characters (they have no UTF-8). */
+const CHARACTERS = '[^\\p{Cc}\\p{Cs}]';
+
+const name = Type.String({
+  minLength: 1,
+  maxLength: NAME_MAX,
+  pattern: `^${CHARACTERS}+$`,
+  description: `1 to ${NAME_MAX} characters, any but control characters; compared code point by code point`,
+});
+
+/** Beyond the range is 422, which says more than that the form is wrong; so no bounds here. */
+const amount = (description: string) => Type.Integer({ description });
+
+const value = amount(`The value, from -${VALUE_MAX} to ${VALUE_MAX}`);
+
+const counter = Type.Object({ name: Type.String(), value });
+
+export const counterParams = Type.Object({ name });
+
+export const counterAnswer = (description: string) =>
+  Type.Object(counter.properties, { description, examples: [{ name: 'likes', value: 42 }] });
+
+export const incrementBody = Type.Object(
+  { by: Type.Optional(amount('What to add; 1 if not given, and negative to subtract')) },
+  { additionalProperties: false },
+);
+
+export const bulkBody = Type.Array(
+  Type.Object(
+    { name, by: Type.Optional(amount('What to add; 1 if not given')) },
+    { additionalProperties: false },
+  ),
+  { minItems: 1, maxItems: BULK_MAX },
+);
+
+export const bulkAnswer = Type.Array(counter, {
+  description: 'What each increment wrote, in the order of the request',
+  examples: [
+    [
+      { name: 'likes', value: 42 },
+      { name: 'views', value: 1042 },
+    ],
+  ],
+});
+
+export const putBody = Type.Object({ value }, { additionalProperties: false });
+
+export const listQuery = Type.Object(
+  {
+    prefix: Type.String({
+      default: '',
+      maxLength: NAME_MAX,
+      pattern: `^${CHARACTERS}*$`,
+      description: 'How the names begin',
+    }),
+    after: Type.String({
+      default: '',
+      maxLength: NAME_MAX,
+      pattern: `^${CHARACTERS}*$`,
+      description: 'The name after which the page begins: `next` of the page before',
+    }),
+    limit: Type.Integer({ minimum: 1, maximum: PAGE_MAX, default: 100, description: 'Counters at most' }),
+  },
+  { additionalProperties: false },
+);
+
+export const listAnswer = Type.Object(
+  {
+    counters: Type.Array(counter),
+    next: Type.Union([Type.String(), Type.Null()], {
+      description: '`after` of the next page; null: this is the last',
+    }),
+  },
+  {
+    description: 'A page, in the order of the code points of the names',
+    examples: [{ counters: [{ name: 'likes', value: 42 }], next: null }],
+  },
+);
+
+const example = 'event: value\ndata: {"name":"likes","value":42}\n\n';
+
+export const eventsAnswer = {
+  description:
+    '`value` now and whenever it has changed (null: no such counter); `problem` while it cannot be read',
+  content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string', example }) } },
+};
+
+/** Read by the handler, which says more of a bad one; here for the description. */
+export const incrementHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'Your name for this request: however often it comes, it counts once' }),
+  ),
+});
+
+const etag = (description: string) => Type.Optional(Type.String({ description }));
+
+export const readHeaders = Type.Object({
+  'if-none-match': etag('ETags that you have: 304 if one still holds'),
+});
+
+export const changeHeaders = Type.Object({
+  'if-match': etag('The ETag that the counter must have, or *'),
+  'if-none-match': etag('*: only if there is no such counter yet'),
+});

@@ -1,0 +1,130 @@
+import { Readable } from 'node:stream';
+import { Problem, problemOf } from '../errors.ts';
+
+/** How often the watched counters are read, in milliseconds, while anybody watches. */
+const LOOK_MS = 100;
+
+/** A comment is sent after this time without a change, so that whoever is gone is noticed. */
+const QUIET_MS_MAX = 15_000;
+
+/** Who has not taken anything for this long is cut off. */
+const STALLED_MS_MAX = 60_000;
+
+/** Streams at the same time at most. */
+const WATCHERS_MAX = 1000;
+
+type ReadValues = (names: readonly string[]) => Promise<ReadonlyMap<string, number>>;
+
+/**
+ * Tells watchers of the values of counters, whoever changes them and through whichever replica: all that are watched
+ * are read together, a few times a second. (LISTEN and NOTIFY would need a session of their own, which a pooler does
+ * not give, and a lock that all who commit a notification wait for.) A slow reader misses values, never the latest.
+ */
+export class CounterWatch {
+  readonly #read: ReadValues;
+  readonly #watchers = new Set<Watcher>();
+  #looking = false;
+
+  constructor(read: ReadValues) {
+    this.#read = read;
+  }
+
+  /** Streams that are open. */
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  /**
+   * A stream of server-sent events (WHATWG HTML, 9.2): the value now, and then whenever it has changed.
+   *
+   * @throws {Problem} `queue_full` when too many are watching
+   */
+  watch(name: string): Readable {
+    if (this.#watchers.size >= WATCHERS_MAX) {
+      throw new Problem('queue_full', `${WATCHERS_MAX} streams are open already`);
+    }
+    const watcher = new Watcher(name);
+    this.#watchers.add(watcher);
+    watcher.once('close', () => this.#watchers.delete(watcher));
+    void this.#lookWhileWatched();
+    return watcher;
+  }
+
+  /** Ends all streams. */
+  close(): void {
+    for (const watcher of this.#watchers) watcher.push(null);
+    this.#watchers.clear();
+  }
+
+  async #lookWhileWatched(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    while (this.#watchers.size > 0) {
+      await this.#look();
+      await new Promise((next) => setTimeout(next, LOOK_MS).unref());
+    }
+    this.#looking = false;
+  }
+
+  async #look(): Promise<void> {
+    const watchers = [...this.#watchers];
+    try {
+      const values = await this.#read([...new Set(watchers.map(({ counter }) => counter))]);
+      for (const watcher of watchers) watcher.tell(valueEvent(watcher.counter, values.get(watcher.counter)));
+    } catch (error) {
+      const { code, message: detail } = problemOf(error);
+      for (const watcher of watchers) watcher.tell(event('problem', { code, detail }));
+    }
+    for (const watcher of watchers) watcher.keepAlive();
+  }
+}
+
+/** What one client is told: always the latest, and only when it can take it. */
+class Watcher extends Readable {
+  readonly counter: string;
+  #told = '';
+  #next: string | undefined;
+  #wanted = false;
+  #at = performance.now();
+
+  constructor(counter: string) {
+    super({ highWaterMark: 0 });
+    this.counter = counter;
+  }
+
+  override _read(): void {
+    this.#wanted = true;
+    this.#flush();
+  }
+
+  /** Sends it, unless it was the last thing that was sent. */
+  tell(text: string): void {
+    this.#next = text === this.#told ? undefined : text;
+    this.#flush();
+  }
+
+  keepAlive(): void {
+    const quietMs = performance.now() - this.#at;
+    if (quietMs > STALLED_MS_MAX) this.destroy();
+    else if (quietMs > QUIET_MS_MAX && this.#wanted) this.#send(': still here\n\n');
+  }
+
+  #flush(): void {
+    if (!this.#wanted || this.#next === undefined) return;
+    this.#told = this.#next;
+    this.#next = undefined;
+    this.#send(this.#told);
+  }
+
+  #send(text: string): void {
+    this.#wanted = false;
+    this.#at = performance.now();
+    this.push(text);
+  }
+}
+
+/** `null`: there is no such counter, yet or any more. */
+const valueEvent = (name: string, value: number | undefined) =>
+  event('value', { name, value: value ?? null });
+
+const event = (name: string, data: object): string => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;

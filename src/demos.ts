@@ -1,0 +1,35 @@
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyPluginAsync } from 'fastify';
+import type { Config } from './config.ts';
+import { Problem } from './errors.ts';
+import { labsRoutes } from './labs/routes.ts';
+import { postsRoutes } from './posts/routes.ts';
+import { Arena } from './races/arena.ts';
+import { racesRoutes } from './races/routes.ts';
+import { strategiesRoutes } from './strategies/routes.ts';
+
+export interface DemosOptions {
+  config: Config;
+  databaseUrl: string;
+  closing: AbortSignal;
+}
+
+/** Connections that the demonstrations leave to everything else. */
+const RESERVED_CONNECTIONS = 2;
+
+/** What shows how counts are lost and kept; none of it is needed to count. */
+export const demos: FastifyPluginAsync<DemosOptions> = async (app, { config, databaseUrl, closing }) => {
+  if (config.DEMO_RATE_LIMIT > 0) {
+    await app.register(rateLimit, {
+      max: config.DEMO_RATE_LIMIT,
+      timeWindow: '1 minute',
+      errorResponseBuilder: (_request, { max, after }) =>
+        new Problem('too_many_requests', `${max} requests a minute are allowed; the next ones in ${after}`),
+    });
+  }
+  const arena = new Arena(app.database.sessions, config.POOL_MAX - RESERVED_CONNECTIONS);
+  await app.register(postsRoutes, { arena, closing });
+  await app.register(strategiesRoutes, { closing });
+  await app.register(racesRoutes, { arena, closing });
+  await app.register(labsRoutes, { config, databaseUrl, closing });
+};
