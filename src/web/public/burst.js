@@ -2,54 +2,56 @@
 import { post, Refusal, request } from './api.js';
 import { pause, whenBack } from './connection.js';
 
-/** What a browser sends to one host at a time; more would only wait in the browser. */
-const AT_ONCE = 6;
+/** Likes in one request: a browser opens six connections to a host and no more, so likes that go alone queue up here. */
+const IN_ONE = 10;
 const ATTEMPTS_MAX = 6;
 const WAIT_MS_MAX = 5000;
 
-/** What says that it may work later; with its key a like counts once, however often it is sent. */
+/** What says that it may work later; with its key a request counts once, however often it is sent. */
 const LATER = [0, 429, 503, 504];
 
+/** @typedef {{ counted: number, failed: number, again: number, requests: number, ms: number, why: string, commits?: number }} Burst */
+
 /**
- * Sends likes, as many at once as a browser does, and again what was refused for now.
+ * Sends likes, all that the browser lets through at once, and again what was refused for now.
  *
- * @param {string} path
+ * @param {string} name of the counter
  * @param {number} likes
- * @param {(counted: number) => void} onProgress
+ * @param {(burst: Burst) => void} onProgress
+ * @returns {Promise<Burst>}
  */
-export async function fireLikes(path, likes, onProgress) {
-  const result = { counted: 0, failed: 0, again: 0, ms: 0, why: '', commits: /** @type {number | undefined} */ (undefined) };
-  const name = Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join('');
+export async function fireLikes(name, likes, onProgress) {
+  /** @type {Burst} */
+  const burst = { counted: 0, failed: 0, again: 0, requests: 0, ms: 0, why: '' };
+  const id = Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join('');
   const before = await commitsSoFar();
   const startedAt = performance.now();
-  let next = 0;
-  const sender = async () => {
-    while (next < likes) {
-      next += 1;
-      if (await send(path, `${name}-${next}`, result)) result.counted += 1;
-      else result.failed += 1;
-      onProgress(result.counted);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, sender));
-  result.ms = performance.now() - startedAt;
+  const sent = Array.from({ length: likes / IN_ONE }, async (_, i) => {
+    const items = Array.from({ length: IN_ONE }, () => ({ name, by: 1 }));
+    const counted = await send(items, `${id}-${i}`, burst);
+    burst[counted ? 'counted' : 'failed'] += IN_ONE;
+    onProgress(burst);
+  });
+  await Promise.all(sent);
+  burst.ms = performance.now() - startedAt;
   const after = await commitsSoFar();
-  if (before !== undefined && after !== undefined && after >= before) result.commits = after - before;
-  return result;
+  if (before !== undefined && after !== undefined && after >= before) burst.commits = after - before;
+  return burst;
 }
 
-/** @param {string} path @param {string} key @param {{ again: number, why: string }} result */
-async function send(path, key, result) {
+/** @param {object[]} items @param {string} key @param {Burst} burst */
+async function send(items, key, burst) {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await post(path, { by: 1 }, { 'idempotency-key': key });
+      burst.requests += 1;
+      await post('/increments', items, { 'idempotency-key': key });
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code === 'unauthorized') throw error;
-      result.why = error.message;
+      burst.why = error.message;
       if (!LATER.includes(error.status) || attempt >= ATTEMPTS_MAX) return false;
-      result.again += 1;
+      burst.again += 1;
       await whenBack();
       // Not all at the same moment.
       await pause(Math.min(WAIT_MS_MAX, (error.retryAfterS ?? 0.5) * 1000) * (0.5 + Math.random() / 2));

@@ -20,7 +20,8 @@ export async function openCounter() {
   listen();
 }
 
-const path = () => `/counters/${encodeURIComponent(id('counter-name').value || 'demo')}`;
+const name = () => id('counter-name').value || 'demo';
+const path = () => `/counters/${encodeURIComponent(name())}`;
 
 function listen() {
   listening?.abort();
@@ -69,9 +70,7 @@ async function burst() {
   button.disabled = true;
   fill(status, 'Firing …');
   try {
-    const result = await fireLikes(`${path()}/increments`, BURST, (done) => {
-      fill(id('spent'), bar('Likes counted', done, BURST, 'kept'));
-    });
+    const result = await fireLikes(name(), BURST, tell);
     fill(status, `${count(result.counted, 'like')} counted in ${(result.ms / 1000).toFixed(1)} s.`);
     tell(result);
   } catch (error) {
@@ -82,23 +81,24 @@ async function burst() {
   }
 }
 
-/** @param {{ counted: number, failed: number, again: number, commits: number | undefined, why: string }} result */
-function tell({ counted, failed, again, commits, why }) {
-  const each = commits ? Math.round((10 * counted) / commits) / 10 : 0;
+/** @param {import('./burst.js').Burst} burst on its way, or over */
+function tell({ counted, failed, again, requests, commits, why }) {
+  const each = commits ? Math.round(counted / commits) : 0;
   fill(
     id('spent'),
-    bar('Likes counted', counted, BURST, 'kept'),
-    commits === undefined ? null : bar('Commits, about', commits, BURST, 'told'),
-    commits ? el('p', {}, `About ${each} likes to a commit. A browser sends six at a time, so more tabs make fuller commits.`) : null,
-    again > 0 && el('p.bad', {}, `${count(again, 'answer')} said “not now” (${why}) and those likes were sent again, with the same key, so none counts twice.`),
-    failed > 0 && el('p.bad', {}, `${count(failed, 'like')} did not get through: ${why}`),
-    commits === undefined ? null : el('p.note', {}, 'Commits are those of this service in that time; others may be counting, too.'),
+    bar('Likes counted', counted, 'kept'),
+    bar('Requests', requests, 'told'),
+    commits === undefined ? null : bar('Commits, about', commits, 'told'),
+    commits ? el('p', {}, `About ${each} likes to a commit: those that wait are written together, and answered after it.`) : null,
+    again > 0 && el('p.bad', {}, `${count(again, 'request')} met a “not now” and went again with the same key, so that nothing counts twice. ${why}`),
+    failed > 0 && el('p.bad', {}, `${count(failed, 'like')} did not get through. ${why}`),
+    commits ? el('p.note', {}, 'Ten likes to a request, because a browser opens six connections only. Commits are those of this service in that time; others may be counting, too.') : null,
   );
 }
 
-/** @param {string} name @param {number} value @param {number} of @param {string} kind */
-function bar(name, value, of, kind) {
+/** @param {string} title @param {number} value @param {string} kind */
+function bar(title, value, kind) {
   const filled = el(`span.${kind}`);
-  filled.style.width = `${Math.min(100, (100 * value) / of)}%`;
-  return el('div.bar-of', {}, el('span', {}, name), el('b', {}, number(value)), el('div.track', { 'aria-hidden': 'true' }, filled));
+  filled.style.width = `${Math.min(100, (100 * value) / BURST)}%`;
+  return el('div.bar-of', {}, el('span', {}, title), el('b', {}, number(value)), el('div.track', { 'aria-hidden': 'true' }, filled));
 }

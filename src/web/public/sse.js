@@ -9,13 +9,15 @@
  */
 export async function* readEvents(response) {
   if (!response.body) return;
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
   let text = '';
+  let over = false;
   try {
-    for (;;) {
+    while (!over) {
       const { value, done } = await reader.read();
-      if (done) return;
-      text += value;
+      over = done;
+      text += decoder.decode(value, { stream: !done });
       const blocks = text.split(/\r?\n\r?\n/);
       text = blocks.pop() ?? '';
       for (const block of blocks) {
@@ -24,7 +26,7 @@ export async function* readEvents(response) {
       }
     }
   } finally {
-    await reader.cancel().catch(() => {});
+    if (!over) await reader.cancel().catch(() => {});
   }
 }
 
