@@ -44,7 +44,7 @@ async function send(asset: Asset, request: FastifyRequest, reply: FastifyReply):
 /** The best that was offered; what is refused by `q=0` counts as not offered. */
 function encodingFor({ headers }: FastifyRequest): Encoding | undefined {
   const offered = new Set(
-    String(headers['accept-encoding'] ?? '')
+    (headers['accept-encoding'] ?? '')
       .split(',')
       .filter((one) => !/;\s*q=0(\.0*)?\s*$/.test(one))
       .map((one) => one.split(';')[0]?.trim().toLowerCase()),

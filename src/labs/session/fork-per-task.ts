@@ -11,6 +11,7 @@ export const forkPerTask: Experiment = {
   name: 'fork-per-task',
   claim:
     'With a fork for each task, three tasks have three backends and three transactions at the same time, and one that fails fails alone.',
+  cure: 'await Promise.allSettled(pks.map((pk) => em.fork().transactional((tx) => like(tx, pk))));',
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const Post = newPostClass();

@@ -7,7 +7,8 @@
  * @param {string} claim
  */
 export function anomalyOf(claim) {
-  const [, title, meaning] = /^([^:]+): (.+): (?:prevented at every level|possible at .+)\.$/.exec(claim) ?? [];
+  const [, title, meaning] =
+    /^([^:]+): (.+): (?:prevented at every level|possible at .+)\.$/.exec(claim) ?? [];
   if (!title || !meaning) return undefined;
   const [, code = '', name = title] = /^([A-Z][\w-]*), (.+)$/.exec(title) ?? [];
   return { code, name: capital(name), meaning: `${capital(meaning)}.` };

@@ -27,16 +27,20 @@ const SENTENCES = {
 
 /** @param {string} code @param {string} detail @param {number} [retryAfterS] */
 function sentence(code, detail, retryAfterS) {
-  const what = SENTENCES[code] ?? `${detail.charAt(0).toUpperCase()}${detail.slice(1)}${/[.!?]$/.test(detail) ? '' : '.'}`;
+  const what =
+    SENTENCES[code] ??
+    `${detail.charAt(0).toUpperCase()}${detail.slice(1)}${/[.!?]$/.test(detail) ? '' : '.'}`;
   if (code === 'away') return `${what} Try again when it is back.`;
   return retryAfterS ? `${what} Try again in ${retryAfterS} s.` : what;
 }
+
+/** @typedef {Omit<RequestInit, 'headers'> & { headers?: Record<string, string> }} Request */
 
 /**
  * Asks the service, with the token if there is one; asks the reader for it where it is missing.
  *
  * @param {string} path
- * @param {RequestInit & { headers?: Record<string, string> }} [options]
+ * @param {Request} [options]
  * @returns {Promise<Response>}
  * @throws {Refusal}
  */
@@ -55,7 +59,10 @@ export async function request(path, options = {}) {
   if (response.status === 401 && (await newToken(held))) return request(path, options);
   const problem = await response.json().catch(() => ({}));
   const after = Number(response.headers.get('retry-after')) || undefined;
-  throw new Refusal({ ...problem, status: response.status, ...(response.status === 401 ? { code: 'unauthorized' } : {}) }, after);
+  throw new Refusal(
+    { ...problem, status: response.status, ...(response.status === 401 ? { code: 'unauthorized' } : {}) },
+    after,
+  );
 }
 
 /** @param {string} path */
@@ -63,9 +70,13 @@ export const get = async (path) => (await request(path)).json();
 
 /** @param {string} path @param {unknown} [body] @param {Record<string, string>} [headers] */
 export async function post(path, body, headers = {}) {
-  const json = body === undefined ? {} : { body: JSON.stringify(body) };
-  const type = body === undefined ? {} : { 'content-type': 'application/json' };
-  return (await request(path, { method: 'POST', ...json, headers: { ...type, ...headers } })).json();
+  /** @type {Request} */
+  const options = { method: 'POST', headers };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = { ...headers, 'content-type': 'application/json' };
+  }
+  return (await request(path, options)).json();
 }
 
 /**

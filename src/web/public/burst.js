@@ -8,7 +8,7 @@ const ATTEMPTS_MAX = 6;
 const WAIT_MS_MAX = 5000;
 
 /** What says that it may work later; with its key a request counts once, however often it is sent. */
-const LATER = [0, 429, 503, 504];
+const LATER = new Set([0, 429, 503, 504]);
 
 /** @typedef {{ counted: number, failed: number, again: number, requests: number, ms: number, why: string, commits?: number }} Burst */
 
@@ -50,7 +50,7 @@ async function send(items, key, burst) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code === 'unauthorized') throw error;
       burst.why = error.message;
-      if (!LATER.includes(error.status) || attempt >= ATTEMPTS_MAX) return false;
+      if (!LATER.has(error.status) || attempt >= ATTEMPTS_MAX) return false;
       burst.again += 1;
       await whenBack();
       // Not all at the same moment.

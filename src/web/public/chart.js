@@ -1,11 +1,15 @@
 // @ts-check
-// A script, not a module: it leaves its name behind. Found at /page/, where the service serves it from node_modules.
-import './echarts.js';
-
-const { echarts, trustedTypes } = /** @type {any} */ (globalThis);
+const { trustedTypes } = /** @type {any} */ (globalThis);
 
 // The page forbids all markup from strings. ECharts empties its element in that way, and may do that and no more.
-trustedTypes?.createPolicy('default', { createHTML: (/** @type {string} */ html) => (html === '' ? html : null) });
+trustedTypes?.createPolicy('default', {
+  createHTML: (/** @type {string} */ html) => (html === '' ? html : null),
+});
+
+// A script and no module: it leaves its name behind. The service serves it from node_modules.
+const library = '/page/echarts.js';
+await import(library);
+const { echarts } = /** @type {any} */ (globalThis);
 
 /** Where the chart's colours come from: those of the page, light or dark. @param {Element} element */
 function colours(element) {

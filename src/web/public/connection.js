@@ -62,12 +62,14 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** While the service is away, pressing what asks it for something does nothing. */
 export function guardButtons() {
-  const stop = (/** @type {Event} */ event) => {
-    const target = /** @type {Element} */ (event.target);
-    const acts = event.type === 'submit' ? target.id === 'race-form' : target.closest('[data-acts]');
-    if (!back || !acts) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-  };
-  for (const type of ['click', 'submit']) document.addEventListener(type, stop, { capture: true });
+  for (const type of ['click', 'submit']) document.addEventListener(type, guard, { capture: true });
+}
+
+/** @param {Event} event */
+function guard(event) {
+  const target = /** @type {Element} */ (event.target);
+  const acts = event.type === 'submit' ? target.id === 'race-form' : target.closest('[data-acts]');
+  if (!back || !acts) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
 }

@@ -89,10 +89,27 @@ function tell({ counted, failed, again, requests, commits, why }) {
     bar('Likes counted', counted, 'kept'),
     bar('Requests', requests, 'told'),
     commits === undefined ? null : bar('Commits, about', commits, 'told'),
-    commits ? el('p', {}, `About ${each} likes to a commit: those that wait are written together, and answered after it.`) : null,
-    again > 0 && el('p.bad', {}, `${count(again, 'request')} met a “not now” and went again with the same key, so that nothing counts twice. ${why}`),
+    commits
+      ? el(
+          'p',
+          {},
+          `About ${each} likes to a commit: those that wait are written together, and answered after it.`,
+        )
+      : null,
+    again > 0 &&
+      el(
+        'p.bad',
+        {},
+        `${count(again, 'request')} met a “not now” and went again with the same key, so that nothing counts twice. ${why}`,
+      ),
     failed > 0 && el('p.bad', {}, `${count(failed, 'like')} did not get through. ${why}`),
-    commits ? el('p.note', {}, 'Ten likes to a request, because a browser opens six connections only. Commits are those of this service in that time; others may be counting, too.') : null,
+    commits
+      ? el(
+          'p.note',
+          {},
+          'Ten likes to a request, because a browser opens six connections only. Commits are those of this service in that time; others may be counting, too.',
+        )
+      : null,
   );
 }
 
@@ -100,5 +117,11 @@ function tell({ counted, failed, again, requests, commits, why }) {
 function bar(title, value, kind) {
   const filled = el(`span.${kind}`);
   filled.style.width = `${Math.min(100, (100 * value) / BURST)}%`;
-  return el('div.bar-of', {}, el('span', {}, title), el('b', {}, number(value)), el('div.track', { 'aria-hidden': 'true' }, filled));
+  return el(
+    'div.bar-of',
+    {},
+    el('span', {}, title),
+    el('b', {}, number(value)),
+    el('div.track', { 'aria-hidden': 'true' }, filled),
+  );
 }

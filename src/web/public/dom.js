@@ -4,7 +4,7 @@
  * An element, built and never parsed: data becomes text, whatever is in it.
  *
  * @param {string} spec a tag with classes: `p.lead.small`
- * @param {Record<string, unknown>} [props] attributes; `onclick` and the like are listeners, false and undefined are left out
+ * @param {Record<string, string | number | boolean | undefined | ((event: any) => void)>} [props] attributes; `onclick` and the like are listeners, false and undefined are left out
  * @param {...(Node | string | number | null | undefined | false)} children
  * @returns {HTMLElement}
  */
@@ -15,7 +15,7 @@ export function el(spec, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === false) continue;
     if (typeof value === 'function') {
-      element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+      element.addEventListener(name.slice(2), value);
     } else element.setAttribute(name, value === true ? '' : String(value));
   }
   put(element, children);

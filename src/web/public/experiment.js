@@ -14,9 +14,20 @@ export class Experiment {
     this.title = capital(experiment.replaceAll('-', ' '));
     this.verdict = el('p.seen', { role: 'status' });
     this.evidence = el('div.evidence', { hidden: true });
-    this.button = el('button', { type: 'button', 'data-acts': true, 'aria-label': `Run ${this.title}` }, 'Run');
+    this.button = el(
+      'button',
+      { type: 'button', 'data-acts': true, 'aria-label': `Run ${this.title}` },
+      'Run',
+    );
     this.button.addEventListener('click', () => void this.run());
-    this.cure = cure ? el('details.cure', {}, el('summary', {}, 'The cure'), el('pre', { tabindex: '0' }, el('code', {}, cure))) : null;
+    this.cure = cure
+      ? el(
+          'details.cure',
+          {},
+          el('summary', {}, 'The cure'),
+          el('pre', { tabindex: '0' }, el('code', {}, cure)),
+        )
+      : null;
     this.element = el(
       'article.experiment',
       { 'data-name': `${lab}/${experiment}` },
@@ -54,8 +65,16 @@ export class Experiment {
     this.button.textContent = 'Run again';
     this.verdict.dataset.holds = String(holds);
     const { verdict } = evidence.figures;
-    fill(this.verdict, el('b', {}, holds ? 'Holds' : 'Does not hold here'), verdict ? `: ${verdict}.` : ', as was just seen.');
-    fill(this.evidence, findings(evidence.figures), timeline(evidence.timeline, { label: `What was sent: ${this.title}` }));
+    fill(
+      this.verdict,
+      el('b', {}, holds ? 'Holds' : 'Does not hold here'),
+      verdict ? `: ${verdict}.` : ', as was just seen.',
+    );
+    fill(
+      this.evidence,
+      findings(evidence.figures),
+      timeline(evidence.timeline, { label: `What was sent: ${this.title}` }),
+    );
     this.evidence.hidden = false;
     this.cure?.setAttribute('open', '');
     this.element.classList.add('open');

@@ -47,7 +47,16 @@ export function whenNear(element, then) {
 /** @param {any[]} results */
 function showTable(results) {
   const columns = ['acknowledged', 'final', 'lost', 'increments_per_second', 'conflicts', 'retries'];
-  const heads = ['Strategy', 'Acknowledged', 'Count', 'Lost', 'Likes a second', 'Conflicts', 'Retries', 'Verdict'];
+  const heads = [
+    'Strategy',
+    'Acknowledged',
+    'Count',
+    'Lost',
+    'Likes a second',
+    'Conflicts',
+    'Retries',
+    'Verdict',
+  ];
   const head = el('tr', {}, ...heads.map((name) => el('th', { scope: 'col' }, name)));
   const rows = results.map((one) =>
     el(

@@ -3,12 +3,16 @@ import { capital } from './anomaly.js';
 import { el } from './dom.js';
 
 /** Told elsewhere. */
-const ELSEWHERE = ['verdict', 'mikro_orm'];
+const ELSEWHERE = new Set(['verdict', 'mikro_orm']);
 
 /** What a claim was decided by, as a list that people can read. @param {Record<string, unknown>} figures */
 export function findings(figures) {
-  const shown = Object.entries(figures).filter(([name]) => !ELSEWHERE.includes(name));
-  return el('dl.findings', {}, ...shown.map(([name, value]) => el('div', {}, el('dt', {}, words(name)), el('dd', {}, told(value)))));
+  const shown = Object.entries(figures).filter(([name]) => !ELSEWHERE.has(name));
+  return el(
+    'dl.findings',
+    {},
+    ...shown.map(([name, value]) => el('div', {}, el('dt', {}, words(name)), el('dd', {}, told(value)))),
+  );
 }
 
 /** @param {string} name */
@@ -22,8 +26,11 @@ function told(value) {
     if (value.length === 0) return 'none';
     return value.map(told).join(value.some((one) => typeof one === 'object') ? '\n' : ', ');
   }
-  if (typeof value !== 'object') return String(value);
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object') return JSON.stringify(value);
   const fields = Object.entries(value).map(([name, field]) => `${name.replaceAll('_', ' ')}: ${told(field)}`);
-  const nested = Object.values(value).some((field) => field && typeof field === 'object' && !Array.isArray(field));
+  const nested = Object.values(value).some(
+    (field) => field && typeof field === 'object' && !Array.isArray(field),
+  );
   return fields.join(nested ? '\n' : ' · ');
 }

@@ -10,7 +10,11 @@ import { Experiment } from './experiment.js';
 export async function openLabs() {
   const labs = /** @type {Lab[]} */ (await get('/labs'));
   const shown = labs
-    .map((lab) => ({ ...lab, all: lab.experiments.length, experiments: lab.experiments.filter(({ claim }) => !anomalyOf(claim)) }))
+    .map((lab) => ({
+      ...lab,
+      all: lab.experiments.length,
+      experiments: lab.experiments.filter(({ claim }) => !anomalyOf(claim)),
+    }))
     // What is mostly shown above comes last.
     .toSorted((a, b) => a.all - a.experiments.length - (b.all - b.experiments.length));
   const tabs = shown.map(tabOf);
@@ -72,7 +76,8 @@ async function together(lab, rows) {
   for (const row of rows) row.running();
   try {
     const { experiments } = await post(`/labs/${lab}`);
-    for (const row of rows) row.show(experiments.find((/** @type {any} */ one) => one.experiment === row.name));
+    for (const row of rows)
+      row.show(experiments.find((/** @type {any} */ one) => one.experiment === row.name));
   } catch (error) {
     for (const row of rows) row.refused(/** @type {Error} */ (error).message);
   }

@@ -48,6 +48,12 @@ export class Lane {
       rejects: `${number(refused)} refused, and nothing lost`,
       exact: 'Every like counts',
     }[verdict];
-    fill(this.word, el('b', {}, seen ?? verdict), holds ? null : ' — not what it claims', ' · ', term(verdict));
+    fill(
+      this.word,
+      el('b', {}, seen ?? verdict),
+      holds ? null : ' — not what it claims',
+      ' · ',
+      term(verdict),
+    );
   }
 }

@@ -10,7 +10,12 @@ import { explainTerms } from './terms.js';
 explainTerms();
 guardButtons();
 /** What each section needs to begin with; what cannot be shown says why, and comes when the service is back. */
-const sections = { verdict: openRace, 'matrix-status': openMatrix, 'lab-status': openLabs, 'counter-status': openCounter };
+const sections = {
+  verdict: openRace,
+  'matrix-status': openMatrix,
+  'lab-status': openLabs,
+  'counter-status': openCounter,
+};
 
 for (const [place, open] of Object.entries(sections)) void opened(place, open);
 

@@ -7,7 +7,7 @@ import { Lane } from './lane.js';
 import { showWitness } from './witness.js';
 
 /** Chosen to begin with: how likes are lost, and three ways to keep them that could not be more different. */
-const CHOSEN = ['unsafe', 'pessimistic', 'optimistic', 'group-commit'];
+const CHOSEN = new Set(['unsafe', 'pessimistic', 'optimistic', 'group-commit']);
 const RACED = 'safe-counters raced';
 
 /** @typedef {{ name: string, summary: string, claim: string }} Strategy */
@@ -42,7 +42,7 @@ export async function openRace() {
 
 /** @param {Strategy} strategy */
 function choice({ name, summary }) {
-  const box = el('input', { type: 'checkbox', name: 'strategy', value: name, checked: CHOSEN.includes(name) });
+  const box = el('input', { type: 'checkbox', name: 'strategy', value: name, checked: CHOSEN.has(name) });
   return el('label.pick', {}, box, el('span', {}, el('b', {}, name), el('small', {}, summary)));
 }
 
@@ -66,11 +66,10 @@ async function race(form, chosen) {
   if (isAway()) return;
   if (chosen.length === 0) return fill(verdict, 'Pick at least one strategy.');
   const lanes = showLanes(chosen);
-  const values = new FormData(form);
   const query = new URLSearchParams({
     strategies: chosen.map(({ name }) => name).join(','),
-    contenders: String(values.get('contenders')),
-    rounds: String(values.get('rounds')),
+    contenders: form.contenders.value,
+    rounds: form.rounds.value,
   });
   running = new AbortController();
   if (button) button.textContent = 'Stop';
@@ -116,8 +115,13 @@ function tell(results) {
   const kept = results.length - losers.length;
   const worst = losers.toSorted((a, b) => b.lost - a.lost)[0];
   const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} kept every like.` : '';
-  const all = results.length === 1 ? 'Every like that was acknowledged counts.' : `All ${results.length} kept every like.`;
-  const lost = losers.map((one) => `${one.strategy} lost ${one.lost} of ${count(one.acknowledged, 'like')}`).join(', ');
+  const all =
+    results.length === 1
+      ? 'Every like that was acknowledged counts.'
+      : `All ${results.length} kept every like.`;
+  const lost = losers
+    .map((one) => `${one.strategy} lost ${one.lost} of ${count(one.acknowledged, 'like')}`)
+    .join(', ');
   fill(id('verdict'), losers.length > 0 ? `${lost}.${others}` : all);
   showWitness(worst);
   showFigures(results);

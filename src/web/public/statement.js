@@ -26,10 +26,16 @@ const WORDS = [
   [/^select pg_sleep/i, 'takes its time'],
   [/^select.*advisory_(xact_)?lock/i, 'takes the lock'],
   [/^select.*txid_current|^select pg_backend_pid/i, 'asks where it is'],
-  [/^select.*for update/is, (_, entry) => (failed(entry) ? 'wants the lock' : read('locks and reads', entry))],
+  [
+    /^select.*for update/is,
+    (_, entry) => (failed(entry) ? 'wants the lock' : read('locks and reads', entry)),
+  ],
   [/^select/i, (_, entry) => (failed(entry) ? '' : read('reads', entry))],
   [/^update .*?(?:value|like)"? = (\d+)/is, ([, value], entry) => wrote(entry, `writes ${value}`)],
-  [/^update .*?(?:value|like)"? = "?(?:value|like)"? \+ (\d+)/is, ([, by], entry) => wrote(entry, `adds ${by}`)],
+  [
+    /^update .*?(?:value|like)"? = "?(?:value|like)"? \+ (\d+)/is,
+    ([, by], entry) => wrote(entry, `adds ${by}`),
+  ],
   [/^update/i, (_, entry) => wrote(entry, 'writes')],
   [/^insert/i, (_, entry) => wrote(entry, 'inserts')],
   [/^delete/i, (_, entry) => wrote(entry, 'deletes')],
@@ -40,7 +46,9 @@ const failed = (/** @type {any} */ { sqlstate, error }) => Boolean(sqlstate ?? e
 /** @type {(verb: string, entry: any) => string} */
 function read(verb, { like, rows, row_count: count }) {
   if (like !== undefined) return `${verb} ${like}`;
-  const values = (rows ?? []).map((/** @type {any} */ row) => row?.value ?? row?.like).filter((value) => value !== undefined);
+  const values = (rows ?? [])
+    .map((/** @type {any} */ row) => row?.value ?? row?.like)
+    .filter((/** @type {unknown} */ value) => value !== undefined);
   if (values.length > 0) return `${verb} ${values.join(', ')}`;
   return count === 0 ? `${verb} nothing` : verb;
 }

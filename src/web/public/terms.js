@@ -3,23 +3,28 @@ import { el, id } from './dom.js';
 
 /** The words that not everybody knows, in words that everybody does. @type {Record<string, string>} */
 const TERMS = {
-  'lost update': 'Two read the same value, and both write what follows from it. The second write covers the first.',
-  contender: 'One who adds likes, with a connection to the database of its own. All add to the same post, at once.',
+  'lost update':
+    'Two read the same value, and both write what follows from it. The second write covers the first.',
+  contender:
+    'One who adds likes, with a connection to the database of its own. All add to the same post, at once.',
   acknowledged: 'The service has said: done, your like counts.',
   conflict: 'Somebody else was faster: what was read is no longer true, so the write is refused.',
   retry: 'After a conflict: read again, add again, write again.',
   throughput: 'How many likes a second were acknowledged.',
   transaction: 'Several statements that count all together, or not at all.',
   commit: 'The moment at which a transaction counts: from then on it is on disk, and others see it.',
-  'isolation level': 'How far the database keeps transactions apart that run at the same time. There are four.',
+  'isolation level':
+    'How far the database keeps transactions apart that run at the same time. There are four.',
   session: 'One connection to the database, served by one process there. It does one thing at a time.',
-  'group commit': 'Likes that wait are written together: one statement, one commit, and everybody is answered after it.',
+  'group commit':
+    'Likes that wait are written together: one statement, one commit, and everybody is answered after it.',
   cure: 'What to write instead, taken from how this service does it.',
   exact: 'Claims that each like that was acknowledged counts.',
   rejects: 'Claims that likes may be refused, and that each one that was acknowledged counts.',
   loses: 'Claims nothing: likes that were acknowledged vanish.',
   possible: 'It was seen to happen at this level, just now.',
-  prevented: 'It was tried just now, and did not happen: the database kept it out, or refused one of the transactions.',
+  prevented:
+    'It was tried just now, and did not happen: the database kept it out, or refused one of the transactions.',
   40001: 'PostgreSQL’s code for: another transaction was first. Start again, from the read on.',
   '40P01': 'PostgreSQL’s code for a deadlock: two wait for each other, so one of them is refused.',
   '55P03': 'PostgreSQL’s code for: the lock was not free in time.',

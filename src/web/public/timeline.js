@@ -35,9 +35,17 @@ function grid(entries, label) {
     return place(step, sessions.indexOf(entry.session), rows[i]?.from ?? 2, rows[i]?.span);
   });
   const last = Math.max(...rows.map(({ from, span }) => from + span));
-  const lines = sessions.map((_, column) => place(el('div.line', { 'aria-hidden': 'true' }), column, 2, last - 2));
+  const lines = sessions.map((_, column) =>
+    place(el('div.line', { 'aria-hidden': 'true' }), column, 2, last - 2),
+  );
   const list = el('div.steps', { role: 'list' }, ...steps);
-  const scroll = el('div.timeline', { role: 'region', tabindex: '0', 'aria-label': label }, ...lines, ...heads, list);
+  const scroll = el(
+    'div.timeline',
+    { role: 'region', tabindex: '0', 'aria-label': label },
+    ...lines,
+    ...heads,
+    list,
+  );
   scroll.style.setProperty('--columns', String(sessions.length));
   return scroll;
 }
@@ -50,7 +58,9 @@ function place(element, column, row, rows = 1) {
 
 /** @param {readonly any[]} entries @param {string} session */
 const pids = (entries, session) => [
-  ...new Set(entries.filter((one) => one.session === session && one.backend_pid).map((one) => one.backend_pid)),
+  ...new Set(
+    entries.filter((one) => one.session === session && one.backend_pid).map((one) => one.backend_pid),
+  ),
 ];
 
 /** Rows of a step that did not wait: two, so that steps of others begin halfway down and time takes little room. */
@@ -69,7 +79,8 @@ function rowsOf(entries) {
     const before = entries.findLastIndex((one, j) => j < i && one.session === session);
     const own = rows[before];
     const from = Math.max((rows[i - 1]?.from ?? 1) + 1, own ? own.from + own.span : 0);
-    for (const [j, row] of rows.entries()) if (waits(entries[j], at)) row.span = Math.max(row.span, from + 1 - row.from);
+    for (const [j, row] of rows.entries())
+      if (waits(entries[j], at)) row.span = Math.max(row.span, from + 1 - row.from);
     rows.push({ from, span: ROWS });
   }
   return rows;
@@ -94,7 +105,7 @@ function stepOf(entry, start, withBackend) {
     outcome(entry),
   );
   step.classList.toggle('blocked', Boolean(by));
-  step.classList.toggle('failed', Boolean(entry.sqlstate ?? entry.error ?? (entry.command === 'ROLLBACK')));
+  step.classList.toggle('failed', Boolean(entry.sqlstate ?? entry.error ?? entry.command === 'ROLLBACK'));
   step.classList.toggle('event', event !== undefined);
   return step;
 }

@@ -8,8 +8,13 @@ export function showWitness(result) {
   section.hidden = !result?.witness;
   if (!result?.witness) return;
   const { value, workers } = result.witness;
-  const entries = result.timeline.map((/** @type {any} */ entry) => ({ ...entry, session: `Contender ${entry.worker}` }));
-  const reads = entries.filter((/** @type {any} */ one) => one.like !== undefined).map((/** @type {any} */ one) => one.like);
+  const entries = result.timeline.map((/** @type {any} */ entry) => ({
+    ...entry,
+    session: `Contender ${entry.worker}`,
+  }));
+  const reads = entries
+    .filter((/** @type {any} */ one) => one.like !== undefined)
+    .map((/** @type {any} */ one) => one.like);
   const same = reads.length > 1 && reads.every((/** @type {number} */ one) => one === reads[0]);
   fill(
     section,
@@ -17,14 +22,25 @@ export function showWitness(result) {
       'div.why',
       {},
       el('p.kicker', {}, `Why ${result.strategy} lost it`),
-      el('h2', { id: 'witness-title' }, `Both read ${same ? reads[0] : value - 1}.`, el('br'), `Both wrote ${value}.`),
+      el(
+        'h2',
+        { id: 'witness-title' },
+        `Both read ${same ? reads[0] : value - 1}.`,
+        el('br'),
+        `Both wrote ${value}.`,
+      ),
       el(
         'p.lead',
         {},
         'Two likes were acknowledged, and the count went up by one. ',
         `Between the read and the write of contender ${workers[0]}, contender ${workers[1]} read the same number.`,
       ),
-      result.lost > 1 && el('p.note', {}, `The same happened ${result.lost} times in this race. This is one of them, as the database saw it.`),
+      result.lost > 1 &&
+        el(
+          'p.note',
+          {},
+          `The same happened ${result.lost} times in this race. This is one of them, as the database saw it.`,
+        ),
     ),
     timeline(entries, { label: `How ${result.strategy} lost a like` }),
   );
