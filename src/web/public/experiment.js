@@ -13,7 +13,8 @@ export class Experiment {
     this.name = experiment;
     this.title = capital(experiment.replaceAll('-', ' '));
     this.verdict = el('p.seen', { role: 'status' });
-    this.evidence = el('div.evidence', { hidden: true });
+    this.findings = el('div.decided');
+    this.evidence = el('div.evidence');
     this.button = el(
       'button',
       { type: 'button', 'data-acts': true, 'aria-label': `Run ${this.title}` },
@@ -33,7 +34,7 @@ export class Experiment {
       { 'data-name': `${lab}/${experiment}` },
       el('div.about', {}, el('h3', {}, this.title), el('p', {}, claim), this.verdict),
       this.button,
-      el('div.more', {}, this.evidence, this.cure),
+      el('div.more', {}, this.findings, this.cure, this.evidence),
     );
   }
 
@@ -70,12 +71,8 @@ export class Experiment {
       el('b', {}, holds ? 'Holds' : 'Does not hold here'),
       verdict ? `: ${verdict}.` : ', as was just seen.',
     );
-    fill(
-      this.evidence,
-      findings(evidence.figures),
-      timeline(evidence.timeline, { label: `What was sent: ${this.title}` }),
-    );
-    this.evidence.hidden = false;
+    fill(this.findings, findings(evidence.figures));
+    fill(this.evidence, timeline(evidence.timeline, { label: `What was sent: ${this.title}` }));
     this.cure?.setAttribute('open', '');
     this.element.classList.add('open');
     // A button that was switched off for a moment has lost the focus.

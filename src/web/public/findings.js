@@ -16,7 +16,10 @@ export function findings(figures) {
 }
 
 /** @param {string} name */
-const words = (name) => capital(name.replaceAll('_', ' '));
+const words = (name) => capital(plain(name));
+
+/** Names of settings stay as they are. @param {string} name */
+const plain = (name) => (/[a-z]/.test(name) ? name.replaceAll('_', ' ') : name);
 
 /** @param {unknown} value @returns {string} */
 function told(value) {
@@ -28,7 +31,7 @@ function told(value) {
   }
   if (typeof value === 'string') return value;
   if (typeof value !== 'object') return JSON.stringify(value);
-  const fields = Object.entries(value).map(([name, field]) => `${name.replaceAll('_', ' ')}: ${told(field)}`);
+  const fields = Object.entries(value).map(([name, field]) => `${plain(name)}: ${told(field)}`);
   const nested = Object.values(value).some(
     (field) => field && typeof field === 'object' && !Array.isArray(field),
   );

@@ -30,7 +30,7 @@ const WORDS = [
     /^select.*for update/is,
     (_, entry) => (failed(entry) ? 'wants the lock' : read('locks and reads', entry)),
   ],
-  [/^select/i, (_, entry) => (failed(entry) ? '' : read('reads', entry))],
+  [/^select/i, (_, entry) => (failed(entry) ? 'asks' : read('reads', entry))],
   [/^update .*?(?:value|like)"? = (\d+)/is, ([, value], entry) => wrote(entry, `writes ${value}`)],
   [
     /^update .*?(?:value|like)"? = "?(?:value|like)"? \+ (\d+)/is,

@@ -31,7 +31,7 @@ function grid(entries, label) {
   });
   const rows = rowsOf(entries);
   const steps = entries.map((entry, i) => {
-    const step = stepOf(entry, start, pids(entries, entry.session).length > 1);
+    const step = stepOf(entry, start, moved(entries, i));
     return place(step, sessions.indexOf(entry.session), rows[i]?.from ?? 2, rows[i]?.span);
   });
   const last = Math.max(...rows.map(({ from, span }) => from + span));
@@ -54,6 +54,14 @@ function grid(entries, label) {
 function place(element, column, row, rows = 1) {
   element.style.gridArea = `${row} / ${column + 1} / span ${rows}`;
   return element;
+}
+
+/** Whether a session that has had several backends goes on with another one here. @param {readonly any[]} entries @param {number} i */
+function moved(entries, i) {
+  const { session, backend_pid: pid } = entries[i];
+  if (pids(entries, session).length < 2) return false;
+  const before = entries.findLast((one, j) => j < i && one.session === session && one.backend_pid);
+  return before?.backend_pid !== pid;
 }
 
 /** @param {readonly any[]} entries @param {string} session */
@@ -89,7 +97,7 @@ function rowsOf(entries) {
 /** @param {any} entry @param {number} at whether it still waited then */
 const waits = ({ blocked_by: by, at_ms: begun, took_ms: took = 0 }, at) => Boolean(by) && at < begun + took;
 
-/** @param {any} entry @param {number} start @param {boolean} withBackend whether the session has several */
+/** @param {any} entry @param {number} start @param {boolean} withBackend whether to name it */
 function stepOf(entry, start, withBackend) {
   const { sql, event, session, at_ms: at, blocked_by: by, backend_pid: pid } = entry;
   const words = event ?? saying(entry);
