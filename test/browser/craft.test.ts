@@ -18,8 +18,8 @@ async function openAll(page: Page, url: string): Promise<void> {
   await page.getByText(/56 cells tried just now/).waitFor();
   await page.getByRole('button', { name: 'Write skew at repeatable read: possible' }).click();
   await page.locator('#cell .timeline').waitFor();
-  await page.getByRole('button', { name: 'Run Deadlock' }).click();
-  await page.locator('[data-name="freeze/deadlock"] .timeline').first().waitFor();
+  await page.getByRole('button', { name: 'Run Frozen' }).click();
+  await page.locator('[data-name="freeze/frozen"] .timeline').first().waitFor();
 }
 
 t.test('the craft of the page', { skip }, async (t) => {

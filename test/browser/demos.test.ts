@@ -117,7 +117,7 @@ t.test('what the page shows', { skip }, async (t) => {
     const experiment = page.locator('[data-name="traps/batched-flush"]');
     await experiment.getByText('Holds: the trap is there, and the guard keeps out of it.').waitFor();
     t.match(await experiment.locator('.cure').innerText(), /useBatchUpdates: false/);
-    t.strictSame(await experiment.locator('.part h4').allInnerTexts(), ['trap', 'guard']);
+    t.strictSame(await experiment.locator('.part h4').allTextContents(), ['trap', 'guard']);
     t.match(await experiment.locator('.blocked').first().innerText(), /waits [\d.]+ ms for/);
 
     await page.getByRole('tab', { name: /State/ }).click();

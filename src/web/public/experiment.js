@@ -64,6 +64,7 @@ export class Experiment {
     const hadFocus = document.activeElement === document.body;
     this.button.removeAttribute('disabled');
     this.button.textContent = 'Run again';
+    this.button.setAttribute('aria-label', `Run again: ${this.title}`);
     this.verdict.dataset.holds = String(holds);
     const { verdict } = evidence.figures;
     fill(

@@ -83,12 +83,16 @@ const ROWS = 2;
 function rowsOf(entries) {
   /** @type {{ from: number, span: number }[]} */
   const rows = [];
+  /** The last step of each session until now. @type {Map<string, number>} */
+  const last = new Map();
   for (const [i, { session, at_ms: at }] of entries.entries()) {
-    const before = entries.findLastIndex((one, j) => j < i && one.session === session);
-    const own = rows[before];
+    const own = rows[last.get(session) ?? -1];
+    last.set(session, i);
     const from = Math.max((rows[i - 1]?.from ?? 1) + 1, own ? own.from + own.span : 0);
-    for (const [j, row] of rows.entries())
-      if (waits(entries[j], at)) row.span = Math.max(row.span, from + 1 - row.from);
+    for (const j of last.values()) {
+      const row = rows[j];
+      if (row && waits(entries[j], at)) row.span = Math.max(row.span, from + 1 - row.from);
+    }
     rows.push({ from, span: ROWS });
   }
   return rows;
