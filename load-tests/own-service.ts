@@ -73,6 +73,8 @@ export async function startOwnService(env: NodeJS.ProcessEnv = {}): Promise<OwnS
     PORT: '0',
     DATA_DIR: join(folder, 'data'),
     LOG_LEVEL: 'info',
+    // The load comes from one address.
+    DEMO_RATE_LIMIT: '0',
     DATABASE_URL,
     POOL_MAX,
     ...env,

@@ -32,7 +32,9 @@ export async function testApp(
   logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
   const url = databaseUrl ?? (await testDatabase(t));
-  const app = await buildApp({ config: loadConfig(env), databaseUrl: url, logger });
+  const config = loadConfig({ DEMO_RATE_LIMIT: '0', ...env });
+  const app = await buildApp({ config, databaseUrl: url, logger });
+  await app.ready();
   t.teardown(() => app.close());
   return app;
 }

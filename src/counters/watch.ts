@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { Problem, problemOf } from '../errors.ts';
 
 /** How often the watched counters are read, in milliseconds, while anybody watches. */
@@ -61,7 +62,7 @@ export class CounterWatch {
     this.#looking = true;
     while (this.#watchers.size > 0) {
       await this.#look();
-      await new Promise((next) => setTimeout(next, LOOK_MS).unref());
+      await setTimeout(LOOK_MS);
     }
     this.#looking = false;
   }

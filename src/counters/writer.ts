@@ -30,8 +30,10 @@ const QUEUE_MAX = 4096;
 /** How long a request waits for its batch to begin, in milliseconds. */
 const WAIT_MS_MAX = 5000;
 
-/** How long a batch is tried again, and a lost one asked for, in milliseconds. */
+/** How long a batch is tried again, in milliseconds. */
 const RETRY_MS_MAX = 5000;
+
+/** How long a lost answer is asked for, in milliseconds. */
 const SETTLE_MS_MAX = 10_000;
 
 /** How often a counter that somebody has locked is looked at again, in milliseconds. */
@@ -49,12 +51,15 @@ type Outcomes = Map<IncrementRequest, Answer | Error>;
 export class CounterWriter {
   readonly #store: CounterStore;
   readonly #events: WriterEvents;
+  readonly #settleMsMax: number;
   readonly #group: GroupCommit<IncrementRequest, Answer>;
   /** Counters whose row somebody else keeps locked: nobody has to wait behind those who want them. */
   readonly #locked = new Set<string>();
 
-  constructor(store: CounterStore, events: WriterEvents) {
+  /** @param settleMsMax how long a lost answer is asked for, in milliseconds */
+  constructor(store: CounterStore, events: WriterEvents, settleMsMax = SETTLE_MS_MAX) {
     this.#store = store;
+    this.#settleMsMax = settleMsMax;
     this.#events = events;
     this.#group = new GroupCommit({
       write: (requests) => this.#write(requests),
@@ -169,7 +174,7 @@ export class CounterWriter {
     try {
       const values = await retry(() => this.#store.close(attempt), {
         attemptsMax: 1000,
-        elapsedMsMax: SETTLE_MS_MAX,
+        elapsedMsMax: this.#settleMsMax,
         delayMsBase: 10,
         delayMsMax: 250,
         retryable: () => true,

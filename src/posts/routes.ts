@@ -47,6 +47,7 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         method,
         url: path,
         exposeHeadRoute: false,
+        config: { writes: act !== undefined },
         schema: { tags, summary, response: { 200: postAnswer(message) } },
         handler: async () => {
           await act?.(orm.em);
@@ -60,6 +61,7 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         method,
         url: path,
         exposeHeadRoute: false,
+        config: { writes: true },
         schema: {
           tags,
           summary,

@@ -62,6 +62,7 @@ export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, 
   });
 
   app.get('/races/stream', {
+    config: { writes: true },
     schema: {
       tags,
       summary: 'The same, live, as server-sent events: waiting, start, progress, result, problem, end',

@@ -6,16 +6,16 @@ import { GroupCommit } from '../../src/concurrency/group-commit.ts';
 import { QueueFullError } from '../../src/concurrency/semaphore.ts';
 
 /** A counter behind a slow and sometimes failing commit; remembers every batch. */
-function counter(fails: (batch: number) => boolean, ticks: (batch: number) => number) {
+function counter(fails: (batch: number) => boolean, ticks: (batch: number) => number, inFlightMax = 1) {
   const batches: number[][] = [];
-  let writing = false;
+  let writing = 0;
   let value = 0;
   const write = async (items: readonly number[]) => {
-    if (writing) throw new TypeError('two batches at once');
-    writing = true;
+    writing += 1;
+    if (writing > inFlightMax) throw new TypeError('too many batches at once');
     const batch = batches.push([...items]) - 1;
     for (let tick = 0; tick < ticks(batch); tick += 1) await setImmediate();
-    writing = false;
+    writing -= 1;
     if (fails(batch)) throw new Error(`batch ${batch}`);
     return items.map((item) => (value += item));
   };
@@ -128,3 +128,81 @@ t.test(
     t.strictSame(seen, [undefined, undefined]);
   },
 );
+
+t.test(
+  'heavy items fill a batch and the queue sooner, and one that is too heavy is a batch of its own',
+  async (t) => {
+    const batches: (readonly number[])[] = [];
+    const write = async (items: readonly number[]) => {
+      batches.push(items);
+      return items;
+    };
+    const group = new GroupCommit({ write, weigh: (item) => item, batchMax: 10, queueMax: 30 });
+    const ends = [4, 6, 1, 15, 3].map((item) => group.submit(item));
+    t.equal(group.waiting, 29);
+    await t.rejects(group.submit(2), QueueFullError);
+    t.equal(await group.submit(1), 1);
+    t.strictSame(await Promise.all(ends), [4, 6, 1, 15, 3]);
+    t.strictSame(batches, [[4, 6], [1], [15], [3, 1]]);
+    t.equal(group.waiting, 0);
+  },
+);
+
+t.test('an error that is returned is that of its item alone', async (t) => {
+  const group = new GroupCommit<number, number>({
+    write: async (items) => items.map((item) => (item < 0 ? new RangeError(`${item}`) : item)),
+    batchMax: 9,
+    queueMax: 9,
+  });
+  const ends = await Promise.allSettled([1, -2, 3].map((item) => group.submit(item)));
+  t.match(ends, [{ value: 1 }, { reason: RangeError('-2') }, { value: 3 }]);
+});
+
+t.test('several batches may be written at once, and drain waits for all of them', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      arrivals,
+      fc.integer({ min: 1, max: 4 }),
+      async ({ turns, ticks, batchMax }, inFlightMax) => {
+        const { write, value, batches } = counter(
+          () => false,
+          (batch) => ticks[batch % ticks.length] ?? 0,
+          inFlightMax,
+        );
+        const group = new GroupCommit({ write, batchMax, queueMax: 1000, inFlightMax });
+        let sent = 0;
+        for (const count of turns) {
+          for (let i = 0; i < count; i += 1) void group.submit(1);
+          sent += count;
+          await setImmediate();
+        }
+        await group.drain();
+        return value() === sent && batches.flat().length === sent;
+      },
+    ),
+    { numRuns: 100 },
+  );
+  t.pass();
+});
+
+t.test('who waits too long behind a batch that does not end is let go, and not written later', async (t) => {
+  const stuck = Promise.withResolvers<void>();
+  const written: number[] = [];
+  const write = async (items: readonly number[]) => {
+    written.push(...items);
+    await stuck.promise;
+    return items;
+  };
+  const group = new GroupCommit({ write, batchMax: 1, queueMax: 9, waitMsMax: 20 });
+  const first = group.submit(1);
+  await setImmediate();
+  // The timer does not keep a process alive; the test does.
+  const alive = setInterval(() => {}, 1000);
+  await t.rejects(group.submit(2), { name: 'QueueFullError', message: /waited 20 ms/ });
+  clearInterval(alive);
+  t.equal(group.waiting, 0);
+  stuck.resolve();
+  t.equal(await first, 1);
+  await group.drain();
+  t.strictSame(written, [1]);
+});

@@ -1,10 +1,4 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import type { VerificationResult } from '../../load-tests/verification.ts';
@@ -12,6 +6,7 @@ import { freePort } from '../../src/database/postgres-server.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { runProgram, testClient, testDatabase, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
+import { noPgBouncer, pgbouncer } from '../pgbouncer.ts';
 import { POSTGRESQL_15 } from '../test-server.ts';
 
 const verify = (t: Test, args: string[]) => runProgram(t, ['load-tests/verify.ts', ...args]);
@@ -62,11 +57,9 @@ t.test(
   },
 );
 
-const PGBOUNCER = '/usr/sbin/pgbouncer';
-
 t.test(
   'every claim holds through PgBouncer, a session for each transaction',
-  { skip: !existsSync(PGBOUNCER) && `there is no ${PGBOUNCER}` },
+  { skip: noPgBouncer },
   async (t) => {
     const behind = await testDatabase(t, { migrated: false });
     const { pathname, port } = new URL(behind);
@@ -140,32 +133,3 @@ t.test('what cannot be verified is one clear line', async (t) => {
     t.match(await verify(t, args).ended, { code: 2, stderr: /Usage: / }, args.join(' '));
   }
 });
-
-/** Debian's PgBouncer in front of the server at that port; resolves with its own port. */
-async function pgbouncer(t: Test, behind: number): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-pgbouncer-'));
-  await chmod(folder, 0o755);
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  const port = await freePort();
-  const settings = `listen_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = trust
-auth_file = ${folder}/users\npool_mode = transaction\ndefault_pool_size = 20\n`;
-  await writeFile(join(folder, 'users'), '"postgres" "test"\n');
-  await writeFile(
-    join(folder, 'pgbouncer.ini'),
-    `[databases]\n* = host=127.0.0.1 port=${behind}\n[pgbouncer]\n${settings}`,
-  );
-  // It refuses to run as root.
-  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-  const child = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], { ...nobody, cwd: '/', stdio: 'ignore' });
-  t.teardown(async () => {
-    child.kill('SIGKILL');
-    await once(child, 'close');
-  });
-  await until(async () => {
-    const socket = connect({ port, host: '127.0.0.1' });
-    await once(socket, 'connect');
-    socket.destroy();
-    return true;
-  });
-  return port;
-}

@@ -1,0 +1,58 @@
+import * as fc from 'fast-check';
+import t from 'tap';
+import { compose, fingerprint, valuesOf } from '../../src/counters/batch.ts';
+
+const increment = fc.record({ name: fc.constantFrom('a', 'b', 'c'), by: fc.integer() });
+const requests = fc.array(fc.record({ increments: fc.array(increment, { minLength: 1, maxLength: 4 }) }), {
+  minLength: 1,
+  maxLength: 20,
+});
+
+t.test(
+  'a batch does what its requests would do one after another, and says what each of them wrote',
+  async (t) => {
+    fc.assert(
+      fc.property(requests, fc.integer(), (all, start) => {
+        const values = new Map<string, number>();
+        const passed = new Map<string, number[]>();
+        const oneByOne = all.map(({ increments }) =>
+          increments.map(({ name, by }) => {
+            const value = (values.get(name) ?? start) + by;
+            values.set(name, value);
+            passed.set(name, [...(passed.get(name) ?? []), value]);
+            return value;
+          }),
+        );
+        const batch = compose(all);
+        t.strictSame(valuesOf(batch, values), oneByOne);
+        for (const { name, total, low, high } of batch.deltas) {
+          const way = passed.get(name) ?? [];
+          t.equal(start + total, values.get(name));
+          t.equal(start + low, Math.min(...way));
+          t.equal(start + high, Math.max(...way));
+        }
+      }),
+      { numRuns: 50 },
+    );
+  },
+);
+
+t.test('a fingerprint tells requests apart by names, amounts, order and number', async (t) => {
+  const prints = [
+    [{ name: 'a', by: 1 }],
+    [{ name: 'a', by: -1 }],
+    [{ name: 'a', by: 11 }],
+    [{ name: 'a1', by: 1 }],
+    [
+      { name: 'a', by: 1 },
+      { name: 'b', by: 1 },
+    ],
+    [
+      { name: 'b', by: 1 },
+      { name: 'a', by: 1 },
+    ],
+    [{ name: 'a","b', by: 1 }],
+  ].map((increments) => fingerprint({ increments }));
+  t.equal(new Set(prints).size, prints.length);
+  t.equal(fingerprint({ increments: [{ name: 'a', by: 1 }], key: 'k' }), prints[0]);
+});

@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import t, { type Test } from 'tap';
+import { CounterWatch } from '../../src/counters/watch.ts';
+import { testApp, testClient, testDatabase, until } from '../helper.ts';
+
+/** What a watcher is told, event by event. */
+async function* events(
+  url: string,
+  signal: AbortSignal,
+): AsyncGenerator<{ event: string; data: { value: number } }> {
+  const response = await fetch(url, { signal });
+  let text = '';
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString();
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const [, event = '', data = '{}'] = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end)) ?? [];
+      text = text.slice(end + 2);
+      yield { event, data: JSON.parse(data) };
+    }
+  }
+}
+
+async function listening(t: Test, databaseUrl: string): Promise<string> {
+  const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
+  return app.listen({ port: 0 });
+}
+
+t.test('a watcher sees a counter come, change through any replica, and go', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const [here, there] = [await listening(t, databaseUrl), await listening(t, databaseUrl)];
+  const hangUp = new AbortController();
+  const seen = events(`${here}/counters/likes/events`, hangUp.signal);
+  const next = async () => (await seen.next()).value;
+  t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
+  await fetch(`${there}/counters/likes/increments`, { method: 'POST' });
+  t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: 1 } });
+  await fetch(`${there}/counters/likes`, { method: 'DELETE', headers: { 'if-match': '*' } });
+  t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
+  const client = await testClient(t, databaseUrl);
+  await client.query('alter table counters rename to elsewhere');
+  t.match(await next(), { event: 'problem', data: { code: 'internal_error' } });
+  await client.query('alter table elsewhere rename to counters');
+  t.match(await next(), { event: 'value' }, 'and it goes on by itself');
+  hangUp.abort();
+  const watchers = async () => /watchers (\d+)/.exec(await (await fetch(`${here}/metrics`)).text())?.[1];
+  await until(async () => (await watchers()) === '0');
+});
+
+t.test('a service that closes ends its streams at once', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const url = await app.listen({ port: 0 });
+  const seen = events(`${url}/counters/likes/events`, AbortSignal.timeout(20_000));
+  await seen.next();
+  const startedAt = performance.now();
+  await app.close();
+  t.ok((await seen.next()).done);
+  t.ok(performance.now() - startedAt < 2000);
+});
+
+t.test('who does not read is not remembered for: the latest value is all that waits', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const url = new URL(await app.listen({ port: 0 }));
+  const name = 'x'.repeat(200);
+  const socket = connect(Number(url.port), url.hostname);
+  await once(socket, 'connect');
+  socket.pause();
+  socket.write(`GET /counters/${name}/events HTTP/1.1\r\nhost: x\r\n\r\n`);
+  for (let i = 0; i < 50; i += 1) await app.inject({ method: 'POST', url: `/counters/${name}/increments` });
+  let text = '';
+  socket.on('data', (data) => (text += data.toString()));
+  socket.resume();
+  await until(async () => text.includes('"value":50'));
+  t.ok((text.match(/event: value/g)?.length ?? 0) < 50);
+  socket.destroy();
+});
+
+t.test('a stream holds one event at most, and the last one is the latest', async (t) => {
+  let value = 0;
+  const watch = new CounterWatch(async () => new Map([['likes', (value += 1)]]));
+  const stream = watch.watch('likes');
+  await until(async () => value > 3);
+  t.ok(stream.readableLength < 100);
+  const told: string[] = [];
+  for await (const chunk of stream) {
+    told.push(String(chunk));
+    if (told.length === 3) break;
+  }
+  t.equal(new Set(told).size, 3);
+  await until(async () => watch.watchers === 0);
+});
+
+t.test('there is a limit to how many watch', async (t) => {
+  const watch = new CounterWatch(async () => new Map());
+  for (let i = 0; i < 1000; i += 1) watch.watch('likes');
+  t.throws(() => watch.watch('likes'), { code: 'queue_full' });
+  watch.close();
+  t.equal(watch.watchers, 0);
+});

@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { freePort } from '../src/database/postgres-server.ts';
+import { until } from './helper.ts';
+
+const PGBOUNCER = '/usr/sbin/pgbouncer';
+
+/** What to give `t.test` as an option: false, or why what needs PgBouncer cannot run here. */
+export const noPgBouncer: false | string = !existsSync(PGBOUNCER) && `there is no ${PGBOUNCER}`;
+
+/** Debian's PgBouncer in front of the server at that port; resolves with its own port. `more`: lines of its settings. */
+export async function pgbouncer(t: Test, behind: number, more = ''): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-pgbouncer-'));
+  await chmod(folder, 0o755);
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const port = await freePort();
+  const settings = `listen_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = trust
+auth_file = ${folder}/users\npool_mode = transaction\ndefault_pool_size = 20\n${more}\n`;
+  await writeFile(join(folder, 'users'), '"postgres" "test"\n');
+  await writeFile(
+    join(folder, 'pgbouncer.ini'),
+    `[databases]\n* = host=127.0.0.1 port=${behind}\n[pgbouncer]\n${settings}`,
+  );
+  // It refuses to run as root.
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const child = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], { ...nobody, cwd: '/', stdio: 'ignore' });
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  });
+  await until(async () => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    await once(socket, 'connect');
+    socket.destroy();
+    return true;
+  });
+  return port;
+}
