@@ -18,10 +18,10 @@ t.test('what the page shows', { skip }, async (t) => {
         /unsafe lost \d+ of 200 likes\. The other 3 kept every like/,
       );
       const loser = page.locator('[data-strategy=unsafe]');
-      t.match(await loser.innerText(), /\d+ of 200\s+\d+ likes missing/);
+      t.match(await loser.innerText(), /\d+ likes missing.*\d+ of 200/s);
       t.match(
         await page.locator('[data-strategy=group-commit]').innerText(),
-        /200 of 200\s+Every like counts/,
+        /Every like counts.*200 of 200/s,
       );
       const witness = page.locator('#witness .timeline');
       t.strictSame(await witness.locator('.head b').allInnerTexts(), ['Contender 1', 'Contender 2']);
@@ -38,7 +38,11 @@ t.test('what the page shows', { skip }, async (t) => {
 
       await page.reload();
       await page.locator('[data-strategy]').first().waitFor();
-      t.equal(await page.locator('#verdict').innerText(), '', 'the second time it waits for the button');
+      t.match(
+        await page.locator('#verdict').innerText(),
+        /^Press Race/,
+        'the second time it waits for the button',
+      );
       t.strictSame(complaints, []);
       t.strictSame([...hosts], [new URL(url).host]);
     },

@@ -19,19 +19,18 @@ export function showCell(button, { level, cell, claim, entries }) {
     el('h3', {}, anomaly?.name ?? claim),
     el('p.where', {}, `${level}: `, el('span', { 'data-verdict': cell.verdict }, term(cell.verdict))),
     el('p', {}, anomaly?.meaning),
-    // Without the part: there is one, and the heading names it.
-    timeline(
-      entries.map((entry) => ({ ...entry, part: undefined })),
-      { label: `${anomaly?.name} at ${level}` },
-    ),
+    timeline(entries.map(plain), { label: `${anomaly?.name} at ${level}` }),
     el(
       'p.note',
       {},
-      `What is in the table at the end: ${cell.seen.replace(/^.*= /, '').replaceAll('→', ' → ')}`,
+      `What is in the table at the end: ${cell.seen.replace(/^.*= /, '').replaceAll(' ', ', ').replaceAll('→', ' → ')}`,
     ),
   );
   settle(button);
 }
+
+/** Without the level: there is one, and the heading names it. @param {any} entry */
+const plain = ({ part: _part, sql, ...entry }) => ({ ...entry, sql: sql?.replace(/^begin .*/, 'begin') });
 
 /** @param {HTMLElement} button */
 function settle(button) {

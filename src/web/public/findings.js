@@ -1,6 +1,7 @@
 // @ts-check
 import { capital } from './anomaly.js';
 import { el } from './dom.js';
+import { withTerms } from './terms.js';
 
 /** Told elsewhere. */
 const ELSEWHERE = new Set(['verdict', 'mikro_orm']);
@@ -8,10 +9,13 @@ const ELSEWHERE = new Set(['verdict', 'mikro_orm']);
 /** What a claim was decided by, as a list that people can read. @param {Record<string, unknown>} figures */
 export function findings(figures) {
   const shown = Object.entries(figures).filter(([name]) => !ELSEWHERE.has(name));
+  const known = new Set();
   return el(
     'dl.findings',
     {},
-    ...shown.map(([name, value]) => el('div', {}, el('dt', {}, words(name)), el('dd', {}, told(value)))),
+    ...shown.map(([name, value]) =>
+      el('div', {}, el('dt', {}, words(name)), el('dd', {}, ...withTerms(told(value), known))),
+    ),
   );
 }
 

@@ -3,6 +3,7 @@ import { anomalyOf, capital } from './anomaly.js';
 import { get, post } from './api.js';
 import { el, fill, id } from './dom.js';
 import { Experiment } from './experiment.js';
+import { withTerms } from './terms.js';
 
 /** @typedef {{ lab: string, summary: string, experiments: { experiment: string, claim: string, cure?: string }[] }} Lab */
 
@@ -57,7 +58,9 @@ function byKey(event, tabs) {
 
 /** @param {Lab & { all: number }} lab */
 function panelOf({ lab, summary, experiments, all }) {
-  const rows = experiments.map((one) => new Experiment(lab, one));
+  const known = new Set();
+  const about = el('p', {}, ...withTerms(summary, known));
+  const rows = experiments.map((one) => new Experiment(lab, one, known));
   const button = el('button', { type: 'button', 'data-acts': true }, `Run all ${rows.length}`);
   const runAll = async () => {
     button.setAttribute('disabled', '');
@@ -66,7 +69,7 @@ function panelOf({ lab, summary, experiments, all }) {
     button.removeAttribute('disabled');
   };
   button.addEventListener('click', () => void runAll());
-  const head = el('div.lab-head', {}, el('p', {}, summary), button);
+  const head = el('div.lab-head', {}, about, button);
   const panel = { id: `panel-${lab}`, role: 'tabpanel', 'aria-labelledby': `tab-${lab}` };
   return el('div.lab', panel, head, ...rows.map(({ element }) => element));
 }

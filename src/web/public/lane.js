@@ -1,6 +1,6 @@
 // @ts-check
 import { count, el, fill, number } from './dom.js';
-import { term } from './terms.js';
+import { term, withTerms } from './terms.js';
 
 /** One strategy's way towards the count that it was promised. */
 export class Lane {
@@ -10,14 +10,14 @@ export class Lane {
     this.of = el('span.of');
     this.kept = el('span.kept');
     this.told = el('span.told');
-    this.word = el('p.word', {}, summary);
+    this.result = el('p.result');
     this.element = el(
       'li.lane',
       { 'data-strategy': name, 'data-claim': claim },
-      el('h2.name', {}, name),
+      el('div.title', {}, el('h2.name', {}, name), this.result),
       el('p.count', {}, this.likes, this.of),
       el('div.track', { 'aria-hidden': 'true' }, this.told, this.kept),
-      this.word,
+      el('p.word', {}, ...withTerms(summary)),
     );
     this.expected = 1;
   }
@@ -49,7 +49,7 @@ export class Lane {
       exact: 'Every like counts',
     }[verdict];
     fill(
-      this.word,
+      this.result,
       el('b', {}, seen ?? verdict),
       holds ? null : ' — not what it claims',
       ' · ',

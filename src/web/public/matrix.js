@@ -59,6 +59,7 @@ let running = false;
 async function run() {
   if (running) return;
   running = true;
+  id('matrix-run').textContent = 'Try all again';
   const status = id('matrix-status');
   fill(status, 'Trying every cell on this database …');
   try {

@@ -20,6 +20,8 @@ export async function openRace() {
   const form = id('race-form');
   const strategies = /** @type {Strategy[]} */ (await get('/strategies'));
   id('strategies').append(...strategies.map(choice));
+  // Where there is room beside the race; on a phone it would push the race away.
+  form.querySelector('details').open = matchMedia('(min-width: 1000px)').matches;
   const show = () => {
     const chosen = chosenOf(form, strategies);
     id('chosen').textContent = `${chosen.length} of ${count(strategies.length, 'strategy', 'strategies')}`;
@@ -34,6 +36,7 @@ export async function openRace() {
     void race(form, chosenOf(form, strategies));
   });
   show();
+  fill(id('verdict'), 'Press Race, and watch the counts.');
   // Within seconds of opening the page somebody has seen likes vanish; once a visit is enough.
   if (sessionStorage.getItem(RACED) || !['', '#race'].includes(location.hash)) return;
   sessionStorage.setItem(RACED, 'yes');
@@ -41,9 +44,9 @@ export async function openRace() {
 }
 
 /** @param {Strategy} strategy */
-function choice({ name, summary }) {
+function choice({ name }) {
   const box = el('input', { type: 'checkbox', name: 'strategy', value: name, checked: CHOSEN.has(name) });
-  return el('label.pick', {}, box, el('span', {}, el('b', {}, name), el('small', {}, summary)));
+  return el('label.pick', {}, box, name);
 }
 
 /** @param {HTMLFormElement} form @param {Strategy[]} strategies */

@@ -1,40 +1,18 @@
 // @ts-check
 import { el, id } from './dom.js';
+import { PLAIN, TERMS } from './glossary.js';
 
-/** The words that not everybody knows, in words that everybody does. @type {Record<string, string>} */
-const TERMS = {
-  'lost update':
-    'Two read the same value, and both write what follows from it. The second write covers the first.',
-  contender:
-    'One who adds likes, with a connection to the database of its own. All add to the same post, at once.',
-  acknowledged: 'The service has said: done, your like counts.',
-  conflict: 'Somebody else was faster: what was read is no longer true, so the write is refused.',
-  retry: 'After a conflict: read again, add again, write again.',
-  throughput: 'How many likes a second were acknowledged.',
-  transaction: 'Several statements that count all together, or not at all.',
-  commit: 'The moment at which a transaction counts: from then on it is on disk, and others see it.',
-  'isolation level':
-    'How far the database keeps transactions apart that run at the same time. There are four.',
-  session: 'One connection to the database, served by one process there. It does one thing at a time.',
-  'group commit':
-    'Likes that wait are written together: one statement, one commit, and everybody is answered after it.',
-  cure: 'What to write instead, taken from how this service does it.',
-  exact: 'Claims that each like that was acknowledged counts.',
-  rejects: 'Claims that likes may be refused, and that each one that was acknowledged counts.',
-  loses: 'Claims nothing: likes that were acknowledged vanish.',
-  possible: 'It was seen to happen at this level, just now.',
-  prevented:
-    'It was tried just now, and did not happen: the database kept it out, or refused one of the transactions.',
-  40001: 'PostgreSQL’s code for: another transaction was first. Start again, from the read on.',
-  '40P01': 'PostgreSQL’s code for a deadlock: two wait for each other, so one of them is refused.',
-  '55P03': 'PostgreSQL’s code for: the lock was not free in time.',
-  57014: 'PostgreSQL’s code for: the statement took too long and was stopped.',
-  '57P01': 'PostgreSQL’s code for: the server has ended this connection.',
-  '25P02': 'PostgreSQL’s code for: an earlier statement of this transaction failed, so the rest is refused.',
-  '25P03': 'PostgreSQL’s code for: this transaction was left open with nothing to do for too long.',
-  22012: 'PostgreSQL’s code for a division by zero.',
-  '42P07': 'PostgreSQL’s code for: a table of this name is there already.',
-};
+/** By how they are written. @type {Map<string, string>} */
+const NAMES = new Map(Object.keys(TERMS).map((name) => [name.toLowerCase(), name]));
+
+/** Any of them, the longest first. */
+const WORDS = new RegExp(
+  `\\b(${Object.keys(TERMS)
+    .filter((name) => !PLAIN.has(name))
+    .toSorted((a, b) => b.length - a.length)
+    .join('|')})\\b`,
+  'i',
+);
 
 /**
  * A word that explains itself when it is pressed, by mouse, finger or keyboard. Without an explanation it is a word.
@@ -50,6 +28,22 @@ export function term(name, text = name) {
 /** Words that explain themselves when they are pressed. @param {string} text @param {string} explanation */
 export const explained = (text, explanation) =>
   el('button.term', { type: 'button', 'data-tip': explanation, 'aria-expanded': 'false' }, text);
+
+/**
+ * A text in which the words that not everybody knows explain themselves, each the first time it comes.
+ *
+ * @param {string} text
+ * @param {Set<string>} [known] what has been explained nearby
+ * @returns {(Node | string)[]}
+ */
+export function withTerms(text, known = new Set()) {
+  return text.split(WORDS).map((part) => {
+    const name = NAMES.get(part.toLowerCase());
+    if (!name || known.has(name)) return part;
+    known.add(name);
+    return term(name, part);
+  });
+}
 
 /** Makes the words explain themselves that stand in the document, and all that come later. */
 export function explainTerms() {

@@ -8,21 +8,21 @@ import { term } from './terms.js';
  * as what happened meanwhile.
  *
  * @param {readonly any[]} entries as races and labs answer them
- * @param {{ label: string }} options
+ * @param {{ label: string, sessions?: string[] }} options the columns, where they have an order
  * @returns {HTMLElement}
  */
-export function timeline(entries, { label }) {
+export function timeline(entries, { label, sessions = [] }) {
   const parts = Map.groupBy(entries, ({ part }) => part ?? '');
-  if (parts.size <= 1) return grid(entries, label);
+  if (parts.size <= 1) return grid(entries, label, sessions);
   const figures = [...parts].map(([part, own]) =>
     el('div.part', {}, el('h4', {}, part), grid(own, `${label}: ${part}`)),
   );
   return el('div.parts', {}, ...figures);
 }
 
-/** @param {readonly any[]} entries @param {string} label */
-function grid(entries, label) {
-  const sessions = [...new Set(entries.map(({ session }) => session))];
+/** @param {readonly any[]} entries @param {string} label @param {string[]} [order] */
+function grid(entries, label, order = []) {
+  const sessions = [...new Set([...order, ...entries.map(({ session }) => session)])];
   const start = entries[0]?.at_ms ?? 0;
   const heads = sessions.map((session, column) => {
     const own = pids(entries, session);

@@ -8,6 +8,8 @@ export function showWitness(result) {
   section.hidden = !result?.witness;
   if (!result?.witness) return;
   const { value, workers } = result.witness;
+  const first = result.timeline[0]?.worker;
+  const other = workers.find((/** @type {number} */ worker) => worker !== first) ?? first;
   const entries = result.timeline.map((/** @type {any} */ entry) => ({
     ...entry,
     session: `Contender ${entry.worker}`,
@@ -33,7 +35,7 @@ export function showWitness(result) {
         'p.lead',
         {},
         'Two likes were acknowledged, and the count went up by one. ',
-        `Between the read and the write of contender ${workers[0]}, contender ${workers[1]} read the same number.`,
+        `Between the read and the write of contender ${first}, contender ${other} read the same number.`,
       ),
       result.lost > 1 &&
         el(
@@ -42,6 +44,9 @@ export function showWitness(result) {
           `The same happened ${result.lost} times in this race. This is one of them, as the database saw it.`,
         ),
     ),
-    timeline(entries, { label: `How ${result.strategy} lost a like` }),
+    timeline(entries, {
+      label: `How ${result.strategy} lost a like`,
+      sessions: workers.toSorted().map((/** @type {number} */ worker) => `Contender ${worker}`),
+    }),
   );
 }
