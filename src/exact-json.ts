@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { Problem } from './errors.ts';
 
@@ -10,14 +11,17 @@ const SUSPICIOUS = /\d[.eE]|\d{16}/;
 const WHOLE = /^-?\d+$/;
 
 /**
- * Reads JSON bodies of this scope so that no number is rounded in silence: `JSON.parse` makes 1 of
+ * Reads JSON bodies of this scope so that no number is rounded, and no character replaced, in silence: `JSON.parse` makes 1 of
  * 1.00000000000000000001, and 9007199254740992 of 9007199254740993. Whole numbers only; those that a double cannot
  * hold exactly arrive as a number that is not safe, which the routes refuse.
  */
 export function readExactJson(app: FastifyInstance): void {
   // The one that Fastify uses itself: `__proto__` is an error.
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+    // Otherwise all that is no UTF-8 becomes the same character, and different names one.
+    if (!isUtf8(bytes)) return done(new Problem('invalid_request', 'the body is not UTF-8'));
+    const text = bytes.toString();
     if (SUSPICIOUS.test(text)) {
       try {
         refuseFractions(text);

@@ -4,10 +4,11 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { Problem } from './errors.ts';
 
 /** Nothing is dropped in silence: an unknown field is an error, not a wish to ignore. */
-const options: Options = { allErrors: true, useDefaults: true };
+const options: Options = { useDefaults: true };
 
 /** Addresses and headers are text, whose numbers have to be read; a body says itself what is a number. */
-const ofText = new Ajv({ ...options, coerceTypes: 'array' });
+const ofText = new Ajv({ ...options, coerceTypes: 'array', allErrors: true });
+// A body can be long, and so could the list of what is wrong with it: it ends at the first thing.
 const ofBody = new Ajv(options);
 
 export const compileValidator: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>

@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import t from 'tap';
 import { loadConfig } from '../src/config.ts';
-import { testApp } from './helper.ts';
+import { CHECKOUT, testApp } from './helper.ts';
 
 const TOKEN = 'a-token-of-the-tests';
 
@@ -101,4 +103,20 @@ t.test('what the service does is counted', async (t) => {
   ]) {
     t.ok(metrics.includes(`\n${line}\n`), line);
   }
+});
+
+t.test('every figure of the dashboard is one that the service gives', async (t) => {
+  const app = await testApp(t);
+  await app.inject({ method: 'POST', url: '/counters/likes/increments' });
+  const given = new Set(
+    (await app.inject('/metrics')).body.split('\n').flatMap((line) => {
+      const [, type, name = ''] = /^# (TYPE) (\S+)/.exec(line) ?? [];
+      const [, series = ''] = /^([a-z_]+)\{?/.exec(line) ?? [];
+      return type ? [name] : [series];
+    }),
+  );
+  const dashboard = await readFile(join(CHECKOUT, 'docs/grafana/dashboard.json'), 'utf8');
+  const asked = new Set(dashboard.match(/\b(safe_counters|http|nodejs|process)_[a-z0-9_]+/g));
+  t.ok(asked.size > 10);
+  for (const name of asked) t.ok(given.has(name), name);
 });

@@ -12,6 +12,7 @@ import {
   eventsAnswer,
   listAnswer,
   listQuery,
+  noQuery,
   putBody,
   readHeaders,
 } from './schemas.ts';
@@ -36,6 +37,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Reads a counter',
       params,
+      querystring: noQuery,
       headers: readHeaders,
       response: { 200: counterAnswer('The counter; its ETag is its value'), 304: notModified },
     },
@@ -78,12 +80,15 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'The value, live, as server-sent events',
       params,
+      querystring: noQuery,
       response: { 200: eventsAnswer },
     },
     handler: async ({ params: { name } }, reply) =>
       reply
         .header('content-type', 'text/event-stream')
         .header('cache-control', 'no-store')
+        // A proxy in between (nginx) would collect events, and pass them on when there are enough.
+        .header('x-accel-buffering', 'no')
         .send(watch.watch(name)),
   });
 
@@ -92,6 +97,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Sets a counter, if it is as the request says',
       params,
+      querystring: noQuery,
       headers: changeHeaders,
       body: putBody,
       response: {
@@ -125,6 +131,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Deletes a counter, if it is as the request says',
       params,
+      querystring: noQuery,
       headers: changeHeaders,
       response: { 204: Type.Null({ description: 'It is gone' }) },
     },

@@ -10,6 +10,7 @@ import {
   counterParams,
   incrementBody,
   incrementHeaders,
+  noQuery,
 } from './schemas.ts';
 import type { Answer, CounterWriter } from './writer.ts';
 
@@ -42,13 +43,14 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       tags,
       summary: 'Adds to a counter, creating it if need be; answered after the commit',
       params: counterParams,
+      querystring: noQuery,
       headers,
       body: incrementBody,
       response: { 200: counterAnswer('What the increment wrote') },
     },
     // Without a body, 1 is added.
     preValidation: (request, _reply, done) => {
-      request.body ??= {};
+      if (request.body === undefined) request.body = {};
       done();
     },
     handler: async (request, reply) => {
@@ -63,6 +65,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     schema: {
       tags,
       summary: 'Adds to up to 1,000 counters at once, all or nothing',
+      querystring: noQuery,
       headers,
       body: bulkBody,
       response: { 200: bulkAnswer },

@@ -17,6 +17,9 @@ const name = Type.String({
   description: `1 to ${NAME_MAX} characters, any but control characters; compared code point by code point`,
 });
 
+/** For routes whose parameters go into the body: one in the address would be ignored, and that is better said. */
+export const noQuery = Type.Object({}, { additionalProperties: false });
+
 /** Beyond the range is 422, which says more than that the form is wrong; so no bounds here. */
 const amount = (description: string) => Type.Integer({ description });
 

@@ -27,6 +27,10 @@ t.test('an increment creates its counter, adds 1 or what it is told, and is read
     body: { name: 'likes', value: -3 },
     headers: { etag: '"-3"', 'cache-control': 'no-cache' },
   });
+  t.match(await ask('POST', `${at('likes')}/increments?by=5`), {
+    status: 400,
+    body: { detail: /unknown field "by"/ },
+  });
   t.match(await ask('GET', at('unheard of')), { status: 404, body: { code: 'not_found' } });
 });
 
@@ -98,9 +102,13 @@ t.test('a number that cannot be kept to the last digit is refused, not rounded',
       value,
     );
   }
-  for (const json of ['{"by":1', '{"by":1.5', '', '[]', '1', '{"bye":1}', '{"__proto__":{"by":1}}']) {
+  for (const json of ['{"by":1', '{"by":1.5', '', '[]', '1', '{"bye":1}', 'null', '{"__proto__":{"by":1}}']) {
     t.match((await raw(json)).json(), { status: 400, code: 'invalid_request' }, json);
   }
+  const bytes = Buffer.from('[{"name":"\xff"}]', 'latin1');
+  const headers = { 'content-type': 'application/json' };
+  const answer = await app.inject({ method: 'POST', url: '/increments', body: bytes, headers });
+  t.match(answer.json(), { status: 400, detail: /UTF-8/ });
   const strange = [{ name: '1.5e3 9999999999999999999', by: 1 }];
   t.match(await ask('POST', '/increments', strange), { status: 200 }, 'numbers in text are text');
   t.match(await ask('GET', at('exact')), { body: { value: 0 } });
@@ -166,6 +174,13 @@ t.test('many at once are all or nothing, in their order, and under one key', asy
     body: { detail: /1000/ },
   });
   t.match(await ask('POST', '/increments', []), { status: 400 });
+  const wrong = await ask(
+    'POST',
+    '/increments',
+    Array.from({ length: 100_000 }, () => 0),
+  );
+  t.match(wrong, { status: 400 });
+  t.ok(wrong.body.detail.length < 1000, 'what is wrong is not listed without end');
   t.match(await ask('POST', '/increments'), { status: 400 });
 });
 
@@ -259,6 +274,23 @@ t.test('of many who set what they have seen, one is first and the others are tol
     answers.map(({ status }) => status).toSorted((a, b) => a - b),
     [200, 412, 412, 412],
   );
+});
+
+t.test('nobody reads less than they were told, through whichever replica', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const replicas = await Promise.all([1, 2].map(() => testApp(t, { DEMOS: 'false' }, databaseUrl)));
+  const clients = Array.from({ length: 20 }, async (_, client) => {
+    for (let i = 0; i < 10; i += 1) {
+      const told = await replicas[(client + i) % 2]?.inject({
+        method: 'POST',
+        url: '/counters/read/increments',
+      });
+      const read = await replicas[(client + i + 1) % 2]?.inject('/counters/read');
+      if (read?.json().value < told?.json().value) return 'less';
+    }
+    return 'enough';
+  });
+  t.strictSame(new Set(await Promise.all(clients)), new Set(['enough']));
 });
 
 t.test('increments at once are all different, and those of other replicas, too', async (t) => {
