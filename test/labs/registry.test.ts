@@ -48,7 +48,7 @@ t.test(
     t.ok(cures.length > 30);
     for (const cure of cures) {
       const lines = cure.split('\n');
-      t.ok(lines.length <= 8 && lines.every((line) => line.length <= 100), cure);
+      t.ok(lines.length <= 8 && lines.every((line) => line.length <= 80), cure);
       if (cure.startsWith('--')) t.match(lines.at(-1), /^[a-z].*;$/);
       else t.ok(stripTypeScriptTypes(`async () => { ${cure}\n }`), cure);
     }

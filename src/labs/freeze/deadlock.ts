@@ -61,10 +61,10 @@ export const deadlock: Experiment = {
   cure: `
 const likeAll = transactional(
   async (tx, pks: number[]) => {
-    // In one order, whoever asks: nobody waits for somebody who waits for him.
+    // In one order, whoever asks: nobody waits in a circle.
     for (const pk of pks.toSorted((a, b) => a - b)) await like(tx, pk);
   },
-  { retry: { attemptsMax: 10, elapsedMsMax: 10_000, delayMsBase: 2, delayMsMax: 50 } },
+  { retry }, // for what still collides
 );`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${POSTS}`, async (scratch) => {

@@ -51,9 +51,10 @@ export const readerWriter: Experiment = {
   claim:
     'Reads outside of a transaction go to the reader; writes, locks, raw SQL and everything inside a transaction go to the writer, so no transaction spans the two.',
   cure: `
-const orm = new MikroORM({ clientUrl, entities, replicas: [{ name: 'reader', host: 'standby' }] });
-const post = await orm.em.fork().findOne(Post, pk); // from the reader
-await orm.em.fork().transactional((tx) => tx.findOne(Post, pk)); // from the writer`,
+const replicas = [{ name: 'reader', host: 'standby.internal' }];
+const { em } = new MikroORM({ clientUrl, entities, replicas });
+await em.fork().findOne(Post, pk); // from the reader
+await em.fork().transactional((tx) => tx.findOne(Post, pk)); // from the writer`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const routed = await openRouted(scratch);

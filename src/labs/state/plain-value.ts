@@ -54,7 +54,8 @@ export const plainValue: Experiment = {
   cure: `
 const posts = readThrough(cache, 60_000, async (pk) => {
   const post = await orm.em.fork().findOne(Post, Number(pk));
-  return post ? { pk: post.pk, like: post.like } : undefined; // undefined is not cached
+  // What does not exist is not cached.
+  return post ? { pk: post.pk, like: post.like } : undefined;
 });
 await posts.get('1');
 await posts.forget('1'); // after a write has been committed`,

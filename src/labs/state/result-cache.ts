@@ -40,7 +40,8 @@ export const resultCache: Experiment = {
   cure: `
 await retry(async () => {
   const fork = em.fork();
-  const post = await fork.findOneOrFail(Post, pk); // no cache where somebody will write
+  // No cache for what will be written.
+  const post = await fork.findOneOrFail(Post, pk);
   post.like += 1;
   await fork.flush();
 }, policy);`,

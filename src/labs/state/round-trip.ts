@@ -27,7 +27,8 @@ export const roundTrip: Experiment = {
   cure: `
 // A plain value, made of what is needed, and never the entity.
 const { pk, like, modifiedAt } = await em.findOneOrFail(Post, 1);
-await cache.set('post 1', { pk, like, modified_at: modifiedAt.toISOString() }, 60_000);`,
+const value = { pk, like, modified_at: modifiedAt.toISOString() };
+await cache.set('post 1', value, 60_000);`,
   run: (context) =>
     withScratch(context, POSTS, (scratch) =>
       withCache(scratch, async ({ keyv, kind }) => {

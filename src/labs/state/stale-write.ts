@@ -46,7 +46,11 @@ export const staleWrite: Experiment = {
   cure: `
 const PostSchema = defineEntity({
   name: 'Post',
-  properties: { pk: p.integer().primary(), like: p.integer(), version: p.integer().version() },
+  properties: {
+    pk: p.integer().primary(),
+    like: p.integer(),
+    version: p.integer().version(), // an old one is refused
+  },
 });`,
   run: (context) =>
     withScratch(context, POSTS, (scratch) =>

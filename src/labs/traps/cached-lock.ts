@@ -26,7 +26,8 @@ export const cachedLock = experimentOf({
   guard: 'What is locked is not cached.',
   cure: `
 // The lock, and no cache beside it.
-const post = await tx.findOneOrFail(Post, pk, { lockMode: LockMode.PESSIMISTIC_WRITE });`,
+const lockMode = LockMode.PESSIMISTIC_WRITE;
+const post = await tx.findOneOrFail(Post, pk, { lockMode });`,
   async fallInto(scratch) {
     const figures = await lockedRead(scratch, true);
     return { seen: figures.like === 0 && !figures.locked, figures };

@@ -39,7 +39,8 @@ export const commitError = experimentOf({
   guard: 'Failures are told apart by their SQLSTATE and never by their class.',
   cure: `
 // By the code, wherever it comes from, and never by the class.
-const isConflict = ({ code }: { code?: string }) => code === '40001' || code === '40P01';`,
+const isConflict = ({ code }: { code?: string }) =>
+  code === '40001' || code === '40P01';`,
   async fallInto(scratch) {
     const figures = about(await refusedCommit(scratch));
     return { seen: figures.code === '40001' && !figures.driver_exception, figures };

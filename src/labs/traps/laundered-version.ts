@@ -28,7 +28,8 @@ export const launderedVersion = experimentOf({
 const post = await em.findOneOrFail(Post, pk);
 post.like += 1;
 await em.flush(); // before anything else is read here
-const others = await em.fork().find(Post, {}); // what has to be read in between: on a fork`,
+// What has to be read in between is read on a fork.
+const others = await em.fork().find(Post, {});`,
   async fallInto(scratch) {
     const figures = await readAgain(scratch, (em) => em);
     return { seen: figures.flush === 'done' && figures.like === 1, figures };

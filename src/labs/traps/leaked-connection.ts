@@ -28,7 +28,7 @@ export const leakedConnection = experimentOf({
 try {
   return await client.query(sql, parameters);
 } catch (error) {
-  // At once: after a begin, commit or rollback that failed, nobody gives the connection back.
+  // At once: when its rollback fails, nobody gives the connection back.
   if (!isServerError(error)) client.release(error);
   throw error;
 }`,

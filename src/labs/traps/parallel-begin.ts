@@ -36,9 +36,9 @@ export const parallelBegin = experimentOf({
   expectation: 'Three transactions, or an error at the second begin.',
   guard: 'A fork for each task.',
   cure: `
-await Promise.all(
-  pks.map((pk) => em.fork().transactional((tx) => tx.nativeUpdate(Post, pk, { like: 1 }))),
-);`,
+const task = (pk: number) =>
+  em.fork().transactional((tx) => tx.nativeUpdate(Post, pk, { like: 1 }));
+await Promise.all(pks.map(task));`,
   async fallInto(scratch) {
     const figures = await threeTasks(scratch, 'shared', (em) => em);
     return { seen: figures.idle_in_transaction === 2, figures };

@@ -26,8 +26,8 @@ export const sharedContext = experimentOf({
   expectation: 'Each instance goes to its own database.',
   guard: 'A contextName for each instance.',
   cure: `
-const orm = new MikroORM({ clientUrl, entities, contextName: 'default' });
-const audit = new MikroORM({ clientUrl: auditUrl, entities, contextName: 'audit' });`,
+const orm = new MikroORM({ ...options, contextName: 'likes' });
+const audit = new MikroORM({ ...auditOptions, contextName: 'audit' });`,
   async fallInto(scratch) {
     const pools = await servedBy(scratch, [{ contextName: 'default' }, { contextName: 'default' }]);
     return { seen: pools === 'orm 1', figures: { the_other_asks: pools } };

@@ -33,11 +33,11 @@ export const silentRollback = experimentOf({
   guard:
     'src/database/sessions.ts makes such a commit an error. What may fail runs in a nested transaction, a savepoint.',
   cure: `
-// Where the driver's answer passes by: a commit that was answered with ROLLBACK is an error.
-const result = await client.query(sql, parameters);
-if (isCommit.test(sql) && result.command === 'ROLLBACK') throw new Error('rolled back');
+// Where the driver's answer passes by:
+const { command } = await client.query(sql, parameters);
+if (command === 'ROLLBACK' && isCommit.test(sql)) throw new Error(sql);
 
-// And what may fail gets a savepoint: its failure does not take the transaction along.
+// What may fail gets a savepoint, and does not take the transaction along.
 await tx.transactional((inner) => mayFail(inner)).catch(() => {});`,
   async fallInto(scratch) {
     const bare = ({ pool }: ScratchPool) => new RecordedPool(pool, 'pool', scratch.timeline);

@@ -51,7 +51,6 @@ function show(value) {
   const text = value === null ? '0' : number(Number(value));
   if (output.textContent === text) return;
   output.textContent = text;
-  output.animate?.([{ opacity: 0.6 }, { opacity: 1 }], 150);
 }
 
 async function like() {
