@@ -97,7 +97,12 @@ function showRow({ experiment, claim, evidence }) {
     button.addEventListener('click', () => {
       shown = { experiment, level };
       show();
-      id('cell').focus({ preventScroll: wide.matches });
+      // The focus stays in the table, for the next cell; who does not see what has changed is told.
+      fill(
+        id('cell-status'),
+        `${label}. Who did what is shown ${wide.matches ? 'after the table' : 'below this row'}.`,
+      );
+      if (!wide.matches) id('cell').scrollIntoView({ block: 'nearest' });
     });
     fill(place, button);
     if (experiment === shown?.experiment && level === shown?.level) show();
