@@ -207,10 +207,9 @@ t.test(
 t.test('sums that no double can hold are written in parts', async (t) => {
   const { sessions } = await testOrm(t);
   const writer = writerOn(sessions);
-  const ends = await Promise.all(
-    [-VALUE_MAX, VALUE_MAX, VALUE_MAX, -1, 1].map((by) => ended(writer, one('likes', by))),
-  );
-  t.strictSame(ends, [[-VALUE_MAX], [0], [VALUE_MAX], [VALUE_MAX - 1], [VALUE_MAX]]);
+  await writer.submit(one('likes', -VALUE_MAX));
+  const ends = await Promise.all([VALUE_MAX, VALUE_MAX - 1, 1].map((by) => ended(writer, one('likes', by))));
+  t.strictSame(ends, [[0], [VALUE_MAX - 1], [VALUE_MAX]]);
 });
 
 t.test('while somebody keeps a counter locked, only those who want that one are refused', async (t) => {
