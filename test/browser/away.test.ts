@@ -22,6 +22,7 @@ t.test(
     await startService(t, { DATABASE_URL, PORT: new URL(first.url).port });
     await page.getByText('The service is back.').waitFor();
     t.equal(await like.getAttribute('aria-disabled'), null);
+    await page.locator('#counter-status', { hasText: /^$/ }).waitFor();
     await like.click();
     await page.getByText('Your like counts. It is number 1.').waitFor();
     await page.locator('#counter-value', { hasText: /^1$/ }).waitFor();

@@ -31,14 +31,17 @@ function listen() {
 
 /** @param {string} address @param {AbortSignal} signal */
 async function follow(address, signal) {
-  while (!signal.aborted) {
+  const status = id('counter-status');
+  for (let trouble = ''; !signal.aborted; ) {
     try {
       for await (const { event, data } of events(address, signal)) {
         if (event === 'value') show(data.value);
+        if (status.textContent === trouble) fill(status);
       }
     } catch (error) {
       if (signal.aborted) return;
-      fill(id('counter-status'), /** @type {Error} */ (error).message);
+      trouble = /** @type {Error} */ (error).message;
+      fill(status, trouble);
     }
     await whenBack();
     await pause(RECONNECT_MS * (1 + Math.random()));
