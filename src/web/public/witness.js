@@ -41,7 +41,7 @@ export function showWitness(result) {
         el(
           'p.note',
           {},
-          `The same happened ${result.lost} times in this race. This is one of them, as the database saw it.`,
+          `${result.lost} likes vanished in this race. This is how one of them did, as the database saw it.`,
         ),
     ),
     timeline(entries, {
