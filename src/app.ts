@@ -14,6 +14,7 @@ import { openapi } from './openapi.ts';
 import { operationsRoutes } from './operations.ts';
 import { securityHeaders } from './security-headers.ts';
 import { compileValidator, explainValidation } from './validation.ts';
+import { webRoutes } from './web/routes.ts';
 
 /** For a request to arrive, in milliseconds. */
 const REQUEST_MS_MAX = 30_000;
@@ -56,6 +57,12 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
   await app.register(countersRoutes, { config });
-  if (config.DEMOS) await app.register(demos, { config, databaseUrl, closing });
+  if (config.DEMOS) {
+    await app.register(demos, { config, databaseUrl, closing });
+    await app.register(webRoutes);
+  } else {
+    app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
+  }
+  await app.ready();
   return app;
 }

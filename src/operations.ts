@@ -48,6 +48,4 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     handler: async () =>
       Object.entries(problems).map(([code, { status, title }]) => ({ status, code, title })),
   });
-
-  app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
 };

@@ -35,7 +35,7 @@ export async function startService(opened: Close[]): Promise<void> {
   opened.push(() => app.close());
   const address = await listen(app, config);
   opened.push(async () => log.info('closing'));
-  log.info(`ready: ${address} (API and "Try it out": ${address}/docs)`);
+  log.info(`ready: ${address} (${config.DEMOS ? 'the page; ' : ''}API and "Try it out": ${address}/docs)`);
 }
 
 async function listen(app: FastifyInstance, { HOST, PORT }: Config): Promise<string> {

@@ -87,6 +87,8 @@ t.test(
   },
 );
 
-t.test('the root leads to the documentation', async (t) => {
-  t.match(await app.inject('/'), { statusCode: 302, headers: { location: '/docs' } });
+t.test('without the demonstrations there is no page, and the root leads to the documentation', async (t) => {
+  const bare = await testApp(t, { DEMOS: 'false' });
+  t.match(await bare.inject('/'), { statusCode: 302, headers: { location: '/docs' } });
+  t.equal((await bare.inject('/page/main.js')).statusCode, 404);
 });

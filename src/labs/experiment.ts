@@ -27,6 +27,8 @@ export interface Experiment {
   readonly name: string;
   /** What must be seen, in one sentence. */
   readonly claim: string;
+  /** What to write instead, where there is something to cure: a few lines of code, or of SQL after a comment. */
+  readonly cure?: string;
   /**
    * Sees whether the claim holds. Leaves nothing behind on the server.
    *

@@ -42,7 +42,11 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
       labs.map(({ name: lab, summary, experiments }) => ({
         lab,
         summary,
-        experiments: experiments.map((one) => ({ experiment: one.name, claim: one.claim })),
+        experiments: experiments.map((one) => ({
+          experiment: one.name,
+          claim: one.claim,
+          ...(one.cure ? { cure: one.cure.trim() } : {}),
+        })),
       })),
   });
 

@@ -92,7 +92,13 @@ export const labsAnswer = Type.Array(
   Type.Object({
     lab: Type.String(),
     summary: Type.String(),
-    experiments: Type.Array(Type.Object({ experiment: Type.String(), claim: Type.String() })),
+    experiments: Type.Array(
+      Type.Object({
+        experiment: Type.String(),
+        claim: Type.String(),
+        cure: Type.Optional(text('What to write instead, in a few lines of TypeScript or SQL')),
+      }),
+    ),
   }),
   {
     description: 'The labs',

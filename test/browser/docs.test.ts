@@ -1,6 +1,6 @@
 import t from 'tap';
 import { testApp } from '../helper.ts';
-import { skip, testBrowser } from './browser.ts';
+import { skip, testBrowser, watchedPage } from './browser.ts';
 
 t.test(
   '"Try it out" works in a browser, under the security headers, without another host',
@@ -8,13 +8,7 @@ t.test(
   async (t) => {
     const app = await testApp(t);
     const url = await app.listen({ port: 0 });
-    const browser = await testBrowser(t);
-    const page = await browser.newPage();
-    const complaints: string[] = [];
-    const hosts = new Set<string>();
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => hosts.add(new URL(request.url()).host));
+    const { page, complaints, hosts } = await watchedPage(await testBrowser(t));
 
     await page.goto(`${url}/docs`);
     for (const path of ['/init', '/2th-plock']) {

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import t from 'tap';
 import { labs } from '../../src/labs/index.ts';
@@ -38,4 +39,26 @@ t.test('each experiment has a name of its own and claims something, in a sentenc
     t.match(summary, /^[A-Z].+\.$/);
     for (const { name, claim } of experiments) t.match(claim, /^[A-Z].+\.$/, name);
   }
+});
+
+t.test(
+  'a cure is a few lines that one can read beside the claim, and is what it says: code, or SQL',
+  async (t) => {
+    const cures = labs.flatMap(({ experiments }) => experiments.flatMap(({ cure }) => cure?.trim() ?? []));
+    t.ok(cures.length > 30);
+    for (const cure of cures) {
+      const lines = cure.split('\n');
+      t.ok(lines.length <= 8 && lines.every((line) => line.length <= 80), cure);
+      if (cure.startsWith('--')) t.match(lines.at(-1), /^[a-z].*;$/);
+      else t.ok(stripTypeScriptTypes(`async () => { ${cure}\n }`), cure);
+    }
+  },
+);
+
+t.test('every trap comes with its cure', async (t) => {
+  const traps = labs.find(({ name }) => name === 'traps')?.experiments ?? [];
+  t.strictSame(
+    traps.filter(({ cure }) => !cure).map(({ name }) => name),
+    [],
+  );
 });

@@ -3,7 +3,13 @@ import { experimentOf } from '../../src/labs/traps/trap.ts';
 import { labContext } from './lab-helper.ts';
 
 const way = (seen: boolean) => async () => ({ seen, figures: {} });
-const trap = { name: 'a-trap', claim: 'Something happens.', expectation: 'Nothing does.', guard: 'Care.' };
+const trap = {
+  name: 'a-trap',
+  claim: 'Something happens.',
+  expectation: 'Nothing does.',
+  guard: 'Care.',
+  cure: 'takeCare();',
+};
 
 t.test('a trap that a later version has mended turns red and says so', async (t) => {
   const mended = experimentOf({ ...trap, fallInto: way(false), avoid: way(true) });

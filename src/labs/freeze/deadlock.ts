@@ -58,6 +58,14 @@ export const deadlock: Experiment = {
   name: 'deadlock',
   claim:
     'The server finds two transactions that wait for each other and refuses one of them with 40P01; writing in one order avoids it, and running the refused one again as a whole cures it.',
+  cure: `
+const likeAll = transactional(
+  async (tx, pks: number[]) => {
+    // In one order, whoever asks: nobody waits in a circle.
+    for (const pk of pks.toSorted((a, b) => a - b)) await like(tx, pk);
+  },
+  { retry }, // for what still collides
+);`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${POSTS}`, async (scratch) => {
       const stepper = new Stepper(scratch);

@@ -19,6 +19,9 @@ export const everyLevel: Experiment = {
   name: 'every-level',
   claim:
     'No isolation level cures a freeze: at each of them a writer waits for the writer before it, and a reader for nobody; what ends the wait is the lock timeout.',
+  cure: `
+-- Of this transaction alone; the other limits stay what they are.
+set local lock_timeout = '200ms';`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
       const stepper = new Stepper(scratch);

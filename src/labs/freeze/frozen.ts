@@ -11,6 +11,13 @@ export const frozen: Experiment = {
   name: 'frozen',
   claim:
     'Without timeouts, one abandoned transaction and a pool of three stop everything: who wants its row waits for it, who wants anything else waits for a connection, nobody fails, and nothing ends it.',
+  cure: `
+const pool = new Pool({
+  connectionTimeoutMillis: 5_000, // to wait for a connection
+  lock_timeout: 5_000, // to wait for a lock
+  statement_timeout: 10_000, // to run
+  idle_in_transaction_session_timeout: 10_000, // to hold locks and do nothing
+});`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const pool = scratch.pool({ limits: { POOL_MAX: 3 } });

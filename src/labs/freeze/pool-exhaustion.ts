@@ -44,6 +44,11 @@ export const poolExhaustion: Experiment = {
   name: 'pool-exhaustion',
   claim:
     'Requests that hold a connection while they wait for a second one can stop each other where the database sees nothing to detect; the acquire timeout ends it, and doing everything on the connection that one has avoids it.',
+  cure: `
+await em.transactional(async (tx) => {
+  await tx.nativeUpdate(Post, pk, { like: 1 });
+  await tx.count(Post); // on tx: the connection that it has already
+});`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       scratch.timeline.part = 'a second connection';

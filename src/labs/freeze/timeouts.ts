@@ -18,6 +18,11 @@ export const timeouts: Experiment = {
   name: 'timeouts',
   claim:
     'With the four timeouts on, each of those requests is refused in time, the server ends the abandoned transaction, and the pool has its connections back.',
+  cure: `
+-- Where a pooler does not pass them on, they belong to the role.
+alter role app set lock_timeout = '5s';
+alter role app set statement_timeout = '10s';
+alter role app set idle_in_transaction_session_timeout = '10s';`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const pool = scratch.pool({ limits });

@@ -11,6 +11,9 @@ export const autocommit: Experiment = {
   name: 'autocommit',
   claim:
     'Without begin, each statement is a transaction of its own: it is seen at once, nothing takes it back, and a read does not protect the write that follows from it.',
+  cure: `
+-- One statement that reads and writes needs no transaction around it.
+update test set value = value + 1 where id = 1 returning value;`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
       const stepper = new Stepper(scratch);

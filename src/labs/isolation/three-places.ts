@@ -13,6 +13,7 @@ export const threePlaces: Experiment = {
   name: 'three-places',
   claim:
     'The level can be set for every connection of a pool, for one connection (which keeps it for whoever borrows it next), and for one transaction; the server confirms each, and the nearest one wins.',
+  cure: 'await em.transactional(work, { isolationLevel: IsolationLevel.SERIALIZABLE });',
   run: (context) =>
     withScratch(context, '', async (scratch) => {
       // As ISOLATION_LEVEL does for this service: the driver asks for it when it connects.

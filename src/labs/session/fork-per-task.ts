@@ -11,6 +11,9 @@ export const forkPerTask: Experiment = {
   name: 'fork-per-task',
   claim:
     'With a fork for each task, three tasks have three backends and three transactions at the same time, and one that fails fails alone.',
+  cure: `
+const task = (pk: number) => em.fork().transactional((tx) => like(tx, pk));
+await Promise.allSettled(pks.map(task));`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const Post = newPostClass();

@@ -56,6 +56,13 @@ export const oneTransaction: Experiment = {
   name: 'one-transaction',
   claim:
     'Parallel tasks cannot share a transaction: it lives on one backend, which does one thing at a time, and one task that fails takes the others down with it.',
+  cure: `
+// All or nothing: one after another, in one transaction.
+await em.transactional(async (tx) => {
+  for (const task of tasks) await task(tx);
+});
+// At once: a transaction for each.
+await Promise.all(tasks.map((task) => em.fork().transactional(task)));`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const together = await atOnce(scratch);

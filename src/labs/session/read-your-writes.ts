@@ -47,6 +47,10 @@ export const readYourWrites: Experiment = {
   name: 'read-your-writes',
   claim:
     'A read from a standby right after a write can be older than the write, refresh: true included; a read from the writer, or one after the standby has replayed the write’s log position, is not.',
+  cure: `
+await em.flush();
+const options = { connectionType: 'write' } as const;
+const post = await em.fork().findOneOrFail(Post, pk, options);`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       await scratch.outside.query(ALONE);

@@ -50,6 +50,11 @@ export const readerWriter: Experiment = {
   name: 'reader-writer',
   claim:
     'Reads outside of a transaction go to the reader; writes, locks, raw SQL and everything inside a transaction go to the writer, so no transaction spans the two.',
+  cure: `
+const replicas = [{ name: 'reader', host: 'standby.internal' }];
+const { em } = new MikroORM({ clientUrl, entities, replicas });
+await em.fork().findOne(Post, pk); // from the reader
+await em.fork().transactional((tx) => tx.findOne(Post, pk)); // from the writer`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const routed = await openRouted(scratch);

@@ -14,6 +14,10 @@ export const requestContext: Experiment = {
   name: 'request-context',
   claim:
     'Each request finds an EntityManager of its own behind the one that all share, however deep it asks; what one has read and changed, no other one sees; and outside of a request there is none.',
+  cure: `
+app.addHook('onRequest', (_request, _reply, done) =>
+  RequestContext.create(orm.em, done),
+);`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const Post = newPostClass();

@@ -45,6 +45,7 @@ export const sharedManager: Experiment = {
   name: 'shared-manager',
   claim:
     'Three tasks at once on one EntityManager have three backends as long as nobody begins a transaction; with begin and commit, all three work in the transaction that was begun last, and two connections stay idle in transaction.',
+  cure: 'await Promise.all(tasks.map((task) => em.fork().transactional(task)));',
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const em = scratch.orm([newPostClass()]).em.fork();

@@ -68,6 +68,11 @@ export const transactional: Experiment = {
   name: 'transactional',
   claim:
     'What transactional() wraps is committed together, or rolled back when it throws; called inside another one it joins that transaction, or is a savepoint of it when asked to be.',
+  cure: `
+const like = transactional(async (em, pk: number) => {
+  (await em.findOneOrFail(Post, pk)).like += 1;
+});
+await like(orm.em.fork(), 1);`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const figures: Record<string, Awaited<ReturnType<typeof runPart>>> = {};

@@ -51,6 +51,14 @@ export const plainValue: Experiment = {
   name: 'plain-value',
   claim:
     'A plain value with a time to live of 60 s is what can be cached safely: the second read asks no database, what does not exist is not remembered, and forgetting it after a commit shows the write at once.',
+  cure: `
+const posts = readThrough(cache, 60_000, async (pk) => {
+  const post = await orm.em.fork().findOne(Post, Number(pk));
+  // What does not exist is not cached.
+  return post ? { pk: post.pk, like: post.like } : undefined;
+});
+await posts.get('1');
+await posts.forget('1'); // after a write has been committed`,
   run: (context) =>
     withScratch(context, POSTS, (scratch) =>
       withCache(scratch, async (cache) => {

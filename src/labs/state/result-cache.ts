@@ -37,6 +37,14 @@ export const resultCache: Experiment = {
   name: 'result-cache',
   claim:
     'The result cache hands out managed entities as old as itself: an optimistic increment that reads through it is refused at every retry, and a read with a lock gives the old likes and locks nothing.',
+  cure: `
+await retry(async () => {
+  const fork = em.fork();
+  // No cache for what will be written.
+  const post = await fork.findOneOrFail(Post, pk);
+  post.like += 1;
+  await fork.flush();
+}, policy);`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       scratch.timeline.part = 'through the result cache';

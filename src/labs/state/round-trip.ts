@@ -24,6 +24,11 @@ export const roundTrip: Experiment = {
   name: 'round-trip',
   claim:
     'An entity goes into a cache without an error, also when its EntityManager has let go of it, and comes back as a plain object: without a class, its dates as text, and changes to it are saved nowhere.',
+  cure: `
+// A plain value, made of what is needed, and never the entity.
+const { pk, like, modifiedAt } = await em.findOneOrFail(Post, 1);
+const value = { pk, like, modified_at: modifiedAt.toISOString() };
+await cache.set('post 1', value, 60_000);`,
   run: (context) =>
     withScratch(context, POSTS, (scratch) =>
       withCache(scratch, async ({ keyv, kind }) => {

@@ -8,6 +8,9 @@ export const sharedReference: Experiment = {
   name: 'shared-reference',
   claim:
     'A cache in the process that keeps references hands one managed entity to all requests: what one of them changes without saving, the others see, and the flush of the first one saves.',
+  cure: `
+// Keyv keeps text unless told otherwise: everybody gets a copy.
+const cache = new Keyv({ store: new Map() });`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
       const Post = newPostClass();

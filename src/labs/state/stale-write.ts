@@ -43,6 +43,15 @@ export const staleWrite: Experiment = {
   name: 'stale-write',
   claim:
     'Cached state that is merged and written back overwrites what others wrote since it was cached; with a version property the write is refused.',
+  cure: `
+const PostSchema = defineEntity({
+  name: 'Post',
+  properties: {
+    pk: p.integer().primary(),
+    like: p.integer(),
+    version: p.integer().version(), // an old one is refused
+  },
+});`,
   run: (context) =>
     withScratch(context, POSTS, (scratch) =>
       withCache(scratch, async (cache) => {

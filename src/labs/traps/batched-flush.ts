@@ -23,6 +23,12 @@ export const batchedFlush = experimentOf({
     'A flush with two or more changed entities of one class checks their versions before it writes, not while: an update is lost without an error.',
   expectation: 'The version property refuses the second of two writers, however many entities they flush.',
   guard: 'useBatchUpdates: false, so that each UPDATE carries its version.',
+  cure: `
+const orm = new MikroORM({
+  clientUrl,
+  entities,
+  useBatchUpdates: false, // each UPDATE then carries its version
+});`,
   async fallInto(scratch) {
     const figures = await twoFlushes(scratch, true);
     return { seen: figures.second === 'done' && figures.likes.join() === '1,1', figures };

@@ -24,6 +24,10 @@ export const cachedLock = experimentOf({
     'A read with both a result cache and a pessimistic lock gives the cached row back and takes no lock.',
   expectation: 'A locking read asks the database, or the two options exclude each other.',
   guard: 'What is locked is not cached.',
+  cure: `
+// The lock, and no cache beside it.
+const lockMode = LockMode.PESSIMISTIC_WRITE;
+const post = await tx.findOneOrFail(Post, pk, { lockMode });`,
   async fallInto(scratch) {
     const figures = await lockedRead(scratch, true);
     return { seen: figures.like === 0 && !figures.locked, figures };

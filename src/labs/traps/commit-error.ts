@@ -37,6 +37,10 @@ export const commitError = experimentOf({
     'A serialization failure that arrives at the commit is the driver’s own error, not one of MikroORM’s classes.',
   expectation: 'Whatever the database refuses is a DriverException, as it is for every other statement.',
   guard: 'Failures are told apart by their SQLSTATE and never by their class.',
+  cure: `
+// By the code, wherever it comes from, and never by the class.
+const isConflict = ({ code }: { code?: string }) =>
+  code === '40001' || code === '40P01';`,
   async fallInto(scratch) {
     const figures = about(await refusedCommit(scratch));
     return { seen: figures.code === '40001' && !figures.driver_exception, figures };

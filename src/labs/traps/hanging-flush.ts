@@ -24,6 +24,12 @@ export const hangingFlush = experimentOf({
     'A flush that waits for another one on the same EntityManager is forgotten when that one fails: it never ends, until somebody flushes again.',
   expectation: 'The waiting flush runs, or fails as well.',
   guard: 'A fork for each task: no flush waits for another one.',
+  cure: `
+const task = async (pk: number) => {
+  const fork = em.fork(); // its flush waits for nobody else's
+  (await fork.findOneOrFail(Post, pk)).like += 1;
+  await fork.flush();
+};`,
   async fallInto(scratch) {
     const { em, first, second } = await twoFlushes(scratch, (shared) => shared);
     let answer = 'none';

@@ -24,6 +24,12 @@ export const launderedVersion = experimentOf({
   expectation: 'The changes were made to the old version, so the flush is refused.',
   guard:
     'A change, once made, is flushed before anything is read on the same EntityManager; other reads go to a fork.',
+  cure: `
+const post = await em.findOneOrFail(Post, pk);
+post.like += 1;
+await em.flush(); // before anything else is read here
+// What has to be read in between is read on a fork.
+const others = await em.fork().find(Post, {});`,
   async fallInto(scratch) {
     const figures = await readAgain(scratch, (em) => em);
     return { seen: figures.flush === 'done' && figures.like === 1, figures };

@@ -24,6 +24,14 @@ export const leakedConnection = experimentOf({
     'A connection that the server ends inside a transaction never goes back to the pool: after as many of these as the pool has places, the service stands still.',
   expectation: 'A connection whose rollback fails is discarded, and the pool makes another one.',
   guard: 'src/database/sessions.ts takes a broken connection out of the pool itself, the moment it breaks.',
+  cure: `
+try {
+  return await client.query(sql, parameters);
+} catch (error) {
+  // At once: when its rollback fails, nobody gives the connection back.
+  if (!isServerError(error)) client.release(error);
+  throw error;
+}`,
   async fallInto(scratch) {
     const figures = await endedByServer(
       scratch,

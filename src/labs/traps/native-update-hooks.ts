@@ -16,6 +16,7 @@ export const nativeUpdateHooks = experimentOf({
     'A nativeUpdate raises the version, but runs no onUpdate: the time of the last change stays what it was.',
   expectation: 'What the entity says about its updates happens at every update of MikroORM’s.',
   guard: 'nativeUpdate is given the time too.',
+  cure: 'await em.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });',
   async fallInto(scratch) {
     const figures = await update(scratch, {});
     return { seen: figures.version === 2 && figures.modified_at.startsWith('2026-01-01'), figures };

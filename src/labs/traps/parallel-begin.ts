@@ -35,6 +35,10 @@ export const parallelBegin = experimentOf({
     'Three tasks that begin, work and commit at once on one EntityManager all work in the transaction that was begun last; the connections of the other two stay idle in transaction.',
   expectation: 'Three transactions, or an error at the second begin.',
   guard: 'A fork for each task.',
+  cure: `
+const task = (pk: number) =>
+  em.fork().transactional((tx) => tx.nativeUpdate(Post, pk, { like: 1 }));
+await Promise.all(pks.map(task));`,
   async fallInto(scratch) {
     const figures = await threeTasks(scratch, 'shared', (em) => em);
     return { seen: figures.idle_in_transaction === 2, figures };

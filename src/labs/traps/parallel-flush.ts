@@ -44,6 +44,14 @@ export const parallelFlush = experimentOf({
     'What is changed while a flush is under way on the same EntityManager counts as saved: three tasks that find, add 1 and flush at once all succeed, and fewer than three count.',
   expectation: 'The flushes are queued, so the three count.',
   guard: 'A fork for each task, and a retry for the one that is refused.',
+  cure: `
+const increment = () =>
+  retry(async () => {
+    const fork = em.fork(); // one for each task, and for each attempt
+    (await fork.findOneOrFail(Post, pk)).like += 1;
+    await fork.flush();
+  }, policy);
+await Promise.all([increment(), increment(), increment()]);`,
   async fallInto(scratch) {
     const figures = await threeTasks(scratch, increment, 1);
     return { seen: figures.tasks.every((end) => end === 'done') && figures.like !== 3, figures };

@@ -17,6 +17,10 @@ export const partialLoad = experimentOf({
   claim: 'An entity that was loaded in part, without its version, is flushed without a version check.',
   expectation: 'A versioned entity is never written without its version, or not loaded without it.',
   guard: 'What will be changed is loaded whole, or with its version among the fields.',
+  cure: `
+const post = await em.findOneOrFail(Post, pk, { fields: ['like', 'version'] });
+post.like += 1;
+await em.flush(); // update … where pk = 1 and version = 1`,
   async fallInto(scratch) {
     const figures = await flushAfter(scratch, ['like']);
     return { seen: figures.flush === 'done' && figures.like === 1, figures };

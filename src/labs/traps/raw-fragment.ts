@@ -10,6 +10,14 @@ export const rawFragment = experimentOf({
     'Setting a property of a versioned entity to raw SQL writes it, but leaves the fragment in the entity instead of the new value: it cannot be read, nor sent as JSON.',
   expectation: 'After the flush the property has the value that the database computed.',
   guard: 'Computed updates go through the query builder with returning, not through an entity.',
+  cure: `
+const { row } = await em
+  .createQueryBuilder(Post)
+  .update({ like: raw('"like" + 1') })
+  .where({ pk })
+  .returning('like')
+  .execute();
+return row?.like;`,
   async fallInto(scratch) {
     const Post = newPostClass();
     const em = scratch.orm([Post]).em.fork();

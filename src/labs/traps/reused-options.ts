@@ -21,6 +21,10 @@ export const reusedOptions = experimentOf({
     'An options object that is given to em.transactional() inside a transaction remembers it: the next call with the same object wants a savepoint of a transaction that is over, and fails.',
   expectation: 'Options are read, not written, so a constant will do.',
   guard: 'A new options object for each call, as src/database/transactional.ts makes it.',
+  cure: `
+// A function, not a constant: MikroORM writes into what it is given.
+const options = () => ({ isolationLevel: IsolationLevel.SERIALIZABLE });
+await em.transactional(work, options());`,
   async fallInto(scratch) {
     const options: TransactionOptions = {};
     const figures = await twice(scratch, () => options);

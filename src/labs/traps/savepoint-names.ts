@@ -34,6 +34,14 @@ export const savepointNames = experimentOf({
   expectation: 'Each nested transaction is undone or kept by itself: the likes are 1, 0, 1.',
   guard:
     'Nested transactions run one after another; what is to run in parallel gets a fork, and so a transaction, of its own.',
+  cure: `
+// Nested: one after another, so that each has its savepoint to itself.
+for (const pk of pks) {
+  await tx.transactional((inner) => like(inner, pk));
+}
+// At once: a fork, and so a transaction, for each.
+const task = (pk: number) => em.fork().transactional((own) => like(own, pk));
+await Promise.all(pks.map(task));`,
   async fallInto(scratch) {
     const figures = await threeNested(scratch, (works) => Promise.allSettled(works.map((work) => work())));
     const fulfilled = figures.tasks.filter((end) => end === 'done').length;

@@ -25,6 +25,9 @@ export const sharedContext = experimentOf({
     'Inside a transaction of one MikroORM, the EntityManager of another one in the same process is a fork of the first one’s, unless they have different context names: its statements go to the wrong database.',
   expectation: 'Each instance goes to its own database.',
   guard: 'A contextName for each instance.',
+  cure: `
+const orm = new MikroORM({ ...options, contextName: 'likes' });
+const audit = new MikroORM({ ...auditOptions, contextName: 'audit' });`,
   async fallInto(scratch) {
     const pools = await servedBy(scratch, [{ contextName: 'default' }, { contextName: 'default' }]);
     return { seen: pools === 'orm 1', figures: { the_other_asks: pools } };

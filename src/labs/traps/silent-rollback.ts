@@ -32,6 +32,13 @@ export const silentRollback = experimentOf({
   expectation: 'A commit that did not commit is an error.',
   guard:
     'src/database/sessions.ts makes such a commit an error. What may fail runs in a nested transaction, a savepoint.',
+  cure: `
+// Where the driver's answer passes by:
+const { command } = await client.query(sql, parameters);
+if (command === 'ROLLBACK' && isCommit.test(sql)) throw new Error(sql);
+
+// What may fail gets a savepoint, and does not take the transaction along.
+await tx.transactional((inner) => mayFail(inner)).catch(() => {});`,
   async fallInto(scratch) {
     const bare = ({ pool }: ScratchPool) => new RecordedPool(pool, 'pool', scratch.timeline);
     const figures = await tryWithin(scratch, bare, failing);

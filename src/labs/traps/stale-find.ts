@@ -18,6 +18,7 @@ export const staleFind = experimentOf({
     'A findOne by the key of an entity that was read before asks the database nothing: it is as old as the first read.',
   expectation: 'A find reads.',
   guard: 'A fork for each piece of work, and refresh: true where a request reads what it has read before.',
+  cure: 'const post = await em.findOneOrFail(Post, pk, { refresh: true });',
   async fallInto(scratch) {
     const figures = await readTwice(scratch, false);
     return { seen: figures.like === 0 && figures.statements === 0, figures };

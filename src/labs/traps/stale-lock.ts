@@ -28,6 +28,10 @@ export const staleLock = experimentOf({
     'A lock by em.lock() takes the row lock for an entity that was read before, and leaves the old values in it.',
   expectation: 'Under the lock the entity is what the row is.',
   guard: 'The read itself takes the lock: a find with lockMode reads the row anew.',
+  cure: `
+// Instead of tx.lock(post, …): the read itself takes the lock.
+await tx.refresh(post, { lockMode: LockMode.PESSIMISTIC_WRITE });
+post.like += 1;`,
   async fallInto(scratch) {
     const figures = await likeUnderLock(scratch, (tx, post) => tx.lock(post, LockMode.PESSIMISTIC_WRITE));
     return { seen: figures.like_under_lock === 0 && figures.locked, figures };

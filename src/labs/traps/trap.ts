@@ -18,15 +18,18 @@ export interface Trap {
   expectation: string;
   /** What this project does instead. */
   guard: string;
+  /** The guard as code. */
+  cure: string;
   fallInto: (scratch: Scratch) => Promise<Outcome>;
   avoid: (scratch: Scratch) => Promise<Outcome>;
 }
 
 /** The trap as an experiment: it holds as long as the trap is there and the guard is one. */
-export function experimentOf({ name, claim, expectation, guard, fallInto, avoid }: Trap): Experiment {
+export function experimentOf({ name, claim, expectation, guard, cure, fallInto, avoid }: Trap): Experiment {
   return {
     name,
     claim,
+    cure,
     run: (context) =>
       withScratch(context, '', async (scratch) => {
         const { timeline } = scratch;

@@ -52,6 +52,11 @@ export const unlockedMigrations = experimentOf({
   claim: 'The migrator takes no lock: of three processes that start at once, one migrates and two fail.',
   expectation: 'One migrates, the others wait and find nothing to do.',
   guard: 'The migrator runs inside a transaction that holds an advisory lock.',
+  cure: `
+await orm.em.fork().transactional(async (em) => {
+  await em.execute('select pg_advisory_xact_lock(4157112103)');
+  await orm.migrator.up({ transaction: em.getTransactionContext() });
+});`,
   async fallInto(scratch) {
     const figures = await threeMigrate(scratch, (orm) => orm.migrator.up());
     return { seen: figures.processes.filter((end) => end === 'done').length === 1, figures };

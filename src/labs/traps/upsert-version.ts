@@ -25,6 +25,9 @@ export const upsertVersion = experimentOf({
   expectation: 'Every write of a versioned entity raises its version.',
   guard:
     'No upsert of versioned entities; nativeUpdate and the query builder raise the version by themselves.',
+  cure: `
+// Raises the version by itself, so that who read before it is refused.
+await em.nativeUpdate(Post, pk, { like: 100, modifiedAt: new Date() });`,
   async fallInto(scratch) {
     const figures = await writeBetween(scratch, (em, Post) => em.upsert(Post, { pk: 1, like: 100 }));
     return { seen: figures.version_after_the_write === 1 && figures.flush_of_the_reader === 'done', figures };

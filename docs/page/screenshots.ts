@@ -1,0 +1,73 @@
+/** Takes pictures of the page into this folder, of a service of its own: light and dark, wide and narrow. */
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { startOwnService } from '../../load-tests/own-service.ts';
+
+type Scheme = 'light' | 'dark';
+
+const SIZES = [
+  { width: 1600, height: 920 },
+  { width: 360, height: 800 },
+];
+
+/** What is on each picture, and what has to be done before it is. */
+const VIEWS: Record<string, (page: Page) => Promise<void>> = {
+  async race(page) {
+    await page.locator('#witness .timeline').waitFor();
+    await page.evaluate('scrollTo(0, 0)');
+  },
+  async figures(page) {
+    await show(page, '#figures');
+    await page.locator('.chart canvas').nth(2).waitFor();
+  },
+  async isolation(page) {
+    await show(page, '#isolation');
+    await page.getByText(/cells tried just now/).waitFor();
+    await page.getByRole('button', { name: 'Lost update at read committed' }).click();
+    await show(page, '#cell .timeline');
+    await show(page, '#isolation');
+  },
+  async lab(page) {
+    await page.getByRole('tab', { name: /Traps/ }).click();
+    await page.getByRole('button', { name: 'Run Batched flush' }).click();
+    await show(page, '[data-name="traps/batched-flush"] .timeline');
+    await show(page, '[data-name="traps/batched-flush"]');
+  },
+  async counter(page) {
+    await page.getByRole('button', { name: 'Fire 500 likes' }).click();
+    await page.getByText(/likes counted in/).waitFor();
+    await show(page, '#counter');
+  },
+};
+
+async function show(page: Page, selector: string): Promise<void> {
+  await page.locator(selector).first().waitFor();
+  await page.evaluate(`document.querySelector('${selector}').scrollIntoView()`);
+}
+
+async function takeAll(browser: Browser, url: string, colorScheme: Scheme): Promise<void> {
+  for (const viewport of SIZES) {
+    const context = await browser.newContext({ viewport, colorScheme, reducedMotion: 'reduce' });
+    const page = await context.newPage();
+    await page.goto(url);
+    for (const [name, prepare] of Object.entries(VIEWS)) {
+      await prepare(page);
+      const path = join(import.meta.dirname, `${name}-${viewport.width}-${colorScheme}.png`);
+      await page.screenshot({ path });
+      console.log(path);
+    }
+    await context.close();
+  }
+}
+
+const service = await startOwnService();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu'],
+});
+try {
+  for (const scheme of ['light', 'dark'] as const) await takeAll(browser, service.url, scheme);
+} finally {
+  await browser.close();
+  await service.stop();
+}

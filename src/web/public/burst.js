@@ -1,0 +1,71 @@
+// @ts-check
+import { post, Refusal, request } from './api.js';
+import { pause, whenBack } from './connection.js';
+
+/** Likes in one request: a browser opens six connections to a host and no more, so likes that go alone queue up here. */
+const IN_ONE = 10;
+const ATTEMPTS_MAX = 6;
+const WAIT_MS_MAX = 5000;
+
+/** What says that it may work later; with its key a request counts once, however often it is sent. */
+const LATER = new Set([0, 429, 503, 504]);
+
+/** @typedef {{ counted: number, failed: number, again: number, requests: number, ms: number, why: string, commits?: number }} Burst */
+
+/**
+ * Sends likes, all that the browser lets through at once, and again what was refused for now.
+ *
+ * @param {string} name of the counter
+ * @param {number} likes
+ * @param {(burst: Burst) => void} onProgress
+ * @returns {Promise<Burst>}
+ */
+export async function fireLikes(name, likes, onProgress) {
+  /** @type {Burst} */
+  const burst = { counted: 0, failed: 0, again: 0, requests: 0, ms: 0, why: '' };
+  const id = Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join('');
+  const before = await commitsSoFar();
+  const startedAt = performance.now();
+  const sent = Array.from({ length: likes / IN_ONE }, async (_, i) => {
+    const items = Array.from({ length: IN_ONE }, () => ({ name, by: 1 }));
+    const counted = await send(items, `${id}-${i}`, burst);
+    burst[counted ? 'counted' : 'failed'] += IN_ONE;
+    onProgress(burst);
+  });
+  await Promise.all(sent);
+  burst.ms = performance.now() - startedAt;
+  const after = await commitsSoFar();
+  if (before !== undefined && after !== undefined && after >= before) burst.commits = after - before;
+  return burst;
+}
+
+/** @param {object[]} items @param {string} key @param {Burst} burst */
+async function send(items, key, burst) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      burst.requests += 1;
+      await post('/increments', items, { 'idempotency-key': key });
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.code === 'unauthorized') throw error;
+      burst.why = error.message;
+      if (!LATER.has(error.status) || attempt >= ATTEMPTS_MAX) return false;
+      burst.again += 1;
+      await whenBack();
+      // Not all at the same moment.
+      await pause(Math.min(WAIT_MS_MAX, (error.retryAfterS ?? 0.5) * 1000) * (0.5 + Math.random() / 2));
+    }
+  }
+}
+
+/** How many commits the service has counted in, by its own metrics; undefined where it does not say. */
+async function commitsSoFar() {
+  try {
+    const text = await (await request('/metrics')).text();
+    const counts = [...text.matchAll(/^safe_counters_batch_size_count(?:\{[^}]*\})? (\S+)/gm)];
+    return counts.length > 0 ? counts.reduce((sum, [, value]) => sum + Number(value), 0) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,75 @@
+// @ts-check
+import { fill, id } from './dom.js';
+
+const FIRST_MS = 400;
+const LONGEST_MS = 5000;
+const BACK_MS = 4000;
+
+/** Resolved when the service is back; undefined while it is there. @type {Promise<void> | undefined} */
+let back;
+
+/** Whether the service did not answer the last time. */
+export const isAway = () => back !== undefined;
+
+/** Waits until the service answers. At once, as long as it is there. */
+export const whenBack = () => back ?? Promise.resolve();
+
+/** Somebody found that the service does not answer: says so, and asks until it does. */
+export function lost() {
+  back ??= waitForIt();
+}
+
+async function waitForIt() {
+  const banner = id('away');
+  fill(banner, 'The service does not answer. This page asks again, and goes on by itself.');
+  banner.hidden = false;
+  banner.classList.remove('good');
+  mark(true);
+  for (let longest = FIRST_MS; ; longest = Math.min(LONGEST_MS, longest * 2)) {
+    // Not all pages at the same moment.
+    await pause(longest * (0.5 + Math.random() / 2));
+    if (await answers()) break;
+  }
+  back = undefined;
+  mark(false);
+  fill(banner, 'The service is back.');
+  banner.classList.add('good');
+  setTimeout(() => {
+    if (!back) banner.hidden = true;
+  }, BACK_MS);
+}
+
+async function answers() {
+  try {
+    const options = { signal: AbortSignal.timeout(LONGEST_MS), cache: /** @type {const} */ ('no-store') };
+    return (await fetch('/health/live', options)).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {boolean} away what cannot work now says so, and keeps the focus that it may have */
+function mark(away) {
+  document.documentElement.classList.toggle('is-away', away);
+  for (const button of document.querySelectorAll('[data-acts]')) {
+    if (away) button.setAttribute('aria-disabled', 'true');
+    else button.removeAttribute('aria-disabled');
+  }
+}
+
+/** @param {number} ms */
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** While the service is away, pressing what asks it for something does nothing. */
+export function guardButtons() {
+  for (const type of ['click', 'submit']) document.addEventListener(type, guard, { capture: true });
+}
+
+/** @param {Event} event */
+function guard(event) {
+  const target = /** @type {Element} */ (event.target);
+  const acts = event.type === 'submit' ? target.id === 'race-form' : target.closest('[data-acts]');
+  if (!back || !acts) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}

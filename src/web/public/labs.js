@@ -1,0 +1,87 @@
+// @ts-check
+import { anomalyOf, capital } from './anomaly.js';
+import { get, post } from './api.js';
+import { el, fill, id } from './dom.js';
+import { Experiment } from './experiment.js';
+import { withTerms } from './terms.js';
+
+/** @typedef {{ lab: string, summary: string, experiments: { experiment: string, claim: string, cure?: string }[] }} Lab */
+
+/** The labs as tabs, each with its experiments. The schedules have their place in the matrix. */
+export async function openLabs() {
+  const labs = /** @type {Lab[]} */ (await get('/labs'));
+  const shown = labs
+    .map((lab) => ({
+      ...lab,
+      all: lab.experiments.length,
+      experiments: lab.experiments.filter(({ claim }) => !anomalyOf(claim)),
+    }))
+    // What is mostly shown above comes last.
+    .toSorted((a, b) => a.all - a.experiments.length - (b.all - b.experiments.length));
+  const tabs = shown.map(tabOf);
+  fill(id('lab-tabs'), ...tabs);
+  fill(id('lab-panels'), ...shown.map(panelOf));
+  id('lab-tabs').addEventListener('click', (/** @type {Event} */ { target }) => {
+    const at = tabs.indexOf(/** @type {HTMLElement} */ (target));
+    if (at >= 0) select(tabs, at);
+  });
+  id('lab-tabs').addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => byKey(event, tabs));
+  select(tabs, 0);
+}
+
+/** @param {Lab} lab */
+function tabOf({ lab, experiments }) {
+  const attributes = { type: 'button', role: 'tab', id: `tab-${lab}`, 'aria-controls': `panel-${lab}` };
+  return el('button', attributes, capital(lab), el('small', { 'aria-hidden': 'true' }, experiments.length));
+}
+
+/** @param {HTMLElement[]} tabs @param {number} at */
+function select(tabs, at) {
+  for (const [i, tab] of tabs.entries()) {
+    tab.setAttribute('aria-selected', String(i === at));
+    tab.tabIndex = i === at ? 0 : -1;
+    id(tab.getAttribute('aria-controls') ?? '').hidden = i !== at;
+  }
+}
+
+/** @param {KeyboardEvent} event @param {HTMLElement[]} tabs as the pattern for tabs has it: arrows move */
+function byKey(event, tabs) {
+  const at = tabs.indexOf(/** @type {HTMLElement} */ (event.target));
+  /** @type {Record<string, number>} */
+  const moves = { ArrowRight: at + 1, ArrowLeft: at - 1 + tabs.length, Home: 0, End: tabs.length - 1 };
+  const to = moves[event.key];
+  if (at < 0 || to === undefined) return;
+  event.preventDefault();
+  select(tabs, to % tabs.length);
+  tabs[to % tabs.length]?.focus();
+}
+
+/** @param {Lab & { all: number }} lab */
+function panelOf({ lab, summary, experiments, all }) {
+  const known = new Set();
+  const about = el('p', {}, ...withTerms(summary, known));
+  const rows = experiments.map((one) => new Experiment(lab, one, known));
+  const button = el('button', { type: 'button', 'data-acts': true }, `Run all ${rows.length}`);
+  const runAll = async () => {
+    button.setAttribute('disabled', '');
+    if (all === rows.length) await together(lab, rows);
+    else for (const row of rows) await row.run();
+    button.removeAttribute('disabled');
+  };
+  button.addEventListener('click', () => void runAll());
+  const head = el('div.lab-head', {}, about, button);
+  const panel = { id: `panel-${lab}`, role: 'tabpanel', 'aria-labelledby': `tab-${lab}` };
+  return el('div.lab', panel, head, ...rows.map(({ element }) => element));
+}
+
+/** @param {string} lab @param {Experiment[]} rows */
+async function together(lab, rows) {
+  for (const row of rows) row.running();
+  try {
+    const { experiments } = await post(`/labs/${lab}`);
+    for (const row of rows)
+      row.show(experiments.find((/** @type {any} */ one) => one.experiment === row.name));
+  } catch (error) {
+    for (const row of rows) row.refused(/** @type {Error} */ (error).message);
+  }
+}

@@ -1,0 +1,33 @@
+// @ts-check
+import { guardButtons, isAway, whenBack } from './connection.js';
+import { openCounter } from './counter.js';
+import { fill, id } from './dom.js';
+import { openLabs } from './labs.js';
+import { openMatrix } from './matrix.js';
+import { openRace } from './race.js';
+import { explainTerms } from './terms.js';
+
+explainTerms();
+guardButtons();
+/** What each section needs to begin with; what cannot be shown says why, and comes when the service is back. */
+const sections = {
+  verdict: openRace,
+  'matrix-status': openMatrix,
+  'lab-status': openLabs,
+  'counter-status': openCounter,
+};
+
+for (const [place, open] of Object.entries(sections)) void opened(place, open);
+
+/** @param {string} place where to say why not @param {() => Promise<void>} open */
+async function opened(place, open) {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      fill(id(place), /** @type {Error} */ (error).message);
+      if (!isAway()) return;
+      await whenBack();
+    }
+  }
+}

@@ -1,0 +1,131 @@
+// @ts-check
+import { events, get } from './api.js';
+import { isAway } from './connection.js';
+import { count, el, fill, id } from './dom.js';
+import { showFigures } from './figures.js';
+import { Lane } from './lane.js';
+import { showWitness } from './witness.js';
+
+/** Chosen to begin with: how likes are lost, and three ways to keep them that could not be more different. */
+const CHOSEN = new Set(['unsafe', 'pessimistic', 'optimistic', 'group-commit']);
+const RACED = 'safe-counters raced';
+
+/** @typedef {{ name: string, summary: string, claim: string }} Strategy */
+
+/** Stops the race that is on. @type {AbortController | undefined} */
+let running;
+
+/** The race: what can be chosen, and the first one, which nobody has to ask for. */
+export async function openRace() {
+  const form = id('race-form');
+  const strategies = /** @type {Strategy[]} */ (await get('/strategies'));
+  id('strategies').append(...strategies.map(choice));
+  // Where there is room beside the race; on a phone it would push the race away.
+  form.querySelector('details').open = matchMedia('(min-width: 1000px)').matches;
+  const show = () => {
+    const chosen = chosenOf(form, strategies);
+    id('chosen').textContent = `${chosen.length} of ${count(strategies.length, 'strategy', 'strategies')}`;
+    showLanes(chosen);
+  };
+  form.addEventListener('change', (/** @type {Event} */ event) => {
+    if (!running && /** @type {HTMLInputElement} */ (event.target).name === 'strategy') show();
+  });
+  form.addEventListener('submit', (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (running) return running.abort();
+    void race(form, chosenOf(form, strategies));
+  });
+  show();
+  fill(id('verdict'), 'Press Race, and watch the counts.');
+  // Within seconds of opening the page somebody has seen likes vanish; once a visit is enough.
+  if (sessionStorage.getItem(RACED) || !['', '#race'].includes(location.hash)) return;
+  sessionStorage.setItem(RACED, 'yes');
+  await race(form, chosenOf(form, strategies));
+}
+
+/** @param {Strategy} strategy */
+function choice({ name }) {
+  const box = el('input', { type: 'checkbox', name: 'strategy', value: name, checked: CHOSEN.has(name) });
+  return el('label.pick', {}, box, name);
+}
+
+/** @param {HTMLFormElement} form @param {Strategy[]} strategies */
+function chosenOf(form, strategies) {
+  const names = new FormData(form).getAll('strategy');
+  return strategies.filter(({ name }) => names.includes(name));
+}
+
+/** @param {Strategy[]} chosen */
+function showLanes(chosen) {
+  const lanes = new Map(chosen.map((strategy) => [strategy.name, new Lane(strategy)]));
+  fill(id('lanes'), ...[...lanes.values()].map((lane) => lane.element));
+  return lanes;
+}
+
+/** @param {HTMLFormElement} form @param {Strategy[]} chosen */
+async function race(form, chosen) {
+  const verdict = id('verdict');
+  const button = form.querySelector('[type=submit]');
+  if (isAway()) return;
+  if (chosen.length === 0) return fill(verdict, 'Pick at least one strategy.');
+  const lanes = showLanes(chosen);
+  const query = new URLSearchParams({
+    strategies: chosen.map(({ name }) => name).join(','),
+    contenders: form.contenders.value,
+    rounds: form.rounds.value,
+  });
+  running = new AbortController();
+  if (button) button.textContent = 'Stop';
+  fill(verdict, 'Racing …');
+  verdict.classList.remove('bad');
+  try {
+    const results = await follow(`/races/stream?${query}`, running.signal, lanes);
+    tell(results);
+  } catch (error) {
+    verdict.classList.toggle('bad', !running.signal.aborted);
+    fill(verdict, running.signal.aborted ? 'Stopped.' : /** @type {Error} */ (error).message);
+  } finally {
+    running = undefined;
+    if (button) button.textContent = 'Race again';
+  }
+}
+
+/** @param {string} path @param {AbortSignal} signal @param {Map<string, Lane>} lanes */
+async function follow(path, signal, lanes) {
+  const results = [];
+  let ended = false;
+  for await (const { event, data } of events(path, signal)) {
+    const lane = lanes.get(data.strategy);
+    if (event === 'waiting') fill(id('verdict'), 'Waiting for its turn …');
+    if (event === 'start') {
+      fill(id('verdict'), 'Racing …');
+      lane?.start(data.expected);
+    }
+    if (event === 'progress') lane?.progress(data);
+    if (event === 'result') {
+      lane?.end(data);
+      results.push(data);
+    }
+    ended ||= event === 'end';
+  }
+  if (!ended) throw new Error('The race broke off. Start it again.');
+  return results;
+}
+
+/** The verdict in a sentence, and what it rests on. @param {any[]} results */
+function tell(results) {
+  const losers = results.filter(({ lost }) => lost > 0);
+  const kept = results.length - losers.length;
+  const worst = losers.toSorted((a, b) => b.lost - a.lost)[0];
+  const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} kept every like.` : '';
+  const all =
+    results.length === 1
+      ? 'Every like that was acknowledged counts.'
+      : `All ${results.length} kept every like.`;
+  const lost = losers
+    .map((one) => `${one.strategy} lost ${one.lost} of ${count(one.acknowledged, 'like')}`)
+    .join(', ');
+  fill(id('verdict'), losers.length > 0 ? `${lost}.${others}` : all);
+  showWitness(worst);
+  showFigures(results);
+}

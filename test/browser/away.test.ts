@@ -1,0 +1,30 @@
+import t from 'tap';
+import { startService, testDatabase } from '../helper.ts';
+import { skip, testBrowser, watchedPage } from './browser.ts';
+
+t.test(
+  'when the service is killed the page says so, and goes on by itself when it is back',
+  { skip },
+  async (t) => {
+    const DATABASE_URL = await testDatabase(t);
+    const first = await startService(t, { DATABASE_URL });
+    const { page } = await watchedPage(await testBrowser(t));
+    await page.goto(`${first.url}/#counter`);
+    await page.locator('#counter-value', { hasText: /^0$/ }).waitFor();
+
+    first.child.kill('SIGKILL');
+    await page.getByText('The service does not answer.').first().waitFor();
+    const like = page.getByRole('button', { name: 'Like', exact: true });
+    t.equal(await like.getAttribute('aria-disabled'), 'true');
+    await like.click({ force: true });
+
+    await first.ended;
+    await startService(t, { DATABASE_URL, PORT: new URL(first.url).port });
+    await page.getByText('The service is back.').waitFor();
+    t.equal(await like.getAttribute('aria-disabled'), null);
+    await page.locator('#counter-status', { hasText: /^$/ }).waitFor();
+    await like.click();
+    await page.getByText('Your like counts. It is number 1.').waitFor();
+    await page.locator('#counter-value', { hasText: /^1$/ }).waitFor();
+  },
+);

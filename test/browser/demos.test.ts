@@ -1,0 +1,131 @@
+import t from 'tap';
+import { testApp } from '../helper.ts';
+import { skip, testBrowser, watchedPage } from './browser.ts';
+
+t.test('what the page shows', { skip }, async (t) => {
+  const app = await testApp(t, { DEMO_RATE_LIMIT: '0' });
+  const url = await app.listen({ port: 0 });
+  const browser = await testBrowser(t);
+
+  t.test(
+    'opened for the first time, it shows a lost update and why, and nobody has pressed anything',
+    async (t) => {
+      const { page, complaints, hosts } = await watchedPage(browser);
+      await page.goto(url);
+      await page.getByRole('heading', { name: /Both read \d+.\s*Both wrote \d+./ }).waitFor();
+      t.match(
+        await page.locator('#verdict').innerText(),
+        /unsafe lost \d+ of 200 likes\. The other 3 kept every like/,
+      );
+      const loser = page.locator('[data-strategy=unsafe]');
+      t.match(await loser.innerText(), /\d+ likes missing.*\d+ of 200/s);
+      t.match(
+        await page.locator('[data-strategy=group-commit]').innerText(),
+        /Every like counts.*200 of 200/s,
+      );
+      const witness = page.locator('#witness .timeline');
+      t.strictSame(await witness.locator('.head b').allInnerTexts(), ['Contender 1', 'Contender 2']);
+      const said = await witness.locator('.step b').allInnerTexts();
+      t.equal(new Set(said.filter((words) => words.startsWith('reads'))).size, 1, said.join());
+      t.equal(said.filter((words) => words.startsWith('writes')).length, 2, said.join());
+
+      await page.locator('#figures').scrollIntoViewIfNeeded();
+      await page.locator('.chart canvas').nth(2).waitFor();
+      t.match(
+        await page.locator('.chart').nth(1).getAttribute('aria-label'),
+        /Conflicts: unsafe 0, .*optimistic \d+/,
+      );
+
+      await page.reload();
+      await page.locator('[data-strategy]').first().waitFor();
+      t.match(
+        await page.locator('#verdict').innerText(),
+        /^Press Race/,
+        'the second time it waits for the button',
+      );
+      t.strictSame(complaints, []);
+      t.strictSame([...hosts], [new URL(url).host]);
+    },
+  );
+
+  t.test('a race of four strategies with 2 × 25 shows its verdict in under 3 s', async (t) => {
+    const { page } = await watchedPage(browser);
+    await page.goto(`${url}/#labs`);
+    await page.locator('[data-strategy]').first().waitFor();
+    await page.getByLabel('Likes each').fill('25');
+    const startedAt = performance.now();
+    await page.getByRole('button', { name: 'Race' }).click();
+    await page.getByText(/unsafe lost \d+ of 50 likes|All 4 kept every like/).waitFor();
+    const tookMs = performance.now() - startedAt;
+    t.ok(tookMs < 3000, `${Math.round(tookMs)} ms`);
+  });
+
+  t.test('what races can be chosen, and what is refused is said in a sentence', async (t) => {
+    const { page } = await watchedPage(browser);
+    await page.goto(`${url}/#race-form`);
+    for (const name of ['unsafe', 'pessimistic', 'group-commit']) {
+      await page.locator(`input[value=${name}]`).uncheck();
+    }
+    await page.locator('input[value=optimistic-no-retry]').check();
+    t.strictSame(await page.locator('.lane .name').allInnerTexts(), ['optimistic', 'optimistic-no-retry']);
+    await page.getByLabel('Contenders').fill('20');
+    await page.getByLabel('Likes each').fill('1000');
+    await page.getByRole('button', { name: 'Race' }).click();
+    await page.getByText('Contenders × rounds is 20000; allowed: up to 10000.').waitFor();
+    await page.getByLabel('Contenders').fill('2');
+    await page.getByLabel('Likes each').fill('25');
+    await page.getByRole('button', { name: 'Race again' }).click();
+    await page.getByText('All 2 kept every like.').waitFor();
+    t.match(
+      await page.locator('[data-strategy=optimistic-no-retry]').innerText(),
+      /refused, and nothing lost|counts/,
+    );
+    t.notOk(await page.locator('#witness').isVisible(), 'nobody lost, so there is no witness');
+  });
+
+  t.test(
+    'a cell of the matrix opens its timeline, with blocked steps waiting for their blocker',
+    async (t) => {
+      const { page, complaints } = await watchedPage(browser);
+      await page.goto(`${url}/#isolation`);
+      await page.getByText('56 cells tried just now; each is as PostgreSQL promises.').waitFor();
+      t.equal(await page.locator('.verdict-of').count(), 56);
+      await page.getByRole('button', { name: 'Lost update at serializable: prevented' }).click();
+      const cell = page.locator('#cell');
+      t.match(await cell.innerText(), /^Lost update\s+serializable: prevented/);
+      t.strictSame(await cell.locator('.head b').allInnerTexts(), ['T1', 'T2']);
+      t.match(
+        await cell.locator('.blocked').innerText(),
+        /tries to write 11.*waits [\d.]+ ms for T1.*refused: 40001/s,
+      );
+      await cell.getByRole('button', { name: '40001' }).click();
+      t.match(await page.locator('#tip').innerText(), /Start again/, 'and the code explains itself');
+      await page.keyboard.press('Escape');
+      t.notOk(await page.locator('#tip').isVisible());
+      t.strictSame(complaints, []);
+    },
+  );
+
+  t.test('a lab runs, and shows its verdict, its evidence and the cure', async (t) => {
+    const { page, complaints } = await watchedPage(browser);
+    await page.goto(`${url}/#labs`);
+    await page.getByRole('tab', { name: /Freeze/ }).press('ArrowLeft');
+    t.equal(
+      await page.locator('[aria-selected=true]').innerText(),
+      'Isolation3',
+      'tabs go round by the arrow keys',
+    );
+    await page.getByRole('tab', { name: /Traps/ }).click();
+    await page.getByRole('button', { name: 'Run Batched flush' }).click();
+    const experiment = page.locator('[data-name="traps/batched-flush"]');
+    await experiment.getByText('Holds: the trap is there, and the guard keeps out of it.').waitFor();
+    t.match(await experiment.locator('.cure').innerText(), /useBatchUpdates: false/);
+    t.strictSame(await experiment.locator('.part h4').allTextContents(), ['trap', 'guard']);
+    t.match(await experiment.locator('.blocked').first().innerText(), /waits [\d.]+ ms for/);
+
+    await page.getByRole('tab', { name: /State/ }).click();
+    await page.getByRole('button', { name: 'Run all 5' }).click();
+    await page.locator('#panel-state .seen[data-holds=true]').nth(4).waitFor();
+    t.strictSame(complaints, []);
+  });
+});
