@@ -10,8 +10,8 @@ const USAGE = `Usage: npm run benchmark -- [options]
 The counters over HTTP beside a no-op and beside a commit per request, and what MikroORM costs beside the bare driver:
 everything in turns of the same run, as medians.
   --only PART         http or orm (default: both)
-  --rounds N          how often everything has its turn, 3 to 100 (default 7)
-  --slice MS          how long a turn takes, 50 to 10000 (default 400)
+  --rounds N          how often everything has its turn, 3 to 100 (default 11)
+  --slice MS          how long a turn takes, 50 to 10000 (default 200)
   --connections LIST  http: requests under way at the same time, each 1 to 4096 (default 32,128,256,512)
   --contenders LIST   orm: how many increment one post at the same time, each 1 to 64 (default 1,8)
   --json FILE         also writes everything that was measured
@@ -44,8 +44,8 @@ function readArguments(args: string[]) {
     only,
     json: values.json,
     assert: values.assert ?? false,
-    rounds: whole('rounds', values.rounds ?? '7', 3, 100),
-    sliceMs: whole('slice', values.slice ?? '400', 50, 10_000),
+    rounds: whole('rounds', values.rounds ?? '11', 3, 100),
+    sliceMs: whole('slice', values.slice ?? '200', 50, 10_000),
     connections: list('connections', values.connections ?? '32,128,256,512', 4096),
     contenders: list('contenders', values.contenders ?? '1,8', 64),
   };

@@ -5,20 +5,22 @@ import { table } from './table.ts';
 export interface Ratio {
   name: string;
   spread: Spread;
-  atLeast: number;
-  aim: number;
+  /** Undefined: nothing is asked of it. */
+  atLeast?: number;
+  aim?: number;
 }
 
 /** By the median: what the machine did besides is in the spread. */
-export const isMissed = ({ spread, atLeast }: Ratio): boolean => !(spread.median >= atLeast);
+export const isMissed = ({ spread, atLeast }: Ratio): boolean =>
+  atLeast !== undefined && !(spread.median >= atLeast);
 
 export function shownRatios(ratios: readonly Ratio[]): string {
   const rows = ratios.map((ratio) => [
     ratio.name,
     digits(ratio.spread.median),
     `${digits(ratio.spread.min)} to ${digits(ratio.spread.max)}`,
-    String(ratio.atLeast),
-    String(ratio.aim),
+    String(ratio.atLeast ?? ''),
+    String(ratio.aim ?? ''),
     verdict(ratio),
   ]);
   return table(['ratio', 'median', 'lowest to highest', 'at least', 'aim', ''], rows);
@@ -28,5 +30,6 @@ const digits = (value: number): string => value.toFixed(value >= 10 ? 1 : 2);
 
 function verdict(ratio: Ratio): string {
   if (isMissed(ratio)) return 'MISSED';
+  if (ratio.aim === undefined) return '';
   return ratio.spread.median >= ratio.aim ? 'reached' : 'enough';
 }
