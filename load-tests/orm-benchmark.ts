@@ -27,6 +27,8 @@ export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
     await migrate(opened);
     const { orm } = openDatabase(opened);
     const pool = new Pool({ connectionString: databaseUrl, max: config.POOL_MAX });
+    // A connection that breaks while nobody uses it is not the end: the pool makes another one.
+    pool.on('error', (error) => quiet.warn(error.message));
     try {
       const bare = bareDriver(pool);
       // Who is compared has its turn one after the other.
