@@ -107,13 +107,15 @@ export class Sessions implements PostgresPool {
    * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
    */
   async query<Row extends QueryResultRow>(statement: PreparedStatement): Promise<QueryResult<Row>> {
-    const { name, text, values } = statement;
+    const { text, values } = statement;
     const connection = await this.connect();
+    const name = this.#prepares ? statement.name : undefined;
     try {
-      return await connection.send(text, values, this.#prepares ? name : undefined);
+      return await connection.send(text, values, name);
     } catch (error) {
-      if (!this.#prepares || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
-      // A pooler hands out sessions by the transaction, and did not refuse our settings: nothing was run yet.
+      if (name === undefined || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
+      // A pooler hands out sessions by the transaction, and did not refuse our settings. Nothing was run yet; others
+      // may be about to find the same.
       this.#prepares = false;
     } finally {
       connection.release();

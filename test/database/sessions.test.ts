@@ -220,3 +220,26 @@ t.test('a commit that the server answers with a rollback is an error', async (t)
   await t.rejects(work, { message: 'the commit was answered with a rollback' });
   t.strictSame(await orm.em.fork().execute('select pk from posts'), []);
 });
+
+t.test('where plans are not kept, because a pooler is in between, all go on without', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  const ask = () => sessions.query<{ one: number }>({ name: 'one', text: 'select 1 as one', values: [] });
+  const all = Promise.withResolvers<void>();
+  let inside = 0;
+  const forgetful = [1, 2, 3].map(() =>
+    sessions.withSession(async () => {
+      inside += 1;
+      if (inside === 3) all.resolve();
+      await all.promise;
+      await ask();
+      await orm.em.fork().execute('deallocate all');
+    }),
+  );
+  await Promise.all(forgetful);
+  // Three connections that were prepared, and have forgotten it: all are told so at the same time.
+  const answers = await Promise.all([ask(), ask(), ask()]);
+  t.strictSame(
+    answers.map(({ rows }) => rows[0]?.one),
+    [1, 1, 1],
+  );
+});
