@@ -1,5 +1,3 @@
-import { hash } from 'node:crypto';
-
 export interface Increment {
   name: string;
   by: number;
@@ -66,9 +64,3 @@ export function valuesOf({ requests, behind }: Batch, after: ReadonlyMap<string,
 /** All amounts of a request, without their signs. */
 export const weightOf = ({ increments }: IncrementRequest): number =>
   increments.reduce((sum, { by }) => sum + Math.abs(by), 0);
-
-/** Short, and the same for the same request only: what a key stands for. */
-export function fingerprint({ increments }: IncrementRequest): string {
-  const text = JSON.stringify(increments.map(({ name, by }) => [name, by]));
-  return hash('sha256', text, 'base64url').slice(0, 22);
-}

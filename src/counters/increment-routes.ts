@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../errors.ts';
 import type { Increment } from './batch.ts';
 import { VALUE_MAX } from './counter.ts';
+import { keyOf } from './idempotency.ts';
 import { refuseWhenFull } from './refusal.ts';
 import {
   bulkAnswer,
@@ -34,7 +35,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     }
     return writer.submit({
       increments,
-      key: keyOf(request),
+      key: keyOf(request.headers),
       // Asked for when the batch begins: who has hung up by then is not counted.
       abandoned: () => reply.raw.destroyed,
     });
@@ -82,22 +83,6 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     },
   });
 };
-
-const KEY = /^[\x21-\x7e]{1,255}$/;
-
-/**
- * Source: IETF draft "The Idempotency-Key HTTP Header Field", whose key is any text that the client makes up.
- *
- * @throws {Problem} that says what a key may be
- */
-function keyOf({ headers: { 'idempotency-key': key } }: FastifyRequest): string | undefined {
-  if (key === undefined) return undefined;
-  if (typeof key === 'string' && KEY.test(key)) return key;
-  throw new Problem(
-    'invalid_request',
-    'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters and no space; a UUID is a good one',
-  );
-}
 
 function tellReplayed(reply: FastifyReply, { replayed }: Answer): void {
   if (replayed) reply.header('idempotency-replayed', 'true');

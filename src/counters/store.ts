@@ -1,6 +1,7 @@
 import { codeOf } from '../caught.ts';
 import type { PreparedStatement, Sessions } from '../database/sessions.ts';
-import { type Batch, fingerprint } from './batch.ts';
+import type { Batch } from './batch.ts';
+import { fingerprint } from './idempotency.ts';
 
 /** What was written under an idempotency key before. */
 export interface Kept {

@@ -1,11 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { codeOf } from '../caught.ts';
 import { GroupCommit } from '../concurrency/group-commit.ts';
 import { retry } from '../concurrency/retry.ts';
-import { ConnectionError, failureOf, isConflict } from '../database/failure.ts';
+import { failureOf, isConflict } from '../database/failure.ts';
 import { Problem } from '../errors.ts';
-import { type Batch, compose, fingerprint, type IncrementRequest, valuesOf, weightOf } from './batch.ts';
-import { VALUE_MAX } from './counter.ts';
+import { type Settlement, writeOnce } from './attempt.ts';
+import { type Batch, compose, type IncrementRequest, valuesOf } from './batch.ts';
+import { byKey, fingerprint, keyReused } from './idempotency.ts';
+import { LockedCounters } from './locked-counters.ts';
+import { assertExact, exactParts, fits, outOfRange } from './range.ts';
 import { type CounterStore, isOutOfRange, type Kept, type Written } from './store.ts';
 
 export interface Answer {
@@ -19,7 +21,7 @@ export interface Answer {
 export interface WriterEvents {
   written(increments: number): void;
   retried(reason: string): void;
-  settled(outcome: 'applied' | 'not applied' | 'unknown'): void;
+  settled(settlement: Settlement): void;
   replayed(): void;
 }
 
@@ -39,12 +41,6 @@ const WAIT_MS_MAX = 5000;
 /** How long a batch is tried again, in milliseconds. */
 const RETRY_MS_MAX = 5000;
 
-/** How long a lost answer is asked for, in milliseconds. */
-const SETTLE_MS_MAX = 10_000;
-
-/** How often a counter that somebody has locked is looked at again, in milliseconds. */
-const LOCKED_MS = 250;
-
 /** Somebody else used the same key at the same moment: the next attempt will find it. */
 const UNIQUE_VIOLATION = '23505';
 
@@ -57,21 +53,21 @@ type Outcomes = Map<IncrementRequest, Answer | Error>;
 export class CounterWriter {
   readonly #store: CounterStore;
   readonly #events: WriterEvents;
+  readonly #queueMax: number;
   readonly #settleMsMax: number;
   readonly #group: GroupCommit<IncrementRequest, Answer>;
-  readonly #queueMax: number;
-  /** Counters whose row somebody else keeps locked: nobody has to wait behind those who want them. */
-  readonly #locked = new Set<string>();
+  readonly #locked: LockedCounters;
 
   constructor(
     store: CounterStore,
     events: WriterEvents,
-    { queueMax = 4096, settleMsMax = SETTLE_MS_MAX }: WriterLimits = {},
+    { queueMax = 4096, settleMsMax = 10_000 }: WriterLimits = {},
   ) {
     this.#store = store;
-    this.#settleMsMax = settleMsMax;
     this.#events = events;
     this.#queueMax = queueMax;
+    this.#settleMsMax = settleMsMax;
+    this.#locked = new LockedCounters(store);
     this.#group = new GroupCommit({
       write: (requests) => this.#write(requests),
       weigh: ({ increments }) => increments.length,
@@ -98,11 +94,9 @@ export class CounterWriter {
    * @throws the database's error: not counted
    */
   async submit(request: IncrementRequest): Promise<Answer> {
-    if (weightOf(request) > VALUE_MAX) {
-      throw new Problem('out_of_range', `the amounts of one request may add up to ${VALUE_MAX}`);
-    }
-    const locked = this.#lockedIn(request, this.#locked);
-    if (locked) throw locked;
+    assertExact(request);
+    const refusal = this.#locked.refusal(request);
+    if (refusal) throw refusal;
     return this.#group.submit(request);
   }
 
@@ -139,29 +133,21 @@ export class CounterWriter {
         if (!outcomes.has(request)) outcomes.set(request, error as Error);
       }
     }
-    for (const [twin, first] of twins) outcomes.set(twin, this.#asTwin(twin, first, outcomes.get(first)));
+    for (const { twin, first } of twins) outcomes.set(twin, this.#asTwin(twin, first, outcomes.get(first)));
   }
 
   /** Writes those that have no outcome yet. Each turn either ends it, or gives an outcome to one at least. */
   async #attempt(requests: readonly IncrementRequest[], outcomes: Outcomes): Promise<void> {
+    const settling = {
+      settleMsMax: this.#settleMsMax,
+      onSettled: (settlement: Settlement) => this.#events.settled(settlement),
+    };
     for (;;) {
       const open = requests.filter((request) => !outcomes.has(request));
       if (open.length === 0) return;
       const batch = compose(open);
       try {
-        const { after, kept } = await this.#writeOnce(batch);
-        if (kept.size === 0) {
-          for (const [r, values] of valuesOf(batch, after).entries()) {
-            const request = open[r];
-            if (request) outcomes.set(request, { values, replayed: false });
-          }
-          this.#events.written(open.reduce((sum, { increments }) => sum + increments.length, 0));
-          return;
-        }
-        for (const request of open) {
-          const known = kept.get(request.key ?? '');
-          if (known) outcomes.set(request, this.#replay(request, known));
-        }
+        this.#answer(batch, await writeOnce(this.#store, batch, settling), outcomes);
       } catch (error) {
         // Whatever prevents that from being found out, nothing was applied: that must not become an unknown outcome.
         const found = await this.#refuseOffenders(error, batch, outcomes).catch(() => false);
@@ -170,87 +156,38 @@ export class CounterWriter {
     }
   }
 
-  /** One attempt, whose outcome is known when this ends, whatever becomes of the connection. */
-  async #writeOnce(batch: Batch): Promise<Written> {
-    const attempt = randomUUID();
-    try {
-      return await this.#store.write(batch, attempt);
-    } catch (error) {
-      if (failureOf(error) !== 'unknown') throw error;
-      const values = await this.#settle(attempt);
-      if (!values)
-        throw new ConnectionError('lost', 'the connection broke before anything was applied', error);
-      return {
-        after: new Map(batch.deltas.map(({ name }, i) => [name, values[i] ?? Number.NaN])),
-        kept: new Map(),
-      };
+  /** All of them; or, since nothing was written then, those whose key had been used before. */
+  #answer(batch: Batch, { after, kept }: Written, outcomes: Outcomes): void {
+    if (kept.size === 0) {
+      const values = valuesOf(batch, after);
+      for (const [r, request] of batch.requests.entries()) {
+        outcomes.set(request, { values: values[r] ?? [], replayed: false });
+      }
+      this.#events.written(batch.requests.reduce((sum, { increments }) => sum + increments.length, 0));
     }
-  }
-
-  /** @throws {Problem} `outcome_unknown` when the database cannot be asked in time */
-  async #settle(attempt: string): Promise<number[] | undefined> {
-    try {
-      const values = await retry(() => this.#store.close(attempt), {
-        attemptsMax: 1000,
-        elapsedMsMax: this.#settleMsMax,
-        delayMsBase: 10,
-        delayMsMax: 250,
-        retryable: () => true,
-      });
-      this.#events.settled(values ? 'applied' : 'not applied');
-      return values;
-    } catch (error) {
-      this.#events.settled('unknown');
-      throw new Problem(
-        'outcome_unknown',
-        'the connection broke while the commit was in flight; the same Idempotency-Key finds out what became of it',
-        { cause: error },
-      );
+    for (const request of batch.requests) {
+      const known = kept.get(request.key ?? '');
+      if (known) outcomes.set(request, this.#replay(request, known));
     }
   }
 
   /** Finds whose fault it is that a batch was refused, so that the others can go on. @returns whether it was found */
-  async #refuseOffenders(error: unknown, batch: Batch, outcomes: Outcomes): Promise<boolean> {
-    const names = batch.deltas.map(({ name }) => name);
+  async #refuseOffenders(error: unknown, { requests, deltas }: Batch, outcomes: Outcomes): Promise<boolean> {
+    const names = deltas.map(({ name }) => name);
     const known = outcomes.size;
     if (isOutOfRange(error)) {
       const values = await this.#store.values(names);
-      for (const request of batch.requests) {
-        if (!applied(request, values)) outcomes.set(request, outOfRange(request));
+      for (const request of requests) {
+        if (!fits(request, values)) outcomes.set(request, outOfRange(request));
       }
     } else if (failureOf(error) === 'busy' && codeOf(error)) {
-      const locked = await this.#store.locked(names);
-      for (const request of batch.requests) {
-        const refusal = this.#lockedIn(request, locked);
+      await this.#locked.look(names);
+      for (const request of requests) {
+        const refusal = this.#locked.refusal(request);
         if (refusal) outcomes.set(request, refusal);
       }
-      this.#setAside(locked);
     }
     return outcomes.size > known;
-  }
-
-  #lockedIn({ increments }: IncrementRequest, locked: ReadonlySet<string>): Problem | undefined {
-    if (locked.size === 0) return undefined;
-    const one = increments.find(({ name }) => locked.has(name));
-    return one && new Problem('busy', `somebody keeps the counter ${JSON.stringify(one.name)} locked`);
-  }
-
-  /** Until they are free again, what asks for these counters is refused at once. */
-  #setAside(locked: ReadonlySet<string>): void {
-    const looking = this.#locked.size > 0;
-    for (const name of locked) this.#locked.add(name);
-    if (!looking && locked.size > 0) this.#lookLater();
-  }
-
-  #lookLater(): void {
-    setTimeout(() => void this.#lookAgain(), LOCKED_MS).unref();
-  }
-
-  async #lookAgain(): Promise<void> {
-    // Away is not locked.
-    const still = await this.#store.locked([...this.#locked]).catch(() => new Set<string>());
-    this.#locked.clear();
-    this.#setAside(still);
   }
 
   #replay(request: IncrementRequest, { request: print, values }: Kept): Answer | Problem {
@@ -268,59 +205,6 @@ export class CounterWriter {
     return this.#replay(twin, { request: fingerprint(first), values: outcome.values });
   }
 }
-
-/** Several requests with one key in one batch: the first is written, and the others get its answer. */
-function byKey(requests: readonly IncrementRequest[]) {
-  const byName = new Map<string, IncrementRequest>();
-  const firsts: IncrementRequest[] = [];
-  const twins: [IncrementRequest, IncrementRequest][] = [];
-  for (const request of requests) {
-    const { key } = request;
-    const first = key === undefined ? undefined : byName.get(key);
-    if (first) twins.push([request, first]);
-    else {
-      firsts.push(request);
-      if (key !== undefined) byName.set(key, request);
-    }
-  }
-  return { firsts, twins };
-}
-
-/** Parts whose sums are exact: nearly always one. */
-function exactParts(requests: readonly IncrementRequest[]): IncrementRequest[][] {
-  const parts: IncrementRequest[][] = [];
-  let left = -1;
-  for (const request of requests) {
-    const weight = weightOf(request);
-    left -= weight;
-    if (left < 0) {
-      parts.push([]);
-      left = VALUE_MAX - weight;
-    }
-    parts.at(-1)?.push(request);
-  }
-  return parts;
-}
-
-/** Applies the request to `values`, if all of it stays in range. @returns whether it did */
-function applied({ increments }: IncrementRequest, values: Map<string, number>): boolean {
-  const next = new Map<string, number>();
-  for (const { name, by } of increments) {
-    const value = (next.get(name) ?? values.get(name) ?? 0) + by;
-    if (Math.abs(value) > VALUE_MAX) return false;
-    next.set(name, value);
-  }
-  for (const [name, value] of next) values.set(name, value);
-  return true;
-}
-
-function outOfRange({ increments }: IncrementRequest): Problem {
-  const names = [...new Set(increments.map(({ name }) => JSON.stringify(name)))].slice(0, 3).join(', ');
-  return new Problem('out_of_range', `${names} would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`);
-}
-
-const keyReused = () =>
-  new Problem('key_reused', 'this Idempotency-Key stands for another request; a new request needs a new key');
 
 /** Nothing was applied, and the next attempt can go better. */
 const mayBeRetried = (error: unknown): boolean =>
