@@ -1,10 +1,12 @@
 import { connect, type Socket } from 'node:net';
+import { Lane } from './lane.ts';
 import { AnswerReader, type Message, MessageReader, WriteSpotter } from './messages.ts';
 
 /**
  * What is to happen to the next write:
  * - `cut before`: its connection breaks before any of it reaches the server;
- * - `cut after`: it is committed, and the connection breaks before any of the answer reaches the service;
+ * - `cut after`: it is committed, and the connection breaks before any of the answer reaches the service (one that
+ *   commits nothing has its answer);
  * - `hold`: it does not reach the server before `release`;
  * - `hold sync`: all of it but its end reaches the server, which has then run and not committed it;
  * - `hold answer`: it is committed, and no answer reaches the service before `release`.
@@ -29,45 +31,6 @@ export interface SetTrap {
 
 type TakeTrap = () => SetTrap | undefined;
 
-/** What one connection may hold back at most, in bytes. */
-const HELD_BYTES_MAX = 32 * 2 ** 20;
-
-/** One direction of a connection: it can be held up, and then carries on with everything, its end included. */
-class Lane {
-  readonly #to: Socket;
-  #held: Buffer[] | undefined;
-  #heldBytes = 0;
-  #ended = false;
-
-  constructor(to: Socket) {
-    this.#to = to;
-  }
-
-  hold(): void {
-    this.#held ??= [];
-  }
-
-  write(bytes: Buffer): void {
-    if (!this.#held) return void this.#to.write(bytes);
-    this.#heldBytes += bytes.length;
-    if (this.#heldBytes > HELD_BYTES_MAX) this.#to.destroy();
-    else this.#held.push(Buffer.from(bytes));
-  }
-
-  end(): void {
-    this.#ended = true;
-    if (!this.#held) this.#to.end();
-  }
-
-  release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    this.#heldBytes = 0;
-    for (const bytes of held) this.#to.write(bytes);
-    if (this.#ended) this.#to.end();
-  }
-}
-
 /** One connection of the service, and the one to the server that belongs to it. */
 export class Link {
   readonly #client: Socket;
@@ -77,7 +40,7 @@ export class Link {
   readonly #reader = new MessageReader(true);
   readonly #spotter = new WriteSpotter();
   readonly #takeTrap: TakeTrap;
-  readonly #outcome = Promise.withResolvers<string>();
+  #outcome = Promise.withResolvers<string>();
   readonly #abandoned = Promise.withResolvers<void>();
   #answer: AnswerReader | undefined;
   #trap: Trap | undefined;
@@ -118,6 +81,7 @@ export class Link {
 
   /** What was held goes on, in its order: a network that is back delivers what is in it, however late. */
   release(): void {
+    this.#trap = undefined;
     this.#toServer.release();
     this.#toClient.release();
   }
@@ -151,7 +115,8 @@ export class Link {
     if (taken.trap === 'cut before') this.destroy();
     else this.#answer = new AnswerReader();
     if (taken.trap === 'hold') this.#toServer.hold();
-    if (taken.trap === 'hold answer') this.#toClient.hold();
+    if (taken.trap === 'hold answer' || taken.trap === 'cut after') this.#toClient.hold();
+    this.#outcome = Promise.withResolvers();
     taken.caught({
       abandoned: this.#abandoned.promise,
       outcome: this.#outcome.promise,
@@ -160,13 +125,14 @@ export class Link {
   }
 
   #fromServer(chunk: Buffer): void {
+    this.#toClient.write(chunk);
     const outcome = this.#answer?.push(chunk);
-    if (outcome) {
-      this.#answer = undefined;
-      this.#outcome.resolve(outcome);
-    }
-    // Held back until it is whole, and then dropped: not a byte of an answer may pass.
-    if (this.#trap !== 'cut after') this.#toClient.write(chunk);
-    else if (outcome) this.destroy();
+    if (!outcome) return;
+    this.#answer = undefined;
+    this.#outcome.resolve(outcome);
+    if (this.#trap !== 'cut after') return;
+    // What was held is dropped: not a byte of the answer may pass.
+    if (outcome === 'committed') this.destroy();
+    else this.release();
   }
 }
