@@ -63,6 +63,5 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   } else {
     app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
   }
-  await app.ready();
   return app;
 }

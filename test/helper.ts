@@ -71,7 +71,7 @@ export function runProgram(t: Test, args: string[], env: NodeJS.ProcessEnv = {})
 
 /** The service as a process of its own on a port of its own; resolves when it says that it is ready. */
 export async function startService(t: Test, env: NodeJS.ProcessEnv): Promise<Service> {
-  const program = runProgram(t, ['src/server.ts'], { PORT: '0', ...env });
+  const program = runProgram(t, ['src/server.ts'], { PORT: '0', DEMO_RATE_LIMIT: '0', ...env });
   return { ...program, url: await whenReady(program) };
 }
 

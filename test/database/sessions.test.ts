@@ -93,8 +93,9 @@ const failure = (work: Promise<unknown>) => work.then(() => undefined, failureOf
 t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
   const { orm, databaseUrl } = await testOrm(t, {
     LOCK_TIMEOUT_MS: '50',
-    STATEMENT_TIMEOUT_MS: '300',
-    POOL_ACQUIRE_TIMEOUT_MS: '50',
+    // Longer than a connection takes on a busy machine; and a statement longer than the wait for a connection.
+    STATEMENT_TIMEOUT_MS: '1000',
+    POOL_ACQUIRE_TIMEOUT_MS: '500',
     POOL_MAX: '4',
   });
   const client = await testClient(t, databaseUrl);
