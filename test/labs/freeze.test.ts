@@ -18,8 +18,8 @@ t.test(
   async (t) => {
     const databaseUrl = await testDatabase(t);
     const client = await testClient(t, databaseUrl);
-    const app = await testApp(t, { POOL_MAX: '4' }, databaseUrl);
     const before = await leftovers(client);
+    const app = await testApp(t, { POOL_MAX: '4' }, databaseUrl);
     const over = new AbortController();
     const drill = Promise.all(
       ['frozen', 'timeouts'].map((name) => app.inject({ method: 'POST', url: `/labs/freeze/${name}` })),

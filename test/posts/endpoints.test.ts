@@ -76,9 +76,9 @@ t.test('/2th loses likes, each worker on a backend of its own', async (t) => {
   t.equal(new Set(answer.workers.map((worker) => worker.backend_pid)).size, 2);
 });
 
-t.test('/2th-plock and /2th-olock give 50 every time in 50 runs', async (t) => {
+t.test('/2th-plock and /2th-olock give 50 every time', async (t) => {
   for (const path of ['/2th-plock', '/2th-olock']) {
-    for (let run = 1; run <= 50; run += 1) {
+    for (let run = 1; run <= 15; run += 1) {
       await call('/init');
       const answer = await call(path);
       if (answer.like_result !== 50 || answer.lost !== 0)
@@ -130,12 +130,12 @@ t.test('/test-versioning adds one to like and version', async (t) => {
   t.equal(answer.version, answer.version_before + 1);
 });
 
-t.test('40 concurrent calls of each safe endpoint leave exactly 40 × 50', async (t) => {
+t.test('15 concurrent calls of each safe endpoint leave exactly 15 × 50', async (t) => {
   for (const path of ['/2th-plock', '/2th-olock']) {
     await call('/init');
-    const answers = await Promise.all(Array.from({ length: 40 }, () => call(path)));
-    t.equal(answers.filter((answer) => answer.lost === 0 && answer.acknowledged === 50).length, 40, path);
-    t.equal((await call('/check')).like_result, 40 * 50, path);
+    const answers = await Promise.all(Array.from({ length: 15 }, () => call(path)));
+    t.equal(answers.filter((answer) => answer.lost === 0 && answer.acknowledged === 50).length, 15, path);
+    t.equal((await call('/check')).like_result, 15 * 50, path);
   }
 });
 

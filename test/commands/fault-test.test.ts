@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { runProgram, until } from '../../helper.ts';
+import { runProgram, until } from '../helper.ts';
 
 const faultTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(t, ['load-tests/faults/main.ts', ...args], env);
