@@ -20,13 +20,14 @@ export interface Program {
 }
 
 /**
- * Runs a program of the checkout with this environment and no other variable but PATH. Not in the checkout, where a
+ * Runs a program of the checkout with this environment and no other variables but PATH and Node's own cache. Not in the checkout, where a
  * file `.env` may name a database that matters to somebody.
  */
 export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
   const child = spawn(process.execPath, [join(CHECKOUT, program), ...args], {
     cwd: tmpdir(),
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH, NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

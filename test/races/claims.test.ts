@@ -76,7 +76,8 @@ t.test(
     const { rows } = await client.query(
       `select (select count(*)::int from posts) as posts, (select count(*)::int from like_entries) as entries,
             (select count(*)::int from pg_stat_activity where datname = current_database() and state ~ 'transaction') as open,
-            (select count(*)::int from pg_locks where locktype = 'advisory') as locks`,
+            (select count(*)::int from pg_locks join pg_database d on d.oid = database
+              where locktype = 'advisory' and datname = current_database()) as locks`,
     );
     t.strictSame(rows, [{ posts: 0, entries: 0, open: 0, locks: 0 }]);
   },
