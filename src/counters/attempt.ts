@@ -3,7 +3,10 @@ import { retry } from '../concurrency/retry.ts';
 import { ConnectionError, failureOf } from '../database/failure.ts';
 import { Problem } from '../errors.ts';
 import type { Batch } from './batch.ts';
-import type { CounterStore, Written } from './store.ts';
+import { type CounterStore, RECEIPT_HOURS, type Written } from './store.ts';
+
+/** Half of the time for which a receipt is kept, in milliseconds: clocks differ, and asking takes time. */
+const RECEIPT_MS_MAX = (RECEIPT_HOURS / 2) * 3_600_000;
 
 /** What was found out about a commit whose answer was lost. */
 export type Settlement = 'applied' | 'not applied' | 'unknown';
@@ -24,10 +27,17 @@ export interface SettleOptions {
  */
 export async function writeOnce(store: CounterStore, batch: Batch, options: SettleOptions): Promise<Written> {
   const attempt = randomUUID();
+  const startedAt = Date.now();
   try {
     return await store.write(batch, attempt);
   } catch (error) {
     if (failureOf(error) !== 'unknown') throw error;
+    // A process can be stopped, and so can a machine: by the time it goes on, the receipt may be gone.
+    const receiptsKept = Date.now() - startedAt < RECEIPT_MS_MAX;
+    if (!receiptsKept) {
+      options.onSettled('unknown');
+      throw unknown(error);
+    }
     const values = await settle(store, attempt, options);
     if (!values) throw new ConnectionError('lost', 'the connection broke before anything was applied', error);
     return {
@@ -54,10 +64,13 @@ async function settle(
     return values;
   } catch (error) {
     onSettled('unknown');
-    throw new Problem(
-      'outcome_unknown',
-      'the connection broke while the commit was in flight; the same Idempotency-Key finds out what became of it',
-      { cause: error },
-    );
+    throw unknown(error);
   }
 }
+
+const unknown = (cause: unknown) =>
+  new Problem(
+    'outcome_unknown',
+    'the connection broke while the commit was in flight; the same Idempotency-Key finds out what became of it',
+    { cause },
+  );

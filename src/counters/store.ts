@@ -17,8 +17,11 @@ export interface Written {
   kept: Map<string, Kept>;
 }
 
-/** How long a receipt is kept: longer than a lost attempt can be under way. */
-const RECEIPT_HOURS = 1;
+/** How long a receipt is kept, in hours: an attempt can be asked for that long. */
+export const RECEIPT_HOURS = 1;
+
+/** And one that closes the door on an attempt: longer than any network keeps what it did not deliver. */
+const CLOSED_HOURS = 168;
 
 const written = `
   delta as (
@@ -127,12 +130,13 @@ export class CounterStore {
   }
 
   /**
-   * Settles an attempt whose answer was lost, for good: once this returns, it will not be applied any more.
+   * Settles an attempt whose answer was lost, for good: once this returns, it will not be applied any more. To be
+   * asked within `RECEIPT_HOURS` of the attempt, as long as its receipt is kept for certain.
    *
    * @returns the values it left, in the order of its deltas; undefined: it was not applied
    */
   async close(attempt: string): Promise<number[] | undefined> {
-    await this.#ask({ name: 'close', text: CLOSE, values: [attempt, RECEIPT_HOURS] });
+    await this.#ask({ name: 'close', text: CLOSE, values: [attempt, CLOSED_HOURS] });
     const [row] = await this.#ask({
       name: 'receipt',
       text: 'select "values" from counter_receipts where batch = $1',

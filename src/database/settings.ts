@@ -9,13 +9,22 @@ export type SessionSettings = Pick<
   'lock_timeout' | 'statement_timeout' | 'idle_in_transaction_session_timeout' | 'options'
 >;
 
+/**
+ * For the server to notice within a minute that we are gone without a word. A statement that it waits for the end of
+ * (its Sync) keeps its locks, and no other timeout of PostgreSQL 15 ends that; by default this takes two hours.
+ */
+const KEEPALIVE = ['tcp_keepalives_idle=30', 'tcp_keepalives_interval=10', 'tcp_keepalives_count=3'];
+
 /** The server's own limits for each session, and the isolation level; a database or a role can have others. */
 export function sessionSettings(config: Config): SessionSettings {
   return {
     lock_timeout: config.LOCK_TIMEOUT_MS,
     statement_timeout: config.STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: config.IDLE_IN_TRANSACTION_TIMEOUT_MS,
-    options: `-c default_transaction_isolation=${config.ISOLATION_LEVEL.replaceAll(' ', '\\ ')}`,
+    options: [
+      `-c default_transaction_isolation=${config.ISOLATION_LEVEL.replaceAll(' ', '\\ ')}`,
+      ...KEEPALIVE.map((setting) => `-c ${setting}`),
+    ].join(' '),
   };
 }
 

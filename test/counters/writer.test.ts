@@ -261,6 +261,23 @@ t.test('what was refused stays refused when it cannot be found out whose fault i
   await t.rejects(writerOn(broken).submit(one('likes')), { code: '55P03' });
 });
 
+t.test('a process that was stopped for longer than receipts are kept does not guess', async (t) => {
+  const { sessions } = await testOrm(t);
+  const now = Date.now;
+  t.teardown(() => void (Date.now = now));
+  const stopped = {
+    async query(statement: PreparedStatement) {
+      if (statement.name !== 'write-keyed') throw new TypeError(`${statement.name} would find nothing`);
+      await sessions.query(statement);
+      Date.now = () => now() + 3_600_000;
+      throw lost();
+    },
+  } as Query;
+  t.equal(await ended(writerOn(stopped), one('likes', 1, 'key')), 'outcome_unknown');
+  Date.now = now;
+  t.match(await writerOn(sessions).submit(one('likes', 1, 'key')), { values: [1], replayed: true });
+});
+
 t.test('who has hung up before the batch begins is not counted', async (t) => {
   const { sessions } = await testOrm(t);
   const writer = writerOn(sessions);

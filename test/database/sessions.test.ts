@@ -244,3 +244,11 @@ t.test('where plans are not kept, because a pooler is in between, all go on with
     [1, 1, 1],
   );
 });
+
+t.test('a server notices within a minute that we are gone without a word', async (t) => {
+  const { orm } = await testOrm(t);
+  const seconds = async (name: string) => (await orm.em.fork().execute(`show ${name}`))[0]?.[name];
+  t.equal(await seconds('tcp_keepalives_idle'), '30');
+  t.equal(await seconds('tcp_keepalives_interval'), '10');
+  t.equal(await seconds('tcp_keepalives_count'), '3');
+});
