@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { httpBenchmark } from './http/http-benchmark.ts';
 import { shownHttp } from './http/http-tables.ts';
-import { parsed, UsageError, whole } from './options.ts';
+import { parsed, toldUsage, UsageError, whole, wholes } from './options.ts';
 import { type OrmResult, ormBenchmark, shownOrm } from './orm-benchmark.ts';
 import { isMissed, shownRatios } from './ratio.ts';
 
@@ -20,9 +20,7 @@ everything in turns of the same run, as medians.
 try {
   await benchmark(readArguments(process.argv.slice(2)));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exitCode = 2;
+  if (!toldUsage(error, USAGE)) throw error;
 }
 
 function readArguments(args: string[]) {
@@ -46,13 +44,9 @@ function readArguments(args: string[]) {
     assert: values.assert ?? false,
     rounds: whole('rounds', values.rounds ?? '11', 3, 100),
     sliceMs: whole('slice', values.slice ?? '200', 50, 10_000),
-    connections: list('connections', values.connections ?? '32,128,256,512', 4096),
-    contenders: list('contenders', values.contenders ?? '1,8', 64),
+    connections: wholes('connections', values.connections ?? '32,128,256,512', 1, 4096),
+    contenders: wholes('contenders', values.contenders ?? '1,8', 1, 64),
   };
-}
-
-function list(name: string, given: string, max: number): number[] {
-  return given.split(',').map((one) => whole(name, one, 1, max));
 }
 
 async function benchmark(options: ReturnType<typeof readArguments>): Promise<void> {

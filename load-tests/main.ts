@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { measure, type Row } from './measure.ts';
-import { type Options, readOptions, USAGE, UsageError } from './options.ts';
+import { type Options, readOptions, toldUsage, USAGE } from './options.ts';
 import { type OwnService, startOwnService } from './own-service.ts';
 import { progress } from './progress.ts';
 import { pictures, report } from './report.ts';
@@ -15,9 +15,7 @@ const WARM_UP = { connections: 4, calls: 50 };
 try {
   process.exitCode = await main(readOptions(process.argv.slice(2)));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exitCode = 2;
+  if (!toldUsage(error, USAGE)) throw error;
 }
 
 async function main(options: Options): Promise<number> {

@@ -57,9 +57,7 @@ export function readOptions(args: string[]): Options {
       increments: number('increments', 25, 1, 1000),
     },
     requests: number('requests', 400, 2, 100_000),
-    contention: (values.contention ?? '1,2,4,8,16,32')
-      .split(',')
-      .map((text) => whole('contention', text, 1, 256)),
+    contention: wholes('contention', values.contention ?? '1,2,4,8,16,32', 1, 256),
     url,
     out: resolve(values.out ?? 'load-tests/results'),
   };
@@ -70,6 +68,18 @@ export function whole(name: string, text: string, min: number, max: number): num
   const value = Number(text);
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   throw new UsageError(`--${name} is "${text}"; allowed: ${min} to ${max}`);
+}
+
+/** As `whole`, for a list with commas in between. @throws {UsageError} */
+export const wholes = (name: string, text: string, min: number, max: number): number[] =>
+  text.split(',').map((one) => whole(name, one, min, max));
+
+/** Says how a command is used, if that was the mistake, and sets the exit code. @returns whether it was */
+export function toldUsage(error: unknown, usage: string): boolean {
+  if (!(error instanceof UsageError)) return false;
+  console.error(`${error.message}\n\n${usage}`);
+  process.exitCode = 2;
+  return true;
 }
 
 function parse(args: string[]): Partial<Record<(typeof names)[number], string>> {

@@ -1,7 +1,7 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startEmbedded } from '../src/database/embedded.ts';
+import { ownFolder } from './own-folder.ts';
 
 /** What a measurement has to say of the database it made for itself. */
 export const quiet = { info: () => {}, warn: (message: string) => console.error(message) };
@@ -11,9 +11,7 @@ export async function withOwnDatabase<T>(
   connectionsMax: number,
   work: (databaseUrl: string) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-benchmark-'));
-  // For root: PostgreSQL runs as another user, who must get there.
-  await chmod(folder, 0o755);
+  const folder = await ownFolder('benchmark');
   try {
     const server = await startEmbedded(join(folder, 'data'), connectionsMax, quiet);
     try {

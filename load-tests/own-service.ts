@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ownFolder } from './own-folder.ts';
 
 const CHECKOUT = join(import.meta.dirname, '..');
 
@@ -69,9 +70,7 @@ export async function startOwnService(
   env: NodeJS.ProcessEnv = {},
   service = 'src/server.ts',
 ): Promise<OwnService> {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-load-'));
-  // For root: PostgreSQL runs as another user, who must get there.
-  await chmod(folder, 0o755);
+  const folder = await ownFolder('load');
   const { DATABASE_URL, POOL_MAX } = process.env;
   const program = runProgram([service], {
     PORT: '0',

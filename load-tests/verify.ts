@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../src/caught.ts';
 import { StartupError } from '../src/startup-error.ts';
-import { parsed, UsageError, whole } from './options.ts';
+import { parsed, toldUsage, UsageError, whole, wholes } from './options.ts';
 import { progress } from './progress.ts';
 import { table } from './table.ts';
 import { type Verification, type VerificationResult, verify } from './verification.ts';
@@ -30,10 +30,7 @@ try {
 } catch (error) {
   progress();
   if (interrupted.signal.aborted) process.exitCode = 130;
-  else if (error instanceof UsageError) {
-    console.error(`${error.message}\n\n${USAGE}`);
-    process.exitCode = 2;
-  } else {
+  else if (!toldUsage(error, USAGE)) {
     console.error(
       `cannot verify: ${error instanceof StartupError ? error.message : messageOf(error).split('\n')[0]}`,
     );
@@ -57,7 +54,7 @@ function readArguments(
   }
   return {
     databaseUrl,
-    contenders: (values.contenders ?? '2,8,32').split(',').map((text) => whole('contenders', text, 1, 64)),
+    contenders: wholes('contenders', values.contenders ?? '2,8,32', 1, 64),
     rounds: whole('rounds', values.rounds ?? '10', 1, 1000),
     strategiesOnly: values['strategies-only'] ?? false,
     json: values.json ?? false,

@@ -1,5 +1,5 @@
 import { Ajv, type Options } from 'ajv';
-import type { FastifySchemaCompiler, preValidationAsyncHookHandler } from 'fastify';
+import type { FastifySchemaCompiler, preValidationAsyncHookHandler, preValidationHookHandler } from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { Problem } from './errors.ts';
 
@@ -13,6 +13,12 @@ const ofBody = new Ajv(options);
 
 export const compileValidator: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
   (httpPart === 'body' ? ofBody : ofText).compile(schema);
+
+/** For routes whose body may be missing: everything in it is as by default then. */
+export const allowNoBody: preValidationHookHandler = (request, _reply, done) => {
+  if (request.body === undefined) request.body = {};
+  done();
+};
 
 /** For routes without a body: a parameter in one would be ignored, and that is better said than done. */
 export const refuseBody: preValidationAsyncHookHandler = async ({ body }) => {

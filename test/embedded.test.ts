@@ -1,9 +1,7 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { runningServer } from '../src/database/postgres-server.ts';
-import { getJson, runProgram, startService, until } from './helper.ts';
+import { getJson, runProgram, startService, testFolder, until } from './helper.ts';
 
 const likes = async (url: string) => (await getJson<{ like_result: number }>(`${url}/check`)).like_result;
 
@@ -14,10 +12,7 @@ async function serverPid(dataDir: string): Promise<number> {
 }
 
 t.test('the embedded PostgreSQL', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-data-'));
-  // For root: PostgreSQL runs as another user, who must get there.
-  await chmod(folder, 0o755);
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const folder = await testFolder(t, 'data');
   const env = { DATA_DIR: join(folder, 'data') };
   const stop = async ({ child, ended }: Awaited<ReturnType<typeof startService>>) => {
     child.kill('SIGTERM');

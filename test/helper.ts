@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { Client } from 'pg';
@@ -6,6 +7,7 @@ import { buildApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { entities } from '../src/entities.ts';
 import { type Database, openDatabase } from '../src/database/orm.ts';
+import { ownFolder } from '../load-tests/own-folder.ts';
 import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/own-service.ts';
 import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.ts';
 
@@ -47,6 +49,13 @@ export async function testOrm(
   const database = openDatabase({ databaseUrl, entities, config: loadConfig(env), log: silent });
   t.teardown(() => database.orm.close());
   return { ...database, databaseUrl };
+}
+
+/** A folder of the test's own, which other users may enter; removed when the test ends. */
+export async function testFolder(t: Test, name: string): Promise<string> {
+  const folder = await ownFolder(name);
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** A connection of the test's own, to look from outside. */

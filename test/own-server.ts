@@ -1,8 +1,8 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { createCluster, freePort, startServer, stopServer } from '../src/database/postgres-server.ts';
+import { ownFolder } from '../load-tests/own-folder.ts';
 import { findTestPrograms } from './test-server.ts';
 
 export interface OwnServer {
@@ -14,8 +14,7 @@ export interface OwnServer {
 
 /** A server that a test may stop and kill, besides the one that all files share. `bin`: the programs to run. */
 export async function ownServer(t: Test, bin?: string): Promise<OwnServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-own-'));
-  await chmod(folder, 0o755);
+  const folder = await ownFolder('own');
   const cluster = join(folder, 'cluster');
   const programs = await findTestPrograms(bin);
   const port = await freePort();

@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { freePort } from '../src/database/postgres-server.ts';
-import { until } from './helper.ts';
+import { testFolder, until } from './helper.ts';
 
 const PGBOUNCER = '/usr/sbin/pgbouncer';
 
@@ -16,9 +15,7 @@ export const noPgBouncer: false | string = !existsSync(PGBOUNCER) && `there is n
 
 /** Debian's PgBouncer in front of the server at that port; resolves with its own port. `more`: lines of its settings. */
 export async function pgbouncer(t: Test, behind: number, more = ''): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-pgbouncer-'));
-  await chmod(folder, 0o755);
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const folder = await testFolder(t, 'pgbouncer');
   const port = await freePort();
   const settings = `listen_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = trust
 auth_file = ${folder}/users\npool_mode = transaction\ndefault_pool_size = 20\n${more}\n`;

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
+import { ownFolder } from '../load-tests/own-folder.ts';
 import { createCluster, freePort, startServer, stopServer } from '../src/database/postgres-server.ts';
 import { serverAccount } from '../src/database/embedded-home.ts';
 
@@ -22,8 +22,7 @@ export async function completePostgres(): Promise<string | undefined> {
 export async function startPair(t: Test, bin: string): Promise<{ primary: string; standby: string }> {
   const account = process.getuid?.() === 0 ? serverAccount() : undefined;
   const programs = { bin, account };
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-standby-'));
-  await chmod(folder, 0o755);
+  const folder = await ownFolder('standby');
   const clusters = ['primary', 'standby'].map((name) => join(folder, name));
   const [primary = '', standby = ''] = clusters;
   t.teardown(async () => {

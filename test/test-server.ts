@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { loadConfig } from '../src/config.ts';
 import { entities } from '../src/entities.ts';
-import { findPrograms, reachablePrograms, serverAccount } from '../src/database/embedded-home.ts';
+import { findPrograms, runnablePrograms } from '../src/database/embedded-home.ts';
 import { migrate } from '../src/database/migrate.ts';
 import {
   createCluster,
@@ -100,7 +100,5 @@ export const POSTGRESQL_15 = '/usr/lib/postgresql/15/bin';
 
 /** The programs that the tests run on, as the account that may run them. */
 export async function findTestPrograms(bin = process.env.POSTGRES_BIN): Promise<ServerPrograms> {
-  bin ??= await findPrograms();
-  if (process.getuid?.() !== 0) return { bin };
-  return reachablePrograms(bin, serverAccount(), folder);
+  return runnablePrograms(bin ?? (await findPrograms()), folder);
 }

@@ -1,5 +1,6 @@
 import type { Load } from './load.ts';
-import { outcomes, type Replica, type Settled } from './replica.ts';
+import { settlements } from '../../src/counters/attempt.ts';
+import { noneSettled, type Replica, type Settled } from './replica.ts';
 
 /** What one fault, or the time before the first one, came to besides what the journal says. */
 export interface FaultFigures {
@@ -13,7 +14,7 @@ export class Figures {
   readonly all: FaultFigures[] = [];
   readonly #replicas: readonly Replica[];
   readonly #load: Load;
-  #last: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
+  #last = noneSettled();
 
   constructor(replicas: readonly Replica[], load: Load) {
     this.#replicas = replicas;
@@ -23,9 +24,9 @@ export class Figures {
   /** Closes the account: what comes now belongs to the next one. */
   async next(): Promise<void> {
     const each = await Promise.all(this.#replicas.map((replica) => replica.settled()));
-    const now: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
-    const settled: Settled = { ...now };
-    for (const outcome of outcomes) {
+    const now = noneSettled();
+    const settled = noneSettled();
+    for (const outcome of settlements) {
       now[outcome] = each.reduce((sum, one) => sum + one[outcome], 0);
       settled[outcome] = now[outcome] - this.#last[outcome];
     }

@@ -1,8 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf } from '../../src/caught.ts';
-import { StartupError } from '../../src/startup-error.ts';
-import { UsageError } from '../options.ts';
+import { toldUsage } from '../options.ts';
 import { progress } from '../progress.ts';
 import { table } from '../table.ts';
 import { check, type Violation } from './checker.ts';
@@ -23,13 +22,8 @@ try {
 } catch (error) {
   progress();
   if (interrupted.signal.aborted) process.exitCode = 130;
-  else if (error instanceof UsageError) {
-    console.error(`${error.message}\n\n${USAGE}`);
-    process.exitCode = 2;
-  } else {
-    console.error(
-      `the fault test broke off: ${error instanceof StartupError ? error.message : messageOf(error)}`,
-    );
+  else if (!toldUsage(error, USAGE)) {
+    console.error(`the fault test broke off: ${messageOf(error)}`);
     process.exitCode = 1;
   }
 }

@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { retry } from '../../src/concurrency/retry.ts';
-import { findPrograms, reachablePrograms, serverAccount } from '../../src/database/embedded-home.ts';
+import { findPrograms, runnablePrograms } from '../../src/database/embedded-home.ts';
 import {
   createCluster,
   freePort,
@@ -15,6 +14,7 @@ import {
   startServer,
   stopServer,
 } from '../../src/database/postgres-server.ts';
+import { ownFolder } from '../own-folder.ts';
 
 const run = promisify(execFile);
 
@@ -32,11 +32,8 @@ export class Postgres {
 
   /** Makes a cluster in a folder of its own and starts it. */
   static async create(): Promise<Postgres> {
-    const folder = await mkdtemp(join(tmpdir(), 'safe-counters-faults-'));
-    await chmod(folder, 0o755);
-    const bin = process.env.POSTGRES_BIN ?? (await findPrograms());
-    const programs =
-      process.getuid?.() === 0 ? await reachablePrograms(bin, serverAccount(), folder) : { bin };
+    const folder = await ownFolder('faults');
+    const programs = await runnablePrograms(process.env.POSTGRES_BIN ?? (await findPrograms()), folder);
     const server = new Postgres(programs, folder, await freePort());
     try {
       await createCluster(programs, server.#cluster, PASSWORD);

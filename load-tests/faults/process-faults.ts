@@ -4,26 +4,16 @@ import { bounded, type Fault, MissedError, type World } from './fault.ts';
 /** How long the server is stopped: longer than the service waits for an answer, in milliseconds. */
 const STOPPED_MS = 2900;
 
-const serviceKilled: Fault = {
-  name: 'SIGKILL of a replica',
+const serviceEnded = (signal: 'SIGKILL' | 'SIGTERM'): Fault => ({
+  name: `${signal} of a replica`,
   local: true,
   async make({ postgres }, replica) {
     // What it has found out by now would be gone with it.
     await replica.settled();
-    await replica.end('SIGKILL');
+    await replica.end(signal);
     await replica.start(postgres);
   },
-};
-
-const serviceRestarted: Fault = {
-  name: 'SIGTERM of a replica',
-  local: true,
-  async make({ postgres }, replica) {
-    await replica.settled();
-    await replica.end('SIGTERM');
-    await replica.start(postgres);
-  },
-};
+});
 
 const backendTerminated: Fault = {
   name: 'pg_terminate_backend',
@@ -113,8 +103,8 @@ async function answers({ postgres, signal }: World): Promise<void> {
 }
 
 export const processFaults: readonly Fault[] = [
-  serviceKilled,
-  serviceRestarted,
+  serviceEnded('SIGKILL'),
+  serviceEnded('SIGTERM'),
   backendTerminated,
   backendKilled,
   postgresKilled,

@@ -1,13 +1,15 @@
 import { setTimeout } from 'node:timers/promises';
+import { type Settlement, settlements } from '../../src/counters/attempt.ts';
 import { freePort } from '../../src/database/postgres-server.ts';
 import { type Program, runProgram } from '../own-service.ts';
 import type { Postgres } from './postgres.ts';
 import { Proxy } from './proxy.ts';
 
-export const outcomes = ['applied', 'not applied', 'unknown'] as const;
-
 /** What the service itself found out about commits whose answers were lost. */
-export type Settled = Record<(typeof outcomes)[number], number>;
+export type Settled = Record<Settlement, number>;
+
+/** Of a process that has just begun. */
+export const noneSettled = (): Settled => ({ applied: 0, 'not applied': 0, unknown: 0 });
 
 /** Short, so that a fault outlasts them and the run does not take all day. In milliseconds. */
 const TIMEOUTS = {
@@ -28,8 +30,8 @@ export class Replica {
   readonly #signal: AbortSignal;
   #running: Program | undefined;
   #port = 0;
-  #settledBefore: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
-  #settledNow: Settled = { applied: 0, 'not applied': 0, unknown: 0 };
+  #settledBefore: Settled = noneSettled();
+  #settledNow: Settled = noneSettled();
 
   /**
    * @param program what to run: the service, or the service with a defect
@@ -80,8 +82,8 @@ export class Replica {
     const { code } = await running.ended;
     clearTimeout(timer);
     this.#running = undefined;
-    for (const outcome of outcomes) this.#settledBefore[outcome] += this.#settledNow[outcome];
-    this.#settledNow = { applied: 0, 'not applied': 0, unknown: 0 };
+    for (const outcome of settlements) this.#settledBefore[outcome] += this.#settledNow[outcome];
+    this.#settledNow = noneSettled();
     return code;
   }
 
@@ -89,7 +91,7 @@ export class Replica {
   async settled(): Promise<Settled> {
     const text = await this.#get('/metrics').catch(() => '');
     const seen = { ...this.#settledBefore };
-    for (const outcome of outcomes) {
+    for (const outcome of settlements) {
       const count = new RegExp(`^safe_counters_lost_answers_total\\{outcome="${outcome}"\\} (\\d+)`, 'm');
       const now = Number(count.exec(text)?.[1] ?? this.#settledNow[outcome]);
       this.#settledNow[outcome] = now;

@@ -59,6 +59,11 @@ export class GroupCommit<Item, Result> {
     return this.#waitingWeight;
   }
 
+  /** Weight that may come and wait besides. */
+  get room(): number {
+    return Math.max(0, this.#options.queueMax - this.#waitingWeight);
+  }
+
   /**
    * Resolves with the item's result after its batch was written.
    *

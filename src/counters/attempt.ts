@@ -9,7 +9,8 @@ import { type CounterStore, RECEIPT_HOURS, type Written } from './store.ts';
 const RECEIPT_MS_MAX = (RECEIPT_HOURS / 2) * 3_600_000;
 
 /** What was found out about a commit whose answer was lost. */
-export type Settlement = 'applied' | 'not applied' | 'unknown';
+export const settlements = ['applied', 'not applied', 'unknown'] as const;
+export type Settlement = (typeof settlements)[number];
 
 export interface SettleOptions {
   /** How long a lost answer is asked for, in milliseconds. */

@@ -2,8 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
 import { Type } from 'typebox';
 import { Problem } from '../errors.ts';
-import { Counter, VALUE_MAX } from './counter.ts';
+import { Counter } from './counter.ts';
 import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
+import { assertValue } from './range.ts';
 import type { CounterReader } from './reader.ts';
 import {
   changeHeaders,
@@ -107,12 +108,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
     },
     handler: async ({ params: { name }, headers, body: { value } }, reply) => {
       const precondition = preconditionOf(headers);
-      if (!Number.isSafeInteger(value)) {
-        throw new Problem(
-          'out_of_range',
-          `value is ${value}; allowed: whole numbers from -${VALUE_MAX} to ${VALUE_MAX}`,
-        );
-      }
+      assertValue('value', value);
       const em = orm.em.fork();
       const changed =
         precondition === 'missing'

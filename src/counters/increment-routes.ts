@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Problem } from '../errors.ts';
+import { allowNoBody } from '../validation.ts';
 import type { Increment } from './batch.ts';
-import { VALUE_MAX } from './counter.ts';
 import { keyOf } from './idempotency.ts';
+import { assertValue } from './range.ts';
 import { refuseWhenFull } from './refusal.ts';
 import {
   bulkAnswer,
@@ -25,14 +25,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
   const headers = incrementHeaders;
   const onRequest = refuseWhenFull(app, writer);
   const write = (request: FastifyRequest, reply: FastifyReply, increments: readonly Increment[]) => {
-    for (const { by } of increments) {
-      if (!Number.isSafeInteger(by)) {
-        throw new Problem(
-          'out_of_range',
-          `by is ${by}; allowed: whole numbers from -${VALUE_MAX} to ${VALUE_MAX}`,
-        );
-      }
-    }
+    for (const { by } of increments) assertValue('by', by);
     return writer.submit({
       increments,
       key: keyOf(request.headers),
@@ -52,11 +45,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       response: { 200: counterAnswer('What the increment wrote') },
     },
     onRequest,
-    // Without a body, 1 is added.
-    preValidation: (request, _reply, done) => {
-      if (request.body === undefined) request.body = {};
-      done();
-    },
+    preValidation: allowNoBody,
     handler: async (request, reply) => {
       const { name } = request.params;
       const answer = await write(request, reply, [{ name, by: request.body.by ?? 1 }]);

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { settlements } from './attempt.ts';
 import type { WriterEvents } from './writer.ts';
 
 /** Figures of the counters for Prometheus. */
@@ -30,29 +31,26 @@ export function counterMetrics(
     help: 'Requests answered from their idempotency key, and not counted again',
     registers,
   });
-  const queue = new Gauge({
-    name: 'safe_counters_queue_length',
-    help: 'Increments that wait for their batch',
-    registers: [],
-    collect() {
-      this.set(state.waiting());
-    },
-  });
-  const watchers = new Gauge({
-    name: 'safe_counters_watchers',
-    help: 'Open streams of events',
-    registers: [],
-    collect() {
-      this.set(state.watchers());
-    },
-  });
-  register.registerMetric(queue);
-  register.registerMetric(watchers);
-  for (const outcome of ['applied', 'not applied', 'unknown']) settled.inc({ outcome }, 0);
+  gauge(register, 'safe_counters_queue_length', 'Increments that wait for their batch', state.waiting);
+  gauge(register, 'safe_counters_watchers', 'Open streams of events', state.watchers);
+  for (const outcome of settlements) settled.inc({ outcome }, 0);
   return {
     written: (increments) => batchSize.observe(increments),
     retried: (reason) => retries.inc({ reason }),
     settled: (outcome) => settled.inc({ outcome }),
     replayed: () => replays.inc(),
   };
+}
+
+/** A figure that is asked for when somebody looks. */
+function gauge(register: Registry, name: string, help: string, value: () => number): void {
+  const figure = new Gauge({
+    name,
+    help,
+    registers: [],
+    collect() {
+      this.set(value());
+    },
+  });
+  register.registerMetric(figure);
 }

@@ -2,6 +2,15 @@ import { Problem } from '../errors.ts';
 import { type IncrementRequest, weightOf } from './batch.ts';
 import { VALUE_MAX } from './counter.ts';
 
+/** @throws {Problem} `out_of_range` when a number of a body is none that a counter can hold */
+export function assertValue(field: string, value: number): void {
+  if (Number.isSafeInteger(value)) return;
+  throw new Problem(
+    'out_of_range',
+    `${field} is ${value}; allowed: whole numbers from -${VALUE_MAX} to ${VALUE_MAX}`,
+  );
+}
+
 /** @throws {Problem} `out_of_range` when the sums of this request alone could not be kept exactly */
 export function assertExact(request: IncrementRequest): void {
   if (weightOf(request) <= VALUE_MAX) return;

@@ -156,7 +156,7 @@ export class CounterStore {
   async locked(names: readonly string[]): Promise<Set<string>> {
     const text = `
       with free as (select name from counters where name = any($1::text[]) for no key update skip locked)
-      select name, 0 as value from counters where name = any($1::text[]) and name not in (select name from free)`;
+      select name from counters where name = any($1::text[]) and name not in (select name from free)`;
     const rows = await this.#ask({ name: 'locked', text, values: [names] });
     return new Set(rows.flatMap(({ name }) => name ?? []));
   }

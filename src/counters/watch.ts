@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { Problem, problemOf } from '../errors.ts';
+import { sseEvent } from '../sse.ts';
 
 /** How often the watched counters are read, in milliseconds, while anybody watches. */
 const LOOK_MS = 100;
@@ -36,7 +37,7 @@ export class CounterWatch {
   }
 
   /**
-   * A stream of server-sent events (WHATWG HTML, 9.2): the value now, and then whenever it has changed.
+   * A stream of server-sent events: the value now, and then whenever it has changed.
    *
    * @throws {Problem} `queue_full` when too many are watching
    */
@@ -74,7 +75,7 @@ export class CounterWatch {
       for (const watcher of watchers) watcher.tell(valueEvent(watcher.counter, values.get(watcher.counter)));
     } catch (error) {
       const { code, message: detail } = problemOf(error);
-      for (const watcher of watchers) watcher.tell(event('problem', { code, detail }));
+      for (const watcher of watchers) watcher.tell(sseEvent('problem', { code, detail }));
     }
     for (const watcher of watchers) watcher.keepAlive();
   }
@@ -126,6 +127,4 @@ class Watcher extends Readable {
 
 /** `null`: there is no such counter, yet or any more. */
 const valueEvent = (name: string, value: number | undefined) =>
-  event('value', { name, value: value ?? null });
-
-const event = (name: string, data: object): string => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+  sseEvent('value', { name, value: value ?? null });

@@ -3,7 +3,7 @@ import { GroupCommit } from '../concurrency/group-commit.ts';
 import { retry } from '../concurrency/retry.ts';
 import { failureOf, isConflict } from '../database/failure.ts';
 import { Problem } from '../errors.ts';
-import { type Settlement, writeOnce } from './attempt.ts';
+import { type SettleOptions, type Settlement, writeOnce } from './attempt.ts';
 import { type Batch, compose, type IncrementRequest, valuesOf } from './batch.ts';
 import { byKey, fingerprint, keyReused } from './idempotency.ts';
 import { LockedCounters } from './locked-counters.ts';
@@ -53,8 +53,7 @@ type Outcomes = Map<IncrementRequest, Answer | Error>;
 export class CounterWriter {
   readonly #store: CounterStore;
   readonly #events: WriterEvents;
-  readonly #queueMax: number;
-  readonly #settleMsMax: number;
+  readonly #settling: SettleOptions;
   readonly #group: GroupCommit<IncrementRequest, Answer>;
   readonly #locked: LockedCounters;
 
@@ -65,8 +64,7 @@ export class CounterWriter {
   ) {
     this.#store = store;
     this.#events = events;
-    this.#queueMax = queueMax;
-    this.#settleMsMax = settleMsMax;
+    this.#settling = { settleMsMax, onSettled: (settlement) => events.settled(settlement) };
     this.#locked = new LockedCounters(store);
     this.#group = new GroupCommit({
       write: (requests) => this.#write(requests),
@@ -84,7 +82,7 @@ export class CounterWriter {
 
   /** Increments that may come and wait besides. */
   get room(): number {
-    return Math.max(0, this.#queueMax - this.#group.waiting);
+    return this.#group.room;
   }
 
   /**
@@ -138,16 +136,12 @@ export class CounterWriter {
 
   /** Writes those that have no outcome yet. Each turn either ends it, or gives an outcome to one at least. */
   async #attempt(requests: readonly IncrementRequest[], outcomes: Outcomes): Promise<void> {
-    const settling = {
-      settleMsMax: this.#settleMsMax,
-      onSettled: (settlement: Settlement) => this.#events.settled(settlement),
-    };
     for (;;) {
       const open = requests.filter((request) => !outcomes.has(request));
       if (open.length === 0) return;
       const batch = compose(open);
       try {
-        this.#answer(batch, await writeOnce(this.#store, batch, settling), outcomes);
+        this.#answer(batch, await writeOnce(this.#store, batch, this.#settling), outcomes);
       } catch (error) {
         // Whatever prevents that from being found out, nothing was applied: that must not become an unknown outcome.
         const found = await this.#refuseOffenders(error, batch, outcomes).catch(() => false);

@@ -104,6 +104,11 @@ export async function reachablePrograms(
   return { bin: canEnter(bin, account) ? bin : await copyPrograms(bin, folder), account };
 }
 
+/** The programs as they can be run here: for root, by another user, since PostgreSQL refuses to run as root. */
+export async function runnablePrograms(bin: string, folder: string): Promise<ServerPrograms> {
+  return process.getuid?.() === 0 ? reachablePrograms(bin, serverAccount(), folder) : { bin };
+}
+
 /** The installed PostgreSQL (bin, lib, share), once for each version, where its account can read it. */
 async function copyPrograms(bin: string, folder: string): Promise<string> {
   const source = dirname(bin);

@@ -1,4 +1,4 @@
-import { defineEntity, p } from '@mikro-orm/core';
+import { newPostSchema } from '../posts/post.ts';
 
 /** The table of the posts, as the migrations make it, with two posts. */
 export const POSTS = `
@@ -15,19 +15,7 @@ export const POSTS = `
  * use the hydrator and the configuration of the one that was made last.
  */
 export function newPostClass() {
-  const schema = defineEntity({
-    name: 'Post',
-    tableName: 'posts',
-    properties: {
-      pk: p.integer().primary(),
-      like: p.integer().default(0),
-      version: p.integer().version(),
-      modifiedAt: p
-        .datetime()
-        .onCreate(() => new Date())
-        .onUpdate(() => new Date()),
-    },
-  });
+  const schema = newPostSchema();
   class Post extends schema.class {}
   schema.setClass(Post);
   return Post;

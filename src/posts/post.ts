@@ -1,19 +1,23 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-const PostSchema = defineEntity({
-  name: 'Post',
-  tableName: 'posts',
-  properties: {
-    pk: p.integer().primary(),
-    like: p.integer().default(0),
-    // MikroORM adds `and version = …` to its own updates and refuses the flush when no row matched.
-    version: p.integer().version(),
-    modifiedAt: p
-      .datetime()
-      .onCreate(() => new Date())
-      .onUpdate(() => new Date()),
-  },
-});
+/** How posts are mapped; anew at each call, since a schema belongs to one class. */
+export const newPostSchema = () =>
+  defineEntity({
+    name: 'Post',
+    tableName: 'posts',
+    properties: {
+      pk: p.integer().primary(),
+      like: p.integer().default(0),
+      // MikroORM adds `and version = …` to its own updates and refuses the flush when no row matched.
+      version: p.integer().version(),
+      modifiedAt: p
+        .datetime()
+        .onCreate(() => new Date())
+        .onUpdate(() => new Date()),
+    },
+  });
+
+const PostSchema = newPostSchema();
 
 /** A post and how often it was liked. */
 export class Post extends PostSchema.class {}

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import { problemOf } from '../errors.ts';
+import { sseEvent } from '../sse.ts';
 import type { Arena } from './arena.ts';
 import { runTrial, type Trial, type TrialResult } from './trial.ts';
 
@@ -9,7 +10,7 @@ import { runTrial, type Trial, type TrialResult } from './trial.ts';
 const PROGRESS_MS = 50;
 
 /**
- * Runs the trials one after another and tells of them as server-sent events (WHATWG HTML, 9.2). Whoever stops
+ * Runs the trials one after another and tells of them as server-sent events. Whoever stops
  * listening aborts the trials' signal; that is for the caller to arrange.
  */
 export async function* liveRaces(
@@ -20,25 +21,25 @@ export async function* liveRaces(
 ): AsyncGenerator<string> {
   const signal = trials[0]?.signal;
   try {
-    yield event('waiting', { strategies: trials.map(({ strategy }) => strategy.name) });
+    yield sseEvent('waiting', { strategies: trials.map(({ strategy }) => strategy.name) });
     const leave = await turn.acquire(1, signal);
     try {
       for (const trial of trials) yield* liveTrial(orm, arena, trial);
     } finally {
       leave();
     }
-    yield event('end', {});
+    yield sseEvent('end', {});
   } catch (error) {
     // The head of the answer is long gone: a problem can only be one more event.
     const { code, message } = problemOf(error);
-    yield event('problem', { code, detail: message });
+    yield sseEvent('problem', { code, detail: message });
   }
 }
 
 async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGenerator<string> {
   const { strategy, contenders, rounds } = trial;
   const progress = { strategy: strategy.name, attempted: 0, acknowledged: 0, likes: 0 };
-  yield event('start', { strategy: strategy.name, claim: strategy.claim, expected: contenders * rounds });
+  yield sseEvent('start', { strategy: strategy.name, claim: strategy.claim, expected: contenders * rounds });
   const running = runTrial(orm, arena, {
     ...trial,
     onIncrement({ outcome, value }) {
@@ -51,13 +52,11 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
   try {
     for (let result: TrialResult | undefined; !result; ) {
       result = await Promise.race([running, setTimeout(PROGRESS_MS, undefined)]);
-      yield event('progress', progress);
-      if (result) yield event('result', result);
+      yield sseEvent('progress', progress);
+      if (result) yield sseEvent('result', result);
     }
   } finally {
     // When nobody is listening any more, it is told to stop, and its turn ends when it has.
     await running.catch(() => {});
   }
 }
-
-const event = (name: string, data: object): string => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;

@@ -1,22 +1,13 @@
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { runProgram, until } from '../helper.ts';
+import { runProgram, testFolder, until } from '../helper.ts';
 
 const faultTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(t, ['load-tests/faults/main.ts', ...args], env);
 
-/** A folder for everything that the command makes. */
-async function folderOf(t: Test): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-command-'));
-  await chmod(folder, 0o755);
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 t.test('a table, a verdict, and a journal that can be checked again', async (t) => {
-  const TMPDIR = await folderOf(t);
+  const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');
   const args = [
     '--acknowledged',
@@ -46,7 +37,7 @@ t.test('a table, a verdict, and a journal that can be checked again', async (t) 
 });
 
 t.test('interrupted, it ends everything that it has started', async (t) => {
-  const TMPDIR = await folderOf(t);
+  const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');
   const { child, ended } = faultTest(t, ['--replicas', '1', '--journal', journal], { TMPDIR });
   await until(async () => (await readFile(journal, 'utf8')).includes('acknowledged'));

@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Fastify from 'fastify';
 import t from 'tap';
@@ -7,11 +6,10 @@ import type { HttpResult } from '../../load-tests/http/http-benchmark.ts';
 import { LoadGenerator } from '../../load-tests/http/load-generator.ts';
 import { httpSubjects } from '../../load-tests/http/subjects.ts';
 import { check } from '../../load-tests/http/workbench.ts';
-import { runProgram } from '../helper.ts';
+import { runProgram, testFolder } from '../helper.ts';
 
 t.test('over HTTP it compares, verifies and overloads, and prints what must be reached', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-figures-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const folder = await testFolder(t, 'figures');
   const json = join(folder, 'benchmark.json');
   const short = ['--rounds', '3', '--slice', '50', '--connections', '8'];
   const args = ['load-tests/benchmark.ts', '--only', 'http', ...short, '--json', json];

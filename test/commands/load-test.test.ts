@@ -1,30 +1,20 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyReply } from 'fastify';
 import Fastify from 'fastify';
 import t from 'tap';
 import { strategies } from '../../src/strategies/index.ts';
-import { runProgram, startService, testDatabase } from '../helper.ts';
+import { runProgram, startService, testDatabase, testFolder } from '../helper.ts';
 
-const folder = await mkdtemp(join(tmpdir(), 'safe-counters-figures-'));
-t.teardown(() => rm(folder, { recursive: true, force: true }));
+const folder = await testFolder(t, 'figures');
 const json = join(folder, 'results.json');
+const SHORT = ['--amount', '4', '--requests', '24', '--contention', '1,8'];
 const loadTest = (t: Parameters<typeof runProgram>[0], args: string[]) =>
   runProgram(t, ['load-tests/main.ts', '--out', folder, ...args]).ended;
 
 t.test('against a running service: every claim holds, exit code 0, a table and the figures', async (t) => {
   const { url } = await startService(t, { DATABASE_URL: await testDatabase(t) });
-  const { code, stdout } = await loadTest(t, [
-    '--url',
-    url,
-    '--amount',
-    '4',
-    '--requests',
-    '24',
-    '--contention',
-    '1,8',
-  ]);
+  const { code, stdout } = await loadTest(t, ['--url', url, ...SHORT]);
   t.equal(code, 0, stdout);
   t.match(stdout, /^\/2th-plock .* exact$/m);
   t.match(stdout, /^\/2th .* loses, as it must/m);
@@ -66,16 +56,7 @@ t.test('against a service that loses what it acknowledged: it says so, exit code
   });
   const url = await liar.listen({ port: 0 });
   t.teardown(() => liar.close());
-  const { code, stdout } = await loadTest(t, [
-    '--url',
-    url,
-    '--amount',
-    '4',
-    '--requests',
-    '24',
-    '--contention',
-    '1,8',
-  ]);
+  const { code, stdout } = await loadTest(t, ['--url', url, ...SHORT]);
   t.equal(code, 1);
   t.match(stdout, /BROKEN: \/2th-plock \(4 at once\) claims "exact", but: LOST 100/);
   t.match(stdout, /BROKEN: \/2th-olock-no-retry .* claims "rejects"/);
