@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import { requireToken } from './authorization.ts';
+import { requireToken } from './http/authorization.ts';
 import type { Config } from './config.ts';
 import { countersRoutes } from './counters/routes.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
-import { drainOnClose } from './drain.ts';
+import { drainOnClose } from './http/drain.ts';
 import { entities } from './entities.ts';
-import { handleClientError, handleErrors, handleFrameworkError } from './errors.ts';
-import { metrics } from './metrics.ts';
-import { openapi } from './openapi.ts';
-import { operationsRoutes } from './operations.ts';
-import { securityHeaders } from './security-headers.ts';
-import { compileValidator, explainValidation } from './validation.ts';
+import { handleClientError, handleErrors, handleFrameworkError } from './http/error-handler.ts';
+import { metrics } from './http/metrics.ts';
+import { openapi } from './http/openapi.ts';
+import { operationsRoutes } from './http/operations.ts';
+import { securityHeaders } from './http/security-headers.ts';
+import { compileValidator, explainValidation } from './http/validation.ts';
 import { webRoutes } from './web/routes.ts';
 
 /** For a request to arrive, in milliseconds. */
@@ -56,7 +56,10 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   await app.register(metrics);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
-  await app.register(countersRoutes, { config });
+  await app.register(countersRoutes, {
+    keyHours: config.IDEMPOTENCY_KEY_HOURS,
+    queueMax: config.COUNTER_QUEUE_MAX,
+  });
   if (config.DEMOS) {
     await app.register(demos, { config, databaseUrl, closing });
     await app.register(webRoutes);

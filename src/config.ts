@@ -1,6 +1,6 @@
 import { envSchema } from 'env-schema';
 import { type Static, type TSchema, Type } from 'typebox';
-import { StartupError } from './startup-error.ts';
+import { StartupError } from './errors/startup-error.ts';
 
 const timeoutMs = (default_: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 3_600_000, default: default_, description });

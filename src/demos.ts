@@ -1,7 +1,7 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Config } from './config.ts';
-import { Problem } from './errors.ts';
+import { Problem } from './errors/problem.ts';
 import { labsRoutes } from './labs/routes.ts';
 import { postsRoutes } from './posts/routes.ts';
 import { Arena } from './races/arena.ts';

@@ -1,5 +1,5 @@
 import { Counter } from './counters/counter.ts';
-import { Post } from './posts/post.ts';
+import { Post } from './strategies/post.ts';
 import { LikeEntry } from './strategies/ledger.ts';
 import { LikeSlot } from './strategies/slotted.ts';
 

@@ -2,7 +2,7 @@ import type { Options } from '@mikro-orm/postgresql';
 import { loadConfig } from './config.ts';
 import { ormOptions } from './database/orm.ts';
 import { entities } from './entities.ts';
-import { StartupError } from './startup-error.ts';
+import { StartupError } from './errors/startup-error.ts';
 
 /** The configuration of MikroORM's command line (`npm run mikro-orm -- migration:create`). */
 export default (): Options => {

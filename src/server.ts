@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
-import { messageOf } from './caught.ts';
+import { messageOf } from './errors/caught.ts';
 import type { Close } from './service.ts';
-import { StartupError } from './startup-error.ts';
+import { StartupError } from './errors/startup-error.ts';
 
 /** From the signal to the end of the process at most, in milliseconds. */
 const CLOSE_MS_MAX = 9500;

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { buildApp } from './app.ts';
-import { messageOf } from './caught.ts';
+import { messageOf } from './errors/caught.ts';
 import { type Config, loadConfig } from './config.ts';
-import { startEmbedded } from './database/embedded.ts';
+import { startEmbedded } from './embedded-postgres/embedded.ts';
 import { logStream } from './log-stream.ts';
-import { StartupError } from './startup-error.ts';
+import { StartupError } from './errors/startup-error.ts';
 
 /** What ends something that was opened. */
 export type Close = () => Promise<void>;

@@ -7,8 +7,8 @@ import { buildApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { entities } from '../src/entities.ts';
 import { type Database, openDatabase } from '../src/database/orm.ts';
-import { ownFolder } from '../load-tests/own-folder.ts';
-import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/own-service.ts';
+import { ownFolder } from '../load-tests/shared/own-folder.ts';
+import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/shared/own-service.ts';
 import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.ts';
 
 export const CHECKOUT = join(import.meta.dirname, '..');

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { createCluster, freePort, startServer, stopServer } from '../src/database/postgres-server.ts';
-import { ownFolder } from '../load-tests/own-folder.ts';
+import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
+import { ownFolder } from '../load-tests/shared/own-folder.ts';
 import { findTestPrograms } from './test-server.ts';
 
 export interface OwnServer {

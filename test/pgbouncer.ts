@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { freePort } from '../src/database/postgres-server.ts';
+import { freePort } from '../src/embedded-postgres/server.ts';
 import { testFolder, until } from './helper.ts';
 
 const PGBOUNCER = '/usr/sbin/pgbouncer';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
-import { freePort } from '../src/database/postgres-server.ts';
+import { freePort } from '../src/embedded-postgres/server.ts';
 
 /** A Redis of this test's own on a free port, without a disk. */
 export async function startRedis(t: Test): Promise<string> {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';
-import { freePort } from '../src/database/postgres-server.ts';
+import { freePort } from '../src/embedded-postgres/server.ts';
 import { getJson, runProgram, startService, testClient, testDatabase, until } from './helper.ts';
 
 t.test('what cannot be started is one clear line and exit code 1', async (t) => {

@@ -4,9 +4,9 @@ import { chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
-import { ownFolder } from '../load-tests/own-folder.ts';
-import { createCluster, freePort, startServer, stopServer } from '../src/database/postgres-server.ts';
-import { serverAccount } from '../src/database/embedded-home.ts';
+import { ownFolder } from '../load-tests/shared/own-folder.ts';
+import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
+import { serverAccount } from '../src/embedded-postgres/home.ts';
 
 const PASSWORD = 'test';
 const installed = '/usr/lib/postgresql';

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { loadConfig } from '../src/config.ts';
 import { entities } from '../src/entities.ts';
-import { findPrograms, runnablePrograms } from '../src/database/embedded-home.ts';
+import { findPrograms, runnablePrograms } from '../src/embedded-postgres/home.ts';
 import { migrate } from '../src/database/migrate.ts';
 import {
   createCluster,
@@ -13,7 +13,7 @@ import {
   type ServerPrograms,
   startServer,
   stopServer,
-} from '../src/database/postgres-server.ts';
+} from '../src/embedded-postgres/server.ts';
 
 /** The one PostgreSQL of a test run: started before the first file, stopped after the last one. */
 const folder = join(

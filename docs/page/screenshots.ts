@@ -1,7 +1,7 @@
 /** Takes pictures of the page into this folder, of a service of its own: light and dark, wide and narrow. */
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { startOwnService } from '../../load-tests/own-service.ts';
+import { startOwnService } from '../../load-tests/shared/own-service.ts';
 
 type Scheme = 'light' | 'dark';
 

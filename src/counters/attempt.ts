@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { retry } from '../concurrency/retry.ts';
 import { ConnectionError, failureOf } from '../database/failure.ts';
-import { Problem } from '../errors.ts';
+import { Problem } from '../errors/problem.ts';
 import type { Batch } from './batch.ts';
 import { type CounterStore, RECEIPT_HOURS, type Written } from './store.ts';
 

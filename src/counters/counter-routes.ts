@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
 import { Type } from 'typebox';
-import { Problem } from '../errors.ts';
+import { Problem } from '../errors/problem.ts';
 import { Counter } from './counter.ts';
 import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
 import { assertValue } from './range.ts';

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { Problem } from '../errors.ts';
+import { Problem } from '../errors/problem.ts';
 import type { IncrementRequest } from './batch.ts';
 
 const KEY = /^[\x21-\x7e]{1,255}$/;

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { allowNoBody } from '../validation.ts';
+import { allowNoBody } from '../http/validation.ts';
 import type { Increment } from './batch.ts';
 import { keyOf } from './idempotency.ts';
 import { assertValue } from './range.ts';

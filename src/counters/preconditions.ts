@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { Problem } from '../errors.ts';
+import { Problem } from '../errors/problem.ts';
 
 /** What must be so for a change to be made: the counter has one of these values, has any, or does not exist. */
 export type Precondition = { oneOf: number[] } | 'exists' | 'missing';

@@ -1,5 +1,5 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { sendProblem } from '../errors.ts';
+import { sendProblem } from '../http/error-handler.ts';
 import type { CounterWriter } from './writer.ts';
 
 /** How often it is logged that requests are refused, in milliseconds. */

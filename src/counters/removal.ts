@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { messageOf } from '../caught.ts';
+import { messageOf } from '../errors/caught.ts';
 import type { CounterStore } from './store.ts';
 
 /** How often expired keys and receipts are removed, in milliseconds, and how many at a time. */

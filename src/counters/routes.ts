@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify';
-import type { Config } from '../config.ts';
-import { readExactJson } from '../exact-json.ts';
+import { readExactJson } from './exact-json.ts';
 import { counterRoutes } from './counter-routes.ts';
 import { incrementRoutes } from './increment-routes.ts';
 import { counterMetrics } from './metrics.ts';
@@ -10,15 +9,22 @@ import { CounterStore } from './store.ts';
 import { CounterWatch } from './watch.ts';
 import { CounterWriter } from './writer.ts';
 
+export interface CountersOptions {
+  /** How long an idempotency key is kept, in hours. */
+  keyHours: number;
+  /** Increments that wait for their batch at most. */
+  queueMax: number;
+}
+
 /** Counters for production: durable, exact, idempotent. */
-export const countersRoutes: FastifyPluginAsync<{ config: Config }> = async (app, { config }) => {
-  const store = new CounterStore(app.database.sessions, config.IDEMPOTENCY_KEY_HOURS);
+export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, options) => {
+  const store = new CounterStore(app.database.sessions, options.keyHours);
   const reader = new CounterReader(store);
   const watch = new CounterWatch((names) => store.values(names));
   const writer: CounterWriter = new CounterWriter(
     store,
     counterMetrics(app.metrics, { waiting: () => writer.waiting, watchers: () => watch.watchers }),
-    { queueMax: config.COUNTER_QUEUE_MAX },
+    { queueMax: options.queueMax },
   );
 
   // One line for each request costs more than the request. What goes wrong is still logged, and the rest is counted.

@@ -1,4 +1,4 @@
-import { codeOf } from '../caught.ts';
+import { codeOf } from '../errors/caught.ts';
 import type { PreparedStatement, Sessions } from '../database/sessions.ts';
 import type { Batch } from './batch.ts';
 import { fingerprint } from './idempotency.ts';

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
-import { Problem, problemOf } from '../errors.ts';
-import { sseEvent } from '../sse.ts';
+import { Problem } from '../errors/problem.ts';
+import { problemOf } from '../http/problem-of.ts';
+import { sseEvent } from '../http/sse.ts';
 
 /** How often the watched counters are read, in milliseconds, while anybody watches. */
 const LOOK_MS = 100;

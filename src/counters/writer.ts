@@ -1,8 +1,8 @@
-import { codeOf } from '../caught.ts';
+import { codeOf } from '../errors/caught.ts';
 import { GroupCommit } from '../concurrency/group-commit.ts';
 import { retry } from '../concurrency/retry.ts';
 import { failureOf, isConflict } from '../database/failure.ts';
-import { Problem } from '../errors.ts';
+import { Problem } from '../errors/problem.ts';
 import { type SettleOptions, type Settlement, writeOnce } from './attempt.ts';
 import { type Batch, compose, type IncrementRequest, valuesOf } from './batch.ts';
 import { byKey, fingerprint, keyReused } from './idempotency.ts';

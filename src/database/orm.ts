@@ -4,9 +4,8 @@ import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { Pool, type PoolConfig, TypeOverrides, types } from 'pg';
-import type { Config } from '../config.ts';
 import { Sessions } from './sessions.ts';
-import { sessionSettings } from './settings.ts';
+import { type DatabaseConfig, sessionSettings } from './settings.ts';
 
 export interface Database {
   orm: MikroORM;
@@ -16,7 +15,7 @@ export interface Database {
 export interface DatabaseOptions {
   databaseUrl: string;
   entities: readonly EntityName[];
-  config: Config;
+  config: DatabaseConfig;
   /** Where messages go that belong to no request: a broken idle connection, SQL when asked for. */
   log: DatabaseLog;
   /** The schema of the tables; undefined: the role's own. */

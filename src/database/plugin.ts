@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
-import { messageOf } from '../caught.ts';
-import { StartupError } from '../startup-error.ts';
+import { messageOf } from '../errors/caught.ts';
+import { StartupError } from '../errors/startup-error.ts';
 import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
 import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase } from './orm.ts';

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
-import { codeOf, messageOf } from '../caught.ts';
+import { codeOf, messageOf } from '../errors/caught.ts';
 import { ConnectionError, type Failure } from './failure.ts';
 
 /** One statement as the wire saw it. */

@@ -1,7 +1,17 @@
 import { Client, type ClientConfig } from 'pg';
-import { codeOf, messageOf } from '../caught.ts';
-import type { Config } from '../config.ts';
-import { StartupError } from '../startup-error.ts';
+import { codeOf, messageOf } from '../errors/caught.ts';
+import { StartupError } from '../errors/startup-error.ts';
+
+/** What the database layer reads of the service's configuration. Times in milliseconds. */
+export interface DatabaseConfig {
+  readonly POOL_MAX: number;
+  readonly POOL_ACQUIRE_TIMEOUT_MS: number;
+  readonly LOCK_TIMEOUT_MS: number;
+  readonly STATEMENT_TIMEOUT_MS: number;
+  readonly IDLE_IN_TRANSACTION_TIMEOUT_MS: number;
+  readonly ISOLATION_LEVEL: string;
+  readonly SQL_DEBUG: boolean;
+}
 
 /** What a session is told when it connects. */
 export type SessionSettings = Pick<
@@ -16,7 +26,7 @@ export type SessionSettings = Pick<
 const KEEPALIVE = ['tcp_keepalives_idle=30', 'tcp_keepalives_interval=10', 'tcp_keepalives_count=3'];
 
 /** The server's own limits for each session, and the isolation level; a database or a role can have others. */
-export function sessionSettings(config: Config): SessionSettings {
+export function sessionSettings(config: DatabaseConfig): SessionSettings {
   return {
     lock_timeout: config.LOCK_TIMEOUT_MS,
     statement_timeout: config.STATEMENT_TIMEOUT_MS,
@@ -39,7 +49,7 @@ export function sessionSettings(config: Config): SessionSettings {
  */
 export async function refusesSettings(
   databaseUrl: string,
-  config: Config,
+  config: DatabaseConfig,
   warn: (message: string) => void,
 ): Promise<boolean> {
   let refused = false;
@@ -66,7 +76,7 @@ export async function refusesSettings(
   return refused;
 }
 
-async function currentSettings(connectionString: string, config: Config, settings: SessionSettings) {
+async function currentSettings(connectionString: string, config: DatabaseConfig, settings: SessionSettings) {
   const connectionTimeoutMillis = config.POOL_ACQUIRE_TIMEOUT_MS;
   const client = new Client({
     connectionString,

@@ -1,15 +1,5 @@
-import type { Config } from '../config.ts';
-import type { DatabaseLog } from '../database/orm.ts';
-import type { Entry } from './timeline.ts';
-
-/** What an experiment needs: any PostgreSQL-compatible server, and nothing of the service that runs it. */
-export interface LabContext {
-  databaseUrl: string;
-  config: Config;
-  log: DatabaseLog;
-  /** Aborted when nobody waits any more, or for too long: the experiment then ends, and cleans up. */
-  signal: AbortSignal;
-}
+import type { LabContext } from './bench/context.ts';
+import type { Entry } from './bench/timeline.ts';
 
 /** What was seen: who did what and when, and the numbers that the claim is decided by. */
 export interface Evidence {

@@ -1,5 +1,6 @@
 import { Semaphore } from '../concurrency/semaphore.ts';
-import type { Experiment, Findings, LabContext } from './experiment.ts';
+import type { LabContext } from './bench/context.ts';
+import type { Experiment, Findings } from './experiment.ts';
 
 /** Experiments at once: each takes a handful of connections of its own, besides those of the service's pool. */
 const EXPERIMENTS_MAX = 2;

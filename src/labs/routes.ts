@@ -1,16 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import type { Config } from '../config.ts';
-import { Problem } from '../errors.ts';
-import { clientGone } from '../signals.ts';
-import { refuseBody } from '../validation.ts';
+import { Problem } from '../errors/problem.ts';
+import { clientGone } from '../http/signals.ts';
+import { refuseBody } from '../http/validation.ts';
+import type { LabConfig } from './bench/context.ts';
 import type { Experiment, Findings, Lab } from './experiment.ts';
 import { labs } from './index.ts';
 import { Laboratory } from './laboratory.ts';
 import { experimentAnswer, labAnswer, labsAnswer } from './schemas.ts';
 
 export interface LabsOptions {
-  config: Config;
+  config: LabConfig;
   databaseUrl: string;
   /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;

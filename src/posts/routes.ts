@@ -1,12 +1,12 @@
 import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Problem } from '../errors.ts';
-import { clientGone, withDeadline } from '../signals.ts';
+import { Problem } from '../errors/problem.ts';
+import { clientGone, withDeadline } from '../http/signals.ts';
 import type { Arena, RaceResult } from '../races/arena.ts';
-import { refuseBody } from '../validation.ts';
+import { refuseBody } from '../http/validation.ts';
 import { endpoints } from './endpoints.ts';
-import { DEFAULT_POST, type Post } from './post.ts';
+import { DEFAULT_POST, type Post } from '../strategies/post.ts';
 import { incrementAnswer, incrementQuery, postAnswer, TOTAL_MAX } from './schemas.ts';
 import { readDefaultPost, resetDefaultPost } from './store.ts';
 

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { DEFAULT_POST, Post } from './post.ts';
+import { DEFAULT_POST, Post } from '../strategies/post.ts';
 
 /**
  * Sets the default post's likes to 0, creating it where it is missing. The version moves on, so that an optimistic

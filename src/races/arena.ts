@@ -1,7 +1,7 @@
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { failureOf } from '../database/failure.ts';
 import type { Sessions, Statement } from '../database/sessions.ts';
-import { PartlyDoneError } from '../errors.ts';
+import { PartlyDoneError } from '../errors/problem.ts';
 import { type Assignment, Contender, type Increment } from './contender.ts';
 import { type Narrator, narrator } from './narrator.ts';
 

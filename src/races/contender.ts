@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyBaseLogger } from 'fastify';
-import { messageOf } from '../caught.ts';
+import { messageOf } from '../errors/caught.ts';
 import type { Add } from '../concurrency/history.ts';
 import { RetriesExhaustedError, retry } from '../concurrency/retry.ts';
 import { failureOf, isConflict } from '../database/failure.ts';

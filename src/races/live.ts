@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Semaphore } from '../concurrency/semaphore.ts';
-import { problemOf } from '../errors.ts';
-import { sseEvent } from '../sse.ts';
+import { problemOf } from '../http/problem-of.ts';
+import { sseEvent } from '../http/sse.ts';
 import type { Arena } from './arena.ts';
 import { runTrial, type Trial, type TrialResult } from './trial.ts';
 

@@ -1,4 +1,4 @@
-import { codeOf, messageOf } from '../caught.ts';
+import { codeOf, messageOf } from '../errors/caught.ts';
 import type { Increment } from './contender.ts';
 
 /** One statement of a race, as the wire saw it. */

@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { FastifyBaseLogger } from 'fastify';
 import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
-import { Post } from '../posts/post.ts';
+import { Post } from '../strategies/post.ts';
 import type { Claim, Strategy } from '../strategies/strategy.ts';
 import type { Arena, RaceResult } from './arena.ts';
 import type { Increment } from './contender.ts';

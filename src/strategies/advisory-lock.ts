@@ -1,5 +1,5 @@
 import { IsolationLevel } from '@mikro-orm/core';
-import { Post } from '../posts/post.ts';
+import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
 /** Any number that says what these locks are for: the post's key is the other half. */

@@ -1,7 +1,7 @@
 import { IsolationLevel, NotFoundError, raw } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { GroupCommit } from '../concurrency/group-commit.ts';
-import { Post } from '../posts/post.ts';
+import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /** One for each database that this process writes to. */

@@ -1,4 +1,4 @@
-import { Post } from '../posts/post.ts';
+import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**

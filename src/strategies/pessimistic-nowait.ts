@@ -1,6 +1,6 @@
 import { LockMode } from '@mikro-orm/core';
-import { codeOf } from '../caught.ts';
-import { Post } from '../posts/post.ts';
+import { codeOf } from '../errors/caught.ts';
+import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
 /**

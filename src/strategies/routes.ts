@@ -1,10 +1,10 @@
 import { RequestContext } from '@mikro-orm/core';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { Problem } from '../errors.ts';
-import { Post } from '../posts/post.ts';
+import { Problem } from '../errors/problem.ts';
+import { Post } from './post.ts';
 import { Contender } from '../races/contender.ts';
-import { clientGone } from '../signals.ts';
+import { clientGone } from '../http/signals.ts';
 import { strategies } from './index.ts';
 import { incrementAnswer, postAnswer, postParams, strategiesAnswer, strategyParams } from './schemas.ts';
 import type { Strategy } from './strategy.ts';

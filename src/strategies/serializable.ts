@@ -1,5 +1,5 @@
 import { IsolationLevel } from '@mikro-orm/core';
-import { Post } from '../posts/post.ts';
+import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { LockMode } from '@mikro-orm/core';
-import { Post } from '../posts/post.ts';
+import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { Post } from '../posts/post.ts';
+import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
 /** Relies on nobody writing between its read and its write; loses likes as soon as two do it at once. */

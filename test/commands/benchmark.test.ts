@@ -1,7 +1,7 @@
 import { Pool, type PoolClient } from 'pg';
 import t from 'tap';
-import { bareDriver } from '../../load-tests/bare-driver.ts';
-import { interleaved, ratio } from '../../load-tests/interleaved.ts';
+import { bareDriver } from '../../load-tests/benchmark/bare-driver.ts';
+import { interleaved, ratio } from '../../load-tests/benchmark/interleaved.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { runProgram, testOrm } from '../helper.ts';
 
@@ -67,7 +67,7 @@ t.test('everybody has a turn in every round, and ratios are of the same round', 
 
 t.test('the command measures on a database of its own and prints medians and ratios', async (t) => {
   const short = ['--rounds', '3', '--slice', '50', '--contenders', '2'];
-  const args = ['load-tests/benchmark.ts', '--only', 'orm', ...short];
+  const args = ['load-tests/benchmark/main.ts', '--only', 'orm', ...short];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
   t.equal(code, 0, stderr);
   for (const { name } of strategies) t.match(stdout, new RegExp(`^${name} +[1-9]`, 'm'), name);
@@ -83,7 +83,7 @@ t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
     [['--only', 'tea'], /--only is "tea"; allowed: http or orm/],
     [['--connections', '8,0'], /--connections is "0"; allowed: 1 to 4096/],
   ] as const) {
-    const refused = await runProgram(t, ['load-tests/benchmark.ts', ...args]).ended;
+    const refused = await runProgram(t, ['load-tests/benchmark/main.ts', ...args]).ended;
     t.match(refused, { code: 2, stderr: message });
   }
 });

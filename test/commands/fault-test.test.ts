@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { runProgram, testFolder, until } from '../helper.ts';
 
 const faultTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
-  runProgram(t, ['load-tests/faults/main.ts', ...args], env);
+  runProgram(t, ['load-tests/fault-test/main.ts', ...args], env);
 
 t.test('a table, a verdict, and a journal that can be checked again', async (t) => {
   const TMPDIR = await testFolder(t, 'command');

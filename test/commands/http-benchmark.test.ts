@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Fastify from 'fastify';
 import t from 'tap';
-import type { HttpResult } from '../../load-tests/http/http-benchmark.ts';
-import { LoadGenerator } from '../../load-tests/http/load-generator.ts';
-import { httpSubjects } from '../../load-tests/http/subjects.ts';
-import { check } from '../../load-tests/http/workbench.ts';
+import type { HttpResult } from '../../load-tests/benchmark/http/http-benchmark.ts';
+import { LoadGenerator } from '../../load-tests/benchmark/http/load-generator.ts';
+import { httpSubjects } from '../../load-tests/benchmark/http/subjects.ts';
+import { check } from '../../load-tests/benchmark/http/workbench.ts';
 import { runProgram, testFolder } from '../helper.ts';
 
 t.test('over HTTP it compares, verifies and overloads, and prints what must be reached', async (t) => {
   const folder = await testFolder(t, 'figures');
   const json = join(folder, 'benchmark.json');
   const short = ['--rounds', '3', '--slice', '50', '--connections', '8'];
-  const args = ['load-tests/benchmark.ts', '--only', 'http', ...short, '--json', json];
+  const args = ['load-tests/benchmark/main.ts', '--only', 'http', ...short, '--json', json];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
   t.equal(code, 0, stderr);
   for (const { name } of Object.values(httpSubjects))

@@ -10,7 +10,7 @@ const folder = await testFolder(t, 'figures');
 const json = join(folder, 'results.json');
 const SHORT = ['--amount', '4', '--requests', '24', '--contention', '1,8'];
 const loadTest = (t: Parameters<typeof runProgram>[0], args: string[]) =>
-  runProgram(t, ['load-tests/main.ts', '--out', folder, ...args]).ended;
+  runProgram(t, ['load-tests/load-test/main.ts', '--out', folder, ...args]).ended;
 
 t.test('against a running service: every claim holds, exit code 0, a table and the figures', async (t) => {
   const { url } = await startService(t, { DATABASE_URL: await testDatabase(t) });

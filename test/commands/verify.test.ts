@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs';
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
-import type { VerificationResult } from '../../load-tests/verification.ts';
-import { freePort } from '../../src/database/postgres-server.ts';
+import type { VerificationResult } from '../../src/verify/verification.ts';
+import { freePort } from '../../src/embedded-postgres/server.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { runProgram, testClient, testDatabase, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 import { noPgBouncer, pgbouncer } from '../pgbouncer.ts';
 import { POSTGRESQL_15 } from '../test-server.ts';
 
-const verify = (t: Test, args: string[]) => runProgram(t, ['load-tests/verify.ts', ...args]);
+const verify = (t: Test, args: string[]) => runProgram(t, ['src/verify/main.ts', ...args]);
 
 const schemas = async (client: Client) =>
   (await client.query(`select nspname from pg_namespace where nspname ~ '^(safe_counters_verify|lab_)'`))

@@ -6,7 +6,7 @@ import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents } from '../../src/counters/writer.ts';
 import { ConnectionError } from '../../src/database/failure.ts';
 import type { PreparedStatement, Sessions } from '../../src/database/sessions.ts';
-import { Problem } from '../../src/errors.ts';
+import { Problem } from '../../src/errors/problem.ts';
 import { testClient, testOrm, until } from '../helper.ts';
 
 const unheard: WriterEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };

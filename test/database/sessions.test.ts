@@ -1,7 +1,7 @@
 import t from 'tap';
 import { failureOf } from '../../src/database/failure.ts';
 import type { Statement } from '../../src/database/sessions.ts';
-import { Post } from '../../src/posts/post.ts';
+import { Post } from '../../src/strategies/post.ts';
 import { testClient, testOrm } from '../helper.ts';
 
 const pidOf = async (em: { execute: (sql: string) => Promise<{ pid: number }[]> }) =>

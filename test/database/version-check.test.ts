@@ -1,6 +1,6 @@
 import t from 'tap';
 import { isConflict } from '../../src/database/failure.ts';
-import { Post } from '../../src/posts/post.ts';
+import { Post } from '../../src/strategies/post.ts';
 import { testClient, testOrm } from '../helper.ts';
 
 t.test('two sessions that flush two posts each: one is refused, and nothing is lost', async (t) => {

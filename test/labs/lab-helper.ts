@@ -1,7 +1,8 @@
 import type { Client } from 'pg';
 import type { Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
-import type { Experiment, LabContext } from '../../src/labs/experiment.ts';
+import type { LabContext } from '../../src/labs/bench/context.ts';
+import type { Experiment } from '../../src/labs/experiment.ts';
 import { testClient, testDatabase } from '../helper.ts';
 
 /** What an experiment needs, on a database of this test's own that has nothing in it. */

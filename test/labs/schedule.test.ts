@@ -1,8 +1,8 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/isolation/sessions.ts';
-import { Stepper } from '../../src/labs/schedule.ts';
-import { withScratch } from '../../src/labs/scratch.ts';
+import { Stepper } from '../../src/labs/bench/schedule.ts';
+import { withScratch } from '../../src/labs/bench/scratch.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 import { labContext, leftovers } from './lab-helper.ts';
 

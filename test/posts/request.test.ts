@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
-import { Post } from '../../src/posts/post.ts';
+import { Post } from '../../src/strategies/post.ts';
 import { testApp, testClient, testDatabase } from '../helper.ts';
 
 t.test('each request has an identity map of its own, and none is shared', async (t) => {

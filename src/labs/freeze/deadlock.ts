@@ -2,11 +2,11 @@ import { transactional } from '../../database/transactional.ts';
 import type { Experiment } from '../experiment.ts';
 import { ROWS, T1, T2, TABLE } from '../isolation/sessions.ts';
 import { transcript } from '../isolation/transcript.ts';
-import { meetingOf } from '../meeting.ts';
-import { ending, likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { Stepper, type Step } from '../schedule.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { meetingOf } from '../bench/meeting.ts';
+import { ending, likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { Stepper, type Step } from '../bench/schedule.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const RETRY = { attemptsMax: 10, elapsedMsMax: 10_000, delayMsBase: 2, delayMsMax: 50 };
 

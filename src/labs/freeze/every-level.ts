@@ -2,8 +2,8 @@ import type { Experiment } from '../experiment.ts';
 import { levels } from '../isolation/levels.ts';
 import { ROWS, T1, T2, T3, TABLE } from '../isolation/sessions.ts';
 import { transcript } from '../isolation/transcript.ts';
-import { Stepper } from '../schedule.ts';
-import { withScratch } from '../scratch.ts';
+import { Stepper } from '../bench/schedule.ts';
+import { withScratch } from '../bench/scratch.ts';
 
 const steps = [
   T1.write(1, 11),

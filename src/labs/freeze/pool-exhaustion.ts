@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { meetingOf } from '../meeting.ts';
-import { blocked } from '../observer.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { meetingOf } from '../bench/meeting.ts';
+import { blocked } from '../bench/observer.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
 /** Longer than it takes to look, and short enough to wait for. */

@@ -1,8 +1,8 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { failureOf } from '../../database/failure.ts';
-import { ending } from '../outcome.ts';
-import type { newPostClass } from '../post-table.ts';
-import type { Scratch, ScratchPool } from '../scratch.ts';
+import { ending } from '../bench/outcome.ts';
+import type { newPostClass } from '../bench/post-table.ts';
+import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 
 /** What a request came to, as its caller is told: `busy` is 503. */
 export interface RequestEnd {

@@ -1,7 +1,7 @@
 import type { Experiment } from '../experiment.ts';
-import { blocked } from '../observer.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { withScratch } from '../scratch.ts';
+import { blocked } from '../bench/observer.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
 /** Short, so that the drill is; in this order, so that each of them is seen. */

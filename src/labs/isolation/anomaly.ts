@@ -1,7 +1,7 @@
 import type { Experiment } from '../experiment.ts';
-import { Stepper, type Step } from '../schedule.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
-import type { Entry } from '../timeline.ts';
+import { Stepper, type Step } from '../bench/schedule.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Entry } from '../bench/timeline.ts';
 import { byLevel, type Level, levels } from './levels.ts';
 import { ROWS, TABLE } from './sessions.ts';
 import { isRow, type Row, shown, transcript } from './transcript.ts';

@@ -1,6 +1,6 @@
 import type { Experiment } from '../experiment.ts';
-import { Stepper } from '../schedule.ts';
-import { withScratch } from '../scratch.ts';
+import { Stepper } from '../bench/schedule.ts';
+import { withScratch } from '../bench/scratch.ts';
 import { ROWS, T1, T2, TABLE } from './sessions.ts';
 import { shown } from './transcript.ts';
 

@@ -1,7 +1,7 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { withScratch } from '../scratch.ts';
+import { withScratch } from '../bench/scratch.ts';
 
 /** What the server says. */
 async function levelOf(em: EntityManager): Promise<string | undefined> {

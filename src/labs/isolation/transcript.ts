@@ -1,4 +1,4 @@
-import type { Entry } from '../timeline.ts';
+import type { Entry } from '../bench/timeline.ts';
 
 /** A row of the table `test`. */
 export interface Row {

@@ -1,9 +1,9 @@
 import type { Experiment } from '../experiment.ts';
-import { blocked } from '../observer.ts';
-import { ending, endingOf, likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { different, probe } from '../probe.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { blocked } from '../bench/observer.ts';
+import { ending, endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { different, probe } from '../bench/probe.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 

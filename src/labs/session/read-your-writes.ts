@@ -1,7 +1,7 @@
 import type { Experiment } from '../experiment.ts';
-import { codeOf } from '../../caught.ts';
-import { POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { codeOf } from '../../errors/caught.ts';
+import { POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { caughtUp, openRouted, position, type Routed } from './reader.ts';
 
 /** One at a time makes a standby lag, or one would end the lag of another. */

@@ -1,8 +1,8 @@
 import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { openRouted, type Routed } from './reader.ts';
 
 type Operation = (em: EntityManager, Post: Routed['Post']) => Promise<unknown>;

@@ -1,8 +1,8 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import type { Client } from 'pg';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 /** MikroORM with a writer and a reader, and the way to the reader's server. */
 export interface Routed {

@@ -1,11 +1,11 @@
 import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { meetingOf } from '../meeting.ts';
-import { endingOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { different } from '../probe.ts';
-import { withScratch } from '../scratch.ts';
+import { meetingOf } from '../bench/meeting.ts';
+import { endingOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { different } from '../bench/probe.ts';
+import { withScratch } from '../bench/scratch.ts';
 
 /** Which EntityManager it finds, however deep below the request it asks. */
 const managerOf = (em: EntityManager): number => em.id;

@@ -1,10 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { meetingOf } from '../meeting.ts';
-import { ending } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { different, type Probe, probe } from '../probe.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { meetingOf } from '../bench/meeting.ts';
+import { ending } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { different, type Probe, probe } from '../bench/probe.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const tasks = ['first', 'second', 'third'];
 

@@ -2,10 +2,10 @@ import { TransactionPropagation } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { transactional as transactionalOf } from '../../database/transactional.ts';
 import type { Experiment } from '../experiment.ts';
-import { endingOf, likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { different, type Probe, probe } from '../probe.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { different, type Probe, probe } from '../bench/probe.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 /** The functions of a service: each is a transaction by itself, and part of one when called from another. */
 function service(Post: ReturnType<typeof newPostClass>) {

@@ -1,6 +1,6 @@
 import KeyvRedis from '@keyv/redis';
 import { Keyv } from 'keyv';
-import type { Scratch } from '../scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 /** To reach Redis at all, in milliseconds. */
 const CONNECT_MS_MAX = 2000;

@@ -1,6 +1,6 @@
 import type { Experiment } from '../experiment.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { type Cache, withCache } from './cache.ts';
 import { readThrough } from './read-through.ts';
 

@@ -2,9 +2,9 @@ import { LockMode } from '@mikro-orm/core';
 import type { Experiment } from '../experiment.ts';
 import { retry } from '../../concurrency/retry.ts';
 import { isConflict } from '../../database/failure.ts';
-import { endingOf, likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const RETRY = { attemptsMax: 5, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 4, retryable: isConflict };
 

@@ -1,9 +1,9 @@
 import { deserialize, serialize } from 'node:v8';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { endingOf, likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { withScratch } from '../scratch.ts';
+import { endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { withScratch } from '../bench/scratch.ts';
 import { withCache } from './cache.ts';
 
 type PostClass = ReturnType<typeof newPostClass>;

@@ -1,8 +1,8 @@
 import { Keyv } from 'keyv';
 import type { Experiment } from '../experiment.ts';
-import { likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { withScratch } from '../scratch.ts';
+import { likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { withScratch } from '../bench/scratch.ts';
 
 export const sharedReference: Experiment = {
   name: 'shared-reference',

@@ -1,9 +1,9 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
-import { endingOf, likesOf } from '../outcome.ts';
-import { newPostClass, POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { type Cache, withCache } from './cache.ts';
 
 /** The same table to an application that has no version property. */

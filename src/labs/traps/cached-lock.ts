@@ -1,6 +1,6 @@
 import { LockMode } from '@mikro-orm/core';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Reads a post with a lock after it was cached and then changed; tells whether anybody else can lock it meanwhile. */

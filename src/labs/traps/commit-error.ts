@@ -1,8 +1,8 @@
 import { DriverException, IsolationLevel } from '@mikro-orm/core';
 import { failureOf } from '../../database/failure.ts';
-import { codeOf } from '../../caught.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { codeOf } from '../../errors/caught.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Write skew at serializable: two transactions read two posts, each writes another one; the second commit fails. */

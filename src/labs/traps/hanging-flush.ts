@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { endingOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { endingOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Round trips to the server after which what has not been answered will not be: nothing is under way any more. */

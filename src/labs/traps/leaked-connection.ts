@@ -1,7 +1,7 @@
-import { RecordedPool } from '../recorded-pool.ts';
-import { endingOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch, ScratchPool } from '../scratch.ts';
+import { RecordedPool } from '../bench/recorded-pool.ts';
+import { endingOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** The server ends a connection inside a transaction, as idle_in_transaction_session_timeout does. */

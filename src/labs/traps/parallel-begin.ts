@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { ending, likesOf } from '../outcome.ts';
-import { meetingOf } from '../meeting.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { ending, likesOf } from '../bench/outcome.ts';
+import { meetingOf } from '../bench/meeting.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Three tasks at once, each with begin, an increment of a post of its own, and commit. */

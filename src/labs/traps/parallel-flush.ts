@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { retry } from '../../concurrency/retry.ts';
 import { isConflict } from '../../database/failure.ts';
-import { ending, likesOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { ending, likesOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 const RETRY = { attemptsMax: 50, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 16, retryable: isConflict };

@@ -1,6 +1,6 @@
-import { endingOf, likesOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 async function flushAfter(scratch: Scratch, fields: ('like' | 'version')[]) {

@@ -1,7 +1,7 @@
 import { raw } from '@mikro-orm/core';
-import { messageOf } from '../../caught.ts';
-import { likesOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
+import { messageOf } from '../../errors/caught.ts';
+import { likesOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
 import { experimentOf } from './trap.ts';
 
 export const rawFragment = experimentOf({

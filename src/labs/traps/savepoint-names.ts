@@ -1,6 +1,6 @@
-import { ending, likesOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { ending, likesOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 type Work = () => Promise<unknown>;

@@ -1,7 +1,7 @@
 import type { Options } from '@mikro-orm/postgresql';
-import { newPostClass } from '../post-table.ts';
-import { probe } from '../probe.ts';
-import type { Scratch } from '../scratch.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import { probe } from '../bench/probe.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Inside a transaction of one MikroORM, something is asked of another one: on whose connection? */

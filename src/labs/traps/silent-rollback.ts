@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { endingOf, likesOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import { RecordedPool } from '../recorded-pool.ts';
-import type { Scratch, ScratchPool } from '../scratch.ts';
+import { endingOf, likesOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import { RecordedPool } from '../bench/recorded-pool.ts';
+import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** A transaction writes a post, then tries something that fails, and goes on without it. */

@@ -1,5 +1,5 @@
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 async function readTwice(scratch: Scratch, refresh: boolean) {

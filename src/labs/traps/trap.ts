@@ -1,7 +1,7 @@
 import { Utils } from '@mikro-orm/core';
 import type { Experiment } from '../experiment.ts';
-import { POSTS } from '../post-table.ts';
-import { type Scratch, withScratch } from '../scratch.ts';
+import { POSTS } from '../bench/post-table.ts';
+import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 /** What came of one way to do it. */
 export interface Outcome {

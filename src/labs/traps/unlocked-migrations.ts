@@ -1,8 +1,8 @@
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { ending } from '../outcome.ts';
-import { blocked } from '../observer.ts';
-import type { Scratch } from '../scratch.ts';
+import { ending } from '../bench/outcome.ts';
+import { blocked } from '../bench/observer.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Waits for the gate, so that all have looked what there is to do before one of them has done it. */

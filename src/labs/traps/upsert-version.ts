@@ -1,6 +1,6 @@
-import { endingOf } from '../outcome.ts';
-import { newPostClass } from '../post-table.ts';
-import type { Scratch } from '../scratch.ts';
+import { endingOf } from '../bench/outcome.ts';
+import { newPostClass } from '../bench/post-table.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** Somebody reads a post; another writes it, in the given way; the first one flushes. */

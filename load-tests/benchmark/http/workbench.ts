@@ -1,0 +1,130 @@
+import { Client } from 'pg';
+import { type OwnService, startOwnService } from '../../shared/own-service.ts';
+import type { Load, Seen } from './load.ts';
+import { LoadGenerator } from './load-generator.ts';
+import type { HttpSubject } from './subjects.ts';
+
+/** What came of one subject's turn. */
+export interface Turn {
+  subject: string;
+  connections: number;
+  seen: Seen;
+  /** Processor time of the service for each answer, in microseconds. */
+  serviceUs: number;
+  /** Increments of one batch, on average; undefined: none was written. */
+  batch: number | undefined;
+  /** Transactions that wrote, and bytes of write-ahead log, for each increment; undefined: the server does not tell. */
+  commits: number | undefined;
+  walBytes: number | undefined;
+}
+
+interface Marks {
+  counted: number;
+  xid: number;
+  wal: number;
+  cpuS: number;
+  batches: number;
+  increments: number;
+}
+
+/** The service with what it is compared with, its database, and who loads it. */
+export class Workbench {
+  readonly #database: Client;
+  readonly #generator = new LoadGenerator();
+  readonly #service: OwnService;
+
+  private constructor(database: Client, service: OwnService) {
+    this.#database = database;
+    this.#service = service;
+  }
+
+  /** @param env the configuration of the service */
+  static async open(databaseUrl: string, env: NodeJS.ProcessEnv = {}): Promise<Workbench> {
+    const service = await startOwnService(
+      { DATABASE_URL: databaseUrl, ...env },
+      'load-tests/benchmark/benchmark-service.ts',
+    );
+    const database = new Client(databaseUrl);
+    await database.connect();
+    return new Workbench(database, service);
+  }
+
+  async close(): Promise<void> {
+    await this.#generator.stop();
+    await this.#database.end();
+    await this.#service.stop();
+  }
+
+  /**
+   * Loads one subject, and looks whether its counters have grown by what was acknowledged.
+   *
+   * @throws {Error} when they have not
+   */
+  async turn(
+    { name, paths, counters, keyed }: HttpSubject,
+    load: Pick<Load, 'connections' | 'ms' | 'arrivals'>,
+  ): Promise<Turn> {
+    await this.#database.query(
+      'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing',
+      [counters],
+    );
+    const before = await this.#marks(counters);
+    const seen = await this.#generator.offer({ url: this.#service.url, paths, keyed, ...load });
+    const after = await this.#marks(counters);
+    const counted = after.counted - before.counted;
+    if (counters.length > 0) check(name, counted, seen.answers);
+    const batches = after.batches - before.batches;
+    return {
+      subject: name,
+      connections: load.connections,
+      seen,
+      serviceUs: ((after.cpuS - before.cpuS) * 1e6) / sum(Object.values(seen.answers)),
+      batch: batches > 0 ? (after.increments - before.increments) / batches : undefined,
+      commits: each(after.xid - before.xid, counted),
+      walBytes: each(after.wal - before.wal, counted),
+    };
+  }
+
+  async #marks(counters: readonly string[]): Promise<Marks> {
+    const { rows } = await this.#database.query<{ counted: string }>(
+      'select coalesce(sum(value), 0) as counted from counters where name = any($1)',
+      [counters],
+    );
+    // The next transaction that writes, and the end of the log: exact at once, unlike the statistics views.
+    const told = await this.#database
+      .query<{ xid: string; wal: string }>(
+        `select pg_snapshot_xmax(pg_current_snapshot()) as xid, pg_current_wal_insert_lsn() - '0/0' as wal`,
+      )
+      .catch(() => ({ rows: [] }));
+    const response = await fetch(`${this.#service.url}/metrics`);
+    const metrics = await response.text();
+    const figure = (sample: string) => Number(new RegExp(`^${sample} (.+)$`, 'm').exec(metrics)?.[1] ?? 0);
+    return {
+      counted: Number(rows[0]?.counted),
+      xid: Number(told.rows[0]?.xid),
+      wal: Number(told.rows[0]?.wal),
+      cpuS: figure('process_cpu_seconds_total'),
+      batches: figure('safe_counters_batch_size_count'),
+      increments: figure('safe_counters_batch_size_sum'),
+    };
+  }
+}
+
+/**
+ * What was acknowledged is counted, and nothing else but what nobody can know.
+ *
+ * @throws {Error} when it is not so
+ */
+export function check(name: string, counted: number, answers: Record<string, number>): void {
+  const { 200: acknowledged = 0, 503: refused = 0, ...others } = answers;
+  const open = sum(Object.values(others));
+  if (counted >= acknowledged && counted <= acknowledged + open) return;
+  throw new Error(
+    `${name}: ${acknowledged} were acknowledged, ${refused} refused, ${open} neither, and ${counted} counted`,
+  );
+}
+
+const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
+
+const each = (all: number, counted: number) =>
+  Number.isNaN(all) || counted === 0 ? undefined : all / counted;

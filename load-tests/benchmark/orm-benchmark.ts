@@ -1,0 +1,71 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Pool } from 'pg';
+import { loadConfig } from '../../src/config.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { openDatabase } from '../../src/database/orm.ts';
+import { entities } from '../../src/entities.ts';
+import { strategies } from '../../src/strategies/index.ts';
+import type { Strategy } from '../../src/strategies/strategy.ts';
+import { bareDriver } from './bare-driver.ts';
+import { interleaved, type Measured, type Runner, ratio, type Turns } from './interleaved.ts';
+import { quiet, withOwnDatabase } from '../shared/own-database.ts';
+import { progress } from '../shared/progress.ts';
+import type { Ratio } from './ratio.ts';
+import { table } from '../shared/table.ts';
+
+export interface OrmResult {
+  contenders: number;
+  measured: Measured[];
+  ratios: Ratio[];
+}
+
+/** On a fresh database: every strategy through MikroORM, two of them through the driver alone. */
+export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
+  withOwnDatabase(100, async (databaseUrl) => {
+    const config = loadConfig({ POOL_MAX: String(turns.contenders + 3) });
+    const opened = { databaseUrl, entities, config, log: quiet };
+    await migrate(opened);
+    const { orm } = openDatabase(opened);
+    const pool = new Pool({ connectionString: databaseUrl, max: config.POOL_MAX });
+    // A connection that breaks while nobody uses it is not the end: the pool makes another one.
+    pool.on('error', (error) => quiet.warn(error.message));
+    try {
+      const bare = bareDriver(pool);
+      // Who is compared has its turn one after the other.
+      const runners = strategies.flatMap((strategy): Runner[] => [
+        ...bare.filter(({ name }) => name === `${strategy.name}, bare driver`),
+        { name: strategy.name, increment: (pk) => increment(strategy, orm.em.fork(), pk) },
+      ]);
+      const measured = await interleaved(pool, runners, turns, progress);
+      return { contenders: turns.contenders, measured, ratios: ratiosOf(measured, turns.contenders) };
+    } finally {
+      progress();
+      await pool.end();
+      await orm.close();
+    }
+  });
+
+const ratiosOf = (measured: readonly Measured[], contenders: number): Ratio[] =>
+  ['atomic', 'pessimistic'].map((name) => ({
+    name: `${name} through MikroORM ÷ bare driver, ${contenders} at a time`,
+    spread: ratio(measured, name, `${name}, bare driver`),
+    atLeast: 0.6,
+    aim: 0.8,
+  }));
+
+export function shownOrm({ contenders, measured }: OrmResult): string {
+  const rows = measured.map(({ name, perSecond }) => [name, perSecond.median, perSecond.min, perSecond.max]);
+  return [
+    `\n${contenders} at the same time on one post, without HTTP; commits are durable`,
+    '',
+    table(['increments a second', 'median', 'lowest', 'highest'], rows),
+  ].join('\n');
+}
+
+/** A conflict is an increment less, not the end. */
+function increment(strategy: Strategy, em: EntityManager, pk: number): Promise<boolean> {
+  return strategy.increment(em, pk).then(
+    () => true,
+    () => false,
+  );
+}

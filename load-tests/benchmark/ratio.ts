@@ -1,0 +1,35 @@
+import type { Spread } from './interleaved.ts';
+import { table } from '../shared/table.ts';
+
+/** One figure divided by another of the same round, over all rounds, and what it should be. */
+export interface Ratio {
+  name: string;
+  spread: Spread;
+  /** Undefined: nothing is asked of it. */
+  atLeast?: number;
+  aim?: number;
+}
+
+/** By the median: what the machine did besides is in the spread. */
+export const isMissed = ({ spread, atLeast }: Ratio): boolean =>
+  atLeast !== undefined && !(spread.median >= atLeast);
+
+export function shownRatios(ratios: readonly Ratio[]): string {
+  const rows = ratios.map((ratio) => [
+    ratio.name,
+    digits(ratio.spread.median),
+    `${digits(ratio.spread.min)} to ${digits(ratio.spread.max)}`,
+    String(ratio.atLeast ?? ''),
+    String(ratio.aim ?? ''),
+    verdict(ratio),
+  ]);
+  return table(['ratio', 'median', 'lowest to highest', 'at least', 'aim', ''], rows);
+}
+
+const digits = (value: number): string => value.toFixed(value >= 10 ? 1 : 2);
+
+function verdict(ratio: Ratio): string {
+  if (isMissed(ratio)) return 'MISSED';
+  if (ratio.aim === undefined) return '';
+  return ratio.spread.median >= ratio.aim ? 'reached' : 'enough';
+}

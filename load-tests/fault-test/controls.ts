@@ -1,0 +1,52 @@
+import { rules, type Violation } from './checker.ts';
+import { type Defect, defects } from './defects.ts';
+import type { Fault } from './fault.ts';
+import { faultNamed } from './faults.ts';
+import type { Postgres } from './postgres.ts';
+import { run, type RunOptions } from './run.ts';
+
+/** Under which fault a defect must show, if any, and how often it takes: a batch may have no increment without a key. */
+const shows: Record<Defect, Fault[]> = {
+  'answer before commit': [faultNamed('SIGKILL of a replica')],
+  'fence off': Array.from({ length: 8 }, () => faultNamed('cut after the commit, before its answer')),
+  'keys off': [],
+  'keys ignored': [],
+};
+
+export interface CaughtDefect {
+  defect: Defect;
+  /** The rules that were broken; none: it was not caught. */
+  by: Violation['rule'][];
+}
+
+/**
+ * Runs the service with one defect after another. Each must break a rule: a checker that finds nothing wrong with
+ * them would find nothing wrong with anything.
+ */
+export async function runControls(
+  postgres: Postgres,
+  options: Pick<RunOptions, 'seed' | 'journal' | 'signal' | 'onProgress'>,
+): Promise<CaughtDefect[]> {
+  const caught: CaughtDefect[] = [];
+  for (const defect of defects) {
+    const { violations } = await run(postgres, {
+      ...options,
+      acknowledged: 1000,
+      faults: shows[defect],
+      replicas: 1,
+      clients: 32,
+      program: 'load-tests/fault-test/defective.ts',
+      env: { DEFECT: defect },
+    });
+    caught.push({ defect, by: [...new Set(violations.map(({ rule }) => rule))] });
+    await postgres.empty();
+  }
+  return caught;
+}
+
+export const controlRows = (caught: readonly CaughtDefect[]): string[][] =>
+  caught.map(({ defect, by }) => [
+    by.length > 0 ? '✓' : '✗',
+    defect,
+    by.length > 0 ? `caught: ${by.map((rule) => rules[rule]).join('; ')}` : 'NOT CAUGHT',
+  ]);

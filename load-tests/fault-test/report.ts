@@ -1,0 +1,101 @@
+import { table } from '../shared/table.ts';
+import { rules, type Violation } from './checker.ts';
+import { incrementsOf } from './operation.ts';
+import type { RunResult } from './run.ts';
+
+const headings = [
+  'fault',
+  'times',
+  'acknowledged',
+  'refused',
+  'unknown',
+  'resolved',
+  'lost',
+  'doubled',
+  'applied',
+  'not applied',
+  'no answer',
+  'gap ms',
+];
+
+interface Row {
+  times: number;
+  /** Increments, as are lost and doubled. */
+  acknowledged: number;
+  refused: number;
+  unknown: number;
+  resolved: number;
+  lost: number;
+  doubled: number;
+  applied: number;
+  notApplied: number;
+  noAnswer: number;
+  longestGapMs: number;
+}
+
+const emptyRow = (): Row => ({
+  times: 0,
+  acknowledged: 0,
+  refused: 0,
+  unknown: 0,
+  resolved: 0,
+  lost: 0,
+  doubled: 0,
+  applied: 0,
+  notApplied: 0,
+  noAnswer: 0,
+  longestGapMs: 0,
+});
+
+/** A line for each kind of fault, with what came of it until the next one began, and one for all of them. */
+export function report(result: RunResult): string {
+  const rows = rowsByFault(result);
+  const total = emptyRow();
+  for (const row of rows.values()) {
+    for (const name of Object.keys(row) as (keyof Row)[]) {
+      total[name] = name === 'longestGapMs' ? Math.max(total[name], row[name]) : total[name] + row[name];
+    }
+  }
+  const lines = [...rows, ['all', total] as const].map(([name, row]) => [
+    name,
+    ...(Object.values(row) as number[]),
+  ]);
+  return table(headings, lines);
+}
+
+function rowsByFault({ history, resolved, damage, figures, missed }: RunResult): Map<string, Row> {
+  const rows = new Map<string, Row>();
+  const byNumber = history.faults.map((name, i) => {
+    const row = rows.get(name) ?? emptyRow();
+    rows.set(name, row);
+    const { settled, longestGapMs = 0 } = figures[i] ?? {};
+    // The first one is the time before any fault.
+    if (i > 0) row.times += 1;
+    row.applied += settled?.applied ?? 0;
+    row.notApplied += settled?.['not applied'] ?? 0;
+    row.noAnswer += settled?.unknown ?? 0;
+    row.lost += damage[i]?.lost ?? 0;
+    row.doubled += damage[i]?.doubled ?? 0;
+    row.longestGapMs = Math.max(row.longestGapMs, longestGapMs);
+    return row;
+  });
+  for (const text of missed) {
+    const row = rows.get(text.split(':')[0] ?? '');
+    if (row) row.times -= 1;
+  }
+  const settledLate = new Set(resolved);
+  for (const operation of history.operations) {
+    const row = byNumber[operation.fault];
+    if (!row) continue;
+    if (settledLate.has(operation)) {
+      row.unknown += 1;
+      row.resolved += 1;
+    }
+    row[operation.outcome] += operation.outcome === 'acknowledged' ? incrementsOf(operation).length : 1;
+  }
+  return rows;
+}
+
+/** A line for each rule that was broken. */
+export const shownViolations = (violations: readonly Violation[]): string =>
+  violations.map(({ rule, text }) => `BROKEN: ${rules[rule]}: ${text}`).join('\n');

@@ -1,0 +1,38 @@
+import type { Claim } from '../../src/strategies/strategy.ts';
+
+/** What was seen of a subject. Increments, unless it says otherwise. */
+export interface Measured {
+  /** The final like count, from zero. */
+  likes: number;
+  acknowledged: number;
+  /** Asked for in calls that were answered without a success or not at all: each may count or not. */
+  open: number;
+  /** Attempts that somebody else was faster than. */
+  conflicts: number;
+  /** How many could have collided. */
+  contention: number;
+}
+
+export interface Verdict {
+  holds: boolean;
+  /** In a few words. */
+  verdict: string;
+}
+
+/** Whether the count is what the claim says it must be. One alone has nobody to lose against. */
+export function judge(claim: Claim, { likes, acknowledged, open, conflicts, contention }: Measured): Verdict {
+  const lost = acknowledged - likes;
+  if (acknowledged === 0) return { holds: false, verdict: 'nothing was acknowledged' };
+  if (likes > acknowledged + open)
+    return { holds: false, verdict: `${likes - acknowledged - open} too many` };
+  if (claim === 'loses' && contention > 1) {
+    return lost > 0
+      ? { holds: true, verdict: `loses, as it must: ${lost}` }
+      : { holds: false, verdict: 'lost nothing' };
+  }
+  if (lost > 0) return { holds: false, verdict: `LOST ${lost}` };
+  if (claim === 'rejects' && contention > 1 && conflicts === 0)
+    return { holds: false, verdict: 'rejected nothing' };
+  if (open > 0) return { holds: true, verdict: `within bounds: ${open} open` };
+  return { holds: true, verdict: conflicts > 0 ? `exact, ${conflicts} conflicts` : 'exact' };
+}

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ownFolder } from './own-folder.ts';
+
+const CHECKOUT = join(import.meta.dirname, '../..');
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Program {
+  child: ChildProcess;
+  ended: Promise<Ended>;
+}
+
+/**
+ * Runs a program of the checkout with this environment and no other variables but PATH and Node's own cache. Not in the checkout, where a
+ * file `.env` may name a database that matters to somebody.
+ */
+export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  const child = spawn(process.execPath, [join(CHECKOUT, program), ...args], {
+    cwd: tmpdir(),
+    env: { PATH, NODE_COMPILE_CACHE, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+  const ended = once(child, 'close').then(([code, signal]): Ended => ({ code, signal, stdout, stderr }));
+  return { child, ended };
+}
+
+/**
+ * Waits until a service says where it listens.
+ *
+ * @throws {Error} with what it said instead, when it ends before that
+ */
+export async function whenReady({ child, ended }: Program): Promise<string> {
+  if (child.stdout) {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const url = /ready: (http:[^\s"]+)/.exec(line)?.[1];
+      // Reading on, unseen: a service whose output nobody reads would stop at a full pipe.
+      child.stdout.resume();
+      if (url) return url;
+    }
+  }
+  throw new Error(`the service did not start: ${(await ended).stderr}`);
+}
+
+export interface OwnService {
+  url: string;
+  /** Ends the service and removes its data. */
+  stop: () => Promise<void>;
+}
+
+/**
+ * Starts a service for a measurement: on a free port, with a fresh embedded PostgreSQL unless `DATABASE_URL` names
+ * another one.
+ */
+export async function startOwnService(
+  env: NodeJS.ProcessEnv = {},
+  service = 'src/server.ts',
+): Promise<OwnService> {
+  const folder = await ownFolder('load');
+  const { DATABASE_URL, POOL_MAX } = process.env;
+  const program = runProgram([service], {
+    PORT: '0',
+    DATA_DIR: join(folder, 'data'),
+    LOG_LEVEL: 'info',
+    // The load comes from one address.
+    DEMO_RATE_LIMIT: '0',
+    DATABASE_URL,
+    POOL_MAX,
+    ...env,
+  });
+  const stop = async () => {
+    program.child.kill('SIGTERM');
+    await program.ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    return { url: await whenReady(program), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { Client } from 'pg';
+import { codeOf, messageOf } from '../errors/caught.ts';
+import { StartupError } from '../errors/startup-error.ts';
+import { type Home, findHome } from './home.ts';
+import {
+  clusterOwner,
+  createCluster,
+  freePort,
+  runningServer,
+  startServer,
+  stopServer,
+  SUPERUSER,
+} from './server.ts';
+
+export interface EmbeddedServer {
+  databaseUrl: string;
+  /** Stops the server; what was committed stays in the data folder. */
+  stop: () => Promise<void>;
+}
+
+export interface EmbeddedLog {
+  info: (message: string) => void;
+  warn: (message: string) => void;
+}
+
+const DATABASE = 'safe_counters';
+
+/** How often a start is tried while somebody else's server is on its way up. */
+const STARTS_MAX = 50;
+
+/** Any number: the one who holds this advisory lock owns the data folder. */
+const OWNER_LOCK = 4_157_112_104;
+
+/**
+ * Starts a PostgreSQL of our own on a data folder, or takes over one that a killed service left behind there.
+ * While we run, the server is started again when it dies.
+ *
+ * @param dataDir the folder; undefined: a default one
+ * @param connectionsMax how many the service will make
+ * @throws {StartupError} when there is no PostgreSQL for this platform, the folder cannot be used, or another
+ *   service is using it
+ */
+export async function startEmbedded(
+  dataDir: string | undefined,
+  connectionsMax: number,
+  log: EmbeddedLog,
+): Promise<EmbeddedServer> {
+  const home = await findHome(dataDir);
+  const password = await readPassword(home);
+  if (!(await clusterOwner(home.cluster))) {
+    log.info(`creating a database in ${home.folder}`);
+    await createCluster(home, home.cluster, password);
+  }
+  const keeper = new Keeper(home, password, connectionsMax, log);
+  await keeper.hold();
+  return {
+    databaseUrl: `postgresql://${SUPERUSER}:${password}@127.0.0.1:${keeper.port}/${DATABASE}`,
+    stop: () => keeper.release(),
+  };
+}
+
+/** Keeps the server running and the data folder ours. */
+class Keeper {
+  readonly #home: Home;
+  readonly #password: string;
+  readonly #connectionsMax: number;
+  readonly #log: EmbeddedLog;
+  #owner: Client | undefined;
+  /** Aborted when the server is no longer wanted. */
+  readonly #released = new AbortController();
+  /** A restart that is under way. */
+  #comingBack: Promise<void> | undefined;
+  port = 0;
+
+  constructor(home: Home, password: string, connectionsMax: number, log: EmbeddedLog) {
+    this.#home = home;
+    this.#password = password;
+    this.#connectionsMax = connectionsMax;
+    this.#log = log;
+  }
+
+  /** Makes sure that a server runs, that we own the folder, and that the database exists. */
+  async hold(): Promise<void> {
+    const client = await this.#own();
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+    this.#owner = client;
+    client.on('end', () => {
+      this.#comingBack = this.#comeBack();
+    });
+  }
+
+  async release(): Promise<void> {
+    this.#released.abort();
+    await this.#comingBack;
+    // Ours until it has stopped: a next service waits for the lock, or for the end of the server.
+    await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
+      this.#log.warn(
+        `the embedded PostgreSQL does not stop; the next start will use it: ${messageOf(error)}`,
+      );
+    });
+    await this.#owner?.end();
+  }
+
+  /** A connection that owns the folder. The server may be stopped under us by the service before: then once more. */
+  async #own(): Promise<Client> {
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await this.#connect();
+      try {
+        await this.#lock(client);
+        return client;
+      } catch (error) {
+        if (error instanceof StartupError || attempt === 5) throw error;
+      }
+    }
+  }
+
+  /** The first round finds a server left behind or starts one; the others are for one that another just started. */
+  async #connect(): Promise<Client> {
+    const { cluster, logFile } = this.#home;
+    for (let round = 1; ; round += 1) {
+      const running = await runningServer(cluster);
+      const client = running && (await this.#connectTo(running.port));
+      if (client) return client;
+      if (this.#released.signal.aborted) throw new StartupError('the service is closing');
+      // The same port again for a server that died, since the pool knows it.
+      const port = this.port || (await freePort());
+      try {
+        // The laboratories make some of their own, and somebody may want to look in from outside.
+        const settings = { max_connections: String(this.#connectionsMax + 60) };
+        await startServer(this.#home, cluster, { port, logFile, settings });
+      } catch (error) {
+        // Somebody else's, started a moment ago, may not answer yet.
+        if (round === STARTS_MAX || !(await runningServer(cluster))) throw error;
+        await setTimeout(100);
+      }
+    }
+  }
+
+  /** Undefined when nobody answers there, or not with our password: then the pid file is a leftover. */
+  async #connectTo(port: number): Promise<Client | undefined> {
+    for (let attempt = 1; attempt <= 600; attempt += 1) {
+      const client = new Client({
+        host: '127.0.0.1',
+        port,
+        user: SUPERUSER,
+        password: this.#password,
+        database: 'postgres',
+        application_name: `safe-counters, process ${process.pid}`,
+        connectionTimeoutMillis: 2000,
+        keepAlive: true,
+      });
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        this.port = port;
+        return client;
+      } catch (error) {
+        // 57P03: it is starting, or still recovering from the crash of the machine.
+        if (codeOf(error) !== '57P03') return undefined;
+        await setTimeout(100);
+      }
+    }
+    return undefined;
+  }
+
+  /** A service that was killed a moment ago may still hold the lock until its backend notices. */
+  async #lock(client: Client): Promise<void> {
+    for (let attempt = 1; attempt <= 20; attempt += 1) {
+      const { rows } = await client.query<{ locked: boolean }>(
+        `select pg_try_advisory_lock(${OWNER_LOCK}) as locked`,
+      );
+      if (rows[0]?.locked) return;
+      await setTimeout(50);
+    }
+    const { rows } = await client.query<{ owner: string }>(
+      `select application_name as owner from pg_stat_activity
+       where pid in (select pid from pg_locks where locktype = 'advisory' and objid = ${OWNER_LOCK} and granted)`,
+    );
+    await client.end();
+    throw new StartupError(
+      `the data folder ${this.#home.folder} is in use by another service (${rows[0]?.owner ?? 'unknown'}); ` +
+        'stop that one first, or set DATA_DIR to another folder',
+    );
+  }
+
+  async #comeBack(): Promise<void> {
+    const { signal } = this.#released;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      this.#log.warn('the embedded PostgreSQL went away; starting it again');
+      try {
+        return await this.hold();
+      } catch (error) {
+        this.#log.warn(`the embedded PostgreSQL does not come back yet: ${messageOf(error)}`);
+        await setTimeout(Math.min(5000, 100 * 2 ** attempt), undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+}
+
+async function readPassword({ folder }: Home): Promise<string> {
+  const file = join(folder, 'password');
+  const known = await readFile(file, 'utf8').catch(() => '');
+  if (known) return known;
+  // Linked when it is complete: of two services that start at once, neither reads half a password of the other's.
+  const unfinished = `${file}.new-${process.pid}`;
+  await writeFile(unfinished, randomBytes(24).toString('base64url'), { mode: 0o600 });
+  try {
+    await link(unfinished, file);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await rm(unfinished);
+  }
+  return readFile(file, 'utf8');
+}

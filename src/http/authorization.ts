@@ -1,0 +1,38 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, onRequestHookHandler, RouteOptions } from 'fastify';
+import { Problem } from '../errors/problem.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** For a route that changes something although its method says that it does not. */
+    writes?: boolean;
+  }
+}
+
+const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/**
+ * Asks everybody who wants to change something for the token (RFC 6750). Reading is free: a browser's EventSource
+ * cannot send a header. To be called before the routes are registered.
+ */
+export function requireToken(app: FastifyInstance, token: string): void {
+  const expected = digest(`Bearer ${token}`);
+  const check: onRequestHookHandler = (request, reply, done) => {
+    const { authorization = '' } = request.headers;
+    // Of equal length, and compared in a time that says nothing of where they differ.
+    if (timingSafeEqual(digest(authorization.replace(/^bearer +/i, 'Bearer ')), expected)) return done();
+    reply.header('www-authenticate', 'Bearer');
+    done(new Problem('unauthorized', 'send the token of this service: Authorization: Bearer …'));
+  };
+  app.addHook('onRoute', (route) => {
+    if (!writes(route)) return;
+    route.onRequest = [check, ...[route.onRequest ?? []].flat()];
+    if (route.schema) route.schema.security = [{ token: [] }];
+  });
+}
+
+function writes({ method, config }: RouteOptions): boolean {
+  return config?.writes === true || [method].flat().some((one) => !READS.has(one));
+}
+
+const digest = (text: string): Buffer => hash('sha256', text, 'buffer');

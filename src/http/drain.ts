@@ -1,0 +1,46 @@
+import type { FastifyInstance } from 'fastify';
+import { Problem } from '../errors/problem.ts';
+
+/** How long a request under way may go on once the service closes, in milliseconds. */
+const DRAIN_MS_MAX = 5000;
+
+/** For the answers of those that were told to stop, in milliseconds. */
+const LAST_WORD_MS = 1500;
+
+/**
+ * Closes without cutting anybody off and without waiting for anybody who asks for nothing: requests under way are
+ * answered, each answer ends its connection, and with the last one every connection that is still open is closed
+ * (one that never sent a request, as browsers open them in advance, is not idle in the eyes of Node).
+ *
+ * @returns aborted when the requests still under way have to stop
+ */
+export function drainOnClose(app: FastifyInstance): AbortSignal {
+  const stop = new AbortController();
+  let draining = false;
+  let underWay = 0;
+  const closeIfDone = () => {
+    if (draining && underWay === 0) app.server.closeAllConnections();
+  };
+  const leave = () => {
+    underWay -= 1;
+    closeIfDone();
+  };
+  app.addHook('onRequest', (_request, { raw }, done) => {
+    underWay += 1;
+    raw.once('close', leave);
+    done();
+  });
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (draining) reply.header('connection', 'close');
+    done();
+  });
+  app.addHook('preClose', async () => {
+    draining = true;
+    const reason = new Problem('shutting_down', 'the service is shutting down');
+    setTimeout(() => stop.abort(reason), DRAIN_MS_MAX).unref();
+    // Who has not sent all of a request, or does not read an answer, by then is cut off.
+    setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();
+    closeIfDone();
+  });
+  return stop.signal;
+}

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { maxHeaderSize, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Problem, type ProblemCode, type ProblemKind, problems } from '../errors/problem.ts';
+import { problemOf } from './problem-of.ts';
+
+/** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = problemOf(error);
+    const { status } = problems[problem.code];
+    if (status === 500) request.log.error({ err: error }, 'the request failed');
+    else if (status > 500) request.log.warn({ err: error, code: problem.code }, 'the request was not served');
+    return sendProblem(request, reply, problem);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '';
+    const allowed = app.supportedMethods.filter((method) => app.hasRoute({ method, url: path }));
+    if (allowed.length === 0) {
+      return sendProblem(
+        request,
+        reply,
+        new Problem('not_found', `there is no route ${request.method} ${path}`),
+      );
+    }
+    reply.header('allow', allowed.join(', '));
+    const detail = `${path} takes ${allowed.join(', ')}, not ${request.method}`;
+    return sendProblem(request, reply, new Problem('method_not_allowed', detail));
+  });
+}
+
+/** What Fastify itself refuses before there is a route: an address that cannot be decoded. */
+export function handleFrameworkError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  void sendProblem(request, reply, problemOf(error));
+}
+
+/** What Node refuses before there is a request: bytes that are not HTTP, headers that are too large or too slow. */
+export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const detail = clientErrors[error.code ?? ''] ?? 'what was sent is not an HTTP/1.1 request';
+  const code = clientErrorCodes[error.code ?? ''] ?? 'invalid_request';
+  const body = problemBody(new Problem(code, detail), randomUUID());
+  const { status } = problems[code];
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const clientErrors: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: `the headers are larger than ${maxHeaderSize} bytes`,
+  ERR_HTTP_REQUEST_TIMEOUT: 'the request did not arrive in time',
+};
+
+const clientErrorCodes: Record<string, ProblemCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_too_slow',
+};
+
+/** What of a problem its caller is told. */
+type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'>;
+
+/** Answers with a problem that nobody threw: an error, with its stack, costs more than the rest of a refusal. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
+  const { status, retryAfterS }: ProblemKind = problems[problem.code];
+  if (retryAfterS !== undefined && !problem.partlyDone) reply.header('retry-after', retryAfterS);
+  return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
+}
+
+function problemBody({ code, message }: Told, requestId: string): string {
+  const { status, title } = problems[code];
+  const type = `/problems#${code}`;
+  return JSON.stringify({ type, title, status, detail: message, instance: `urn:request:${requestId}`, code });
+}

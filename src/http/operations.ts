@@ -1,0 +1,51 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { ping } from '../database/plugin.ts';
+import { problems } from '../errors/problem.ts';
+
+/** A database that takes longer than this to answer is not ready, in milliseconds. */
+const READY_MS_MAX = 1000;
+
+const health = (status: string) =>
+  Type.Object({ status: Type.String() }, { description: status, examples: [{ status }] });
+
+/** Health, and what the problems mean. */
+export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const tags = ['Operations'];
+  // Asked every few seconds by whoever looks after us: only what goes wrong is worth a line.
+
+  app.get('/health/live', {
+    logLevel: 'warn',
+    schema: { tags, summary: 'Whether the process answers', response: { 200: health('live') } },
+    handler: async () => ({ status: 'live' }),
+  });
+
+  app.get('/health/ready', {
+    logLevel: 'warn',
+    schema: {
+      tags,
+      summary: 'Whether the database answers, by a round trip',
+      response: { 200: health('ready') },
+    },
+    handler: async () => {
+      await ping(app.database, READY_MS_MAX);
+      return { status: 'ready' };
+    },
+  });
+
+  const problem = Type.Object({ status: Type.Integer(), code: Type.String(), title: Type.String() });
+  app.get('/problems', {
+    schema: {
+      tags,
+      summary: 'Every problem that an answer can name',
+      response: {
+        200: Type.Array(problem, {
+          description: 'The problems',
+          examples: [[{ status: problems.busy.status, code: 'busy', title: problems.busy.title }]],
+        }),
+      },
+    },
+    handler: async () =>
+      Object.entries(problems).map(([code, { status, title }]) => ({ status, code, title })),
+  });
+};

@@ -1,0 +1,22 @@
+import { OptimisticLockError } from '@mikro-orm/core';
+import type { Client } from 'pg';
+import { codeOf, messageOf } from '../../errors/caught.ts';
+
+/** What became of something that was tried: `done`, `refused` by the version, a SQLSTATE, or the message. */
+export function ending(end: PromiseSettledResult<unknown>): string {
+  if (end.status === 'fulfilled') return 'done';
+  const { reason } = end;
+  if (reason instanceof OptimisticLockError) return 'refused';
+  return codeOf(reason) ?? messageOf(reason);
+}
+
+export async function endingOf(work: Promise<unknown>): Promise<string> {
+  const [end] = await Promise.allSettled([work]);
+  return ending(end);
+}
+
+/** The likes of the posts as they are in the table, by key. */
+export async function likesOf(client: Client): Promise<number[]> {
+  const { rows } = await client.query<{ like: number }>('select "like" from posts order by pk');
+  return rows.map(({ like }) => like);
+}

@@ -1,0 +1,22 @@
+import { newPostSchema } from '../../strategies/post.ts';
+
+/** The table of the posts, as the migrations make it, with two posts. */
+export const POSTS = `
+  create table posts (
+    pk integer primary key,
+    "like" integer not null default 0,
+    version integer not null default 1,
+    modified_at timestamptz not null default '2026-01-01'
+  );
+  insert into posts (pk) values (1), (2), (3)`;
+
+/**
+ * The entity of the posts, as a class of its own at each call: of the MikroORM instances that share a class, all
+ * use the hydrator and the configuration of the one that was made last.
+ */
+export function newPostClass() {
+  const schema = newPostSchema();
+  class Post extends schema.class {}
+  schema.setClass(Post);
+  return Post;
+}

@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { MikroORM, type Options } from '@mikro-orm/postgresql';
+import { PostgresDialect } from 'kysely';
+import { Client, Pool } from 'pg';
+import { Sessions } from '../../database/sessions.ts';
+import type { LabContext } from './context.ts';
+import { Observer } from './observer.ts';
+import { RecordedPool } from './recorded-pool.ts';
+import { type PoolSettings, sessionOptions } from './session-options.ts';
+import { sweep } from './sweep.ts';
+import { Timeline } from './timeline.ts';
+
+/** For backends that were told to end, in milliseconds. */
+const END_MS_MAX = 5000;
+
+/** A pool of its own: `sessions` for the driver's way, `recorded` for MikroORM's. */
+export interface ScratchPool {
+  pool: Pool;
+  sessions: Sessions;
+  recorded: RecordedPool;
+}
+
+/** A schema of its own, and everything that was opened on it, for as long as one experiment runs. */
+export class Scratch {
+  /** Also the name that its backends go by. */
+  readonly schema = `lab_${randomBytes(6).toString('hex')}`;
+  readonly timeline = new Timeline();
+  readonly context: LabContext;
+  /** Sees the tables from outside; its statements are not on the timeline. */
+  readonly outside: Client;
+  readonly observer: Observer;
+  readonly #closers: (() => Promise<unknown>)[] = [];
+  #closed = false;
+  #instances = 0;
+
+  constructor(context: LabContext) {
+    this.context = context;
+    this.outside = new Client(sessionOptions(context, this.schema, 'outside', {}));
+    this.outside.on('error', () => {});
+    this.observer = new Observer(this.outside, this.schema, this.timeline);
+  }
+
+  /** A session of its own, on a backend of its own. */
+  async connect(name: string, settings: PoolSettings = {}): Promise<Client> {
+    const client = new Client(sessionOptions(this.context, this.schema, name, settings));
+    client.on('error', () => {});
+    this.#own(() => client.end());
+    await client.connect();
+    return client;
+  }
+
+  /** A small pool of its own, never the service's. */
+  pool(settings: PoolSettings = {}): ScratchPool {
+    const { name = 'pool' } = settings;
+    const pool = new Pool(sessionOptions(this.context, this.schema, name, settings));
+    pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
+    const sessions = new Sessions(pool);
+    this.#own(async () => {
+      // It waits for what is checked out, and what was abandoned never comes back.
+      if (!pool.ended) void pool.end();
+    });
+    return { pool, sessions, recorded: new RecordedPool(sessions, name, this.timeline) };
+  }
+
+  /** MikroORM over a pool of its own, with entities of its own: a class that two instances share obeys the later one. */
+  orm(entities: Options['entities'], settings: PoolSettings = {}, options: Options = {}): MikroORM {
+    const { recorded } = this.pool(settings);
+    return this.ormOver(recorded, entities, options);
+  }
+
+  ormOver(pool: RecordedPool, entities: Options['entities'], options: Options = {}): MikroORM {
+    this.#instances += 1;
+    return new MikroORM({
+      // Of two instances with one name, either finds the other's EntityManager inside of the other's transaction.
+      contextName: `${this.schema} ${this.#instances}`,
+      clientUrl: this.context.databaseUrl,
+      entities: entities ?? [],
+      driverOptions: () => new PostgresDialect({ pool }),
+      useBatchUpdates: false,
+      ensureDatabase: false,
+      logger: () => {},
+      colors: false,
+      ...options,
+    });
+  }
+
+  /** Makes the schema and what is wanted in it. */
+  async open(setup: string): Promise<void> {
+    await this.outside.connect();
+    await sweep(this.outside);
+    await this.outside.query(`create schema ${this.schema}`);
+    if (setup) await this.outside.query(setup);
+  }
+
+  /** Ends every session of the run, also one that waits or was abandoned, and drops the schema. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    try {
+      for (const closer of this.#closers.splice(0)) await closer();
+      await this.#endBackends().catch(() => {
+        // An engine that has no such functions: its sessions end with their connections.
+      });
+      await this.outside.query(`drop schema if exists ${this.schema} cascade`);
+    } finally {
+      await this.outside.end();
+    }
+  }
+
+  /** A backend whose client has left goes on waiting for its lock: it must be told. */
+  async #endBackends(): Promise<void> {
+    await this.outside.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
+      [this.schema],
+    );
+    const giveUpAt = performance.now() + END_MS_MAX;
+    await this.observer.until((backends) => backends.length === 0 || performance.now() > giveUpAt);
+  }
+
+  #own(close: () => Promise<unknown>): void {
+    if (this.#closed) throw new Error('the experiment is over');
+    this.#closers.push(close);
+  }
+}
+
+/**
+ * Runs `work` with a schema of its own, and removes every trace of it, whatever happens.
+ *
+ * @param setup SQL that makes the tables
+ * @throws what `work` throws; the signal's reason when it is aborted
+ */
+export async function withScratch<T>(
+  context: LabContext,
+  setup: string,
+  work: (scratch: Scratch) => Promise<T>,
+): Promise<T> {
+  context.signal.throwIfAborted();
+  const scratch = new Scratch(context);
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(context.signal.reason);
+  context.signal.addEventListener('abort', abort, { once: true });
+  aborted.promise.catch(() => {});
+  try {
+    await scratch.open(setup);
+    const working = work(scratch);
+    // When nobody waits for it any more it may fail: its connections are gone.
+    working.catch(() => {});
+    return await Promise.race([working, aborted.promise]);
+  } finally {
+    context.signal.removeEventListener('abort', abort);
+    await scratch.close();
+  }
+}

@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { runningServer } from '../../src/embedded-postgres/server.ts';
+import { getJson, runProgram, startService, testFolder, until } from '../helper.ts';
+
+const likes = async (url: string) => (await getJson<{ like_result: number }>(`${url}/check`)).like_result;
+
+async function serverPid(dataDir: string): Promise<number> {
+  const server = await runningServer(join(dataDir, 'cluster'));
+  if (!server) throw new Error('no server');
+  return server.pid;
+}
+
+t.test('the embedded PostgreSQL', async (t) => {
+  const folder = await testFolder(t, 'data');
+  const env = { DATA_DIR: join(folder, 'data') };
+  const stop = async ({ child, ended }: Awaited<ReturnType<typeof startService>>) => {
+    child.kill('SIGTERM');
+    t.match(await ended, { code: 0 });
+  };
+
+  await t.test('serves on an empty folder, soon, and keeps its data over a restart', async (t) => {
+    const start = performance.now();
+    const first = await startService(t, env);
+    t.ok(performance.now() - start < 10_000, 'first start under 10 s');
+    await getJson(`${first.url}/inc`);
+    await stop(first);
+    const again = performance.now();
+    const second = await startService(t, env);
+    t.comment(`later start: ${Math.round(performance.now() - again)} ms`);
+    t.equal(await likes(second.url), 25);
+    await stop(second);
+  });
+
+  await t.test(
+    'a second service on the same folder is refused, and the first one is not disturbed',
+    async (t) => {
+      const first = await startService(t, env);
+      const { code, stderr } = await runProgram(t, ['src/server.ts'], { ...env, PORT: '0' }).ended;
+      t.equal(code, 1);
+      t.match(stderr, new RegExp(`^the data folder .* is in use by .* process ${first.child.pid}\\).*\n$`));
+      t.equal(await likes(first.url), 25);
+      await stop(first);
+    },
+  );
+
+  await t.test('two that start at once on one folder: one serves, the other is told so', async (t) => {
+    const both = [1, 2].map(() => runProgram(t, ['src/server.ts'], { ...env, PORT: '0' }));
+    const refused = await Promise.race(both.map(async ({ ended }, i) => ({ i, ...(await ended) })));
+    t.match(refused, { code: 1, stderr: /is in use by/ });
+    const other = both[1 - refused.i];
+    other?.child.kill('SIGTERM');
+    t.match(await other?.ended, { code: 0 });
+  });
+
+  await t.test('a killed service leaves its server behind, and the next one takes it over', async (t) => {
+    const killed = await startService(t, env);
+    await getJson(`${killed.url}/inc`);
+    const pid = await serverPid(env.DATA_DIR);
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const next = await startService(t, env);
+    t.equal(await serverPid(env.DATA_DIR), pid, 'the same server');
+    t.equal(await likes(next.url), 50);
+    await stop(next);
+    t.equal(await runningServer(join(env.DATA_DIR, 'cluster')), undefined, 'stopped with its service');
+  });
+
+  await t.test('a killed server is started again, and what was acknowledged is there', async (t) => {
+    const service = await startService(t, env);
+    await getJson(`${service.url}/inc`);
+    process.kill(await serverPid(env.DATA_DIR), 'SIGKILL');
+    await until(async () => (await getJson(`${service.url}/health/ready`)).status === 503);
+    await until(async () => (await getJson(`${service.url}/health/ready`)).status === 200);
+    t.equal(await likes(service.url), 75);
+    await stop(service);
+  });
+
+  await t.test('a service that starts while the one before is closing waits for the folder', async (t) => {
+    let service = await startService(t, env);
+    for (let restart = 1; restart <= 3; restart += 1) {
+      service.child.kill('SIGTERM');
+      const next = await startService(t, env);
+      t.match(await service.ended, { code: 0 });
+      t.equal(await likes(next.url), 75, `restart ${restart}`);
+      service = next;
+    }
+    await stop(service);
+  });
+
+  await t.test('a folder that cannot be made is one clear line', async (t) => {
+    const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR: '/dev/null/data', PORT: '0' })
+      .ended;
+    t.equal(code, 1);
+    t.match(stderr, /^DATA_DIR \/dev\/null\/data cannot be made: .*\n$/);
+  });
+});

@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import t from 'tap';
+import type { Violation } from '../../load-tests/fault-test/checker.ts';
+import { runControls } from '../../load-tests/fault-test/controls.ts';
+import type { Defect } from '../../load-tests/fault-test/defects.ts';
+import { withPostgres } from '../../load-tests/fault-test/run.ts';
+
+/** The rule that says what is wrong with the service that has this defect. */
+const rule: Record<Defect, Violation['rule']> = {
+  'answer before commit': 'acknowledged',
+  'fence off': 'values',
+  'keys off': 'acknowledged',
+  'keys ignored': 'sum',
+};
+
+t.test('a service that answers before the commit, has no fence or no keys is found out', async (t) => {
+  // A test that takes too long ends what it has started.
+  const over = new AbortController();
+  t.teardown(() => over.abort());
+  const caught = await withPostgres((postgres) =>
+    runControls(postgres, {
+      seed: 1,
+      journal: join(t.testdir(), 'journal'),
+      signal: over.signal,
+      onProgress: () => {},
+    }),
+  );
+  t.strictSame(
+    caught.map(({ defect }) => defect),
+    Object.keys(rule),
+  );
+  for (const { defect, by } of caught) t.ok(by.includes(rule[defect]), `${defect}: ${by.join()}`);
+});

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { rules } from '../../load-tests/fault-test/checker.ts';
+import { faultNamed, faults, together } from '../../load-tests/fault-test/faults.ts';
+import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
+import { check } from '../../load-tests/fault-test/checker.ts';
+import { report } from '../../load-tests/fault-test/report.ts';
+import { run, withPostgres } from '../../load-tests/fault-test/run.ts';
+
+/** Every fault there is; those that take their time and do not get in each other's way, at the same time. */
+const made = [
+  ['cut before the statement', 'cut after the commit, before its answer'],
+  [
+    'delivered after it was given up',
+    'half-open: committed, and no answer comes',
+    'half-open: nothing passes',
+  ],
+  ['half-open: written, and the commit comes late', 'SIGKILL of a replica', 'SIGTERM of a replica'],
+  ['all connections cut and turned away'],
+  ['pg_terminate_backend'],
+  ['SIGKILL of a backend'],
+  ['SIGKILL of PostgreSQL'],
+  ['restart of PostgreSQL'],
+  ['SIGSTOP of PostgreSQL'],
+];
+
+t.test('whatever is killed, stopped or cut off, nothing is lost and nothing counted twice', async (t) => {
+  // A test that takes too long ends what it has started.
+  const over = new AbortController();
+  t.teardown(() => over.abort());
+  const journal = join(t.testdir(), 'journal');
+  const missing = faults.filter(({ name }) => !made.flat().includes(name));
+  t.match(missing, [{ name: 'several at once' }], 'which these are');
+  const result = await withPostgres((postgres) =>
+    run(postgres, {
+      acknowledged: 5000,
+      faults: made.map((names) => (names.length > 1 ? together(names) : faultNamed(names[0] ?? ''))),
+      replicas: 3,
+      clients: 48,
+      seed: 1,
+      journal,
+      signal: over.signal,
+      onProgress: () => {},
+    }),
+  );
+  t.strictSame(
+    result.violations.map(({ rule, text }) => `${rules[rule]}: ${text}`),
+    [],
+    report(result),
+  );
+  t.strictSame(result.missed, [], 'each was made');
+  const settled = (outcome: 'applied' | 'not applied') =>
+    result.figures.reduce((sum, figures) => sum + figures.settled[outcome], 0);
+  t.ok(settled('applied') >= 3, 'the service found out that lost answers were of commits');
+  t.ok(settled('not applied') >= 2, 'and that others were not');
+
+  let times = 0;
+  const again = await readJournal(journal, (history, truth) => {
+    times += 1;
+    t.strictSame(check(history, truth, times === 2), [], 'the journal alone says the same');
+  });
+  t.equal(times, 2);
+  t.equal(again.operations.length, result.history.operations.length);
+});

@@ -1,0 +1,74 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { faults, schedule } from '../../load-tests/fault-test/faults.ts';
+import type { History, Truth } from '../../load-tests/fault-test/checked.ts';
+import { Journal } from '../../load-tests/fault-test/journal.ts';
+import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
+import { seeded } from '../../load-tests/fault-test/random.ts';
+
+t.test('an operation is in the file before it is sent', async (t) => {
+  const file = join(t.testdir(), 'journal');
+  const journal = new Journal(file, 'run', 2);
+  journal.begin('single');
+  t.match(readFileSync(file, 'utf8'), /^run run\n> 0 single [\d.]+\n$/);
+  journal.begin('bulk');
+  t.ok(journal.full);
+  t.throws(() => journal.begin('single'), RangeError, 'it has a bound');
+  journal.close();
+});
+
+t.test('the file alone says everything that the journal knows', async (t) => {
+  const file = join(t.testdir(), 'journal');
+  const journal = new Journal(file, 'run', 10);
+  const [first, second, third] = [journal.begin('single'), journal.begin('bulk'), journal.begin('unkeyed')];
+  journal.end(first, 'acknowledged', { values: [1], replayed: true });
+  journal.beginFault('SIGKILL of a replica');
+  journal.end(second, 'unknown');
+  journal.end(third, 'unknown', { unexpected: '500 x: y' });
+  journal.read('hot', { startedAt: 1.5, endedAt: 2.5, value: 1 });
+  const truth: Truth = {
+    counted: new Map([
+      [0, [1]],
+      [1, [2, 1, 1]],
+    ]),
+    strangers: ['other'],
+    values: new Map([['hot', 2]]),
+  };
+  journal.truth(truth);
+  journal.end(second, 'acknowledged', { values: [2, 1, 1] });
+  journal.close();
+  const seen: { outcomes: string[]; truth: Truth }[] = [];
+  const {
+    faults: names,
+    operations,
+    reads,
+  } = await readJournal(file, (history: History, known) => {
+    seen.push({ outcomes: history.operations.map(({ outcome }) => outcome), truth: known });
+  });
+  t.strictSame(seen, [{ outcomes: ['acknowledged', 'unknown', 'unknown'], truth }], 'as it was then');
+  t.strictSame(
+    { names, operations, reads },
+    { names: journal.faults, operations: journal.operations, reads: journal.reads },
+  );
+});
+
+t.test('a file that is no journal is refused', async (t) => {
+  const file = join(t.testdir(), 'other');
+  for (const text of ['hello\n', '< 7 refused 1 0 - - \n', '> 0 strange 1\n']) {
+    writeFileSync(file, text);
+    await t.rejects(
+      readJournal(file, () => {}),
+      TypeError,
+      text,
+    );
+  }
+});
+
+const names = (seed: number) => schedule(seeded(seed), 2 * faults.length).map(({ name }) => name);
+
+t.test('a seed decides the order of the faults, and each comes as often as the others', async (t) => {
+  t.strictSame(names(1), names(1));
+  t.notSame(names(1), names(2));
+  t.strictSame(names(1).toSorted(), [...faults, ...faults].map(({ name }) => name).toSorted());
+});

@@ -1,0 +1,68 @@
+import t from 'tap';
+import { runningServer } from '../../src/embedded-postgres/server.ts';
+import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { ownServer } from '../own-server.ts';
+
+const { databaseUrl, cluster, start, stop } = await ownServer(t);
+
+t.test(
+  'while the database is away: 503 with Retry-After, alive but not ready; then it comes back',
+  async (t) => {
+    const app = await testApp(t, {}, databaseUrl);
+    t.equal((await app.inject('/inc')).statusCode, 200);
+    await stop();
+    for (const path of ['/check', '/init', '/2th-plock', '/health/ready']) {
+      const response = await app.inject(path);
+      t.match(response, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } }, path);
+      t.match(response.json(), { code: 'database_unavailable' });
+      t.notMatch(response.body, /ECONNREFUSED|127\.0\.0\.1|at /);
+    }
+    t.equal((await app.inject('/health/live')).statusCode, 200);
+    await start();
+    await until(async () => (await app.inject('/health/ready')).statusCode === 200);
+    t.match((await app.inject('/check')).json(), { like_result: 25 });
+  },
+);
+
+t.test('while the database has stopped answering, every wait ends; then it comes back', async (t) => {
+  const app = await testApp(t, { STATEMENT_TIMEOUT_MS: '200', POOL_ACQUIRE_TIMEOUT_MS: '500' }, databaseUrl);
+  const { like_result: before } = (await app.inject('/check')).json<{ like_result: number }>();
+  const client = await testClient(t, databaseUrl);
+  const { rows } = await client.query<{ pid: number }>(
+    'select pid from pg_stat_activity where backend_type = $1',
+    ['client backend'],
+  );
+  const postmaster = await runningServer(cluster);
+  const pids = [postmaster?.pid, ...rows.map(({ pid }) => pid)].filter((pid) => pid !== undefined);
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  try {
+    const answers = await Promise.all(
+      ['/health/ready', '/check', '/2th-plock'].map((path) => app.inject(path)),
+    );
+    for (const { statusCode, body } of answers) t.equal(statusCode, 503, body);
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+  await until(async () => (await app.inject('/health/ready')).statusCode === 200);
+  t.match((await app.inject('/check')).json(), { like_result: before });
+});
+
+t.test(
+  'a backend that is killed under a call: the call fails, nothing acknowledged is lost, the next works',
+  async (t) => {
+    const url = await testDatabase(t);
+    const app = await testApp(t, {}, url);
+    const client = await testClient(t, url);
+    for (const path of ['/2th-plock', '/2th-olock', '/2th']) {
+      await app.inject('/init');
+      const running = app.inject(`${path}?increments=1000`);
+      const kill = `select pg_terminate_backend(pid) from pg_stat_activity
+                  where datname = current_database() and query like 'update%' and pid <> pg_backend_pid() limit 1`;
+      await until(async () => (await client.query(kill)).rowCount === 1);
+      const response = await running;
+      t.ok([503, 504].includes(response.statusCode), `${path}: ${response.body}`);
+      t.match(response.json(), { code: /^(database_unavailable|outcome_unknown)$/ });
+      t.match((await app.inject('/2th-plock')).json(), { acknowledged: 50, lost: 0 });
+    }
+  },
+);

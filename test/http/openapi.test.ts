@@ -1,0 +1,94 @@
+import { Ajv } from 'ajv';
+import t from 'tap';
+import { endpoints } from '../../src/posts/endpoints.ts';
+import { testApp } from '../helper.ts';
+
+interface Operation {
+  summary?: string;
+  tags?: string[];
+  responses: Record<
+    string,
+    { content?: Record<string, { schema: { example?: unknown }; example?: unknown }> }
+  >;
+}
+
+const app = await testApp(t);
+const document = (await app.inject('/docs/json')).json<{
+  openapi: string;
+  servers: unknown;
+  paths: Record<string, Record<string, Operation>>;
+}>();
+
+t.test('every route that is served is described, with its methods', async (t) => {
+  t.match(document, { openapi: '3.1.0', servers: [{ url: '/' }] });
+  const operations = ['/health/live', '/health/ready', '/problems'];
+  const counters = ['', '/{name}', '/{name}/events', '/{name}/increments'].map((path) => `/counters${path}`);
+  const demos = ['/strategies', '/races', '/races/stream'];
+  const posts = ['', '/{pk}', '/{pk}/increments'].map((path) => `/strategies/{strategy}/posts${path}`);
+  const seeds = ['/init', '/check', ...endpoints.map(({ path }) => path)];
+  const laboratories = ['/labs', '/labs/{lab}', '/labs/{lab}/{experiment}'];
+  t.strictSame(
+    Object.keys(document.paths).toSorted(),
+    [...operations, ...counters, '/increments', ...seeds, ...demos, ...posts, ...laboratories].toSorted(),
+  );
+  for (const path of seeds)
+    t.strictSame(Object.keys(document.paths[path] ?? {}).toSorted(), ['get', 'post'], path);
+});
+
+t.test(
+  'every operation has a summary, a tag, a described problem, and an example that fits its schema',
+  async (t) => {
+    const ajv = new Ajv({ strict: false });
+    for (const [path, operations] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const name = `${method} ${path}`;
+        t.ok(operation.summary, name);
+        t.ok(operation.tags?.length, name);
+        t.ok(operation.responses.default?.content?.['application/problem+json'], name);
+        const [status, success] =
+          Object.entries(operation.responses).find(([code]) => code.startsWith('2')) ?? [];
+        t.ok(success, name);
+        if (status === '204') continue;
+        for (const [type, { schema, example = schema.example }] of Object.entries(success?.content ?? {})) {
+          t.ok(example, `${name} has an example of ${type}`);
+          t.ok(ajv.validate(schema, example), `${name}: ${ajv.errorsText()}`);
+        }
+      }
+    }
+  },
+);
+
+const shape = (value: unknown) => Object.keys((Array.isArray(value) ? value[0] : value) as object).toSorted();
+
+t.test('what a route answers has the fields that its example shows', async (t) => {
+  for (const [path, { get }] of Object.entries(document.paths)) {
+    const json = get?.responses['200']?.content?.['application/json'];
+    if (json && !path.includes('{')) {
+      t.strictSame(shape((await app.inject(path)).json()), shape(json.example), path);
+    }
+  }
+});
+
+t.test(
+  'Swagger UI is served, needs no other host and no inline script, and runs under the security headers',
+  async (t) => {
+    const page = await app.inject('/docs/');
+    t.equal(page.statusCode, 200);
+    t.match(page.headers['content-security-policy'], /script-src 'self';/);
+    t.notMatch(page.headers['content-security-policy'], /upgrade-insecure-requests/);
+    t.notMatch(page.body, /<script>|https?:\/\//);
+    for (const [, source] of page.body.matchAll(/(?:src|href)="([^"]+)"/g)) {
+      t.equal(
+        (await app.inject(new URL(source ?? '', 'http://host/docs/').pathname)).statusCode,
+        200,
+        String(source),
+      );
+    }
+  },
+);
+
+t.test('without the demonstrations there is no page, and the root leads to the documentation', async (t) => {
+  const bare = await testApp(t, { DEMOS: 'false' });
+  t.match(await bare.inject('/'), { statusCode: 302, headers: { location: '/docs' } });
+  t.equal((await bare.inject('/page/main.js')).statusCode, 404);
+});

@@ -1,0 +1,122 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { loadConfig } from '../../src/config.ts';
+import { CHECKOUT, testApp } from '../helper.ts';
+
+const TOKEN = 'a-token-of-the-tests';
+
+t.test('with a token, whatever changes something needs it, and reading does not', async (t) => {
+  const app = await testApp(t, { API_TOKEN: TOKEN });
+  const ask = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, authorization?: string) =>
+    app.inject({ method, url, headers: authorization === undefined ? {} : { authorization } });
+  const writes = [
+    ['POST', '/counters/likes/increments'],
+    ['POST', '/increments'],
+    ['PUT', '/counters/likes'],
+    ['DELETE', '/counters/likes'],
+    ['POST', '/init'],
+    ['GET', '/init'],
+    ['GET', '/2th'],
+    ['POST', '/races'],
+    ['GET', '/races/stream'],
+    ['POST', '/labs/isolation'],
+    ['POST', '/strategies/atomic/posts'],
+  ] as const;
+  for (const [method, url] of writes) {
+    const answer = await ask(method, url);
+    t.match(answer, { statusCode: 401, headers: { 'www-authenticate': 'Bearer' } }, `${method} ${url}`);
+    t.match(answer.json(), { code: 'unauthorized' });
+  }
+  for (const wrong of [
+    '',
+    TOKEN,
+    `Bearer ${TOKEN}x`,
+    `Bearer ${TOKEN.slice(1)}`,
+    `Basic ${TOKEN}`,
+    'Bearer',
+  ]) {
+    t.match(await ask('POST', '/counters/likes/increments', wrong), { statusCode: 401 }, wrong);
+  }
+  t.match(await ask('POST', '/counters/likes/increments', `Bearer ${TOKEN}`), { statusCode: 200 });
+  t.match(await ask('POST', '/counters/likes/increments', `bearer ${TOKEN}`), { statusCode: 200 });
+  for (const url of [
+    '/counters/likes',
+    '/counters',
+    '/health/live',
+    '/health/ready',
+    '/metrics',
+    '/labs',
+    '/check',
+    '/docs/',
+  ]) {
+    t.match(await ask('GET', url), { statusCode: 200 }, url);
+  }
+  const document = (await ask('GET', '/docs/json')).json();
+  t.match(document.components.securitySchemes, { token: { type: 'http', scheme: 'bearer' } });
+  t.match(document.paths['/increments'].post.security, [{ token: [] }]);
+  t.notOk(document.paths['/counters/{name}'].get.security);
+});
+
+t.test('a token that is too short is refused at the start, and not shown', async (t) => {
+  t.throws(() => loadConfig({ API_TOKEN: 'secret' }), /^API_TOKEN is (?!.*secret).*allowed: .*16 to 512/);
+});
+
+t.test('the demonstrations are limited for each address, the counters are not', async (t) => {
+  const app = await testApp(t, { DEMO_RATE_LIMIT: '3' });
+  const statuses = async (url: string) => {
+    const seen: number[] = [];
+    for (let i = 0; i < 5; i += 1) seen.push((await app.inject(url)).statusCode);
+    return seen;
+  };
+  t.strictSame(await statuses('/strategies'), [200, 200, 200, 429, 429]);
+  t.strictSame(await statuses('/counters'), [200, 200, 200, 200, 200]);
+  const refused = await app.inject('/strategies');
+  t.match(refused.json(), { status: 429, code: 'too_many_requests', detail: /3 requests a minute/ });
+  t.match(refused.headers, { 'retry-after': /^\d+$/, 'content-type': /problem\+json/ });
+});
+
+t.test('without the demonstrations there are the counters and operations only', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  t.match(await app.inject({ method: 'POST', url: '/counters/likes/increments' }), { statusCode: 200 });
+  const paths = Object.keys((await app.inject('/docs/json')).json().paths);
+  t.ok(
+    paths.every((path) => /^\/(counters|increments|health|problems)/.test(path)),
+    paths.join(' '),
+  );
+  t.match(await app.inject('/2th'), { statusCode: 404 });
+});
+
+t.test('what the service does is counted', async (t) => {
+  const app = await testApp(t);
+  await Promise.all([1, 2, 3].map(() => app.inject({ method: 'POST', url: '/counters/likes/increments' })));
+  await app.inject('/counters/unheard%20of');
+  const metrics = (await app.inject('/metrics')).body;
+  for (const line of [
+    'safe_counters_batch_size_sum 3',
+    'safe_counters_batch_size_count 1',
+    'safe_counters_queue_length 0',
+    'safe_counters_pool_connections{state="waiting"} 0',
+    'safe_counters_lost_answers_total{outcome="unknown"} 0',
+    'http_request_duration_seconds_count{method="POST",route="/counters/:name/increments",status="200"} 3',
+    'http_request_duration_seconds_count{method="GET",route="/counters/:name",status="404"} 1',
+  ]) {
+    t.ok(metrics.includes(`\n${line}\n`), line);
+  }
+});
+
+t.test('every figure of the dashboard is one that the service gives', async (t) => {
+  const app = await testApp(t);
+  await app.inject({ method: 'POST', url: '/counters/likes/increments' });
+  const given = new Set(
+    (await app.inject('/metrics')).body.split('\n').flatMap((line) => {
+      const [, type, name = ''] = /^# (TYPE) (\S+)/.exec(line) ?? [];
+      const [, series = ''] = /^([a-z_]+)\{?/.exec(line) ?? [];
+      return type ? [name] : [series];
+    }),
+  );
+  const dashboard = await readFile(join(CHECKOUT, 'docs/grafana/dashboard.json'), 'utf8');
+  const asked = new Set(dashboard.match(/\b(safe_counters|http|nodejs|process)_[a-z0-9_]+/g));
+  t.ok(asked.size > 10);
+  for (const name of asked) t.ok(given.has(name), name);
+});

@@ -1,0 +1,39 @@
+import t from 'tap';
+import { judge } from '../../load-tests/load-test/verdict.ts';
+
+const seen = { likes: 100, acknowledged: 100, open: 0, conflicts: 0, contention: 8 };
+
+t.test('exact holds when every acknowledged increment is there', async (t) => {
+  t.match(judge('exact', seen), { holds: true, verdict: 'exact' });
+  t.match(judge('exact', { ...seen, likes: 99 }), { holds: false, verdict: 'LOST 1' });
+});
+
+t.test('more likes than were asked for are never right', async (t) => {
+  for (const claim of ['exact', 'rejects', 'loses'] as const) {
+    t.match(judge(claim, { ...seen, likes: 101 }), { holds: false, verdict: '1 too many' });
+  }
+});
+
+t.test('what was not answered may count or not', async (t) => {
+  t.match(judge('exact', { ...seen, likes: 105, open: 10 }), { holds: true, verdict: /within bounds/ });
+  t.match(judge('exact', { ...seen, likes: 111, open: 10 }), { holds: false, verdict: '1 too many' });
+  t.match(judge('exact', { ...seen, likes: 99, open: 10 }), { holds: false, verdict: 'LOST 1' });
+});
+
+t.test('a claim to lose or to reject is broken when nothing is lost or rejected', async (t) => {
+  t.match(judge('loses', { ...seen, likes: 60 }), { holds: true, verdict: /40/ });
+  t.match(judge('loses', seen), { holds: false });
+  t.match(judge('rejects', { ...seen, conflicts: 7 }), { holds: true, verdict: /7 conflicts/ });
+  t.match(judge('rejects', seen), { holds: false });
+  t.match(judge('rejects', { ...seen, conflicts: 7, likes: 99 }), { holds: false, verdict: 'LOST 1' });
+});
+
+t.test('a run in which nothing was acknowledged proves nothing', async (t) => {
+  t.match(judge('exact', { ...seen, likes: 0, acknowledged: 0, open: 100 }), { holds: false });
+});
+
+t.test('one alone loses and refuses nothing, whatever its claim', async (t) => {
+  for (const claim of ['exact', 'rejects', 'loses'] as const) {
+    t.match(judge(claim, { ...seen, contention: 1 }), { holds: true, verdict: 'exact' });
+  }
+});
