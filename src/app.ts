@@ -4,6 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { requireToken } from './http/authorization.ts';
 import type { Config } from './config.ts';
 import { countersRoutes } from './counters/routes.ts';
+import { WRITER_CONNECTIONS } from './counters/writer.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
 import { drainOnClose } from './http/drain.ts';
@@ -51,7 +52,12 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   const closing = drainOnClose(app);
   if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
 
-  await app.register(databasePlugin, { config, databaseUrl, entities });
+  await app.register(databasePlugin, {
+    config,
+    databaseUrl,
+    entities,
+    writerConnections: WRITER_CONNECTIONS,
+  });
   securityHeaders(app);
   await app.register(metrics);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
@@ -59,6 +65,8 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   await app.register(countersRoutes, {
     keyHours: config.IDEMPOTENCY_KEY_HOURS,
     queueMax: config.COUNTER_QUEUE_MAX,
+    lockedMsMax: config.LOCK_TIMEOUT_MS,
+    closing,
   });
   if (config.DEMOS) {
     await app.register(demos, { config, databaseUrl, closing });

@@ -13,15 +13,16 @@ const write = Object.getOwnPropertyDescriptor(prototype, 'write')?.value as Writ
 const patches = {
   /** Says what it will have written, and writes it when it comes to it. */
   'answer before commit': () => {
-    const expected = new Map<string, number>();
+    const expected = new Map<string, bigint>();
     let written: Promise<unknown> = Promise.resolve();
-    prototype.write = async function (this: CounterStore, batch, attempt) {
+    prototype.write = async function (this: CounterStore, batch, id) {
       const first = batch.deltas.some(({ name }) => !expected.has(name));
-      const done = written.then(() => write.call(this, batch, attempt));
+      const done = written.then(() => write.call(this, batch, id));
       written = done.catch(() => {});
-      if (first) for (const [name, value] of (await done).after) expected.set(name, value);
-      else for (const { name, total } of batch.deltas) expected.set(name, (expected.get(name) ?? 0) + total);
-      return { after: new Map(expected), kept: new Map() };
+      const values = first ? (await done).values : [];
+      for (const [i, { name, total }] of batch.deltas.entries())
+        expected.set(name, first ? (values[i] ?? 0n) : (expected.get(name) ?? 0n) + total);
+      return { values: batch.deltas.map(({ name }) => expected.get(name) ?? 0n), known: [] };
     };
   },
   /** Takes every lost answer for a batch that was not applied, and so writes it again. */
@@ -30,18 +31,18 @@ const patches = {
   },
   /** Forgets the keys. */
   'keys off': () => {
-    prototype.write = function (this: CounterStore, batch, attempt) {
+    prototype.write = function (this: CounterStore, batch, id) {
       const requests = batch.requests.map(({ increments }) => ({ increments }));
-      return write.call(this, { ...batch, requests }, attempt);
+      return write.call(this, { ...batch, requests }, id);
     };
   },
   /** Keeps the keys, and counts what comes under a known one again. */
   'keys ignored': () => {
-    prototype.write = async function (this: CounterStore, batch, attempt) {
-      const written = await write.call(this, batch, attempt);
-      if (written.kept.size === 0) return written;
+    prototype.write = async function (this: CounterStore, batch, id) {
+      const written = await write.call(this, batch, id);
+      if (written.known.length === 0) return written;
       const requests = batch.requests.map(({ increments }) => ({ increments }));
-      return write.call(this, { ...batch, requests }, attempt);
+      return write.call(this, { ...batch, requests }, id);
     };
   },
 };

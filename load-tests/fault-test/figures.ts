@@ -1,5 +1,5 @@
 import type { Load } from './load.ts';
-import { settlements } from '../../src/counters/attempt.ts';
+import { settlements } from '../../src/counters/lane.ts';
 import { noneSettled, type Replica, type Settled } from './replica.ts';
 
 /** What one fault, or the time before the first one, came to besides what the journal says. */

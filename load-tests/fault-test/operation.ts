@@ -1,4 +1,4 @@
-import type { Increment } from '../../src/counters/batch.ts';
+import type { Increment } from '../../src/counters/request.ts';
 import type { Outcome } from '../../src/concurrency/history.ts';
 
 /**

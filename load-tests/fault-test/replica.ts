@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Settlement, settlements } from '../../src/counters/attempt.ts';
+import { type Settlement, settlements } from '../../src/counters/lane.ts';
 import { freePort } from '../../src/embedded-postgres/server.ts';
 import { type Program, runProgram } from '../shared/own-service.ts';
 import type { Postgres } from './postgres.ts';

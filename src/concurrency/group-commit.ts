@@ -4,18 +4,16 @@ import { QueueFullError } from './semaphore.ts';
 
 export interface GroupCommitOptions<Item, Result> {
   /**
-   * Writes the items together and returns for each, in their order, its result, or the error that is its alone.
-   * An error that is thrown is handed to everyone in the batch.
+   * Writes the items together and returns for each, in their order, its result, its own error, or the promise of a
+   * result that the next batch does not wait for. An error that is thrown is the error of every item.
    */
-  write: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>;
+  write: (items: readonly Item[]) => Promise<readonly (Result | Error | Promise<Result>)[]>;
   /** What an item counts as in the two bounds that follow; 1 if not given. */
   weigh?: (item: Item) => number;
   /** Weight of one batch at most; a heavier item is a batch of its own. */
   batchMax: number;
-  /** Weight that waits at most; more is refused at once. */
+  /** When this weight waits, no more are admitted. One heavy item may exceed it: light ones must not overtake it. */
   queueMax: number;
-  /** Batches that are being written at the same time at most; 1 if not given. */
-  inFlightMax?: number;
   /** How long an item waits for its batch to begin at most, in milliseconds; for ever if not given. */
   waitMsMax?: number;
 }
@@ -24,7 +22,7 @@ interface Waiting<Item, Result> {
   item: Item;
   weight: number;
   since: number;
-  resolve: (result: Result) => void;
+  resolve: (result: Result | Promise<Result>) => void;
   reject: (error: unknown) => void;
 }
 
@@ -40,17 +38,15 @@ const inNoContext = AsyncLocalStorage.snapshot();
  */
 export class GroupCommit<Item, Result> {
   readonly #options: GroupCommitOptions<Item, Result>;
-  readonly #inFlightMax: number;
   #queue: Waiting<Item, Result>[] = [];
   #waitingWeight = 0;
-  #inFlight = 0;
+  #writing = false;
   #scheduled = false;
   #expiry: NodeJS.Timeout | undefined;
   #idle = Promise.withResolvers<void>();
 
   constructor(options: GroupCommitOptions<Item, Result>) {
     this.#options = options;
-    this.#inFlightMax = options.inFlightMax ?? 1;
     this.#idle.resolve();
   }
 
@@ -73,10 +69,10 @@ export class GroupCommit<Item, Result> {
   submit(item: Item): Promise<Result> {
     const { queueMax, weigh } = this.#options;
     const weight = weigh?.(item) ?? 1;
-    if (this.#waitingWeight > 0 && this.#waitingWeight + weight > queueMax) {
+    if (this.#waitingWeight >= queueMax) {
       return Promise.reject(new QueueFullError(`${this.#waitingWeight} are waiting already`));
     }
-    if (this.#inFlight === 0 && this.#queue.length === 0) this.#idle = Promise.withResolvers<void>();
+    if (!this.#writing && this.#queue.length === 0) this.#idle = Promise.withResolvers<void>();
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#queue.push({ item, weight, since: performance.now(), resolve, reject });
     this.#waitingWeight += weight;
@@ -92,7 +88,7 @@ export class GroupCommit<Item, Result> {
 
   /** At the end of the turn, so that those who come in the same one come along. */
   #writeSoon(): void {
-    if (this.#scheduled || this.#inFlight >= this.#inFlightMax) return;
+    if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
     inNoContext(() =>
       setImmediate(() => {
@@ -103,9 +99,8 @@ export class GroupCommit<Item, Result> {
   }
 
   #writeNext(): void {
-    while (this.#queue.length > 0 && this.#inFlight < this.#inFlightMax)
-      void this.#writeBatch(this.#nextBatch());
-    if (this.#queue.length === 0 && this.#inFlight === 0) this.#idle.resolve();
+    if (this.#queue.length > 0) void this.#writeBatch(this.#nextBatch());
+    else this.#idle.resolve();
   }
 
   #nextBatch(): Waiting<Item, Result>[] {
@@ -121,20 +116,20 @@ export class GroupCommit<Item, Result> {
   }
 
   async #writeBatch(batch: readonly Waiting<Item, Result>[]): Promise<void> {
-    this.#inFlight += 1;
+    this.#writing = true;
     try {
       const results = await this.#options.write(batch.map(({ item }) => item));
       if (results.length !== batch.length)
         throw new RangeError(`${results.length} results for ${batch.length} items`);
       for (const [i, { resolve, reject }] of batch.entries()) {
-        const result = results[i] as Result | Error;
+        const result = results[i] as Result | Error | Promise<Result>;
         if (result instanceof Error) reject(result);
         else resolve(result);
       }
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
-    this.#inFlight -= 1;
+    this.#writing = false;
     this.#writeNext();
   }
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
-import { Type } from 'typebox';
+import { type EntityManager, type MikroORM, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
+import { type Static, Type } from 'typebox';
 import { Problem } from '../errors/problem.ts';
 import { Counter } from './counter.ts';
 import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
@@ -24,21 +24,24 @@ export interface CounterRoutesOptions {
   watch: CounterWatch;
 }
 
-/** Counters as resources: read, listed, watched, set and deleted. */
-export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (
-  app,
-  { reader, watch },
-) => {
-  const { orm } = app.database;
-  const tags = ['Counters'];
-  const params = counterParams;
+const tags = ['Counters'];
+const params = counterParams;
+const querystring = noQuery;
 
+/** Counters as resources. */
+export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
+  await app.register(readRoutes, options);
+  await app.register(changeRoutes, options);
+};
+
+/** Counters are read, listed and watched. */
+const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, watch }) => {
   app.get('/counters/:name', {
     schema: {
       tags,
       summary: 'Reads a counter',
       params,
-      querystring: noQuery,
+      querystring,
       headers: readHeaders,
       response: { 200: counterAnswer('The counter; its ETag is its value'), 304: notModified },
     },
@@ -47,8 +50,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       if (value === undefined) throw unknownCounter(name);
       const etag = etagOf(value);
       reply.header('etag', etag).header('cache-control', 'no-cache');
-      if (isUnchanged(headers, etag)) return reply.status(304).send(null);
-      return { name, value };
+      return isUnchanged(headers, etag) ? reply.status(304).send(null) : { name, value };
     },
   });
 
@@ -59,20 +61,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       querystring: listQuery,
       response: { 200: listAnswer },
     },
-    handler: async ({ query: { prefix, after, limit } }) => {
-      const counters = await orm.em
-        .fork()
-        .find(
-          Counter,
-          { name: { $gt: after, $like: `${prefix.replace(/[\\%_]/g, '\\$&')}%` } },
-          { orderBy: { name: 'asc' }, limit: limit + 1, disableIdentityMap: true },
-        );
-      const page = counters.slice(0, limit);
-      return {
-        counters: page.map(({ name, value }) => ({ name, value })),
-        next: counters.length > limit ? (page.at(-1)?.name ?? null) : null,
-      };
-    },
+    handler: ({ query }) => page(app.database.orm, query),
   });
 
   app.get('/counters/:name/events', {
@@ -81,7 +70,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'The value, live, as server-sent events',
       params,
-      querystring: noQuery,
+      querystring,
       response: { 200: eventsAnswer },
     },
     handler: async ({ params: { name } }, reply) =>
@@ -92,13 +81,18 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
         .header('x-accel-buffering', 'no')
         .send(watch.watch(name)),
   });
+};
+
+/** Counters are set and deleted, each on a condition. */
+const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader }) => {
+  const { orm } = app.database;
 
   app.put('/counters/:name', {
     schema: {
       tags,
       summary: 'Sets a counter, if it is as the request says',
       params,
-      querystring: noQuery,
+      querystring,
       headers: changeHeaders,
       body: putBody,
       response: {
@@ -109,16 +103,9 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
     handler: async ({ params: { name }, headers, body: { value } }, reply) => {
       const precondition = preconditionOf(headers);
       assertValue('value', value);
-      const em = orm.em.fork();
-      const changed =
-        precondition === 'missing'
-          ? await create(em, { name, value })
-          : await em.nativeUpdate(Counter, as(name, precondition), { value });
-      if (!changed) throw failed(name);
-      return reply
-        .status(precondition === 'missing' ? 201 : 200)
-        .header('etag', etagOf(value))
-        .send({ name, value });
+      if (!(await set(orm.em.fork(), { name, value }, precondition))) throw failed(name);
+      const status = precondition === 'missing' ? 201 : 200;
+      return reply.status(status).header('etag', etagOf(value)).send({ name, value });
     },
   });
 
@@ -127,7 +114,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       tags,
       summary: 'Deletes a counter, if it is as the request says',
       params,
-      querystring: noQuery,
+      querystring,
       headers: changeHeaders,
       response: { 204: Type.Null({ description: 'It is gone' }) },
     },
@@ -136,12 +123,21 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
       if (precondition === 'missing') {
         throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
       }
-      if (await orm.em.fork().nativeDelete(Counter, as(name, precondition)))
-        return reply.status(204).send(null);
+      const deleted = await orm.em.fork().nativeDelete(Counter, as(name, precondition));
+      if (deleted > 0) return reply.status(204).send(null);
       throw (await reader.value(name)) === undefined ? unknownCounter(name) : failed(name);
     },
   });
 };
+
+async function page(orm: MikroORM, { prefix, after, limit }: Static<typeof listQuery>) {
+  const like = `${prefix.replace(/[\\%_]/g, '\\$&')}%`;
+  const where = { name: { $gt: after, $like: like } };
+  const options = { orderBy: { name: 'asc' }, limit: limit + 1, disableIdentityMap: true } as const;
+  const found = await orm.em.fork().find(Counter, where, options);
+  const counters = found.slice(0, limit).map(({ name, value }) => ({ name, value }));
+  return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
+}
 
 /** No content: `null` is how it is said. */
 const notModified = Type.Null({ description: 'What you have still holds' });
@@ -150,10 +146,17 @@ const notModified = Type.Null({ description: 'What you have still holds' });
 const as = (name: string, precondition: Exclude<Precondition, 'missing'>) =>
   precondition === 'exists' ? { name } : { name, value: { $in: precondition.oneOf } };
 
-/** @returns whether there was none before */
-async function create(em: EntityManager, counter: { name: string; value: number }): Promise<boolean> {
+/** @returns whether the counter was as the precondition says, and is now as wanted */
+async function set(
+  em: EntityManager,
+  { name, value }: { name: string; value: number },
+  precondition: Precondition,
+): Promise<boolean> {
+  if (precondition !== 'missing') {
+    return (await em.nativeUpdate(Counter, as(name, precondition), { value })) > 0;
+  }
   try {
-    await em.insert(Counter, counter);
+    await em.insert(Counter, { name, value });
     return true;
   } catch (error) {
     if (error instanceof UniqueConstraintViolationException) return false;

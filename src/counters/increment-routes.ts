@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
 import { allowNoBody } from '../http/validation.ts';
-import type { Increment } from './batch.ts';
-import { keyOf } from './idempotency.ts';
 import { assertValue } from './range.ts';
 import { refuseWhenFull } from './refusal.ts';
+import { type Increment, keyOf } from './request.ts';
 import {
   bulkAnswer,
   bulkBody,
@@ -14,7 +14,7 @@ import {
   incrementHeaders,
   noQuery,
 } from './schemas.ts';
-import type { Answer, CounterWriter } from './writer.ts';
+import type { CounterWriter } from './writer.ts';
 
 /** Adding to counters: one of them, or many at once. */
 export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter }> = async (
@@ -24,15 +24,6 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
   const tags = ['Counters'];
   const headers = incrementHeaders;
   const onRequest = refuseWhenFull(app, writer);
-  const write = (request: FastifyRequest, reply: FastifyReply, increments: readonly Increment[]) => {
-    for (const { by } of increments) assertValue('by', by);
-    return writer.submit({
-      increments,
-      key: keyOf(request.headers),
-      // Asked for when the batch begins: who has hung up by then is not counted.
-      abandoned: () => reply.raw.destroyed,
-    });
-  };
 
   app.post('/counters/:name/increments', {
     schema: {
@@ -48,9 +39,8 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     preValidation: allowNoBody,
     handler: async (request, reply) => {
       const { name } = request.params;
-      const answer = await write(request, reply, [{ name, by: request.body.by ?? 1 }]);
-      tellReplayed(reply, answer);
-      return { name, value: answer.values[0] ?? Number.NaN };
+      const [answer] = await write(writer, request, reply, [{ name, by: request.body.by ?? 1 }]);
+      return answer ?? { name, value: Number.NaN };
     },
   });
 
@@ -64,15 +54,30 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       response: { 200: bulkAnswer },
     },
     onRequest,
-    handler: async (request, reply) => {
-      const increments = request.body.map(({ name, by = 1 }) => ({ name, by }));
-      const answer = await write(request, reply, increments);
-      tellReplayed(reply, answer);
-      return increments.map(({ name }, i) => ({ name, value: answer.values[i] ?? Number.NaN }));
-    },
+    handler: async (request, reply) =>
+      write(
+        writer,
+        request,
+        reply,
+        request.body.map(({ name, by = 1 }) => ({ name, by })),
+      ),
   });
 };
 
-function tellReplayed(reply: FastifyReply, { replayed }: Answer): void {
+/** Counts, and says what each increment wrote. */
+async function write(
+  writer: CounterWriter,
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+  increments: readonly Increment[],
+): Promise<Static<typeof bulkAnswer>> {
+  for (const { by } of increments) assertValue('by', by);
+  const { values, replayed } = await writer.submit({
+    increments,
+    key: keyOf(headers),
+    // Asked for when the batch begins: the requests of callers that have hung up by then are not counted.
+    abandoned: () => reply.raw.destroyed,
+  });
   if (replayed) reply.header('idempotency-replayed', 'true');
+  return increments.map(({ name }, i) => ({ name, value: values[i] ?? Number.NaN }));
 }

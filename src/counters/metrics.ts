@@ -1,11 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { settlements } from './attempt.ts';
+import { settlements } from './lane.ts';
 import type { WriterEvents } from './writer.ts';
 
 /** Figures of the counters for Prometheus. */
 export function counterMetrics(
   register: Registry,
-  state: { waiting: () => number; watchers: () => number },
+  state: { waiting: () => number; quarantined: () => number; watchers: () => number },
 ): WriterEvents {
   const registers = [register];
   const batchSize = new Histogram({
@@ -32,6 +32,12 @@ export function counterMetrics(
     registers,
   });
   gauge(register, 'safe_counters_queue_length', 'Increments that wait for their batch', state.waiting);
+  gauge(
+    register,
+    'safe_counters_quarantined_requests',
+    'Requests that wait for a counter that another transaction has locked',
+    state.quarantined,
+  );
   gauge(register, 'safe_counters_watchers', 'Open streams of events', state.watchers);
   for (const outcome of settlements) settled.inc({ outcome }, 0);
   return {

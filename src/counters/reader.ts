@@ -3,12 +3,12 @@ import type { CounterStore } from './store.ts';
 
 /**
  * Reads that wait share a round trip, as increments do. A read joins a statement that has not been sent yet, so it
- * sees whatever was acknowledged before it was asked for.
+ * sees every increment that was acknowledged before it was asked for.
  */
 export class CounterReader {
   readonly #group: GroupCommit<string, number | undefined>;
 
-  constructor(store: CounterStore) {
+  constructor(store: Pick<CounterStore, 'values'>) {
     this.#group = new GroupCommit({
       write: async (names) => {
         const values = await store.values([...new Set(names)]);

@@ -1,30 +1,46 @@
 import type { FastifyPluginAsync } from 'fastify';
-import { readExactJson } from './exact-json.ts';
 import { counterRoutes } from './counter-routes.ts';
+import { readExactJson } from './exact-json.ts';
 import { incrementRoutes } from './increment-routes.ts';
 import { counterMetrics } from './metrics.ts';
 import { CounterReader } from './reader.ts';
 import { removeExpiredForEver } from './removal.ts';
-import { CounterStore } from './store.ts';
+import { CounterStore, type StoreOptions } from './store.ts';
 import { CounterWatch } from './watch.ts';
 import { CounterWriter } from './writer.ts';
 
 export interface CountersOptions {
   /** How long an idempotency key is kept, in hours. */
   keyHours: number;
-  /** Increments that wait for their batch at most. */
+  /** Requests that wait for their batch at most. */
   queueMax: number;
+  /** How long a request waits for a counter that another transaction has locked, in milliseconds. */
+  lockedMsMax: number;
+  /** Aborted when the service stops waiting for what is under way. */
+  closing: AbortSignal;
 }
+
+/**
+ * How long a batch waits for a lock, in milliseconds, before its counters are looked at one by one: longer than the
+ * commits of other replicas take, and short enough for all those in the batch that do not need the lock.
+ */
+const LOCK_MS_MAX = 250;
 
 /** Counters for production: durable, exact, idempotent. */
 export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, options) => {
-  const store = new CounterStore(app.database.sessions, options.keyHours);
+  const storing: StoreOptions = { keyHours: options.keyHours, lockMsMax: LOCK_MS_MAX };
+  const { sessions, writing } = app.database;
+  const store = new CounterStore(sessions, storing);
   const reader = new CounterReader(store);
   const watch = new CounterWatch((names) => store.values(names));
   const writer: CounterWriter = new CounterWriter(
-    store,
-    counterMetrics(app.metrics, { waiting: () => writer.waiting, watchers: () => watch.watchers }),
-    { queueMax: options.queueMax },
+    new CounterStore(writing, storing),
+    counterMetrics(app.metrics, {
+      waiting: () => writer.waiting,
+      quarantined: () => writer.quarantined,
+      watchers: () => watch.watchers,
+    }),
+    options,
   );
 
   // One line for each request costs more than the request. What goes wrong is still logged, and the rest is counted.

@@ -1,205 +1,184 @@
+import type { Sessions } from '../database/sessions.ts';
 import { codeOf } from '../errors/caught.ts';
-import type { PreparedStatement, Sessions } from '../database/sessions.ts';
 import type { Batch } from './batch.ts';
-import { fingerprint } from './idempotency.ts';
+import {
+  CLOSE,
+  REGISTER,
+  REMOVE_KEYS,
+  REMOVE_WRITERS,
+  type Statement,
+  UNLOCKED,
+  VALUES,
+  WRITE,
+  WRITE_KEYED,
+  WRITE_ONE,
+} from './statements.ts';
 
 /** What was written under an idempotency key before. */
-export interface Kept {
+export interface KnownRequest {
+  key: string;
   /** The fingerprint of the request. */
   request: string;
   values: number[];
 }
 
 export interface Written {
-  /** The value of each counter of the batch after it; empty when nothing was written. */
-  after: Map<string, number>;
-  /** The keys of the batch that had been used before. If there are any, nothing was written. */
-  kept: Map<string, Kept>;
+  /** The value of each delta's counter after the batch. */
+  values: bigint[];
+  /** The requests of the batch whose keys had been used before. If there are any, nothing was counted. */
+  known: KnownRequest[];
 }
 
-/** How long a receipt is kept, in hours: an attempt can be asked for that long. */
-export const RECEIPT_HOURS = 1;
+/** The identity of a batch: a number that its writer gives to it alone. */
+export interface BatchId {
+  /** A UUID. */
+  writer: string;
+  seq: number;
+}
 
-/** And one that closes the door on an attempt: longer than any network keeps what it did not deliver. */
-const CLOSED_HOURS = 168;
-
-const written = `
-  delta as (
-    select * from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
-      with ordinality as d (name, total, low, high, i)
-  ),
-  written as (
-    insert into counters as c (name, value)
-    select name, total from delta where not exists (select from kept) order by name
-    on conflict (name) do update set value = c.value + excluded.value
-    returning c.name, c.value
-  ),
-  receipt as (
-    insert into counter_receipts (batch, "values", lowest, highest, expires_at)
-    select $1, array_agg(value order by i), min(value - total + low), max(value - total + high),
-           now() + $2 * interval '1 hour'
-    from written join delta using (name)
-    having count(*) > 0
-  )`;
-
-/**
- * Adds to all counters of a batch and leaves a receipt, in one order for all replicas, so that they do not deadlock.
- */
-const WRITE = `
-  with kept as (select where false), ${written}
-  select name, value from written`;
-
-/** The same for a batch with idempotency keys, unless one of them is known: then that is said and nothing done. */
-const WRITE_KEYED = `
-  with kept as (
-    select key, request, "values" from idempotency_keys where key = any($7::text[])
-  ), ${written},
-  keyed as (
-    insert into idempotency_keys (key, request, "values", expires_at)
-    select key, request, array_agg(value + behind order by i), now() + $11 * interval '1 hour'
-    from unnest($7::text[], $8::text[], $9::text[], $10::bigint[]) with ordinality as k (key, request, name, behind, i)
-    join written using (name)
-    group by key, request
-    order by key
-  )
-  select name, value, null as key, null as request, null::bigint[] as "values" from written
-  union all
-  select null, null, key, request, "values" from kept`;
-
-/**
- * Closes the door on an attempt whose answer was lost. It waits for the attempt if that is still under way; one that
- * comes later finds its receipt taken, and fails as a whole.
- */
-const CLOSE = `
-  insert into counter_receipts (batch, "values", lowest, highest, expires_at)
-  values ($1, '{}', 0, 0, now() + $2 * interval '1 hour')
-  on conflict (batch) do nothing`;
-
-type Row = {
-  name: string | null;
-  value: string;
-  key?: string | null;
-  request?: string;
-  values?: string[];
-};
+export interface StoreOptions {
+  /** How long idempotency keys are kept, in hours. */
+  keyHours: number;
+  /** How long a batch waits for a lock, in milliseconds. */
+  lockMsMax: number;
+}
 
 /** The counters as the database keeps them. Each act is one statement, and so one transaction. */
 export class CounterStore {
   readonly #sessions: Pick<Sessions, 'query'>;
-  readonly #keyHours: number;
+  readonly #options: StoreOptions;
+  /** Where the removal of keys goes on. What a rolled back removal of another replica leaves, the next start finds. */
+  #removedUpTo = '-infinity';
 
-  /** @param keyHours how long idempotency keys are kept, in hours */
-  constructor(sessions: Pick<Sessions, 'query'>, keyHours: number) {
+  constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
     this.#sessions = sessions;
-    this.#keyHours = keyHours;
+    this.#options = options;
+  }
+
+  /** Makes a writer known, whose batches are numbered from 1. */
+  async register(writer: string): Promise<void> {
+    await this.#ask(REGISTER, [writer]);
   }
 
   /**
-   * Writes a batch, all or nothing.
+   * Writes a batch, all or nothing, and once: if its number was used already, nothing is written (`isFenced`).
    *
-   * @param attempt a UUID of this attempt's own, under which `close` finds out what became of it
    * @throws {ConnectionError} `unknown` when the answer was lost
-   * @throws the driver's error when the server refused it; see `isOutOfRange`, `failureOf`
+   * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfRange`, `failureOf`
    */
-  async write({ requests, deltas, behind }: Batch, attempt: string): Promise<Written> {
-    const values: unknown[] = [
-      attempt,
-      RECEIPT_HOURS,
-      deltas.map(({ name }) => name),
-      deltas.map(({ total }) => total),
-      deltas.map(({ low }) => low),
-      deltas.map(({ high }) => high),
-    ];
-    if (requests.every(({ key }) => key === undefined)) {
-      return read(await this.#ask({ name: 'write', text: WRITE, values }));
+  async write({ requests, deltas, steps }: Batch, { writer, seq }: BatchId): Promise<Written> {
+    const head = [writer, seq, `${this.#options.lockMsMax}ms`];
+    const keyed = requests.some(({ key }) => key !== undefined);
+    const [only] = deltas;
+    if (!keyed && only && deltas.length === 1) {
+      return this.#write(WRITE_ONE, [...head, only.name, only.total, only.low, only.high]);
     }
-    const rows = requests.flatMap((request, r) => {
-      const { key, increments } = request;
-      if (key === undefined) return [];
-      const print = fingerprint(request);
-      return increments.map(({ name }, i) => ({ key, print, name, behind: behind[r]?.[i] }));
-    });
-    values.push(
-      rows.map(({ key }) => key),
-      rows.map(({ print }) => print),
-      rows.map(({ name }) => name),
-      rows.map((row) => row.behind),
-      this.#keyHours,
+    const parameters = [
+      ...head,
+      deltas.map(({ name }) => name),
+      numbers(deltas.map(({ total }) => total)),
+      numbers(deltas.map(({ low }) => low)),
+      numbers(deltas.map(({ high }) => high)),
+    ];
+    if (!keyed) return this.#write(WRITE, parameters);
+    const rows = requests.flatMap(({ key, fingerprint, increments }, r) =>
+      key === undefined
+        ? []
+        : increments.map(({ name }, i) => {
+            const { at = 0, sum = 0n } = steps[r]?.[i] ?? {};
+            return { key, fingerprint, name, behind: sum - (deltas[at]?.total ?? 0n) };
+          }),
     );
-    return read(await this.#ask({ name: 'write-keyed', text: WRITE_KEYED, values }));
+    return this.#write(WRITE_KEYED, [
+      ...parameters,
+      rows.map(({ key }) => key),
+      rows.map(({ fingerprint }) => fingerprint),
+      rows.map(({ name }) => name),
+      numbers(rows.map(({ behind }) => behind)),
+      this.#options.keyHours,
+    ]);
   }
 
   /**
-   * Settles an attempt whose answer was lost, for good: once this returns, it will not be applied any more. To be
-   * asked within `RECEIPT_HOURS` of the attempt, as long as its receipt is kept for certain.
+   * Ends the life of a batch whose answer was lost: once this returns, its number cannot be used any more.
    *
-   * @returns the values it left, in the order of its deltas; undefined: it was not applied
+   * @returns the values that it wrote, in the order of its deltas; undefined: it was not applied
+   * @throws {ForgottenWriterError} when the writer's row is gone: then it cannot be known
    */
-  async close(attempt: string): Promise<number[] | undefined> {
-    await this.#ask({ name: 'close', text: CLOSE, values: [attempt, CLOSED_HOURS] });
-    const [row] = await this.#ask({
-      name: 'receipt',
-      text: 'select "values" from counter_receipts where batch = $1',
-      values: [attempt],
-    });
-    const values = row?.values?.map(Number) ?? [];
-    return values.length > 0 ? values : undefined;
+  async close({ writer, seq }: BatchId): Promise<bigint[] | undefined> {
+    const [row] = await this.#ask<{ values: string }>(CLOSE, [writer, seq]);
+    if (!row) throw new ForgottenWriterError(`the writer ${writer} is not known any more`);
+    return row.values === '' ? undefined : row.values.split(',').map(BigInt);
   }
 
   /** The values of those that exist. */
   async values(names: readonly string[]): Promise<Map<string, number>> {
-    const text = 'select name, value from counters where name = any($1::text[])';
-    return read(await this.#ask({ name: 'values', text, values: [names] })).after;
+    const rows = await this.#ask<{ name: string; value: string }>(VALUES, [names]);
+    return new Map(rows.map(({ name, value }) => [name, Number(value)]));
   }
 
-  /** Those whose row somebody has locked at the moment. */
-  async locked(names: readonly string[]): Promise<Set<string>> {
-    const text = `
-      with free as (select name from counters where name = any($1::text[]) for no key update skip locked)
-      select name from counters where name = any($1::text[]) and name not in (select name from free)`;
-    const rows = await this.#ask({ name: 'locked', text, values: [names] });
-    return new Set(rows.flatMap(({ name }) => name ?? []));
+  /** Those that exist and that no other transaction has locked at the moment. */
+  async unlocked(names: readonly string[]): Promise<Set<string>> {
+    const rows = await this.#ask<{ name: string }>(UNLOCKED, [names]);
+    return new Set(rows.map(({ name }) => name));
   }
 
   /**
-   * Removes what has expired, a few rows at a time and none that anybody has locked, so that nobody waits for it.
+   * Removes keys that have expired, a few at a time and none that is locked, so that no request waits for it.
    *
-   * @returns how many rows were removed
+   * @returns how many were removed
    */
-  async removeExpired(rowsMax: number): Promise<number> {
-    let removed = 0;
-    for (const [table, key] of [
-      ['idempotency_keys', 'key'],
-      ['counter_receipts', 'batch'],
-    ] as const) {
-      const { rowCount } = await this.#sessions.query({
-        name: `remove-${table}`,
-        text: `
-          delete from ${table} where ${key} in (
-            select ${key} from ${table} where expires_at < now() order by expires_at limit $1 for update skip locked)`,
-        values: [rowsMax],
-      });
-      removed += rowCount ?? 0;
-    }
-    return removed;
+  async removeKeys(rowsMax: number): Promise<number> {
+    const parameters = [this.#removedUpTo, rowsMax];
+    const [row] = await this.#ask<{ count: number; last: string | null }>(REMOVE_KEYS, parameters);
+    this.#removedUpTo = row?.last ?? this.#removedUpTo;
+    return row?.count ?? 0;
   }
 
-  async #ask(statement: PreparedStatement): Promise<Row[]> {
-    return (await this.#sessions.query<Row>(statement)).rows;
+  async removeWriters(): Promise<void> {
+    await this.#ask(REMOVE_WRITERS, []);
+  }
+
+  async #write(statement: Statement, parameters: unknown[]): Promise<Written> {
+    const [row] = await this.#ask<{ values: string; known?: KnownRequest[] | null }>(statement, parameters);
+    const { values = '', known } = row ?? {};
+    return { values: values === '' ? [] : values.split(',').map(BigInt), known: known ?? [] };
+  }
+
+  async #ask<Row extends object>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+    return (await this.#sessions.query<Row>({ ...statement, values })).rows;
   }
 }
 
-function read(rows: readonly Row[]): Written {
-  const after = new Map<string, number>();
-  const kept = new Map<string, Kept>();
-  for (const { name, value, key, request = '', values = [] } of rows) {
-    if (name !== null) after.set(name, Number(value));
-    else if (key) kept.set(key, { request, values: values.map(Number) });
-  }
-  return { after, kept };
+/** An array as PostgreSQL reads it. The driver would look for characters to escape in each number. */
+const numbers = (values: readonly bigint[]): string => `{${values.join(',')}}`;
+
+/** The row of a writer was removed, as that of one that ended long ago. */
+export class ForgottenWriterError extends Error {
+  override name = 'ForgottenWriterError';
 }
 
-const OUT_OF_RANGE = /^(23514|22003)$/;
+const NOT_NULL_VIOLATION = '23502';
+const DIVISION_BY_ZERO = '22012';
+const CHECK_VIOLATION = '23514';
+const NUMBER_OUT_OF_RANGE = '22003';
+
+const columnOf = (error: unknown): unknown => (error as { column?: unknown } | null)?.column;
+
+/** Whether the server refused a batch because its number was used already. Nothing of this attempt was applied. */
+export const isFenced = (error: unknown): boolean =>
+  codeOf(error) === NOT_NULL_VIOLATION && columnOf(error) === 'seq';
+
+/** Whether the server refused a batch because it does not know the writer. Nothing of this attempt was applied. */
+export const isForgotten = (error: unknown): boolean =>
+  codeOf(error) === DIVISION_BY_ZERO || error instanceof ForgottenWriterError;
 
 /** Whether the server refused a batch because a value would leave the range. Nothing of it was applied. */
-export const isOutOfRange = (error: unknown): boolean => OUT_OF_RANGE.test(codeOf(error) ?? '');
+export const isOutOfRange = (error: unknown): boolean => {
+  const code = codeOf(error);
+  return (
+    code === CHECK_VIOLATION ||
+    code === NUMBER_OUT_OF_RANGE ||
+    (code === NOT_NULL_VIOLATION && columnOf(error) === 'values')
+  );
+};

@@ -1,208 +1,170 @@
-import { codeOf } from '../errors/caught.ts';
 import { GroupCommit } from '../concurrency/group-commit.ts';
-import { retry } from '../concurrency/retry.ts';
-import { failureOf, isConflict } from '../database/failure.ts';
 import { Problem } from '../errors/problem.ts';
-import { type SettleOptions, type Settlement, writeOnce } from './attempt.ts';
-import { type Batch, compose, type IncrementRequest, valuesOf } from './batch.ts';
-import { byKey, fingerprint, keyReused } from './idempotency.ts';
-import { LockedCounters } from './locked-counters.ts';
-import { assertExact, exactParts, fits, outOfRange } from './range.ts';
-import { type CounterStore, isOutOfRange, type Kept, type Written } from './store.ts';
+import type { Batch, PendingRequest } from './batch.ts';
+import { type BatchEvents, BatchWriter, type Outcome } from './batch-writer.ts';
+import { Lane, type Settlement } from './lane.ts';
+import { Quarantine } from './quarantine.ts';
+import { type Answer, fingerprintOf, type IncrementRequest, keyReused } from './request.ts';
+import type { CounterStore } from './store.ts';
 
-export interface Answer {
-  /** What each increment of the request wrote, in their order. */
-  values: number[];
-  /** Whether the request had been counted before, under the same key, and was not counted again. */
-  replayed: boolean;
-}
-
-/** What happens to batches, for whoever keeps figures. */
-export interface WriterEvents {
-  written(increments: number): void;
-  retried(reason: string): void;
+export interface WriterEvents extends BatchEvents {
+  /** A lost answer was asked for. */
   settled(settlement: Settlement): void;
-  replayed(): void;
 }
 
 export interface WriterLimits {
-  /** Increments that wait for their batch at most. */
+  /** Requests that wait for their batch at most; a bulk counts as one for each five of its increments. */
   queueMax?: number;
   /** How long a lost answer is asked for, in milliseconds. */
-  settleMsMax?: number | undefined;
+  settleMsMax?: number;
+  /** How long a request waits for a counter that another transaction has locked, in milliseconds. */
+  lockedMsMax?: number;
+  /** Aborted when nothing may be waited for any more. */
+  closing?: AbortSignal;
 }
 
-/** Increments of one batch at most. */
+/** Weight of one batch at most. */
 const BATCH_MAX = 1000;
+
+/** Increments of a bulk that cost as much as a request of their own. Measured: see docs/benchmark.md. */
+const BULK_DISCOUNT = 5;
 
 /** How long a request waits for its batch to begin, in milliseconds. */
 const WAIT_MS_MAX = 5000;
 
-/** How long a batch is tried again, in milliseconds. */
-const RETRY_MS_MAX = 5000;
+/** Batches with suspects that are written beside the others. */
+const SIDE_LANES = 2;
 
-/** Somebody else used the same key at the same moment: the next attempt will find it. */
-const UNIQUE_VIOLATION = '23505';
+/** Connections that a writer uses at the same time: its lanes, and one to look. */
+export const WRITER_CONNECTIONS = 1 + SIDE_LANES + 1;
 
-type Outcomes = Map<IncrementRequest, Answer | Error>;
+/** A request with a key whose answer is not known yet. */
+interface InFlight {
+  fingerprint: string;
+  answer: Promise<Answer>;
+}
 
 /**
  * Writes the increments that wait together, and answers each request after the commit. Whatever fails, each request
- * is counted once, or not at all and told so; where nobody can know, that is what it is told.
+ * is counted once, or not at all and told so; where that cannot be known, it is told that.
  */
 export class CounterWriter {
   readonly #store: CounterStore;
   readonly #events: WriterEvents;
-  readonly #settling: SettleOptions;
-  readonly #group: GroupCommit<IncrementRequest, Answer>;
-  readonly #locked: LockedCounters;
+  readonly #group: GroupCommit<PendingRequest, Answer>;
+  readonly #quarantine: Quarantine;
+  readonly #inFlight = new Map<string, InFlight>();
 
   constructor(
     store: CounterStore,
     events: WriterEvents,
-    { queueMax = 4096, settleMsMax = 10_000 }: WriterLimits = {},
+    {
+      queueMax = 4096,
+      settleMsMax = 10_000,
+      lockedMsMax = 5000,
+      closing = new AbortController().signal,
+    }: WriterLimits = {},
   ) {
     this.#store = store;
     this.#events = events;
-    this.#settling = { settleMsMax, onSettled: (settlement) => events.settled(settlement) };
-    this.#locked = new LockedCounters(store);
+    const onSettled = (settlement: Settlement) => events.settled(settlement);
+    const batchWriter = (onLocked: ConstructorParameters<typeof BatchWriter>[0]['onLocked']) => {
+      const lane = new Lane(store, { settleMsMax, onSettled, closing });
+      return new BatchWriter({ store, lane, events, onLocked });
+    };
+    const main = batchWriter((batch) => this.#isolate(batch));
+    const sides = Array.from({ length: SIDE_LANES }, () =>
+      batchWriter(({ requests }, error) => requests.map(() => error)),
+    );
+    this.#quarantine = new Quarantine({
+      writers: sides.map((side) => (requests) => side.write(requests)),
+      waitMsMax: lockedMsMax,
+      queueMax,
+    });
     this.#group = new GroupCommit({
-      write: (requests) => this.#write(requests),
-      weigh: ({ increments }) => increments.length,
+      write: (requests) => main.write(requests),
+      weigh: ({ increments }) => Math.ceil(increments.length / BULK_DISCOUNT),
       batchMax: BATCH_MAX,
       queueMax,
       waitMsMax: WAIT_MS_MAX,
     });
   }
 
-  /** Increments that wait for their batch. */
+  /** Weight of the requests that wait for their batch. */
   get waiting(): number {
     return this.#group.waiting;
   }
 
-  /** Increments that may come and wait besides. */
+  /** Weight that may come and wait besides. */
   get room(): number {
     return this.#group.room;
   }
 
+  /** Requests that wait for counters that another transaction has locked. */
+  get quarantined(): number {
+    return this.#quarantine.waiting;
+  }
+
   /**
-   * @throws {Problem} `out_of_range`, `key_reused`, `busy`, `client_gone`: not counted; `outcome_unknown`: perhaps
+   * @throws {Problem} `out_of_range`, `key_reused`, `busy`, `client_gone`, `retries_exhausted`: not counted;
+   *   `outcome_unknown`: perhaps
    * @throws {QueueFullError} not counted
    * @throws {RetriesExhaustedError} not counted
    * @throws the database's error: not counted
    */
-  async submit(request: IncrementRequest): Promise<Answer> {
-    assertExact(request);
-    const refusal = this.#locked.refusal(request);
-    if (refusal) throw refusal;
-    return this.#group.submit(request);
+  submit(request: IncrementRequest): Promise<Answer> {
+    const { key, increments } = request;
+    if (key === undefined) return this.#enqueue(request);
+    const fingerprint = fingerprintOf(increments);
+    const first = this.#inFlight.get(key);
+    if (first) return this.#join(first, fingerprint, request);
+    const answer = this.#enqueue({ ...request, fingerprint }).finally(() => this.#inFlight.delete(key));
+    this.#inFlight.set(key, { fingerprint, answer });
+    return answer;
   }
 
   /** Resolves when everything that was submitted is settled. */
-  drain(): Promise<void> {
-    return this.#group.drain();
+  async drain(): Promise<void> {
+    await this.#group.drain();
+    await this.#quarantine.drain();
   }
 
-  async #write(requests: readonly IncrementRequest[]): Promise<(Answer | Error)[]> {
-    const outcomes: Outcomes = new Map();
-    for (const request of requests) {
-      if (request.abandoned?.()) outcomes.set(request, new Problem('client_gone', 'the client went away'));
-    }
-    for (const part of exactParts(requests.filter((request) => !outcomes.has(request)))) {
-      await this.#writePart(part, outcomes);
-    }
-    return requests.map((request) => outcomes.get(request) ?? new TypeError('a request without an outcome'));
+  #enqueue(request: PendingRequest): Promise<Answer> {
+    return this.#quarantine.concerns(request)
+      ? this.#quarantine.submit(request)
+      : this.#group.submit(request);
   }
 
-  /** Gives each request its outcome, and does not throw. */
-  async #writePart(part: readonly IncrementRequest[], outcomes: Outcomes): Promise<void> {
-    const { firsts, twins } = byKey(part);
+  /** The same request is under way already, under the same key: its answer is the answer to both. */
+  async #join(first: InFlight, fingerprint: string, request: IncrementRequest): Promise<Answer> {
+    if (first.fingerprint !== fingerprint) throw keyReused();
     try {
-      await retry(() => this.#attempt(firsts, outcomes), {
-        attemptsMax: 20,
-        elapsedMsMax: RETRY_MS_MAX,
-        delayMsBase: 0.5,
-        delayMsMax: 100,
-        retryable: mayBeRetried,
-        onRetry: (error) => this.#events.retried(codeOf(error) ?? failureOf(error) ?? 'other'),
-      });
+      const { values } = await first.answer;
+      this.#events.replayed();
+      return { values, replayed: true };
     } catch (error) {
-      for (const request of firsts) {
-        if (!outcomes.has(request)) outcomes.set(request, error as Error);
-      }
-    }
-    for (const { twin, first } of twins) outcomes.set(twin, this.#asTwin(twin, first, outcomes.get(first)));
-  }
-
-  /** Writes those that have no outcome yet. Each turn either ends it, or gives an outcome to one at least. */
-  async #attempt(requests: readonly IncrementRequest[], outcomes: Outcomes): Promise<void> {
-    for (;;) {
-      const open = requests.filter((request) => !outcomes.has(request));
-      if (open.length === 0) return;
-      const batch = compose(open);
-      try {
-        this.#answer(batch, await writeOnce(this.#store, batch, this.#settling), outcomes);
-      } catch (error) {
-        // Whatever prevents that from being found out, nothing was applied: that must not become an unknown outcome.
-        const found = await this.#refuseOffenders(error, batch, outcomes).catch(() => false);
-        if (!found) throw error;
-      }
+      // The caller of the first one gave up; this one did not.
+      if (error instanceof Problem && error.code === 'client_gone') return this.submit(request);
+      throw error;
     }
   }
 
-  /** All of them; or, since nothing was written then, those whose key had been used before. */
-  #answer(batch: Batch, { after, kept }: Written, outcomes: Outcomes): void {
-    if (kept.size === 0) {
-      const values = valuesOf(batch, after);
-      for (const [r, request] of batch.requests.entries()) {
-        outcomes.set(request, { values: values[r] ?? [], replayed: false });
-      }
-      this.#events.written(batch.requests.reduce((sum, { increments }) => sum + increments.length, 0));
-    }
-    for (const request of batch.requests) {
-      const known = kept.get(request.key ?? '');
-      if (known) outcomes.set(request, this.#replay(request, known));
-    }
-  }
-
-  /** Finds whose fault it is that a batch was refused, so that the others can go on. @returns whether it was found */
-  async #refuseOffenders(error: unknown, { requests, deltas }: Batch, outcomes: Outcomes): Promise<boolean> {
+  /**
+   * A batch waited for a lock in vain. Its counters that are free go on in the next one; the others, and those that do
+   * not exist, which another transaction may be about to create, are suspects. If all are free, it is a key.
+   */
+  async #isolate({ requests, deltas }: Batch): Promise<(Outcome | undefined)[]> {
     const names = deltas.map(({ name }) => name);
-    const known = outcomes.size;
-    if (isOutOfRange(error)) {
-      const values = await this.#store.values(names);
-      for (const request of requests) {
-        if (!fits(request, values)) outcomes.set(request, outOfRange(request));
-      }
-    } else if (failureOf(error) === 'busy' && codeOf(error)) {
-      await this.#locked.look(names);
-      for (const request of requests) {
-        const refusal = this.#locked.refusal(request);
-        if (refusal) outcomes.set(request, refusal);
-      }
-    }
-    return outcomes.size > known;
-  }
-
-  #replay(request: IncrementRequest, { request: print, values }: Kept): Answer | Problem {
-    if (print !== fingerprint(request)) return keyReused();
-    this.#events.replayed();
-    return { values, replayed: true };
-  }
-
-  #asTwin(
-    twin: IncrementRequest,
-    first: IncrementRequest,
-    outcome: Answer | Error | undefined,
-  ): Answer | Error {
-    if (!outcome || outcome instanceof Error) return outcome ?? keyReused();
-    return this.#replay(twin, { request: fingerprint(first), values: outcome.values });
+    const unlocked = await this.#store.unlocked(names);
+    const suspects = names.filter((name) => !unlocked.has(name));
+    const keys = suspects.length > 0 ? [] : requests.flatMap(({ key }) => key ?? []);
+    this.#quarantine.suspect(suspects, keys);
+    return requests.map((request) => {
+      if (!this.#quarantine.concerns(request)) return undefined;
+      const answer = this.#quarantine.submit(request);
+      // It may be refused before the batch that it came with is written.
+      answer.catch(() => {});
+      return answer;
+    });
   }
 }
-
-/** Nothing was applied, and the next attempt can go better. */
-const mayBeRetried = (error: unknown): boolean =>
-  isConflict(error) ||
-  failureOf(error) === 'lost' ||
-  codeOf(error) === UNIQUE_VIOLATION ||
-  isOutOfRange(error);

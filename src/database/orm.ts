@@ -32,11 +32,7 @@ export interface DatabaseLog {
 /** MikroORM over a pool of connections; nothing connects before the first query. `orm.close()` ends the pool. */
 export function openDatabase(options: DatabaseOptions): Database {
   const { config, log } = options;
-  const pool = new Pool(poolOptions(options));
-  // The pool discards a connection that breaks while idle; without a listener the event would end the process.
-  pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
-  pool.on('connect', (client) => client.on('error', () => {}));
-  const sessions = new Sessions(pool, !options.pooled);
+  const sessions = openSessions(options);
   const orm = new MikroORM({
     ...ormOptions(options),
     driverOptions: () => new PostgresDialect({ pool: sessions }),
@@ -45,6 +41,16 @@ export function openDatabase(options: DatabaseOptions): Database {
     colors: false,
   });
   return { orm, sessions };
+}
+
+/** A pool of connections to the database; nothing connects before the first query. */
+export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessions {
+  const { log, pooled } = options;
+  const pool = new Pool(poolOptions(options));
+  // The pool discards a connection that breaks while idle; without a listener the event would end the process.
+  pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return new Sessions(pool, !pooled);
 }
 
 export function poolOptions({

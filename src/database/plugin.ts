@@ -4,18 +4,30 @@ import { messageOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
 import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
-import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase } from './orm.ts';
+import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase, openSessions } from './orm.ts';
+import type { Sessions } from './sessions.ts';
 import { refusesSettings } from './settings.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    database: Database;
+    database: ServiceDatabase;
   }
+}
+
+/** The service's connections. */
+export interface ServiceDatabase extends Database {
+  /** Those of the counters' writer, which waits for no reader and for no demonstration. */
+  writing: Sessions;
+}
+
+export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'config'> {
+  /** Connections that the counters' writer has to itself. */
+  writerConnections: number;
 }
 
 /** Opens the database and migrates it before the service listens; closes it after the last request. */
 export const databasePlugin = fastifyPlugin(
-  async (app: FastifyInstance, options: Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'config'>) => {
+  async (app: FastifyInstance, options: DatabasePluginOptions) => {
     const { databaseUrl, config } = options;
     const log: DatabaseLog = {
       info: (message) => app.log.info(message),
@@ -31,8 +43,18 @@ export const databasePlugin = fastifyPlugin(
       throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
     }
     const database = openDatabase({ ...options, log, pooled });
-    app.decorate('database', database);
-    app.addHook('onClose', () => database.orm.close());
+    const writing = openSessions({
+      ...options,
+      log,
+      pooled,
+      // Its statements are transactions of their own, which a higher level would only refuse more often.
+      config: { ...config, POOL_MAX: options.writerConnections, ISOLATION_LEVEL: 'read committed' },
+    });
+    app.decorate('database', { ...database, writing });
+    app.addHook('onClose', async () => {
+      await database.orm.close();
+      await writing.end();
+    });
   },
   { name: 'database' },
 );
@@ -42,7 +64,7 @@ export const databasePlugin = fastifyPlugin(
  *
  * @throws {ConnectionError} when it fails, or takes longer than `deadlineMs` milliseconds
  */
-export async function ping({ orm }: Database, deadlineMs: number): Promise<void> {
+export async function ping({ orm }: Pick<Database, 'orm'>, deadlineMs: number): Promise<void> {
   const asked = orm.em.fork().execute('select 1');
   // It may fail when nobody waits for it any more.
   asked.catch(() => {});

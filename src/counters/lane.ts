@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import { retry } from '../concurrency/retry.ts';
+import { ConnectionError, failureOf, isConflict } from '../database/failure.ts';
+import { codeOf } from '../errors/caught.ts';
+import { Problem } from '../errors/problem.ts';
+import type { Batch } from './batch.ts';
+import { type BatchId, type CounterStore, isFenced, isForgotten, type Written } from './store.ts';
+
+/** What was found out about a commit whose answer was lost. */
+export const settlements = ['applied', 'not applied', 'unknown'] as const;
+export type Settlement = (typeof settlements)[number];
+
+export interface LaneOptions {
+  /** How long a lost answer is asked for, in milliseconds. */
+  settleMsMax: number;
+  onSettled: (settlement: Settlement) => void;
+  /** Aborted when nothing may be waited for any more. */
+  closing: AbortSignal;
+}
+
+/** Between two attempts to be answered, in milliseconds. */
+const DELAY = { delayMsBase: 10, delayMsMax: 250 };
+
+/**
+ * Writes one batch after another, each exactly once whatever becomes of connections: batches carry the identity of
+ * the writer and a number, as the messages of an idempotent producer do (KIP-98 of Apache Kafka), and the database
+ * applies each number once. No clock is involved: a process that was stopped for a day finds out the same.
+ */
+export class Lane {
+  readonly #store: CounterStore;
+  readonly #options: LaneOptions;
+  #writer: string | undefined;
+  #seq = 0;
+
+  constructor(store: CounterStore, options: LaneOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /**
+   * To be called with one batch at a time.
+   *
+   * @throws {Problem} `outcome_unknown` when the database could not be asked in time
+   * @throws whatever the server refused it for: nothing was applied
+   */
+  async write(batch: Batch): Promise<Written> {
+    this.#writer ??= await this.#register();
+    this.#seq += 1;
+    const id = { writer: this.#writer, seq: this.#seq };
+    try {
+      return await this.#store.write(batch, id);
+    } catch (error) {
+      if (isForgotten(error)) this.#writer = undefined;
+      if (failureOf(error) !== 'unknown') throw error;
+      return this.#settle(batch, id, error);
+    }
+  }
+
+  /**
+   * The answer was lost: sends the same batch under the same number until there is an answer. Whichever attempt comes
+   * first is applied, on whichever server; if this one is refused, closing the number says what the first one wrote.
+   */
+  async #settle(batch: Batch, id: BatchId, lost: unknown): Promise<Written> {
+    const { settleMsMax, onSettled, closing } = this.#options;
+    let refusal: unknown;
+    const attempt = async () => {
+      if (refusal === undefined) {
+        try {
+          return { applied: false, written: await this.#store.write(batch, id) };
+        } catch (error) {
+          if (isUnheard(error) || isForgotten(error)) throw error;
+          refusal = error;
+        }
+      }
+      const values = await this.#store.close(id);
+      return { applied: values !== undefined, written: values && { values, known: [] } };
+    };
+    try {
+      const { applied, written } = await retry(attempt, {
+        ...DELAY,
+        attemptsMax: Number.POSITIVE_INFINITY,
+        elapsedMsMax: settleMsMax,
+        retryable: isUnheard,
+        signal: closing,
+      });
+      onSettled(applied ? 'applied' : 'not applied');
+      if (written) return written;
+    } catch (error) {
+      if (isForgotten(error)) this.#writer = undefined;
+      onSettled('unknown');
+      throw unknown(lost);
+    }
+    throw refusal;
+  }
+
+  /** A new identity. One whose registration was lost is not used. */
+  async #register(): Promise<string> {
+    const writer = randomUUID();
+    try {
+      await this.#store.register(writer);
+    } catch (error) {
+      if (failureOf(error) !== 'unknown') throw error;
+      throw new ConnectionError('lost', 'the connection broke before anything was sent', error);
+    }
+    this.#seq = 0;
+    return writer;
+  }
+}
+
+/** Whether it says nothing of the batch: no answer, no connection, or a conflict with an attempt under way. */
+function isUnheard(error: unknown): boolean {
+  const failure = failureOf(error);
+  if (failure === 'busy') return codeOf(error) === undefined;
+  return failure !== undefined || isConflict(error);
+}
+
+const unknown = (cause: unknown) =>
+  new Problem(
+    'outcome_unknown',
+    'the connection broke while the commit was in flight; the same Idempotency-Key finds out whether it was counted',
+    { cause },
+  );
+
+/** Nothing was applied, and the next attempt, under a number of its own, can succeed. */
+export const mayBeRetried = (error: unknown): boolean =>
+  isConflict(error) ||
+  failureOf(error) === 'lost' ||
+  codeOf(error) === UNIQUE_VIOLATION ||
+  isFenced(error) ||
+  isForgotten(error);
+
+/** Another replica used the same key at the same moment: the next attempt finds it. */
+const UNIQUE_VIOLATION = '23505';

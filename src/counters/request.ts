@@ -1,0 +1,52 @@
+import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Problem } from '../errors/problem.ts';
+
+export interface Increment {
+  name: string;
+  by: number;
+}
+
+/** What one caller asks for: applied as a whole or not at all. */
+export interface IncrementRequest {
+  increments: readonly Increment[];
+  /** The caller's own name for this request, under which it counts once. */
+  key?: string | undefined;
+  /** Whether the caller has gone away; a request that was not begun by then is dropped. */
+  abandoned?: () => boolean;
+}
+
+/** What a request was answered. */
+export interface Answer {
+  /** What each increment of the request wrote, in their order. */
+  values: number[];
+  /** Whether the request had been counted before, under the same key, and was not counted again. */
+  replayed: boolean;
+}
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/**
+ * The Idempotency-Key of a request, if it has one. Source: IETF draft "The Idempotency-Key HTTP Header Field", whose
+ * key is any text that the client makes up.
+ *
+ * @throws {Problem} `invalid_request`, saying what a key may be
+ */
+export function keyOf({ 'idempotency-key': key }: IncomingHttpHeaders): string | undefined {
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && KEY.test(key)) return key;
+  throw new Problem(
+    'invalid_request',
+    'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters and no space; a UUID is a good one',
+  );
+}
+
+/** A digest that differs between different requests: what a key stands for. */
+export function fingerprintOf(increments: readonly Increment[]): string {
+  const text = JSON.stringify(increments.map(({ name, by }) => [name, by]));
+  return hash('sha256', text, 'base64url').slice(0, 22);
+}
+
+/** The error of a request whose key stands for another one. */
+export const keyReused = (): Problem =>
+  new Problem('key_reused', 'this Idempotency-Key stands for another request; a new request needs a new key');

@@ -1,0 +1,180 @@
+import { hash } from 'node:crypto';
+
+/** A statement that each connection plans once, under its name. */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+/**
+ * Names a statement after its text as well: behind a pooler that hands one server connection to several versions of
+ * the service, one name never stands for two texts.
+ */
+const prepared = (name: string, text: string): Statement => ({
+  name: `${name}-${hash('sha256', text, 'base64url').slice(0, 12)}`,
+  text,
+});
+
+/*
+ * The three forms of writing a batch share their first parameters and their end:
+ * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If that number, or a later
+ *   one, is there already, `seq` becomes null, which the column refuses, and with it the whole statement. If the row
+ *   is missing, the division fails, and with it the whole statement. So each number is applied once or never.
+ * - $3: how long to wait for a lock. `set_config` with `is_local` ends with the statement: no session state.
+ * A value that would leave the range on the way makes `values` null, which that column refuses.
+ * Counters are written in the order of their names, by every replica, so that batches do not deadlock.
+ */
+
+/** One counter: the common case of a lone caller or of a single hot counter. $4 to $7: name, total, low, high. */
+export const WRITE_ONE = prepared(
+  'write-one',
+  `
+  with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
+  written as (
+    insert into counters as c (name, value)
+    select $4::text, $5::bigint where (select ms from patience) is not null
+    on conflict (name) do update set value = c.value + excluded.value
+    returning c.value
+  ),
+  fence as (
+    update counter_writers as f
+    set seq = case when f.seq < $2 then $2 end,
+        "values" = case when w.value - $5 + $6::bigint >= -9007199254740991
+                         and w.value - $5 + $7::bigint <= 9007199254740991 then array[w.value] end,
+        written_at = now()
+    from written as w
+    where f.id = $1
+    returning f.id
+  )
+  select value::text as "values", 1 / (select count(*) from fence) as fenced from written`,
+);
+
+/** Several counters. $4 to $7: their names, totals, lows and highs. */
+export const WRITE = prepared(
+  'write',
+  `
+  with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
+  delta as (
+    select * from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
+      with ordinality as d (name, total, low, high, i)
+  ),
+  written as (
+    insert into counters as c (name, value)
+    select name, total from delta where (select ms from patience) is not null order by name
+    on conflict (name) do update set value = c.value + excluded.value
+    returning c.name, c.value
+  ),
+  summary as (
+    select array_agg(w.value order by d.i) as "values",
+           bool_and(w.value - d.total + d.low >= -9007199254740991
+                and w.value - d.total + d.high <= 9007199254740991) as in_range
+    from written as w join delta as d using (name)
+  ),
+  fence as (
+    update counter_writers as f
+    set seq = case when f.seq < $2 then $2 end,
+        "values" = case when s.in_range then s."values" end,
+        written_at = now()
+    from summary as s
+    where f.id = $1
+    returning f.id
+  )
+  select array_to_string("values", ',') as "values", 1 / (select count(*) from fence) as fenced from summary`,
+);
+
+/**
+ * Any counters, with idempotency keys. $8 to $11: for each increment with a key, the key, its request's fingerprint,
+ * the counter, and how far behind the counter's value after the batch it is; $12: hours to keep a key.
+ * If a key is known, nothing is counted and the known requests are returned. The writer's row takes the number all the
+ * same, so that this answer, too, waits for synchronous standbys: what it says must not be undone by a failover.
+ */
+export const WRITE_KEYED = prepared(
+  'write-keyed',
+  `
+  with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
+  known as (
+    select key, request, "values" from idempotency_keys where key = any($8::text[])
+  ),
+  delta as (
+    select * from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
+      with ordinality as d (name, total, low, high, i)
+  ),
+  written as (
+    insert into counters as c (name, value)
+    select name, total from delta
+    where (select ms from patience) is not null and not exists (select from known) order by name
+    on conflict (name) do update set value = c.value + excluded.value
+    returning c.name, c.value
+  ),
+  keyed as (
+    insert into idempotency_keys (key, request, "values", expires_at)
+    select key, request, array_agg(value + behind order by i), now() + $12 * interval '1 hour'
+    from unnest($8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality as k (key, request, name, behind, i)
+    join written using (name)
+    group by key, request
+    order by key
+  ),
+  summary as (
+    select coalesce(array_agg(w.value order by d.i), '{}') as "values",
+           coalesce(bool_and(w.value - d.total + d.low >= -9007199254740991
+                         and w.value - d.total + d.high <= 9007199254740991), true) as in_range
+    from written as w join delta as d using (name)
+  ),
+  fence as (
+    update counter_writers as f
+    set seq = case when f.seq < $2 then $2 end,
+        "values" = case when s.in_range then s."values" end,
+        written_at = now()
+    from summary as s
+    where f.id = $1
+    returning f.id
+  )
+  select array_to_string("values", ',') as "values", (select json_agg(known) from known) as known,
+         1 / (select count(*) from fence) as fenced
+  from summary`,
+);
+
+/**
+ * Closes the number $2 of the writer $1 and says what was written under it; empty: nothing, nor ever will be. It waits
+ * for an attempt that is under way. It always writes, so that its answer waits for synchronous standbys.
+ */
+export const CLOSE = prepared(
+  'close',
+  `
+  update counter_writers
+  set "values" = case when seq < $2 then '{}' else "values" end, seq = greatest(seq, $2), written_at = now()
+  where id = $1
+  returning array_to_string("values", ',') as "values"`,
+);
+
+export const REGISTER = prepared('register', 'insert into counter_writers (id, seq) values ($1, 0)');
+
+export const VALUES = prepared('values', 'select name, value from counters where name = any($1::text[])');
+
+/** Those that exist and that no other transaction has locked at the moment. */
+export const UNLOCKED = prepared(
+  'unlocked',
+  'select name from counters where name = any($1::text[]) for no key update skip locked',
+);
+
+/**
+ * Removes up to $2 keys that expired at $1 or later. Beginning where the removal before ended spares the index entries
+ * of removed rows, which stay for as long as an old snapshot may need them.
+ */
+export const REMOVE_KEYS = prepared(
+  'remove-keys',
+  `
+  with removed as (
+    delete from idempotency_keys where key in (
+      select key from idempotency_keys
+      where expires_at >= $1 and expires_at < now() order by expires_at limit $2 for update skip locked)
+    returning expires_at
+  )
+  select count(*)::int as count, max(expires_at)::text as last from removed`,
+);
+
+/** Writers that have ended. One that is only idle registers again. */
+export const REMOVE_WRITERS = prepared(
+  'remove-writers',
+  `delete from counter_writers where written_at < now() - interval '7 days'`,
+);

@@ -1,0 +1,114 @@
+import type { Client } from 'pg';
+import t, { type Test } from 'tap';
+import type { IncrementRequest } from '../../src/counters/request.ts';
+import { CounterStore } from '../../src/counters/store.ts';
+import { CounterWriter, type WriterLimits } from '../../src/counters/writer.ts';
+import { Problem } from '../../src/errors/problem.ts';
+import { testClient, testOrm } from '../helper.ts';
+
+const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+
+const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
+
+const ended = (writer: CounterWriter, request: IncrementRequest) =>
+  writer.submit(request).then(
+    ({ values }) => values,
+    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
+  );
+
+/** A writer whose patience for locks is short, and another session that can hold some. */
+async function setting(t: Test, limits: WriterLimits = {}) {
+  const { sessions, databaseUrl } = await testOrm(t);
+  const newWriter = () =>
+    new CounterWriter(new CounterStore(sessions, { keyHours: 24, lockMsMax: 50 }), unheard, limits);
+  const holder = await testClient(t, databaseUrl);
+  const release = () => holder.query('rollback');
+  return { sessions, databaseUrl, newWriter, holder, release };
+}
+
+const hold = (holder: Client, name: string) =>
+  holder.query(`begin; select from counters where name = '${name}' for update`);
+
+t.test('a locked counter holds up the requests that need it, and no other', async (t) => {
+  const { newWriter, holder, release } = await setting(t);
+  const writer = newWriter();
+  await Promise.all(['locked', 'free'].map((name) => writer.submit(one(name))));
+  await hold(holder, 'locked');
+  const held = ended(writer, one('locked'));
+  const both = ended(writer, { increments: [...one('free').increments, ...one('locked').increments] });
+  t.strictSame(await ended(writer, one('free')), [2], 'in the same batch');
+  t.strictSame(await ended(writer, one('free')), [3], 'in the next one');
+  t.equal(writer.quarantined, 2);
+  await release();
+  t.strictSame(await held, [2]);
+  t.strictSame(await both, [4, 3]);
+  t.strictSame(await ended(writer, one('locked')), [4]);
+  t.equal(writer.quarantined, 0);
+});
+
+t.test(
+  'what another transaction has created and not committed is found, among new neighbours, too',
+  async (t) => {
+    const { newWriter, holder, release } = await setting(t);
+    const writer = newWriter();
+    await holder.query(`begin; insert into counters values ('new', 10)`);
+    const held = ended(writer, one('new'));
+    const neighbours = Array.from({ length: 20 }, (_, i) => one(`neighbour ${i}`));
+    const ends = await Promise.all(neighbours.map((request) => ended(writer, request)));
+    t.ok(ends.every((end) => Array.isArray(end)));
+    await release();
+    t.strictSame(await held, [1]);
+  },
+);
+
+t.test('a request for a locked counter waits as long as it may, and is then refused as busy', async (t) => {
+  const { newWriter, holder, sessions, release } = await setting(t, { lockedMsMax: 200 });
+  const writer = newWriter();
+  await writer.submit(one('locked'));
+  await hold(holder, 'locked');
+  t.equal(await ended(writer, one('locked')), 'busy');
+  await release();
+  t.strictSame(await ended(writer, one('locked')), [2], 'a real write finds out that the lock is gone');
+  const { rows } = await sessions.query({ name: 'v', text: 'select value from counters', values: [] });
+  t.strictSame(rows, [{ value: '2' }]);
+});
+
+t.test(
+  'a key that another transaction has used and not committed holds up its own request only',
+  async (t) => {
+    const { newWriter, holder, release } = await setting(t);
+    const writer = newWriter();
+    await holder.query(
+      `begin; insert into idempotency_keys values ('key', 'x', '{1}', now() + interval '1 day')`,
+    );
+    await Promise.all(['a', 'b'].map((name) => writer.submit(one(name))));
+    const held = ended(writer, one('a', 1, 'key'));
+    t.strictSame(await ended(writer, one('b', 1, 'other')), [2]);
+    await release();
+    t.strictSame(await held, [2]);
+  },
+);
+
+t.test('a counter that several busy writers share is never refused', async (t) => {
+  const { newWriter, sessions } = await setting(t, { lockedMsMax: 20_000 });
+  const writers = [newWriter(), newWriter(), newWriter()];
+  const ends = await Promise.all(
+    Array.from({ length: 600 }, (_, i) => ended(writers[i % 3] as CounterWriter, one('hot'))),
+  );
+  t.equal(ends.filter((end) => Array.isArray(end)).length, 600);
+  const { rows } = await sessions.query({ name: 'v', text: 'select value from counters', values: [] });
+  t.strictSame(rows, [{ value: '600' }]);
+});
+
+t.test('more requests for locked counters than may wait are refused at once', async (t) => {
+  const { newWriter, holder, release } = await setting(t, { queueMax: 3 });
+  const writer = newWriter();
+  await writer.submit(one('locked'));
+  await hold(holder, 'locked');
+  const held = [ended(writer, one('locked'))];
+  t.strictSame(await ended(writer, one('free')), [1]);
+  for (const by of [2, 3]) held.push(ended(writer, one('locked', by)));
+  t.equal(await ended(writer, one('locked')), 'busy');
+  await release();
+  t.strictSame(await Promise.all(held), [[2], [4], [7]]);
+});
