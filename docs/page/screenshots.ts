@@ -1,7 +1,8 @@
-/** Takes pictures of the page into this folder, of a service of its own: light and dark, wide and narrow. */
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { startOwnService } from '../../load-tests/shared/own-service.ts';
+import { runCommand } from '../../src/command-line/command.ts';
+import { print } from '../../src/command-line/progress.ts';
 
 type Scheme = 'light' | 'dark';
 
@@ -54,20 +55,39 @@ async function takeAll(browser: Browser, url: string, colorScheme: Scheme): Prom
       await prepare(page);
       const path = join(import.meta.dirname, `${name}-${viewport.width}-${colorScheme}.png`);
       await page.screenshot({ path });
-      console.log(path);
+      print(path);
     }
     await context.close();
   }
 }
 
-const service = await startOwnService();
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu'],
+await runCommand({
+  name: 'screenshots',
+  about: `Takes pictures of the page, light and dark, wide and narrow, and writes them into docs/page.`,
+  options: {},
+  variables: {
+    CHROMIUM: 'the browser (default /usr/bin/chromium)',
+    DATABASE_URL: 'a database for the service; by default a fresh embedded PostgreSQL',
+  },
+  async run(_given, signal) {
+    const service = await startOwnService();
+    try {
+      const browser = await chromium.launch({
+        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+        args: ['--no-sandbox', '--disable-gpu'],
+        handleSIGINT: false,
+        handleSIGTERM: false,
+      });
+      const close = () => void browser.close();
+      signal.addEventListener('abort', close);
+      try {
+        for (const scheme of ['light', 'dark'] as const) await takeAll(browser, service.url, scheme);
+      } finally {
+        await browser.close();
+      }
+    } finally {
+      await service.stop();
+    }
+    return true;
+  },
 });
-try {
-  for (const scheme of ['light', 'dark'] as const) await takeAll(browser, service.url, scheme);
-} finally {
-  await browser.close();
-  await service.stop();
-}

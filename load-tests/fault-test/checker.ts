@@ -1,5 +1,5 @@
 import { type Add, checkBound, checkValues } from '../../src/concurrency/history.ts';
-import type { History, Truth } from './checked.ts';
+import type { History, Truth } from './history.ts';
 import { incrementsOf, isKeyed, type Operation, UNKEYED } from './operation.ts';
 
 /** What must hold of every run, whatever happens to the service, the network and the database. */
@@ -19,8 +19,6 @@ export const rules = {
 export interface Violation {
   rule: keyof typeof rules;
   text: string;
-  /** The operations that show it. */
-  operations: readonly Operation[];
 }
 
 /** What a counter was asked for, and in the end did. */
@@ -55,13 +53,7 @@ function checkOutcomes(operations: readonly Operation[], { counted, strangers }:
     }),
     ...broken('unexpected', operations, ({ unexpected }) => unexpected !== undefined),
     ...(strangers.length > 0
-      ? [
-          {
-            rule: 'strangers' as const,
-            text: `${strangers.length} keys, such as ${strangers[0]}`,
-            operations: [],
-          },
-        ]
+      ? [violation('strangers', `${strangers.length} keys, such as ${strangers[0]}`)]
       : []),
   ];
 }
@@ -91,10 +83,10 @@ function broken(
 ): Violation[] {
   const those = operations.filter(breaks);
   const [first] = those;
-  return first
-    ? [{ rule, text: `${those.length} requests, such as ${shown(first)}`, operations: those }]
-    : [];
+  return first ? [violation(rule, `${those.length} requests, such as ${shown(first)}`)] : [];
 }
+
+const violation = (rule: Violation['rule'], text: string): Violation => ({ rule, text });
 
 const shown = ({ id, kind, outcome, values, unexpected }: Operation): string =>
   `${id} (${kind}, ${outcome}${values ? `, answered ${values.join()}` : ''}${unexpected ? `, ${unexpected}` : ''})`;
@@ -127,15 +119,11 @@ function checkCounter(name: string, adds: CounterAdd[], { reads }: History, { va
   const value = values.get(name) ?? 0;
   const at = Number.MAX_SAFE_INTEGER;
   const all = [...reads.filter((read) => read.name === name), { startedAt: at, endedAt: at, value }];
-  const violation = (rule: Violation['rule']) => (text: string) => ({
-    rule,
-    text: `${name}: ${text}`,
-    operations: [],
-  });
+  const broke = (rule: Violation['rule']) => (text: string) => violation(rule, `${name}: ${text}`);
   const sum = adds.reduce((total, { outcome, by }) => total + (outcome === 'acknowledged' ? by : 0), 0);
   return [
-    ...(name !== UNKEYED && sum !== value ? [violation('sum')(`counted ${sum}, but it is ${value}`)] : []),
-    ...(adds.every(({ by }) => by === 1) ? checkValues(0, adds).map(violation('values')) : []),
-    ...checkBound(0, adds, all).map(violation('bound')),
+    ...(name !== UNKEYED && sum !== value ? [broke('sum')(`counted ${sum}, but it is ${value}`)] : []),
+    ...(adds.every(({ by }) => by === 1) ? checkValues(0, adds).map(broke('values')) : []),
+    ...checkBound(0, adds, all).map(broke('bound')),
   ];
 }

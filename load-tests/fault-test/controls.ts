@@ -13,7 +13,7 @@ const shows: Record<Defect, Fault[]> = {
   'keys ignored': [],
 };
 
-export interface CaughtDefect {
+interface CaughtDefect {
   defect: Defect;
   /** The rules that were broken; none: it was not caught. */
   by: Violation['rule'][];
@@ -25,7 +25,7 @@ export interface CaughtDefect {
  */
 export async function runControls(
   postgres: Postgres,
-  options: Pick<RunOptions, 'seed' | 'journal' | 'signal' | 'onProgress'>,
+  options: Pick<RunOptions, 'seed' | 'journal' | 'signal'>,
 ): Promise<CaughtDefect[]> {
   const caught: CaughtDefect[] = [];
   for (const defect of defects) {
@@ -35,7 +35,7 @@ export async function runControls(
       faults: shows[defect],
       replicas: 1,
       clients: 32,
-      program: 'load-tests/fault-test/defective.ts',
+      program: 'load-tests/fault-test/defective-service.ts',
       env: { DEFECT: defect },
     });
     caught.push({ defect, by: [...new Set(violations.map(({ rule }) => rule))] });

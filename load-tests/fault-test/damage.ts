@@ -1,5 +1,5 @@
 import { type CounterAdd, addsByCounter } from './checker.ts';
-import type { History, Truth } from './checked.ts';
+import type { History, Truth } from './history.ts';
 import { UNKEYED } from './operation.ts';
 
 /** Increments that were acknowledged and are not there, and that are there and nobody asked for. */

@@ -1,7 +1,6 @@
 import { type Fault, MissedError } from './fault.ts';
 import { networkFaults } from './network-faults.ts';
 import { processFaults } from './process-faults.ts';
-import type { Replica } from './replica.ts';
 import { pick, type Random, shuffled } from './random.ts';
 
 const single = [...processFaults, ...networkFaults];
@@ -20,37 +19,15 @@ const several: Fault = {
       random,
       single.filter((fault) => !fault.local),
     );
-    const all = replicas.map((one, i) => (local[i % local.length] as Fault).make(world, one));
-    const missed = await atOnce([...all, shared.make(world, replica)]);
+    const made = replicas.map((one, i) => (local[i % local.length] as Fault).make(world, one));
+    const ended = await Promise.allSettled([...made, shared.make(world, replica)]);
+    const failed = ended.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+    const broken = failed.find((error) => !(error instanceof MissedError));
+    if (broken) throw broken;
     // One may prevent another from happening; less than two would not be several.
-    if (all.length + 1 - missed.length < 2) throw new MissedError('they prevented each other');
+    if (ended.length - failed.length < 2) throw new MissedError('they prevented each other');
   },
 };
-
-/** These local faults, one for each replica, at the same time; none may be missed. */
-export function together(names: readonly string[]): Fault {
-  const all = names.map(faultNamed);
-  return {
-    name: names.join(' + '),
-    local: false,
-    async make(world) {
-      const [missed] = await atOnce(
-        all.map((fault, i) => fault.make(world, world.replicas[i % world.replicas.length] as Replica)),
-      );
-      if (missed) throw missed;
-    },
-  };
-}
-
-/** @throws whatever went wrong but those that could not be made. @returns why these could not */
-async function atOnce(made: readonly Promise<void>[]): Promise<MissedError[]> {
-  const ended = await Promise.allSettled(made);
-  const reasons = ended.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
-  return reasons.map((reason) => {
-    if (reason instanceof MissedError) return reason;
-    throw reason;
-  });
-}
 
 export const faults: readonly Fault[] = [...single, several];
 

@@ -1,4 +1,4 @@
-import type { Load } from './load.ts';
+import type { Callers } from './callers.ts';
 import { settlements } from '../../src/counters/lane.ts';
 import { noneSettled, type Replica, type Settled } from './replica.ts';
 
@@ -13,12 +13,12 @@ export interface FaultFigures {
 export class Figures {
   readonly all: FaultFigures[] = [];
   readonly #replicas: readonly Replica[];
-  readonly #load: Load;
+  readonly #callers: Callers;
   #last = noneSettled();
 
-  constructor(replicas: readonly Replica[], load: Load) {
+  constructor(replicas: readonly Replica[], callers: Callers) {
     this.#replicas = replicas;
-    this.#load = load;
+    this.#callers = callers;
   }
 
   /** Closes the account: what comes now belongs to the next one. */
@@ -30,7 +30,7 @@ export class Figures {
       now[outcome] = each.reduce((sum, one) => sum + one[outcome], 0);
       settled[outcome] = now[outcome] - this.#last[outcome];
     }
-    this.all.push({ settled, longestGapMs: this.#load.takeLongestGapMs() });
+    this.all.push({ settled, longestGapMs: this.#callers.takeLongestGapMs() });
     this.#last = now;
   }
 }

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Outcome } from '../../src/concurrency/history.ts';
-import { type History, noTruth, type Truth } from './checked.ts';
-import { type Kind, kinds, type Operation } from './operation.ts';
+import { type History, noTruth, type Truth } from './history.ts';
+import { begun, type Kind, kinds } from './operation.ts';
 
 /**
  * Reads a journal again, and hands over what was known each time when the database was asked.
@@ -24,7 +24,7 @@ export async function readJournal(file: string, onTruth: (history: History, trut
 function readLine(line: string, history: History, truth: Truth): void {
   const [mark, first = '', second = '', third = '', fourth = '', ...rest] = line.split(' ');
   const id = Number(first);
-  if (mark === '>') history.operations[id] = begun(id, second, Number(third));
+  if (mark === '>') history.operations[id] = begun(id, kindOf(second), Number(third), 0);
   else if (mark === '<') {
     const operation = history.operations[id];
     if (!operation) throw new TypeError(`operation ${id} ended before it began`);
@@ -49,10 +49,11 @@ function readLine(line: string, history: History, truth: Truth): void {
   else if (mark !== 'run') throw new TypeError(`not a line of a journal: ${line.slice(0, 80)}`);
 }
 
-function begun(id: number, kind: string, startedAt: number): Operation {
-  if (!kinds.includes(kind as Kind)) throw new TypeError(`no kind of operation: ${kind}`);
-  const endedAt = Number.MAX_SAFE_INTEGER;
-  return { id, kind: kind as Kind, startedAt, endedAt, outcome: 'unknown', fault: 0 };
+/** @throws {TypeError} when there is no such kind */
+function kindOf(name: string): Kind {
+  const kind = kinds.find((one) => one === name);
+  if (!kind) throw new TypeError(`no kind of operation: ${name}`);
+  return kind;
 }
 
 const numbers = (text: string): number[] => text.split(',').map(Number);

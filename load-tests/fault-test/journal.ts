@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Outcome, Read } from '../../src/concurrency/history.ts';
-import type { CounterRead, History, Truth } from './checked.ts';
-import type { Kind, Operation } from './operation.ts';
+import type { CounterRead, History, Truth } from './history.ts';
+import { begun, type Kind, type Operation } from './operation.ts';
 
 /** What is buffered before it goes to the file, in characters. */
 const BUFFER_MAX = 64 * 1024;
@@ -37,17 +37,9 @@ export class Journal implements History {
   begin(kind: Kind): Operation {
     if (this.full) throw new RangeError(`the journal holds ${this.#operationsMax} operations at most`);
     const id = this.operations.length;
-    const startedAt = performance.now();
-    const operation: Operation = {
-      id,
-      kind,
-      startedAt,
-      endedAt: Number.MAX_SAFE_INTEGER,
-      outcome: 'unknown',
-      fault: this.faults.length - 1,
-    };
+    const operation = begun(id, kind, performance.now(), this.faults.length - 1);
     this.operations.push(operation);
-    this.#line(`> ${id} ${kind} ${startedAt}`);
+    this.#line(`> ${id} ${kind} ${operation.startedAt}`);
     this.#flush();
     return operation;
   }

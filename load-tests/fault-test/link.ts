@@ -11,7 +11,7 @@ import { AnswerReader, type Message, MessageReader, WriteSpotter } from './messa
  * - `hold sync`: all of it but its end reaches the server, which has then run and not committed it;
  * - `hold answer`: it is committed, and no answer reaches the service before `release`.
  */
-export type Trap = 'cut before' | 'cut after' | 'hold' | 'hold sync' | 'hold answer';
+export type WriteTrap = 'cut before' | 'cut after' | 'hold' | 'hold sync' | 'hold answer';
 
 /** A write that went into a trap. */
 export interface Caught {
@@ -24,12 +24,12 @@ export interface Caught {
 }
 
 /** A trap that is set, and who is told what went into it. */
-export interface SetTrap {
-  trap: Trap;
+export interface SetWriteTrap {
+  trap: WriteTrap;
   caught: (what: Caught) => void;
 }
 
-type TakeTrap = () => SetTrap | undefined;
+type TakeTrap = () => SetWriteTrap | undefined;
 
 /** One connection of the service, and the one to the server that belongs to it. */
 export class Link {
@@ -43,7 +43,7 @@ export class Link {
   #outcome = Promise.withResolvers<string>();
   readonly #abandoned = Promise.withResolvers<void>();
   #answer: AnswerReader | undefined;
-  #trap: Trap | undefined;
+  #trap: WriteTrap | undefined;
 
   /** @param takeTrap asked at each write; whoever is given a trap has it alone */
   constructor(client: Socket, serverPort: number, takeTrap: TakeTrap) {

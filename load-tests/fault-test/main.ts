@@ -1,71 +1,66 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { messageOf } from '../../src/errors/caught.ts';
-import { toldUsage } from '../load-test/options.ts';
-import { progress } from '../shared/progress.ts';
-import { table } from '../shared/table.ts';
+import { runCommand } from '../../src/command-line/command.ts';
+import { flag, type Given, path, whole } from '../../src/command-line/option.ts';
+import { print } from '../../src/command-line/progress.ts';
+import { table } from '../../src/command-line/table.ts';
 import { check, type Violation } from './checker.ts';
 import { controlRows, runControls } from './controls.ts';
 import { schedule } from './faults.ts';
 import { readJournal } from './journal-reader.ts';
-import { type Options, readOptions, USAGE } from './options.ts';
 import { seeded } from './random.ts';
 import { report, shownViolations } from './report.ts';
 import { run, withPostgres } from './run.ts';
 
-const interrupted = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
+const options = {
+  acknowledged: whole('increments to be acknowledged', 100, 5_000_000, 1_000_000),
+  faults: whole('faults to be made meanwhile', 0, 10_000, 200),
+  replicas: whole('processes of the service', 1, 16, 3),
+  clients: whole('requests at the same time', 1, 1000, 96),
+  seed: whole('decides what happens in which order; by default another one each time', 0, 2 ** 32 - 1),
+  journal: path(
+    'FILE',
+    'where to write down what was sent and answered',
+    'load-tests/results/faults.journal',
+  ),
+  controls: flag('only the service with defects, each of which must be found'),
+  check: path('FILE', 'only checks a journal again'),
+};
 
-try {
-  const options = readOptions(process.argv.slice(2));
-  process.exitCode = (await command(options)) ? 0 : 1;
-} catch (error) {
-  progress();
-  if (interrupted.signal.aborted) process.exitCode = 130;
-  else if (!toldUsage(error, USAGE)) {
-    console.error(`the fault test broke off: ${messageOf(error)}`);
-    process.exitCode = 1;
-  }
-}
+await runCommand({
+  name: 'fault-test',
+  about: `Counts on processes of its own while it kills, stops and cuts off the service, its network and PostgreSQL, and compares
+what was acknowledged with what is counted. Exit code 1 if anything is lost, doubled or told wrong.`,
+  options,
+  variables: { POSTGRES_BIN: 'a folder with initdb and postgres; default: the embedded PostgreSQL' },
+  async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
+    if (given.check) return checkAgain(given.check);
+    await mkdir(dirname(given.journal), { recursive: true });
+    return (given.controls ? controls : faultTest)({ ...given, seed }, signal);
+  },
+});
 
-/** @returns whether everything is as it must be */
-function command(options: Options): Promise<boolean> {
-  if (options.check) return checkAgain(options.check);
-  return options.controls ? controls(options) : faultTest(options);
-}
+type Asked = Given<typeof options> & { seed: number };
 
-async function faultTest(options: Options): Promise<boolean> {
-  await mkdir(dirname(options.journal), { recursive: true });
-  const result = await withPostgres((postgres) =>
-    run(postgres, {
-      ...options,
-      faults: schedule(seeded(options.seed), options.faults),
-      signal: interrupted.signal,
-      onProgress: progress,
-    }),
-  );
-  progress();
+async function faultTest(asked: Asked, signal: AbortSignal): Promise<boolean> {
+  const { seed, replicas, journal } = asked;
+  const faults = schedule(seeded(seed), asked.faults);
+  const result = await withPostgres((postgres) => run(postgres, { ...asked, faults, signal }));
   const { history, violations, missed, elapsedMs } = result;
-  console.log(report(result));
-  for (const text of missed) console.log(`not made: ${text}`);
-  if (violations.length > 0) console.log(shownViolations(violations));
-  const seconds = Math.round(elapsedMs / 1000);
-  console.log(
+  print(report(result));
+  for (const text of missed) print(`not made: ${text}`);
+  if (violations.length > 0) print(shownViolations(violations));
+  print(
     `\n${violations.length === 0 ? 'every rule holds' : `${violations.length} rules broken`}: ` +
-      `${history.operations.length} requests to ${options.replicas} replicas in ${seconds} s, seed ${options.seed}; ` +
-      `to check them again: --check ${options.journal}`,
+      `${history.operations.length} requests to ${replicas} replicas in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; ` +
+      `to check them again: --check ${journal}`,
   );
   return violations.length === 0 && missed.length === 0;
 }
 
-async function controls(options: Options): Promise<boolean> {
-  await mkdir(dirname(options.journal), { recursive: true });
-  const { signal } = interrupted;
-  const caught = await withPostgres((postgres) =>
-    runControls(postgres, { ...options, signal, onProgress: progress }),
-  );
-  progress();
-  console.log(table(['', 'defect', ''], controlRows(caught)));
+async function controls(asked: Asked, signal: AbortSignal): Promise<boolean> {
+  const caught = await withPostgres((postgres) => runControls(postgres, { ...asked, signal }));
+  print(table(['', 'defect', ''], controlRows(caught)));
   return caught.every(({ by }) => by.length > 0);
 }
 
@@ -76,8 +71,8 @@ async function checkAgain(file: string): Promise<boolean> {
     times += 1;
     violations.push(...check(history, truth, times === 2));
   });
-  if (violations.length > 0) console.log(shownViolations(violations));
-  if (times < 2) console.log('the run broke off before the database was asked for the last time');
-  console.log(`${operations.length} requests, ${violations.length} rules broken`);
+  if (violations.length > 0) print(shownViolations(violations));
+  if (times < 2) print('the run broke off before the database was asked for the last time');
+  print(`${operations.length} requests, ${violations.length} rules broken`);
   return violations.length === 0 && times === 2;
 }

@@ -5,9 +5,9 @@ import type { Outcome } from '../../src/concurrency/history.ts';
  * What is asked for: one increment with a key; three counters at once; amounts of either sign; or one increment
  * without a key, on a counter that nobody else uses.
  */
-export type Kind = 'single' | 'bulk' | 'amount' | 'unkeyed';
+export const kinds = ['single', 'bulk', 'amount', 'unkeyed'] as const;
 
-export const kinds = ['single', 'bulk', 'amount', 'unkeyed'] as const satisfies readonly Kind[];
+export type Kind = (typeof kinds)[number];
 
 /** One request, with what became of it as far as its sender can tell. */
 export interface Operation {
@@ -27,6 +27,16 @@ export interface Operation {
   /** An answer that no fault explains. */
   unexpected?: string;
 }
+
+/** One that is about to be sent: until it has ended, it may be counted at any time. */
+export const begun = (id: number, kind: Kind, startedAt: number, fault: number): Operation => ({
+  id,
+  kind,
+  startedAt,
+  endedAt: Number.MAX_SAFE_INTEGER,
+  outcome: 'unknown',
+  fault,
+});
 
 export const UNKEYED = 'unkeyed';
 

@@ -15,59 +15,6 @@ const serviceEnded = (signal: 'SIGKILL' | 'SIGTERM'): Fault => ({
   },
 });
 
-const backendTerminated: Fault = {
-  name: 'pg_terminate_backend',
-  local: false,
-  async make(world) {
-    if (!(await toWriter(world, 'pg_terminate_backend(pid)'))) throw new MissedError('the backend was gone');
-  },
-};
-
-/** The server then ends all other backends as well, and recovers. */
-const backendKilled: Fault = {
-  name: 'SIGKILL of a backend',
-  local: false,
-  async make(world) {
-    const pid = Number(await toWriter(world, 'pid'));
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      throw new MissedError('the backend was gone', { cause: error });
-    }
-    await answers(world);
-  },
-};
-
-const postgresKilled: Fault = {
-  name: 'SIGKILL of PostgreSQL',
-  local: false,
-  async make(world) {
-    await world.postgres.kill();
-    await world.postgres.start();
-    await answers(world);
-  },
-};
-
-const postgresRestarted: Fault = {
-  name: 'restart of PostgreSQL',
-  local: false,
-  async make(world) {
-    await world.postgres.restart();
-    await answers(world);
-  },
-};
-
-const postgresStopped: Fault = {
-  name: 'SIGSTOP of PostgreSQL',
-  local: false,
-  async make(world) {
-    await world.postgres.signal('SIGSTOP');
-    await setTimeout(STOPPED_MS);
-    await world.postgres.signal('SIGCONT');
-    await answers(world);
-  },
-};
-
 /** Does something to a backend that is writing counters: `what` is an expression of its `pid`. */
 async function toWriter(world: World, what: string): Promise<unknown> {
   const { postgres } = world;
@@ -105,9 +52,57 @@ async function answers({ postgres, signal }: World): Promise<void> {
 export const processFaults: readonly Fault[] = [
   serviceEnded('SIGKILL'),
   serviceEnded('SIGTERM'),
-  backendTerminated,
-  backendKilled,
-  postgresKilled,
-  postgresRestarted,
-  postgresStopped,
+  {
+    name: 'pg_terminate_backend',
+    local: false,
+    async make(world) {
+      if (!(await toWriter(world, 'pg_terminate_backend(pid)')))
+        throw new MissedError('the backend was gone');
+    },
+  },
+
+  /** The server then ends all other backends as well, and recovers. */
+  {
+    name: 'SIGKILL of a backend',
+    local: false,
+    async make(world) {
+      const pid = Number(await toWriter(world, 'pid'));
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        throw new MissedError('the backend was gone', { cause: error });
+      }
+      await answers(world);
+    },
+  },
+
+  {
+    name: 'SIGKILL of PostgreSQL',
+    local: false,
+    async make(world) {
+      await world.postgres.kill();
+      await world.postgres.start();
+      await answers(world);
+    },
+  },
+
+  {
+    name: 'restart of PostgreSQL',
+    local: false,
+    async make(world) {
+      await world.postgres.restart();
+      await answers(world);
+    },
+  },
+
+  {
+    name: 'SIGSTOP of PostgreSQL',
+    local: false,
+    async make(world) {
+      await world.postgres.signal('SIGSTOP');
+      await setTimeout(STOPPED_MS);
+      await world.postgres.signal('SIGCONT');
+      await answers(world);
+    },
+  },
 ];

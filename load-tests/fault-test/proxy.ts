@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:net';
-import { type Caught, Link, type SetTrap, type Trap } from './link.ts';
+import { type Caught, Link, type SetWriteTrap, type WriteTrap } from './link.ts';
 
 /** What happens to connections: they pass; are turned away and cut; or stay open with nothing passing. */
 type Mode = 'pass' | 'refuse' | 'silent';
@@ -8,7 +8,7 @@ type Mode = 'pass' | 'refuse' | 'silent';
 export class Proxy {
   readonly #server: Server;
   readonly #links = new Set<Link>();
-  readonly #traps: SetTrap[] = [];
+  readonly #traps: SetWriteTrap[] = [];
   #mode: Mode = 'pass';
   #port = 0;
 
@@ -62,7 +62,7 @@ export class Proxy {
    *
    * @throws the signal's reason, when it is aborted before there is one
    */
-  catchWrite(trap: Trap, signal: AbortSignal): Promise<Caught> {
+  catchWrite(trap: WriteTrap, signal: AbortSignal): Promise<Caught> {
     const { promise, resolve, reject } = Promise.withResolvers<Caught>();
     const entry = { trap, caught: resolve };
     this.#traps.push(entry);

@@ -48,10 +48,6 @@ export class Replica {
     return this.#port;
   }
 
-  get pid(): number {
-    return this.#running?.child.pid ?? 0;
-  }
-
   /** Starts it and waits until it is ready, again while the database is away. */
   async start(postgres: Postgres): Promise<void> {
     if (this.proxy.port === 0) await this.proxy.listen();

@@ -1,40 +1,11 @@
-import { table } from '../shared/table.ts';
+import { table } from '../../src/command-line/table.ts';
 import { rules, type Violation } from './checker.ts';
 import { incrementsOf } from './operation.ts';
 import type { RunResult } from './run.ts';
 
-const headings = [
-  'fault',
-  'times',
-  'acknowledged',
-  'refused',
-  'unknown',
-  'resolved',
-  'lost',
-  'doubled',
-  'applied',
-  'not applied',
-  'no answer',
-  'gap ms',
-];
-
-interface Row {
-  times: number;
-  /** Increments, as are lost and doubled. */
-  acknowledged: number;
-  refused: number;
-  unknown: number;
-  resolved: number;
-  lost: number;
-  doubled: number;
-  applied: number;
-  notApplied: number;
-  noAnswer: number;
-  longestGapMs: number;
-}
-
-const emptyRow = (): Row => ({
+const noTotals = {
   times: 0,
+  /** Increments, as are lost and doubled. */
   acknowledged: 0,
   refused: 0,
   unknown: 0,
@@ -42,41 +13,43 @@ const emptyRow = (): Row => ({
   lost: 0,
   doubled: 0,
   applied: 0,
-  notApplied: 0,
-  noAnswer: 0,
-  longestGapMs: 0,
-});
+  'not applied': 0,
+  'no answer': 0,
+  'gap ms': 0,
+};
+
+type FaultTotals = typeof noTotals;
 
 /** A line for each kind of fault, with what came of it until the next one began, and one for all of them. */
 export function report(result: RunResult): string {
   const rows = rowsByFault(result);
-  const total = emptyRow();
+  const total = { ...noTotals };
   for (const row of rows.values()) {
-    for (const name of Object.keys(row) as (keyof Row)[]) {
-      total[name] = name === 'longestGapMs' ? Math.max(total[name], row[name]) : total[name] + row[name];
+    for (const name of Object.keys(row) as (keyof FaultTotals)[]) {
+      total[name] = name === 'gap ms' ? Math.max(total[name], row[name]) : total[name] + row[name];
     }
   }
   const lines = [...rows, ['all', total] as const].map(([name, row]) => [
     name,
-    ...(Object.values(row) as number[]),
+    ...Object.values<number>(row),
   ]);
-  return table(headings, lines);
+  return table(['fault', ...Object.keys(noTotals)], lines);
 }
 
-function rowsByFault({ history, resolved, damage, figures, missed }: RunResult): Map<string, Row> {
-  const rows = new Map<string, Row>();
+function rowsByFault({ history, resolved, damage, figures, missed }: RunResult): Map<string, FaultTotals> {
+  const rows = new Map<string, FaultTotals>();
   const byNumber = history.faults.map((name, i) => {
-    const row = rows.get(name) ?? emptyRow();
+    const row = rows.get(name) ?? { ...noTotals };
     rows.set(name, row);
     const { settled, longestGapMs = 0 } = figures[i] ?? {};
     // The first one is the time before any fault.
     if (i > 0) row.times += 1;
     row.applied += settled?.applied ?? 0;
-    row.notApplied += settled?.['not applied'] ?? 0;
-    row.noAnswer += settled?.unknown ?? 0;
+    row['not applied'] += settled?.['not applied'] ?? 0;
+    row['no answer'] += settled?.unknown ?? 0;
     row.lost += damage[i]?.lost ?? 0;
     row.doubled += damage[i]?.doubled ?? 0;
-    row.longestGapMs = Math.max(row.longestGapMs, longestGapMs);
+    row['gap ms'] = Math.max(row['gap ms'], longestGapMs);
     return row;
   });
   for (const text of missed) {

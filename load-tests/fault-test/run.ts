@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
+import { progress } from '../../src/command-line/progress.ts';
 import { type Fault, MissedError, type World } from './fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
-import type { History } from './checked.ts';
+import type { History } from './history.ts';
 import { Journal } from './journal.ts';
-import { Load } from './load.ts';
+import { Callers } from './callers.ts';
 import { Postgres } from './postgres.ts';
 import { pick, seeded } from './random.ts';
 import { Replica } from './replica.ts';
-import { settle, type Settlement } from './settlement.ts';
+import { reconcile, type Reconciliation } from './reconciliation.ts';
 
 export interface RunOptions {
   /** Increments to be acknowledged at least. */
@@ -24,10 +25,9 @@ export interface RunOptions {
   program?: string;
   env?: NodeJS.ProcessEnv;
   signal: AbortSignal;
-  onProgress: (title: string, done: number, of: number) => void;
 }
 
-export interface RunResult extends Settlement {
+export interface RunResult extends Reconciliation {
   history: History;
   /** For each fault, and before them for the time without one. */
   figures: FaultFigures[];
@@ -69,48 +69,48 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
   );
   const attempts = options.acknowledged * 2 + 100_000;
   const journal = new Journal(options.journal, randomBytes(4).toString('hex'), attempts);
-  const load = new Load(journal, replicas, random);
+  const callers = new Callers(journal, replicas, random);
   try {
     await Promise.all(replicas.map((replica) => replica.start(postgres)));
-    return await new Run(options, { postgres, replicas, random, signal }, journal, load).run();
+    return await new FaultRun(options, { postgres, replicas, random, signal }, journal, callers).run();
   } finally {
-    await load.end();
+    await callers.end();
     await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
     await Promise.all(replicas.map(({ proxy }) => proxy.close()));
     journal.close();
   }
 }
 
-class Run {
+class FaultRun {
   readonly #options: RunOptions;
   readonly #world: World;
   readonly #journal: Journal;
-  readonly #load: Load;
+  readonly #callers: Callers;
   readonly #figures: Figures;
   readonly #missed: string[] = [];
 
-  constructor(options: RunOptions, world: World, journal: Journal, load: Load) {
+  constructor(options: RunOptions, world: World, journal: Journal, callers: Callers) {
     this.#options = options;
     this.#world = world;
     this.#journal = journal;
-    this.#load = load;
-    this.#figures = new Figures(world.replicas, load);
+    this.#callers = callers;
+    this.#figures = new Figures(world.replicas, callers);
   }
 
   async run(): Promise<RunResult> {
     const startedAt = performance.now();
     const { acknowledged, faults, clients } = this.#options;
-    const loaded = this.#load.run(clients);
+    const called = this.#callers.run(clients);
     for (const [i, fault] of faults.entries()) {
       await this.#until((acknowledged * (i + 1)) / (faults.length + 1), fault.name);
       await this.#fault(fault);
     }
     await this.#until(acknowledged, 'no more faults');
-    this.#load.stop();
-    await loaded;
+    this.#callers.stop();
+    await called;
     await this.#figures.next();
     return {
-      ...(await settle(this.#world.postgres, this.#journal, this.#load, clients)),
+      ...(await reconcile(this.#world.postgres, this.#journal, this.#callers, clients)),
       history: this.#journal,
       figures: this.#figures.all,
       missed: this.#missed,
@@ -120,14 +120,14 @@ class Run {
 
   /** Waits until so many increments have been acknowledged. */
   async #until(acknowledged: number, title: string): Promise<void> {
-    const load = this.#load;
-    for (let [seen, at] = [load.acknowledged, performance.now()]; load.acknowledged < acknowledged; ) {
+    const callers = this.#callers;
+    for (let [seen, at] = [callers.acknowledged, performance.now()]; callers.acknowledged < acknowledged; ) {
       this.#world.signal.throwIfAborted();
       if (this.#journal.full) throw new Error('too many requests were refused: the journal is full');
-      if (load.acknowledged > seen) [seen, at] = [load.acknowledged, performance.now()];
+      if (callers.acknowledged > seen) [seen, at] = [callers.acknowledged, performance.now()];
       else if (performance.now() - at > STALLED_MS_MAX)
         throw new Error(`nothing acknowledged for ${STALLED_MS_MAX} ms`);
-      this.#options.onProgress(title, load.acknowledged, this.#options.acknowledged);
+      progress(title, callers.acknowledged, this.#options.acknowledged);
       await setTimeout(10);
     }
   }
@@ -137,7 +137,7 @@ class Run {
     this.#journal.beginFault(fault.name);
     const { random, replicas } = this.#world;
     for (let attempt = 1; ; attempt += 1) {
-      this.#options.onProgress(fault.name, this.#load.acknowledged, this.#options.acknowledged);
+      progress(fault.name, this.#callers.acknowledged, this.#options.acknowledged);
       try {
         await fault.make(this.#world, pick(random, replicas));
         break;
@@ -149,7 +149,7 @@ class Run {
         break;
       }
     }
-    await Promise.all(replicas.map((replica) => this.#load.probe(replica, BACK_MS_MAX)));
+    await Promise.all(replicas.map((replica) => this.#callers.probe(replica, BACK_MS_MAX)));
     await this.#read();
   }
 

@@ -1,4 +1,4 @@
-import { noTruth, type Truth } from './checked.ts';
+import { noTruth, type Truth } from './history.ts';
 import { keyOf } from './operation.ts';
 import type { Postgres } from './postgres.ts';
 

@@ -1,11 +1,11 @@
 import { init, type LineSeriesOption } from 'echarts';
-import type { Row } from './measure.ts';
+import type { Measurement } from './measurement.ts';
 
 export interface Chart {
   title: string;
   unit: string;
   /** The value of a row; undefined: no point there. */
-  value: (row: Row) => number | undefined;
+  value: (row: Measurement) => number | undefined;
   scale: 'log' | 'value';
 }
 
@@ -27,7 +27,7 @@ const COLOUR_OF_LOSS = '#c62828';
 const DASHES = { exact: 'solid', rejects: 'dashed', loses: 'dotted' } as const;
 
 /** A line for each strategy over the number of callers, drawn without a browser (ECharts on its server side). */
-export function lineChart({ title, unit, value, scale }: Chart, rows: readonly Row[]): string {
+export function lineChart({ title, unit, value, scale }: Chart, rows: readonly Measurement[]): string {
   const callers = [...new Set(rows.map((row) => row.connections))];
   // Who stays at zero is told in the caption and would only be in the way.
   const names = [...new Set(rows.filter((row) => (value(row) ?? 0) > 0).map((row) => row.name))];
@@ -86,7 +86,7 @@ export function lineChart({ title, unit, value, scale }: Chart, rows: readonly R
 }
 
 /** Nothing can be drawn at zero on a logarithmic scale. */
-function pointOf(row: Row | undefined, value: Chart['value'], scale: Chart['scale']): number | '-' {
+function pointOf(row: Measurement | undefined, value: Chart['value'], scale: Chart['scale']): number | '-' {
   const at = row && value(row);
   return at === undefined || (scale === 'log' && at <= 0) ? '-' : Math.round(at * 100) / 100;
 }

@@ -1,17 +1,19 @@
+import { thousands } from '../../src/command-line/table.ts';
 import { type Chart, lineChart } from './charts.ts';
-import type { Row } from './measure.ts';
+import type { Measurement } from './measurement.ts';
+import type { Column } from './tables.ts';
 
-export interface Picture {
+interface Picture {
   file: string;
   svg: string;
   caption: string;
 }
 
-export interface Results {
+interface Results {
   machine: Record<string, string>;
   load: Record<string, number>;
-  endpoints: Row[];
-  strategies: Row[];
+  endpoints: Measurement[];
+  strategies: Measurement[];
 }
 
 const charts: (Chart & { file: string; caption: string })[] = [
@@ -44,7 +46,7 @@ const charts: (Chart & { file: string; caption: string })[] = [
   },
 ];
 
-export const pictures = (rows: readonly Row[]): Picture[] =>
+export const pictures = (rows: readonly Measurement[]): Picture[] =>
   charts.map((chart) => ({ file: chart.file, caption: chart.caption, svg: lineChart(chart, rows) }));
 
 /** One file that explains itself, with the pictures in it, for someone who has not read the code. */
@@ -82,7 +84,7 @@ ${htmlTable(endpoints)}
 `;
 }
 
-const COLUMNS: [string, (row: Row) => string | number][] = [
+const COLUMNS: Column[] = [
   ['', (row) => row.name],
   ['callers', (row) => row.connections],
   ['claim', (row) => row.claim],
@@ -97,7 +99,7 @@ const COLUMNS: [string, (row: Row) => string | number][] = [
   ['', (row) => (row.holds ? '✓ ' : '✗ ') + row.verdict],
 ];
 
-function htmlTable(rows: readonly Row[]): string {
+function htmlTable(rows: readonly Measurement[]): string {
   const head = COLUMNS.map(([heading]) => `<th>${heading}</th>`).join('');
   const body = rows.map(
     (row) =>
@@ -107,9 +109,7 @@ function htmlTable(rows: readonly Row[]): string {
 }
 
 const cell = (value: string | number): string =>
-  typeof value === 'number'
-    ? `<td class="number">${Math.round(value).toLocaleString('en').replaceAll(',', ' ')}</td>`
-    : `<td>${escaped(value)}</td>`;
+  typeof value === 'number' ? `<td class="number">${thousands(value)}</td>` : `<td>${escaped(value)}</td>`;
 
 const escaped = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

@@ -16,14 +16,15 @@ export interface Subject {
   connections: number;
 }
 
-export interface Load {
+/** How each endpoint is called. */
+export interface EndpointLoad {
   connections: number;
   workers: number;
   increments: number;
 }
 
 /** The seed's endpoints that increment; `/inc` also one call after another, which is how the seed saw it work. */
-export function endpointSubjects({ connections, workers, increments }: Load): Subject[] {
+export function endpointSubjects({ connections, workers, increments }: EndpointLoad): Subject[] {
   const rows = endpoints.filter((endpoint) => endpoint.increments > 1);
   const subject = ({ path, strategy }: (typeof rows)[number], alone: boolean): Subject => {
     // The workers of /inc are its calls.

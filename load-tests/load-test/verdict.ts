@@ -1,7 +1,7 @@
 import type { Claim } from '../../src/strategies/strategy.ts';
 
 /** What was seen of a subject. Increments, unless it says otherwise. */
-export interface Measured {
+export interface Observation {
   /** The final like count, from zero. */
   likes: number;
   acknowledged: number;
@@ -20,7 +20,10 @@ export interface Verdict {
 }
 
 /** Whether the count is what the claim says it must be. One alone has nobody to lose against. */
-export function judge(claim: Claim, { likes, acknowledged, open, conflicts, contention }: Measured): Verdict {
+export function judge(
+  claim: Claim,
+  { likes, acknowledged, open, conflicts, contention }: Observation,
+): Verdict {
   const lost = acknowledged - likes;
   if (acknowledged === 0) return { holds: false, verdict: 'nothing was acknowledged' };
   if (likes > acknowledged + open)

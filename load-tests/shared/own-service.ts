@@ -8,7 +8,7 @@ import { ownFolder } from './own-folder.ts';
 
 const CHECKOUT = join(import.meta.dirname, '../..');
 
-export interface Ended {
+interface Ended {
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
@@ -71,15 +71,13 @@ export async function startOwnService(
   service = 'src/server.ts',
 ): Promise<OwnService> {
   const folder = await ownFolder('load');
-  const { DATABASE_URL, POOL_MAX } = process.env;
   const program = runProgram([service], {
     PORT: '0',
     DATA_DIR: join(folder, 'data'),
     LOG_LEVEL: 'info',
     // The load comes from one address.
     DEMO_RATE_LIMIT: '0',
-    DATABASE_URL,
-    POOL_MAX,
+    DATABASE_URL: process.env.DATABASE_URL,
     ...env,
   });
   const stop = async () => {

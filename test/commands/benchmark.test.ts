@@ -1,9 +1,10 @@
+import { readdir } from 'node:fs/promises';
 import { Pool, type PoolClient } from 'pg';
 import t from 'tap';
-import { bareDriver } from '../../load-tests/benchmark/bare-driver.ts';
-import { interleaved, ratio } from '../../load-tests/benchmark/interleaved.ts';
+import { bareDriver } from '../../load-tests/benchmark/orm/bare-driver.ts';
+import { inTurns, speedRatio } from '../../load-tests/benchmark/orm/turns.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { runProgram, testOrm } from '../helper.ts';
+import { runProgram, testFolder, testOrm, until } from '../helper.ts';
 
 // The time that is written is another one each time.
 const timeless = (statements: string[]) => statements.map((sql) => sql.replace(/'\d{4}-[^']*'/, 'a time'));
@@ -54,19 +55,19 @@ t.test('everybody has a turn in every round, and ratios are of the same round', 
       return true;
     },
   });
-  const turns = { rounds: 3, sliceMs: 2, contenders: 2 };
-  const measured = await interleaved(pool, [runner('a'), runner('b')], turns, () => {});
+  const turns = { rounds: 3, sliceMs: 2, workers: 2, signal: new AbortController().signal };
+  const measured = await inTurns(pool, [runner('a'), runner('b')], turns);
   t.strictSame(order, ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b'], 'a warm-up and three rounds');
   const half = [
     { name: 'a', rounds: [1, 20, 300], perSecond: { median: 0, min: 0, max: 0 } },
     { name: 'b', rounds: [2, 20, 400], perSecond: { median: 0, min: 0, max: 0 } },
   ];
   t.equal(measured.length, 2);
-  t.strictSame(ratio(half, 'a', 'b'), { median: 0.75, min: 0.5, max: 1 });
+  t.strictSame(speedRatio(half, 'a', 'b'), { median: 0.75, min: 0.5, max: 1 });
 });
 
 t.test('the command measures on a database of its own and prints medians and ratios', async (t) => {
-  const short = ['--rounds', '3', '--slice', '50', '--contenders', '2'];
+  const short = ['--rounds', '3', '--slice', '50', '--workers', '2'];
   const args = ['load-tests/benchmark/main.ts', '--only', 'orm', ...short];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
   t.equal(code, 0, stderr);
@@ -77,11 +78,20 @@ t.test('the command measures on a database of its own and prints medians and rat
   );
 });
 
+t.test('interrupted, it removes its database', async (t) => {
+  const TMPDIR = await testFolder(t, 'command');
+  const { child, ended } = runProgram(t, ['load-tests/benchmark/main.ts', '--only', 'orm'], { TMPDIR });
+  await until(async () => (await readdir(TMPDIR)).length > 0);
+  child.kill('SIGINT');
+  t.match(await ended, { code: 130, stderr: '' });
+  t.strictSame(await readdir(TMPDIR), []);
+});
+
 t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--slice', 'long'], /--slice is "long"; allowed: 50 to 10000/],
     [['--only', 'tea'], /--only is "tea"; allowed: http or orm/],
-    [['--connections', '8,0'], /--connections is "0"; allowed: 1 to 4096/],
+    [['--connections', '8,0'], /--connections is "8,0"; allowed: 1 to 4096, with commas in between/],
   ] as const) {
     const refused = await runProgram(t, ['load-tests/benchmark/main.ts', ...args]).ended;
     t.match(refused, { code: 2, stderr: message });

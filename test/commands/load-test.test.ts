@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { FastifyReply } from 'fastify';
 import Fastify from 'fastify';
 import t from 'tap';
+import { freePort } from '../../src/embedded-postgres/server.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { runProgram, startService, testDatabase, testFolder } from '../helper.ts';
 
@@ -63,11 +64,33 @@ t.test('against a service that loses what it acknowledged: it says so, exit code
   t.match(stdout, /BROKEN: atomic \(8 at once\) claims "exact", but: LOST 12/);
 });
 
+t.test('interrupted, it does not wait for the calls under way', async (t) => {
+  const asked = Promise.withResolvers<void>();
+  const slow = Fastify({ forceCloseConnections: true });
+  slow.post('/strategies/:name/posts', async () => ({ pk: 1 }));
+  slow.post('/strategies/:name/posts/1/increments', () => {
+    asked.resolve();
+    return new Promise(() => {});
+  });
+  const url = await slow.listen({ port: 0 });
+  t.teardown(() => slow.close());
+  const { child, ended } = runProgram(t, ['load-tests/load-test/main.ts', '--url', url]);
+  await asked.promise;
+  child.kill('SIGINT');
+  t.match(await ended, { code: 130, stdout: '', stderr: '' });
+});
+
+t.test('a service that is not there is one clear line, exit code 1', async (t) => {
+  const nowhere = `http://127.0.0.1:${await freePort()}`;
+  const refused = await loadTest(t, ['--url', nowhere]);
+  t.match(refused, { code: 1, stderr: /^load-test: fetch failed: connect ECONNREFUSED .*\n$/ });
+});
+
 t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--amount', '0'], /--amount is "0"; allowed: 1 to 10000/],
     [['--connections', 'many'], /--connections is "many"; allowed: 1 to 256/],
-    [['--contention', '1,many'], /--contention is "many"; allowed: 1 to 256/],
+    [['--contention', '1,many'], /--contention is "1,many"; allowed: 1 to 256, with commas in between/],
     [['--url', 'localhost'], /--url is "localhost"; allowed/],
     [['--fast'], /'--fast'/],
   ] as const) {

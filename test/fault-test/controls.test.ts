@@ -22,7 +22,6 @@ t.test('a service that answers before the commit, has no fence or no keys is fou
       seed: 1,
       journal: join(t.testdir(), 'journal'),
       signal: over.signal,
-      onProgress: () => {},
     }),
   );
   t.strictSame(

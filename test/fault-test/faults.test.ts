@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { rules } from '../../load-tests/fault-test/checker.ts';
-import { faultNamed, faults, together } from '../../load-tests/fault-test/faults.ts';
+import type { Fault } from '../../load-tests/fault-test/fault.ts';
+import { faultNamed, faults } from '../../load-tests/fault-test/faults.ts';
 import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
 import { check } from '../../load-tests/fault-test/checker.ts';
 import { report } from '../../load-tests/fault-test/report.ts';
@@ -24,6 +25,18 @@ const made = [
   ['SIGSTOP of PostgreSQL'],
 ];
 
+/** These, one for each replica, at the same time. */
+const together = (names: string[]): Fault => ({
+  name: names.join(' + '),
+  local: false,
+  async make(world, replica) {
+    const at = (i: number) => world.replicas[i % world.replicas.length] ?? replica;
+    const ended = await Promise.allSettled(names.map((name, i) => faultNamed(name).make(world, at(i))));
+    const missed = ended.find((one) => one.status === 'rejected');
+    if (missed) throw missed.reason;
+  },
+});
+
 t.test('whatever is killed, stopped or cut off, nothing is lost and nothing counted twice', async (t) => {
   // A test that takes too long ends what it has started.
   const over = new AbortController();
@@ -34,13 +47,12 @@ t.test('whatever is killed, stopped or cut off, nothing is lost and nothing coun
   const result = await withPostgres((postgres) =>
     run(postgres, {
       acknowledged: 5000,
-      faults: made.map((names) => (names.length > 1 ? together(names) : faultNamed(names[0] ?? ''))),
+      faults: made.map(together),
       replicas: 3,
       clients: 48,
       seed: 1,
       journal,
       signal: over.signal,
-      onProgress: () => {},
     }),
   );
   t.strictSame(

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { faults, schedule } from '../../load-tests/fault-test/faults.ts';
-import type { History, Truth } from '../../load-tests/fault-test/checked.ts';
+import type { History, Truth } from '../../load-tests/fault-test/history.ts';
 import { Journal } from '../../load-tests/fault-test/journal.ts';
 import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
 import { seeded } from '../../load-tests/fault-test/random.ts';

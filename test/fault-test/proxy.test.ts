@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import t, { type Test } from 'tap';
-import type { Caught, Trap } from '../../load-tests/fault-test/link.ts';
+import type { Caught, WriteTrap } from '../../load-tests/fault-test/link.ts';
 import { Proxy } from '../../load-tests/fault-test/proxy.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 
@@ -33,7 +33,7 @@ async function setUp(t: Test) {
     await client.connect();
     return client;
   };
-  const trap = (kind: Trap): Promise<Caught> => proxy.catchWrite(kind, new AbortController().signal);
+  const trap = (kind: WriteTrap): Promise<Caught> => proxy.catchWrite(kind, new AbortController().signal);
   return { proxy, connect, value, trap, direct };
 }
 

@@ -8,7 +8,7 @@ const buffer = Buffer.allocUnsafe(65_536);
  * One connection that has at most one request under way. No more of HTTP than it takes to tell where an answer ends:
  * on two cores, what the client costs the service does not have.
  */
-export class Connection {
+export class HttpConnection {
   readonly #socket: Socket;
   #received = '';
   #answered: ((status: number) => void) | undefined;

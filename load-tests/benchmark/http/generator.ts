@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Connection } from './connection.ts';
+import { HttpConnection } from './connection.ts';
 import type { Load, Seen } from './load.ts';
 import { closedLoop, openLoop } from './loops.ts';
 import { Tally } from './tally.ts';
@@ -22,7 +22,7 @@ async function offer({ url, paths, keyed, connections, ms, arrivals }: Load): Pr
     sent += 1;
     return keyed ? `${head}idempotency-key: ${randomUUID()}\r\n\r\n` : `${head}\r\n`;
   };
-  const all = await Promise.all(Array.from({ length: connections }, () => new Connection(url).open()));
+  const all = await Promise.all(Array.from({ length: connections }, () => new HttpConnection(url).open()));
   const tally = new Tally(ms);
   if (arrivals) await openLoop(all, request, tally, arrivals);
   else await closedLoop(all, request, tally);

@@ -1,6 +1,6 @@
+import { progress } from '../../../src/command-line/progress.ts';
 import { withOwnDatabase } from '../../shared/own-database.ts';
-import { progress } from '../../shared/progress.ts';
-import type { Ratio } from '../ratio.ts';
+import type { Ratio } from '../figures/ratio.ts';
 import { httpRatios } from './http-ratios.ts';
 import { type OverloadRound, overload } from './overload.ts';
 import { httpSubjects } from './subjects.ts';
@@ -11,6 +11,7 @@ export interface HttpOptions {
   sliceMs: number;
   /** Requests under way at the same time, one after another. */
   connections: number[];
+  signal: AbortSignal;
 }
 
 export interface HttpResult {
@@ -32,14 +33,13 @@ export const httpBenchmark = (options: HttpOptions): Promise<HttpResult> =>
       const overloaded = await overload(bench, databaseUrl, options);
       return { rounds, overload: overloaded, ratios: httpRatios(rounds, overloaded, options.connections) };
     } finally {
-      progress();
       await bench.close();
     }
   });
 
 async function throughput(
   bench: Workbench,
-  { rounds, sliceMs, connections }: HttpOptions,
+  { rounds, sliceMs, connections, signal }: HttpOptions,
 ): Promise<Turn[][]> {
   const all = connections.flatMap((count) =>
     Object.values(httpSubjects).map((subject) => ({ subject, count })),
@@ -48,6 +48,7 @@ async function throughput(
   for (let round = 0; round <= rounds; round += 1) {
     const turns: Turn[] = [];
     for (const [i, { subject, count }] of all.entries()) {
+      signal.throwIfAborted();
       progress(`${subject.name}, c = ${count}`, round * all.length + i, (rounds + 1) * all.length);
       turns.push(await bench.turn(subject, { connections: count, ms: sliceMs }));
     }

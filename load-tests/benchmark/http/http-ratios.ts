@@ -1,5 +1,5 @@
-import { type Spread, spread } from '../interleaved.ts';
-import type { Ratio } from '../ratio.ts';
+import type { Ratio } from '../figures/ratio.ts';
+import { type Spread, spread } from '../figures/spread.ts';
 import type { OverloadRound } from './overload.ts';
 import { type HttpSubject, httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';

@@ -1,5 +1,5 @@
-import { type Spread, spread } from '../interleaved.ts';
-import { table } from '../../shared/table.ts';
+import { table, thousands } from '../../../src/command-line/table.ts';
+import { type Spread, spread } from '../figures/spread.ts';
 import type { HttpResult } from './http-benchmark.ts';
 import { find, over } from './http-ratios.ts';
 import type { Percentiles } from './load.ts';
@@ -104,5 +104,3 @@ function overloaded(overload: readonly OverloadRound[]): string {
 
 const shown = ({ median, min, max }: Spread): string =>
   `${thousands(median)} (${thousands(min)} to ${thousands(max)})`;
-
-const thousands = (value: number): string => Math.round(value).toLocaleString('en').replaceAll(',', ' ');

@@ -23,7 +23,6 @@ export interface Arrivals {
 
 /** Of a sample of times, in milliseconds. */
 export interface Percentiles {
-  count: number;
   p50: number;
   p90: number;
   p99: number;
@@ -53,7 +52,6 @@ export function percentiles(times: readonly number[]): Percentiles {
   const sorted = Float64Array.from(times).toSorted();
   const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
   return {
-    count: sorted.length,
     p50: at(0.5),
     p90: at(0.9),
     p99: at(0.99),

@@ -1,4 +1,4 @@
-import type { Connection } from './connection.ts';
+import type { HttpConnection } from './connection.ts';
 import type { Arrivals } from './load.ts';
 import type { Tally } from './tally.ts';
 
@@ -7,7 +7,7 @@ const LOOK_MS = 1;
 
 /** Every connection sends the next request when it has the answer to the one before. */
 export async function closedLoop(
-  connections: readonly Connection[],
+  connections: readonly HttpConnection[],
   request: () => string,
   tally: Tally,
 ): Promise<void> {
@@ -29,7 +29,7 @@ export async function closedLoop(
 
 /** Requests arrive when they arrive: a service that falls behind is not spared the next ones (coordinated omission). */
 export async function openLoop(
-  connections: readonly Connection[],
+  connections: readonly HttpConnection[],
   request: () => string,
   tally: Tally,
   { perSecond, whenBusy }: Arrivals,
@@ -40,7 +40,7 @@ export async function openLoop(
   let first = 0;
   let busy = 0;
   let next = tally.startedAt;
-  const send = (intendedAt: number, connection: Connection) => {
+  const send = (intendedAt: number, connection: HttpConnection) => {
     busy += 1;
     connection.send(request(), (status) => {
       tally.answered(status, intendedAt);

@@ -1,5 +1,4 @@
-import { progress } from '../../shared/progress.ts';
-import type { HttpOptions } from './http-benchmark.ts';
+import { progress } from '../../../src/command-line/progress.ts';
 import { httpSubjects } from './subjects.ts';
 import { type Turn, Workbench } from './workbench.ts';
 
@@ -40,12 +39,13 @@ const SLICES = 4;
 export async function overload(
   roomy: Workbench,
   databaseUrl: string,
-  { rounds, sliceMs }: Pick<HttpOptions, 'rounds' | 'sliceMs'>,
+  { rounds, sliceMs, signal }: { rounds: number; sliceMs: number; signal: AbortSignal },
 ): Promise<OverloadRound[]> {
   const short = await Workbench.open(databaseUrl, { COUNTER_QUEUE_MAX: String(SHORT_QUEUE) });
   try {
     const measured: OverloadRound[] = [];
     for (let round = 0; round <= rounds; round += 1) {
+      signal.throwIfAborted();
       progress('open loops', round, rounds + 1);
       const one = await openLoops(roomy, short, sliceMs);
       if (round > 0) measured.push(one);

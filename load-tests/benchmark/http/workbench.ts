@@ -11,8 +11,6 @@ export interface Turn {
   seen: Seen;
   /** Processor time of the service for each answer, in microseconds. */
   serviceUs: number;
-  /** Increments of one batch, on average; undefined: none was written. */
-  batch: number | undefined;
   /** Transactions that wrote, and bytes of write-ahead log, for each increment; undefined: the server does not tell. */
   commits: number | undefined;
   walBytes: number | undefined;
@@ -23,8 +21,6 @@ interface Marks {
   xid: number;
   wal: number;
   cpuS: number;
-  batches: number;
-  increments: number;
 }
 
 /** The service with what it is compared with, its database, and who loads it. */
@@ -42,7 +38,7 @@ export class Workbench {
   static async open(databaseUrl: string, env: NodeJS.ProcessEnv = {}): Promise<Workbench> {
     const service = await startOwnService(
       { DATABASE_URL: databaseUrl, ...env },
-      'load-tests/benchmark/benchmark-service.ts',
+      'load-tests/benchmark/http/benchmark-service.ts',
     );
     const database = new Client(databaseUrl);
     await database.connect();
@@ -73,13 +69,11 @@ export class Workbench {
     const after = await this.#marks(counters);
     const counted = after.counted - before.counted;
     if (counters.length > 0) check(name, counted, seen.answers);
-    const batches = after.batches - before.batches;
     return {
       subject: name,
       connections: load.connections,
       seen,
       serviceUs: ((after.cpuS - before.cpuS) * 1e6) / sum(Object.values(seen.answers)),
-      batch: batches > 0 ? (after.increments - before.increments) / batches : undefined,
       commits: each(after.xid - before.xid, counted),
       walBytes: each(after.wal - before.wal, counted),
     };
@@ -98,14 +92,11 @@ export class Workbench {
       .catch(() => ({ rows: [] }));
     const response = await fetch(`${this.#service.url}/metrics`);
     const metrics = await response.text();
-    const figure = (sample: string) => Number(new RegExp(`^${sample} (.+)$`, 'm').exec(metrics)?.[1] ?? 0);
     return {
       counted: Number(rows[0]?.counted),
       xid: Number(told.rows[0]?.xid),
       wal: Number(told.rows[0]?.wal),
-      cpuS: figure('process_cpu_seconds_total'),
-      batches: figure('safe_counters_batch_size_count'),
-      increments: figure('safe_counters_batch_size_sum'),
+      cpuS: Number(/^process_cpu_seconds_total (.+)$/m.exec(metrics)?.[1]),
     };
   }
 }

@@ -2,13 +2,13 @@ import { Agent, request } from 'node:http';
 import { codeOf, messageOf } from '../../src/errors/caught.ts';
 
 /** What one try of a request came to. */
-export type Answer =
+export type TryResult =
   | { outcome: 'acknowledged'; values: number[]; replayed: boolean }
   | { outcome: 'refused' | 'unknown'; code: string }
   | { outcome: 'unknown'; code: string; unexpected: string };
 
 /** Connections to the service that are kept open, one for each request under way. */
-export class Client {
+export class HttpClient {
   readonly #agent = new Agent({ keepAlive: true });
 
   /**
@@ -22,7 +22,7 @@ export class Client {
     body: { name: string; by: number }[],
     key: string | undefined,
     patienceMs: number,
-  ): Promise<Answer> {
+  ): Promise<TryResult> {
     const [first] = body;
     const one = body.length === 1 && first;
     const path = one ? `/counters/${one.name}/increments` : '/increments';
@@ -87,14 +87,14 @@ interface Reply {
   replayed: boolean;
 }
 
-function acknowledged({ body, replayed }: Reply): Answer {
+function acknowledged({ body, replayed }: Reply): TryResult {
   const answer = JSON.parse(body) as { value: number } | { value: number }[];
   const values = (Array.isArray(answer) ? answer : [answer]).map(({ value }) => value);
   return { outcome: 'acknowledged', values, replayed };
 }
 
 /** What the service says of itself: 503 and 4xx mean that nothing was counted. What else it says needs explaining. */
-function failed({ status, body }: Reply): Answer {
+function failed({ status, body }: Reply): TryResult {
   const { code = 'none', detail = '' } = JSON.parse(body) as { code?: string; detail?: string };
   if (status === 503) return { outcome: 'refused', code };
   if (code === 'outcome_unknown') return { outcome: 'unknown', code };

@@ -1,8 +1,10 @@
-import autocannon from 'autocannon';
+import autocannon, { type Options, type Result } from 'autocannon';
+import { progress } from '../../src/command-line/progress.ts';
 import type { Subject } from './subjects.ts';
-import { judge, type Measured, type Verdict } from './verdict.ts';
+import { judge, type Observation, type Verdict } from './verdict.ts';
 
-export interface Row extends Measured, Verdict {
+/** What a load test saw of a subject, and whether its claim holds. */
+export interface Measurement extends Observation, Verdict {
   name: string;
   claim: Subject['claim'];
   calls: number;
@@ -25,7 +27,7 @@ const CALL_S_MAX = 90;
 const SAMPLE_MS = 20;
 
 /** What an answer says of its increments; one of a strategy is a single one. */
-interface Answer {
+interface CallAnswer {
   acknowledged?: number;
   conflicts: number;
 }
@@ -34,14 +36,14 @@ interface Answer {
  * Makes the likes zero, makes the calls, and counts the likes. Every call is waited for (`amount`, not `duration`,
  * which drops those in flight), so that the count can be compared with what was acknowledged.
  *
- * @param onProgress told how many calls are done
+ * @throws the signal's reason
  */
 export async function measure(
   url: string,
   subject: Subject,
   calls: number,
-  onProgress: (done: number) => void,
-): Promise<Row> {
+  signal: AbortSignal,
+): Promise<Measurement> {
   const connections = Math.min(subject.connections, calls);
   const seen = { answered: 0, refused: 0, acknowledged: 0, conflicts: 0 };
   let done = 0;
@@ -50,19 +52,19 @@ export async function measure(
   const onResponse = (status: number, body: string) => {
     done += 1;
     lastAt = performance.now();
-    onProgress(done);
+    progress(`${subject.name}, ${subject.connections} at once`, done, calls);
     if (status === 409) {
       seen.refused += 1;
       seen.conflicts += 1;
     }
     if (status !== 200) return;
-    const { acknowledged = 1, conflicts } = JSON.parse(body) as Answer;
+    const { acknowledged = 1, conflicts } = JSON.parse(body) as CallAnswer;
     seen.answered += 1;
     seen.acknowledged += acknowledged;
     seen.conflicts += conflicts;
   };
   const startedAt = performance.now();
-  const { latency } = await autocannon({
+  const { latency } = await callAll(signal, {
     url,
     amount: calls,
     connections,
@@ -72,7 +74,7 @@ export async function measure(
   });
   const seconds = ((lastAt || performance.now()) - startedAt) / 1000;
   const { likes: counted, like_result: likes = counted ?? Number.NaN } = await callOnce(url, count, 'GET');
-  const measured = {
+  const observation = {
     likes,
     acknowledged: seen.acknowledged,
     open: (calls - seen.answered - seen.refused) * subject.perCall,
@@ -84,15 +86,30 @@ export async function measure(
     claim: subject.claim,
     calls,
     connections,
-    answered: seen.answered,
-    refused: seen.refused,
-    ...measured,
-    ...judge(subject.claim, measured),
+    ...seen,
+    ...observation,
+    ...judge(subject.claim, observation),
     lost: Math.max(0, seen.acknowledged - likes),
     seconds,
     incrementsPerSecond: seen.acknowledged / seconds,
     latencyMs: { p50: latency.p50, p99: latency.p99, max: latency.max },
   };
+}
+
+async function callAll(signal: AbortSignal, load: Options): Promise<Result> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<Result>();
+  const running = autocannon(load, (error: Error | null, result: Result) =>
+    error ? reject(error) : resolve(result),
+  );
+  const stop = () => running.stop();
+  signal.addEventListener('abort', stop);
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    signal.throwIfAborted();
+  }
 }
 
 interface Counted {

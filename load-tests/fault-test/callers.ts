@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Answer, Client } from './client.ts';
+import { type TryResult, HttpClient } from './http-client.ts';
 import type { Journal } from './journal.ts';
 import { incrementsOf, isKeyed, type Kind, keyOf, type Operation } from './operation.ts';
 import { pick, type Random } from './random.ts';
@@ -29,11 +29,11 @@ const PATIENT_MS = 30_000;
 const STAY = 100;
 
 /** Clients that ask for increments, each as soon as its last one has ended. */
-export class Load {
+export class Callers {
   readonly #journal: Journal;
   readonly #replicas: readonly Replica[];
   readonly #random: Random;
-  readonly #client = new Client();
+  readonly #client = new HttpClient();
   #running: Promise<unknown> = Promise.resolve();
   #stopped = false;
   #acknowledged = 0;
@@ -143,7 +143,7 @@ export class Load {
     }
   }
 
-  #compare(operation: Operation, answers: readonly Answer[]): void {
+  #compare(operation: Operation, answers: readonly TryResult[]): void {
     const different = new Set(answers.flatMap((answer) => ('values' in answer ? answer.values.join() : [])));
     if (different.size > 1)
       this.#object(operation, `two answers for one key: ${[...different].join(' and ')}`);
@@ -157,7 +157,7 @@ export class Load {
     operation: Operation,
     replica = pick(this.#random, this.#replicas),
     patienceMs = PATIENT_MS,
-  ): Promise<Answer> {
+  ): Promise<TryResult> {
     const key = isKeyed(operation) ? keyOf(this.#journal.run, operation.id) : undefined;
     return this.#client.increment(replica.port, incrementsOf(operation), key, patienceMs);
   }
@@ -166,7 +166,7 @@ export class Load {
    * @param again whether it was sent before with an unknown outcome: then a refusal says nothing about that
    * @returns whether the outcome is known now
    */
-  #record(operation: Operation, answer: Answer, again: boolean): boolean {
+  #record(operation: Operation, answer: TryResult, again: boolean): boolean {
     const { outcome, code: _code, ...rest } = { code: '', ...answer };
     const known = outcome === 'acknowledged' || (outcome === 'refused' && !again);
     this.#journal.end(operation, known ? outcome : 'unknown', rest);

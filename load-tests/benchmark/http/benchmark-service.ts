@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
-import { buildApp } from '../../src/app.ts';
-import { loadConfig } from '../../src/config.ts';
-import { counterAnswer, counterParams, incrementBody } from '../../src/counters/schemas.ts';
-import { logStream } from '../../src/log-stream.ts';
-import { allowNoBody } from '../../src/http/validation.ts';
+import { buildApp } from '../../../src/app.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { counterAnswer, counterParams, incrementBody } from '../../../src/counters/schemas.ts';
+import { logStream } from '../../../src/log-stream.ts';
+import { allowNoBody } from '../../../src/http/validation.ts';
 
 /** What the counters are compared with: on the same app, with the same checks, and logged as little. */
 const config = loadConfig();

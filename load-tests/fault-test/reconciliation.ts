@@ -1,13 +1,13 @@
 import { check, checkReplays, type Violation } from './checker.ts';
 import { type Damage, damageOf } from './damage.ts';
 import type { Journal } from './journal.ts';
-import type { Load } from './load.ts';
+import type { Callers } from './callers.ts';
 import { isKeyed, type Operation } from './operation.ts';
 import type { Postgres } from './postgres.ts';
 import { readTruth } from './truth.ts';
 
 /** What a run came to, once nothing is under way any more. */
-export interface Settlement {
+export interface Reconciliation {
   violations: Violation[];
   damage: Damage[];
   /** Operations with an unknown outcome that sending them again has settled. */
@@ -21,12 +21,12 @@ const SETTLE_MS_MAX = 60_000;
 const CONFIRMED_MAX = 1000;
 
 /** Compares what was told with what is counted, sends again what is unknown, and compares again. */
-export async function settle(
+export async function reconcile(
   postgres: Postgres,
   journal: Journal,
-  load: Load,
+  callers: Callers,
   clients: number,
-): Promise<Settlement> {
+): Promise<Reconciliation> {
   const before = await readTruth(postgres, journal.run);
   journal.truth(before);
   const violations = check(journal, before, false);
@@ -35,8 +35,8 @@ export async function settle(
   const told = keyed.filter(({ outcome }) => outcome === 'acknowledged');
   const step = Math.max(10, Math.ceil(told.length / CONFIRMED_MAX));
   const some = told.filter((_, i) => i % step === 0);
-  await inParallel(clients, open, (one) => load.settle(one, SETTLE_MS_MAX));
-  await inParallel(clients, some, (one) => load.confirm(one));
+  await inParallel(clients, open, (one) => callers.settle(one, SETTLE_MS_MAX));
+  await inParallel(clients, some, (one) => callers.confirm(one));
   const after = await readTruth(postgres, journal.run);
   journal.truth(after);
   return {

@@ -1,28 +1,27 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Pool } from 'pg';
-import { loadConfig } from '../../src/config.ts';
-import { migrate } from '../../src/database/migrate.ts';
-import { openDatabase } from '../../src/database/orm.ts';
-import { entities } from '../../src/entities.ts';
-import { strategies } from '../../src/strategies/index.ts';
-import type { Strategy } from '../../src/strategies/strategy.ts';
+import { table } from '../../../src/command-line/table.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { migrate } from '../../../src/database/migrate.ts';
+import { openDatabase } from '../../../src/database/orm.ts';
+import { entities } from '../../../src/entities.ts';
+import { strategies } from '../../../src/strategies/index.ts';
+import type { Strategy } from '../../../src/strategies/strategy.ts';
+import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
+import type { Ratio } from '../figures/ratio.ts';
 import { bareDriver } from './bare-driver.ts';
-import { interleaved, type Measured, type Runner, ratio, type Turns } from './interleaved.ts';
-import { quiet, withOwnDatabase } from '../shared/own-database.ts';
-import { progress } from '../shared/progress.ts';
-import type { Ratio } from './ratio.ts';
-import { table } from '../shared/table.ts';
+import { inTurns, type Runner, type RunnerSpeed, speedRatio, type Turns } from './turns.ts';
 
 export interface OrmResult {
-  contenders: number;
-  measured: Measured[];
+  workers: number;
+  measured: RunnerSpeed[];
   ratios: Ratio[];
 }
 
 /** On a fresh database: every strategy through MikroORM, two of them through the driver alone. */
 export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
   withOwnDatabase(100, async (databaseUrl) => {
-    const config = loadConfig({ POOL_MAX: String(turns.contenders + 3) });
+    const config = loadConfig({ POOL_MAX: String(turns.workers + 3) });
     const opened = { databaseUrl, entities, config, log: quiet };
     await migrate(opened);
     const { orm } = openDatabase(opened);
@@ -36,27 +35,26 @@ export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
         ...bare.filter(({ name }) => name === `${strategy.name}, bare driver`),
         { name: strategy.name, increment: (pk) => increment(strategy, orm.em.fork(), pk) },
       ]);
-      const measured = await interleaved(pool, runners, turns, progress);
-      return { contenders: turns.contenders, measured, ratios: ratiosOf(measured, turns.contenders) };
+      const measured = await inTurns(pool, runners, turns);
+      return { workers: turns.workers, measured, ratios: ratiosOf(measured, turns.workers) };
     } finally {
-      progress();
       await pool.end();
       await orm.close();
     }
   });
 
-const ratiosOf = (measured: readonly Measured[], contenders: number): Ratio[] =>
+const ratiosOf = (measured: readonly RunnerSpeed[], workers: number): Ratio[] =>
   ['atomic', 'pessimistic'].map((name) => ({
-    name: `${name} through MikroORM ÷ bare driver, ${contenders} at a time`,
-    spread: ratio(measured, name, `${name}, bare driver`),
+    name: `${name} through MikroORM ÷ bare driver, ${workers} at a time`,
+    spread: speedRatio(measured, name, `${name}, bare driver`),
     atLeast: 0.6,
     aim: 0.8,
   }));
 
-export function shownOrm({ contenders, measured }: OrmResult): string {
+export function shownOrm({ workers, measured }: OrmResult): string {
   const rows = measured.map(({ name, perSecond }) => [name, perSecond.median, perSecond.min, perSecond.max]);
   return [
-    `\n${contenders} at the same time on one post, without HTTP; commits are durable`,
+    `\n${workers} at the same time on one post, without HTTP; commits are durable`,
     '',
     table(['increments a second', 'median', 'lowest', 'highest'], rows),
   ].join('\n');

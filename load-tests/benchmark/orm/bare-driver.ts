@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import type { Runner } from './interleaved.ts';
+import type { Runner } from './turns.ts';
 
 /** The statements that MikroORM sends for `atomic` and `pessimistic`, sent without it. */
 export const bareDriver = (pool: Pool): Runner[] => [

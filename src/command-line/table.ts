@@ -15,5 +15,8 @@ export function table(headings: readonly string[], rows: readonly (readonly (str
   return [text[0], rule, ...text.slice(1)].join('\n');
 }
 
-const cell = (value: string | number): string =>
-  typeof value === 'number' ? Math.round(value).toLocaleString('en').replaceAll(',', ' ') : value;
+const cell = (value: string | number): string => (typeof value === 'number' ? thousands(value) : value);
+
+/** A number without a fraction, in groups of three digits. */
+export const thousands = (value: number): string =>
+  Math.round(value).toLocaleString('en').replaceAll(',', ' ');

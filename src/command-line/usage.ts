@@ -1,0 +1,39 @@
+import type { Options } from './option.ts';
+
+/** A command as the person who types it knows it. */
+export interface Description<O extends Options> {
+  /** As in `npm run name`. */
+  name: string;
+  /** What it does, in lines of the usage. */
+  about: string;
+  options: O;
+  /** The environment variables that it reads, and what each is for. */
+  variables: Record<string, string>;
+}
+
+/** How a command is used: what it does, its options with their defaults, and the variables that it reads. */
+export function usage({ name, about, options, variables }: Description<Options>): string {
+  const all = Object.entries(options);
+  const [, operand] = all.find(([, option]) => option.operand) ?? [];
+  // As it was called: in the image there is no npm in between.
+  const called = process.env.npm_lifecycle_event ? `npm run ${name} --` : name;
+  const named = all
+    .filter(([, option]) => option !== operand)
+    .map(([key, { value, about: what, default: byDefault }]): [string, string] => [
+      value ? `--${key} ${value}` : `--${key}`,
+      byDefault === undefined ? what : `${what} (default ${byDefault})`,
+    ]);
+  const help: [string, string] = ['--help', 'says this, and does nothing'];
+  return [
+    `Usage: ${[called, operand?.value, '[options]'].filter(Boolean).join(' ')}`,
+    about,
+    `\nOptions:\n${columns([...named, help])}`,
+    `\nEnvironment:\n${columns(Object.entries(variables))}`,
+  ].join('\n');
+}
+
+function columns(lines: [string, string][]): string {
+  if (lines.length === 0) return '  none';
+  const width = Math.max(...lines.map(([left]) => left.length));
+  return lines.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n');
+}

@@ -1,0 +1,36 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { CHECKOUT, runProgram } from '../helper.ts';
+
+const { scripts } = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as {
+  scripts: Record<string, string>;
+};
+
+/** What each command must say of its options and its environment, some of it. */
+const commands: Record<string, RegExp[]> = {
+  'load-test': [/^ {2}--amount N +calls .*1 to 10000 \(default 40\)$/m, /^ {2}DATABASE_URL {2}/m],
+  benchmark: [/^ {2}--workers LIST +.*\(default 1,8\)$/m, /^Environment:\n {2}none$/m],
+  'fault-test': [/^ {2}--journal FILE +.*\(default load-tests\/results\/faults\.journal\)$/m, /POSTGRES_BIN/],
+  verify: [/^Usage: verify DATABASE_URL \[options\]$/m, /^ {2}--json +/m, /PGPASSWORD/],
+  screenshots: [/^ {2}CHROMIUM +.*\(default \/usr\/bin\/chromium\)$/m],
+};
+
+for (const [name, says] of Object.entries(commands)) {
+  t.test(`${name} --help says how it is used, and does nothing`, async (t) => {
+    const program = scripts[name]?.replace(/^node /, '') ?? '';
+    const picture = join(CHECKOUT, 'docs/page/race-1600-light.png');
+    const { mtimeMs } = await stat(picture);
+    // Whatever else is asked for, and with nothing to do it with.
+    const asked = await runProgram(t, [program, '--help', '--bad'], { CHROMIUM: '/nowhere' }).ended;
+    t.match(asked, { code: 0, stderr: '', stdout: /^Usage: [^\n]+\n\S/ });
+    for (const line of [...says, /^ {2}--help /m]) t.match(asked.stdout, line);
+    t.equal((await stat(picture)).mtimeMs, mtimeMs);
+  });
+}
+
+t.test('through npm, the usage is what is typed there', async (t) => {
+  const env = { npm_lifecycle_event: 'verify' };
+  const { stdout } = await runProgram(t, ['src/verify/main.ts', '--help'], env).ended;
+  t.match(stdout, /^Usage: npm run verify -- DATABASE_URL \[options\]\n/);
+});
