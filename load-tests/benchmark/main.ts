@@ -6,39 +6,48 @@ import { isMissed, shownRatios } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
 import { shownHttp } from './http/http-tables.ts';
 import { type OrmResult, ormBenchmark, shownOrm } from './orm/orm-benchmark.ts';
+import { shownStorage, storageBenchmark } from './storage/storage-benchmark.ts';
+
+const parts = ['http', 'orm', 'storage'] as const;
+type Part = (typeof parts)[number];
+const isPart = (name: string): name is Part => (parts as readonly string[]).includes(name);
 
 await runCommand({
   name: 'benchmark',
-  about: `The counters over HTTP beside a no-op and beside a commit per request, and what MikroORM costs beside the bare driver:
-everything in turns of the same run, on a database of its own, as medians.`,
+  about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
+and what an increment leaves on disk: everything in turns of the same run, on a database of its own, as medians.`,
   options: {
     only: {
       value: 'PART',
-      about: 'http or orm; by default both',
-      allowed: 'http or orm',
-      read: (part) => (part === 'http' || part === 'orm' ? part : undefined),
+      about: 'http, orm or storage; by default all',
+      allowed: 'http, orm or storage',
+      read: (part) => (isPart(part) ? part : undefined),
     },
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
-    connections: wholes('http: requests under way at the same time', 1, 4096, '32,128,256,512'),
+    connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
     workers: wholes('orm: how many increment one post at the same time', 1, 64, '1,8'),
+    preload: whole('storage: increments that were counted before', 1000, 10_000_000, 1_000_000),
     json: path('FILE', 'also writes everything that was measured'),
     assert: flag('exit code 1 when a ratio is below what it must be at least'),
   },
   variables: {},
-  async run({ only, json, assert, workers, connections, rounds, slice: sliceMs }, signal) {
+  async run({ only, json, assert, workers, connections, preload, rounds, slice: sliceMs }, signal) {
+    const wanted = (part: Part) => only === undefined || only === part;
     const orm: OrmResult[] = [];
-    for (const count of only === 'http' ? [] : workers) {
+    for (const count of wanted('orm') ? workers : []) {
       const result = await ormBenchmark({ rounds, sliceMs, workers: count, signal });
       orm.push(result);
       print(shownOrm(result));
     }
-    const http = only === 'orm' ? undefined : await httpBenchmark({ rounds, sliceMs, connections, signal });
+    const http = wanted('http') ? await httpBenchmark({ rounds, sliceMs, connections, signal }) : undefined;
     if (http) print(shownHttp(http, connections));
+    const storage = wanted('storage') ? await storageBenchmark({ preload, signal }) : undefined;
+    if (storage) print(shownStorage(storage));
     const ratios = [...(http?.ratios ?? []), ...orm.flatMap((result) => result.ratios)];
-    print(`\n${shownRatios(ratios)}`);
-    const asked = { only, rounds, sliceMs, connections, workers };
-    if (json) await writeFile(json, JSON.stringify({ options: asked, orm, http, ratios }, null, 2));
+    if (ratios.length > 0) print(`\n${shownRatios(ratios)}`);
+    const asked = { only, rounds, sliceMs, connections, workers, preload };
+    if (json) await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, ratios }, null, 2));
     return !(assert && ratios.some(isMissed));
   },
 });

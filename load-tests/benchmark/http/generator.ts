@@ -12,15 +12,17 @@ process.on('message', (load: Load) => {
   );
 });
 
-async function offer({ url, paths, keyed, connections, ms, arrivals }: Load): Promise<Seen> {
+async function offer({ url, paths, keyed, body = '', connections, ms, arrivals }: Load): Promise<Seen> {
   const heads = paths.map(
-    (path) => `POST ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\ncontent-length: 0\r\n`,
+    (path) =>
+      `POST ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\ncontent-length: ${body.length}\r\n` +
+      (body ? 'content-type: application/json\r\n' : ''),
   );
   let sent = 0;
   const request = () => {
     const head = heads[sent % heads.length] ?? '';
     sent += 1;
-    return keyed ? `${head}idempotency-key: ${randomUUID()}\r\n\r\n` : `${head}\r\n`;
+    return `${head}${keyed ? `idempotency-key: ${randomUUID()}\r\n` : ''}\r\n${body}`;
   };
   const all = await Promise.all(Array.from({ length: connections }, () => new HttpConnection(url).open()));
   const tally = new Tally(ms);

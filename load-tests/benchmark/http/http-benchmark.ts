@@ -2,6 +2,7 @@ import { progress } from '../../../src/command-line/progress.ts';
 import { withOwnDatabase } from '../../shared/own-database.ts';
 import type { Ratio } from '../figures/ratio.ts';
 import { httpRatios } from './http-ratios.ts';
+import { bulks } from './bulks.ts';
 import { type OverloadRound, overload } from './overload.ts';
 import { httpSubjects } from './subjects.ts';
 import { type Turn, Workbench } from './workbench.ts';
@@ -17,6 +18,7 @@ export interface HttpOptions {
 export interface HttpResult {
   /** Each subject's turns at each number of connections, round by round. */
   rounds: Turn[][];
+  bulks: Turn[][];
   overload: OverloadRound[];
   ratios: Ratio[];
 }
@@ -30,8 +32,14 @@ export const httpBenchmark = (options: HttpOptions): Promise<HttpResult> =>
     const bench = await Workbench.open(databaseUrl);
     try {
       const rounds = await throughput(bench, options);
+      const bulk = await bulks(bench, options);
       const overloaded = await overload(bench, databaseUrl, options);
-      return { rounds, overload: overloaded, ratios: httpRatios(rounds, overloaded, options.connections) };
+      return {
+        rounds,
+        bulks: bulk,
+        overload: overloaded,
+        ratios: httpRatios(rounds, overloaded, options.connections),
+      };
     } finally {
       await bench.close();
     }

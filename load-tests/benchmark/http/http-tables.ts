@@ -1,5 +1,6 @@
 import { table, thousands } from '../../../src/command-line/table.ts';
 import { type Spread, spread } from '../figures/spread.ts';
+import { shownBulks } from './bulks.ts';
 import type { HttpResult } from './http-benchmark.ts';
 import { find, over } from './http-ratios.ts';
 import type { Percentiles } from './load.ts';
@@ -12,6 +13,7 @@ export const shownHttp = (result: HttpResult, connections: readonly number[]): s
     '\nover HTTP, c requests at the same time; commits are durable; medians, with the lowest and the highest',
     throughput(result, connections),
     costs(result, connections),
+    shownBulks(result.bulks),
     latency(result.overload),
     overloaded(result.overload),
   ].join('\n\n');

@@ -5,6 +5,8 @@ export interface Load {
   paths: string[];
   /** Whether each request brings an idempotency key of its own. */
   keyed: boolean;
+  /** JSON that each request brings; undefined: nothing. */
+  body?: string | undefined;
   connections: number;
   /** For how long requests are sent, in milliseconds; what is in flight then is waited for. */
   ms: number;

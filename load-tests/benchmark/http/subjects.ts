@@ -6,6 +6,8 @@ export interface HttpSubject {
   counters: string[];
   /** Whether each request brings an idempotency key of its own. */
   keyed: boolean;
+  /** JSON that each request brings, and how many increments that is; undefined: nothing, which is one. */
+  bulk?: { body: string; increments: number };
 }
 
 const subject = (name: string, paths: string[], counters: string[] = [], keyed = false): HttpSubject => ({
@@ -16,6 +18,18 @@ const subject = (name: string, paths: string[], counters: string[] = [], keyed =
 });
 
 const many = Array.from({ length: 1000 }, (_, i) => `many-${i}`);
+
+const BULK = 1000;
+
+/** A thousand increments in one request, each of a counter of its own, or all of one counter. */
+export const bulkSubjects = [many, ['bulk']].map((names): HttpSubject => {
+  const increments = Array.from({ length: BULK }, (_, i) => ({ name: names[i % names.length], by: 1 }));
+  const what = names.length === 1 ? 'one counter' : '1,000 counters';
+  return {
+    ...subject(`bulks of 1,000, ${what}`, ['/increments'], names),
+    bulk: { body: JSON.stringify(increments), increments: BULK },
+  };
+});
 
 /** Who is compared with whom has its turn close by. */
 export const httpSubjects = {

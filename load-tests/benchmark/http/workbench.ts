@@ -57,7 +57,7 @@ export class Workbench {
    * @throws {Error} when they have not
    */
   async turn(
-    { name, paths, counters, keyed }: HttpSubject,
+    { name, paths, counters, keyed, bulk }: HttpSubject,
     load: Pick<Load, 'connections' | 'ms' | 'arrivals'>,
   ): Promise<Turn> {
     await this.#database.query(
@@ -65,10 +65,16 @@ export class Workbench {
       [counters],
     );
     const before = await this.#marks(counters);
-    const seen = await this.#generator.offer({ url: this.#service.url, paths, keyed, ...load });
+    const seen = await this.#generator.offer({
+      url: this.#service.url,
+      paths,
+      keyed,
+      body: bulk?.body,
+      ...load,
+    });
     const after = await this.#marks(counters);
     const counted = after.counted - before.counted;
-    if (counters.length > 0) check(name, counted, seen.answers);
+    if (counters.length > 0) check(name, counted / (bulk?.increments ?? 1), seen.answers);
     return {
       subject: name,
       connections: load.connections,

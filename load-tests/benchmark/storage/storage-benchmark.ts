@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
+import { progress } from '../../../src/command-line/progress.ts';
+import { table, thousands } from '../../../src/command-line/table.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { CounterStore } from '../../../src/counters/store.ts';
+import { CounterWriter } from '../../../src/counters/writer.ts';
+import { migrate } from '../../../src/database/migrate.ts';
+import { openSessions } from '../../../src/database/orm.ts';
+import { entities } from '../../../src/entities.ts';
+import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
+
+export interface StorageOptions {
+  /** Increments that were counted before anything is measured. */
+  preload: number;
+  signal: AbortSignal;
+}
+
+/** Bytes of write-ahead log for each increment, by how many callers there are. */
+interface WalResult {
+  keyed: boolean;
+  callers: number;
+  walBytes: number;
+}
+
+export interface StorageResult {
+  preload: number;
+  wal: WalResult[];
+  /** Bytes of each table with its indexes, after all of it. */
+  tables: { name: string; bytes: number }[];
+  /** Milliseconds that removing 1,000 expired keys took, portion after portion, while an old snapshot was held. */
+  removalMs: number[];
+}
+
+const LOAD_CALLERS = 512;
+
+/** Increments that are measured, by the number of callers. */
+const MEASURED: readonly [callers: number, increments: number][] = [
+  [1, 2000],
+  [128, 50_000],
+];
+
+const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+
+/** What increments leave behind: in process, so that HTTP does not make it longer. Bytes do not depend on the machine. */
+export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<StorageResult> =>
+  withOwnDatabase(20, async (databaseUrl) => {
+    const options = { databaseUrl, entities, config: loadConfig({}), log: quiet };
+    await migrate(options);
+    const sessions = openSessions(options);
+    const client = new Client(databaseUrl);
+    await client.connect();
+    const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
+    const writer = new CounterWriter(store, unheard, { queueMax: 100_000 });
+    try {
+      const wal: WalResult[] = [];
+      for (const keyed of [false, true]) {
+        await count(writer, preload, LOAD_CALLERS, keyed, signal);
+        for (const [callers, increments] of MEASURED) {
+          const before = await walAt(client);
+          await count(writer, increments, callers, keyed, signal);
+          wal.push({ keyed, callers, walBytes: ((await walAt(client)) - before) / increments });
+        }
+      }
+      const tables = await sizes(client);
+      return { preload, wal, tables, removalMs: await removal(client, store, databaseUrl, signal) };
+    } finally {
+      await client.end();
+      await sessions.end();
+    }
+  });
+
+/** Increments of one counter, by so many callers at the same time. */
+async function count(
+  writer: CounterWriter,
+  increments: number,
+  callers: number,
+  keyed: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  let left = increments;
+  const call = async () => {
+    while (left > 0) {
+      left -= 1;
+      signal.throwIfAborted();
+      if (left % 1000 === 0)
+        progress(keyed ? 'with a key each' : 'without keys', increments - left, increments);
+      await writer.submit({ increments: [{ name: 'hot', by: 1 }], key: keyed ? randomUUID() : undefined });
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, call));
+}
+
+async function walAt(client: Client): Promise<number> {
+  const { rows } = await client.query<{ wal: string }>(`select pg_current_wal_insert_lsn() - '0/0' as wal`);
+  return Number(rows[0]?.wal);
+}
+
+async function sizes(client: Client): Promise<StorageResult['tables']> {
+  const { rows } = await client.query<{ name: string; bytes: string }>(
+    `select relname as name, pg_total_relation_size(oid) as bytes from pg_class
+     where relname in ('counters', 'counter_writers', 'idempotency_keys') order by relname`,
+  );
+  return rows.map(({ name, bytes }) => ({ name, bytes: Number(bytes) }));
+}
+
+/** An old snapshot keeps the index entries of removed keys: each portion must begin behind them. */
+async function removal(
+  client: Client,
+  store: CounterStore,
+  databaseUrl: string,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const old = new Client(databaseUrl);
+  await old.connect();
+  try {
+    await old.query('begin isolation level repeatable read');
+    await old.query('select count(*) from counters');
+    await client.query(`update idempotency_keys set expires_at = expires_at - interval '2 days'`);
+    const portions: number[] = [];
+    for (let removed = 1000; removed === 1000 && portions.length < 200; ) {
+      signal.throwIfAborted();
+      progress('removing keys', portions.length, 200);
+      const startedAt = performance.now();
+      removed = await store.removeKeys(1000);
+      portions.push(performance.now() - startedAt);
+    }
+    return portions;
+  } finally {
+    await old.end();
+  }
+}
+
+export function shownStorage({ preload, wal, tables, removalMs }: StorageResult): string {
+  const median = (some: readonly number[]) => some.toSorted((a, b) => a - b)[some.length >> 1] ?? 0;
+  const [first, last] = [median(removalMs.slice(1, 11)), median(removalMs.slice(-11, -1))];
+  return [
+    `\non disk, after ${thousands(preload)} increments without a key and as many with one`,
+    table(
+      ['bytes of write-ahead log an increment', ...MEASURED.map(([callers]) => `c = ${callers}`)],
+      [false, true].map((keyed) => [
+        keyed ? 'a key each' : 'without a key',
+        ...wal.filter((one) => one.keyed === keyed).map(({ walBytes }) => walBytes),
+      ]),
+    ),
+    table(
+      ['table, with its indexes', 'kB'],
+      tables.map(({ name, bytes }) => [name, bytes / 1000]),
+    ),
+    `removing 1,000 expired keys while an old snapshot is held: ${first.toFixed(1)} ms at first, ` +
+      `${last.toFixed(1)} ms after ${removalMs.length} times`,
+  ].join('\n\n');
+}
