@@ -4,7 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { requireToken } from './http/authorization.ts';
 import type { Config } from './config.ts';
 import { countersRoutes } from './counters/routes.ts';
-import { WRITER_CONNECTIONS } from './counters/writer.ts';
+import { COUNTER_CONNECTIONS } from './counters/writer.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
 import { drainOnClose } from './http/drain.ts';
@@ -56,7 +56,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     config,
     databaseUrl,
     entities,
-    writerConnections: WRITER_CONNECTIONS,
+    counterConnections: COUNTER_CONNECTIONS,
   });
   securityHeaders(app);
   await app.register(metrics);

@@ -57,6 +57,16 @@ export class Semaphore {
     };
   }
 
+  /** Does `work` with one permit; throws as `acquire`, or what `work` throws. */
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const release = await this.acquire(1, signal);
+    try {
+      return await work();
+    } finally {
+      release();
+    }
+  }
+
   #wait(permits: number, waitMsMax: number, signal?: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { permits, admit: resolve };

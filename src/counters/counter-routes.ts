@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type EntityManager, type MikroORM, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
 import { type Static, Type } from 'typebox';
+import { Semaphore } from '../concurrency/semaphore.ts';
 import { Problem } from '../errors/problem.ts';
 import { Counter } from './counter.ts';
 import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
@@ -30,12 +31,20 @@ const querystring = noQuery;
 
 /** Counters as resources. */
 export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
-  await app.register(readRoutes, options);
-  await app.register(changeRoutes, options);
+  const turn = new Semaphore(BOUNDS);
+  await app.register(readRoutes, { ...options, turn });
+  await app.register(changeRoutes, { ...options, turn });
 };
 
+interface RoutesOptions extends CounterRoutesOptions {
+  turn: Semaphore;
+}
+
+/** Lists and changes go through the pool that they share with the demonstrations: some at a time, the others wait. */
+const BOUNDS = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
+
 /** Counters are read, listed and watched. */
-const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, watch }) => {
+const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reader, watch, turn }) => {
   app.get('/counters/:name', {
     schema: {
       tags,
@@ -61,7 +70,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       querystring: listQuery,
       response: { 200: listAnswer },
     },
-    handler: ({ query }) => page(app.database.orm, query),
+    handler: ({ query }) => turn.run(() => page(app.database.orm, query)),
   });
 
   app.get('/counters/:name/events', {
@@ -84,7 +93,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
 };
 
 /** Counters are set and deleted, each on a condition. */
-const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader }) => {
+const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reader, turn }) => {
   const { orm } = app.database;
 
   app.put('/counters/:name', {
@@ -103,7 +112,8 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
     handler: async ({ params: { name }, headers, body: { value } }, reply) => {
       const precondition = preconditionOf(headers);
       assertValue('value', value);
-      if (!(await set(orm.em.fork(), { name, value }, precondition))) throw failed(name);
+      const done = await turn.run(() => set(orm.em.fork(), { name, value }, precondition));
+      if (!done) throw failed(name);
       const status = precondition === 'missing' ? 201 : 200;
       return reply.status(status).header('etag', etagOf(value)).send({ name, value });
     },
@@ -123,7 +133,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
       if (precondition === 'missing') {
         throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
       }
-      const deleted = await orm.em.fork().nativeDelete(Counter, as(name, precondition));
+      const deleted = await turn.run(() => orm.em.fork().nativeDelete(Counter, as(name, precondition)));
       if (deleted > 0) return reply.status(204).send(null);
       throw (await reader.value(name)) === undefined ? unknownCounter(name) : failed(name);
     },

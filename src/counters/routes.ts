@@ -29,12 +29,11 @@ const LOCK_MS_MAX = 250;
 /** Counters for production: durable, exact, idempotent. */
 export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, options) => {
   const storing: StoreOptions = { keyHours: options.keyHours, lockMsMax: LOCK_MS_MAX };
-  const { sessions, writing } = app.database;
-  const store = new CounterStore(sessions, storing);
+  const store = new CounterStore(app.database.counters, storing);
   const reader = new CounterReader(store);
   const watch = new CounterWatch((names) => store.values(names));
   const writer: CounterWriter = new CounterWriter(
-    new CounterStore(writing, storing),
+    store,
     counterMetrics(app.metrics, {
       waiting: () => writer.waiting,
       quarantined: () => writer.quarantined,

@@ -35,8 +35,8 @@ const WAIT_MS_MAX = 5000;
 /** Batches with suspects that are written beside the others. */
 const SIDE_LANES = 2;
 
-/** Connections that a writer uses at the same time: its lanes, and one to look. */
-export const WRITER_CONNECTIONS = 1 + SIDE_LANES + 1;
+/** Connections that counters use at the same time: the lanes, and those that read, watch and remove. */
+export const COUNTER_CONNECTIONS = 1 + SIDE_LANES + 3;
 
 /** A request with a key whose answer is not known yet. */
 interface InFlight {

@@ -16,13 +16,13 @@ declare module 'fastify' {
 
 /** The service's connections. */
 export interface ServiceDatabase extends Database {
-  /** Those of the counters' writer, which waits for no reader and for no demonstration. */
-  writing: Sessions;
+  /** Those of the counters, which wait for no list and for no demonstration. */
+  counters: Sessions;
 }
 
 export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'config'> {
-  /** Connections that the counters' writer has to itself. */
-  writerConnections: number;
+  /** Connections that the counters have to themselves. */
+  counterConnections: number;
 }
 
 /** Opens the database and migrates it before the service listens; closes it after the last request. */
@@ -43,17 +43,17 @@ export const databasePlugin = fastifyPlugin(
       throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
     }
     const database = openDatabase({ ...options, log, pooled });
-    const writing = openSessions({
+    const counters = openSessions({
       ...options,
       log,
       pooled,
       // Its statements are transactions of their own, which a higher level would only refuse more often.
-      config: { ...config, POOL_MAX: options.writerConnections, ISOLATION_LEVEL: 'read committed' },
+      config: { ...config, POOL_MAX: options.counterConnections, ISOLATION_LEVEL: 'read committed' },
     });
-    app.decorate('database', { ...database, writing });
+    app.decorate('database', { ...database, counters });
     app.addHook('onClose', async () => {
       await database.orm.close();
-      await writing.end();
+      await counters.end();
     });
   },
   { name: 'database' },
