@@ -15,13 +15,16 @@ const INSERT = 'insert into likes values (1)';
 
 /** Ends every wait for a standby, as an administrator does, until the work is done. */
 async function withoutStandby<T>(work: Promise<T>): Promise<T> {
-  let over = false;
-  const done = work.finally(() => {
-    over = true;
-  });
   const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`;
-  while (!over) await client.query(cancel);
-  return done;
+  const settled = work.then(
+    () => true,
+    () => true,
+  );
+  for (;;) {
+    const cancelled = client.query(cancel).then(() => false);
+    if (await Promise.race([settled, cancelled])) break;
+  }
+  return work;
 }
 
 /** From now on a commit waits for a standby, and there is none. */
@@ -30,12 +33,10 @@ async function demandStandby(): Promise<void> {
   await client.query(`alter system set synchronous_standby_names = 'missing'`);
   await client.query('select pg_reload_conf()');
   const probe = await testClient(t, databaseUrl);
-  let waited = false;
-  probe.on('notice', ({ routine }) => {
-    waited ||= routine === 'SyncRepWaitForLSN';
-  });
+  const routines = new Set<string | undefined>();
+  probe.on('notice', ({ routine }) => routines.add(routine));
   // The server takes a moment to take the setting up.
-  while (!waited) await withoutStandby(probe.query(INSERT));
+  while (!routines.has('SyncRepWaitForLSN')) await withoutStandby(probe.query(INSERT));
 }
 
 await demandStandby();
