@@ -22,7 +22,7 @@ export interface Read {
 }
 
 /** What a counter that holds must obey and this history does not, in words. Empty: the history is legal. */
-export type Violations = string[];
+type Violations = string[];
 
 /**
  * The bound: at any time, what was acknowledged is there and nothing that was never attempted is. An add with an

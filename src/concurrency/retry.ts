@@ -7,7 +7,7 @@ export interface RetryPolicy {
   elapsedMsMax: number;
   /**
    * The longest the first wait can be, in milliseconds; it doubles with each further attempt … An attempt that took
-   * longer than this counts instead: waits that are short beside an attempt do not keep contenders apart.
+   * longer than this counts instead: waits that are short beside an attempt do not keep callers apart.
    */
   delayMsBase: number;
   /** … up to this. */
@@ -17,8 +17,6 @@ export interface RetryPolicy {
   /** Told of each failed attempt that will be followed by another. */
   onRetry?: (error: unknown, attempt: number) => void;
   signal?: AbortSignal;
-  /** A number from 0 (included) to 1 (excluded); tests bring their own. */
-  random?: () => number;
 }
 
 /** The last attempt's error is the `cause`. */
@@ -28,14 +26,14 @@ export class RetriesExhaustedError extends Error {
 
 /**
  * Runs `operation` until it succeeds, waiting between attempts with full jitter: a random time between nothing
- * and an exponentially growing bound, so that contenders that collided once do not collide again in step.
+ * and an exponentially growing bound, so that callers that collided once do not collide again in step.
  * Source: Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
  *
  * @throws {RetriesExhaustedError} when the attempts or the time are used up
  * @throws whatever `operation` threw, if it is not retryable; the signal's reason, if it was aborted
  */
 export async function retry<T>(operation: (attempt: number) => Promise<T>, policy: RetryPolicy): Promise<T> {
-  const { attemptsMax, elapsedMsMax, delayMsBase, delayMsMax, signal, random = Math.random } = policy;
+  const { attemptsMax, elapsedMsMax, delayMsBase, delayMsMax, signal } = policy;
   const startedAt = performance.now();
   for (let attempt = 1; ; attempt += 1) {
     signal?.throwIfAborted();
@@ -47,7 +45,7 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, polic
       const now = performance.now();
       const elapsedMs = now - startedAt;
       const base = Math.max(delayMsBase, now - attemptAt);
-      const delayMs = random() * Math.min(delayMsMax, base * 2 ** (attempt - 1));
+      const delayMs = Math.random() * Math.min(delayMsMax, base * 2 ** (attempt - 1));
       if (attempt >= attemptsMax || elapsedMs + delayMs > elapsedMsMax) {
         throw new RetriesExhaustedError(`gave up after ${attempt} attempts in ${Math.round(elapsedMs)} ms`, {
           cause: error,

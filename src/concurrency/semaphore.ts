@@ -1,4 +1,4 @@
-export interface SemaphoreOptions {
+interface SemaphoreOptions {
   permits: number;
   /** Waiters at most; one more is refused at once. */
   queueMax: number;

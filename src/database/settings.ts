@@ -14,7 +14,7 @@ export interface DatabaseConfig {
 }
 
 /** What a session is told when it connects. */
-export type SessionSettings = Pick<
+type SessionSettings = Pick<
   ClientConfig,
   'lock_timeout' | 'statement_timeout' | 'idle_in_transaction_session_timeout' | 'options'
 >;

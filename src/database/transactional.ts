@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { retry, type RetryPolicy } from '../concurrency/retry.ts';
 import { isConflict } from './failure.ts';
 
-export interface TransactionalOptions extends Omit<TransactionOptions, 'ctx'> {
+interface TransactionalOptions extends Omit<TransactionOptions, 'ctx'> {
   /** How often a transaction that met a conflict is run again, as a whole. Without it, it is run once. */
   retry?: Omit<RetryPolicy, 'retryable'>;
 }

@@ -1,9 +1,9 @@
+import type { TimelineEntry } from '../database/timeline.ts';
 import type { LabContext } from './bench/context.ts';
-import type { Entry } from './bench/timeline.ts';
 
 /** What was seen: who did what and when, and the numbers that the claim is decided by. */
-export interface Evidence {
-  timeline: readonly Entry[];
+interface Evidence {
+  timeline: readonly TimelineEntry[];
   figures: Readonly<Record<string, unknown>>;
 }
 

@@ -9,7 +9,7 @@ import { labs } from './index.ts';
 import { Laboratory } from './laboratory.ts';
 import { experimentAnswer, labAnswer, labsAnswer } from './schemas.ts';
 
-export interface LabsOptions {
+interface LabsOptions {
   config: LabConfig;
   databaseUrl: string;
   /** Aborted when the service stops waiting for what is under way. */

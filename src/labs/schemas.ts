@@ -1,24 +1,7 @@
 import { Type } from 'typebox';
+import { timelineEntry } from '../database/timeline.ts';
 
 const text = (description: string) => Type.String({ description });
-const ms = (description: string) => Type.Number({ description: `${description}, in milliseconds` });
-
-const entry = Type.Object({
-  at_ms: ms('When it was begun, since the experiment began'),
-  session: text('Who: a named session, or a task of the program'),
-  sql: Type.Optional(text('What was sent to the server')),
-  event: Type.Optional(text('What happened outside of it')),
-  backend_pid: Type.Optional(Type.Integer({ description: 'The process that served it' })),
-  took_ms: Type.Optional(ms('Until it was answered')),
-  rows: Type.Optional(Type.Array(Type.Unknown(), { description: 'The first rows that came back' })),
-  row_count: Type.Optional(Type.Integer({ description: 'Rows returned or written' })),
-  command: Type.Optional(text('What the server did, where that is not what it was asked to do')),
-  sqlstate: Type.Optional(text('How it failed: PostgreSQL’s code, or the system’s')),
-  message: Type.Optional(text('How it failed, in words')),
-  blocked_by: Type.Optional(Type.Array(Type.String(), { description: 'Whose locks it waited for' })),
-  blocked_ms: Type.Optional(ms('How long it was seen waiting')),
-  part: Type.Optional(text('The run it belongs to, in an experiment that has several')),
-});
 
 const fields = {
   lab: Type.String(),
@@ -26,7 +9,7 @@ const fields = {
   claim: text('What must be seen'),
   holds: Type.Boolean({ description: 'Whether it was seen' }),
   evidence: Type.Object({
-    timeline: Type.Array(entry, { description: 'Who did what and when' }),
+    timeline: Type.Array(timelineEntry, { description: 'Who did what and when' }),
     figures: Type.Record(Type.String(), Type.Unknown(), { description: 'What the claim is decided by' }),
   }),
 };

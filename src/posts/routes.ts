@@ -1,16 +1,17 @@
 import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Problem } from '../errors/problem.ts';
 import { clientGone, withDeadline } from '../http/signals.ts';
 import type { Arena, RaceResult } from '../races/arena.ts';
 import { refuseBody } from '../http/validation.ts';
-import { endpoints } from './endpoints.ts';
+import { totalOf } from '../races/limits.ts';
+import type { Race } from '../races/worker.ts';
+import { type Endpoint, endpoints } from './endpoints.ts';
 import { DEFAULT_POST, type Post } from '../strategies/post.ts';
-import { incrementAnswer, incrementQuery, postAnswer, TOTAL_MAX } from './schemas.ts';
+import { endpointSchema, plainSchema } from './schemas.ts';
 import { readDefaultPost, resetDefaultPost } from './store.ts';
 
-export interface PostsOptions {
+interface PostsOptions {
   arena: Arena;
   /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;
@@ -22,9 +23,12 @@ const CALL_MS_MAX = 60_000;
 /** That GET writes is the seed's way; POST is the way to do it. HEAD must not. */
 const METHODS = ['GET', 'POST'] as const;
 
-const tags = ['The seed’s endpoints'];
+interface Plain extends Pick<Endpoint, 'path' | 'message' | 'summary'> {
+  act?: (em: EntityManager) => Promise<void>;
+}
 
-const simple: { path: string; message: string; summary: string; act?: typeof resetDefaultPost }[] = [
+/** The endpoints that do not increment. */
+const plain: readonly Plain[] = [
   {
     path: '/init',
     message: '/init : Like count initialized to 0',
@@ -36,66 +40,52 @@ const simple: { path: string; message: string; summary: string; act?: typeof res
 
 /** The seed's endpoints. Each request has an EntityManager, and so an identity map, of its own. */
 export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, { arena, closing }) => {
-  const { orm } = app.database;
-  app.addHook('onRequest', (_request, _reply, done) => RequestContext.create(orm.em, done));
+  const { em } = app.database.orm;
+  app.addHook('onRequest', (_request, _reply, done) => RequestContext.create(em, done));
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
   app.addHook('preValidation', refuseBody);
 
   for (const method of METHODS) {
-    for (const { path, message, summary, act } of simple) {
+    for (const one of plain) {
       app.route({
         method,
-        url: path,
+        url: one.path,
         exposeHeadRoute: false,
-        config: { writes: act !== undefined },
-        schema: { tags, summary, response: { 200: postAnswer(message) } },
-        handler: async () => {
-          await act?.(orm.em);
-          return { message, ...shown(await readDefaultPost(orm.em)) };
-        },
+        config: { writes: one.act !== undefined },
+        schema: plainSchema(one),
+        handler: () => answered(em, one),
       });
     }
     for (const endpoint of endpoints) {
-      const { path, message, summary, strategy } = endpoint;
       app.route({
         method,
-        url: path,
+        url: endpoint.path,
         exposeHeadRoute: false,
         config: { writes: true },
-        schema: {
-          tags,
-          summary,
-          querystring: incrementQuery(endpoint),
-          response: { 200: incrementAnswer(message) },
-        },
-        handler: async ({ query, log }, reply) => {
-          const { workers, increments } = query;
-          const attempted = attempts(query);
-          const gone = clientGone(reply);
-          const before = shown(await readDefaultPost(orm.em));
-          const race = {
-            strategy,
-            pk: DEFAULT_POST,
-            contenders: workers,
-            increments,
-            newSession: sessionsOf(orm.em, workers),
-            log,
-          };
-          const result = await withDeadline(CALL_MS_MAX, [gone, closing], (signal) =>
-            arena.run({ ...race, signal }),
-          );
-          return { message, attempted, ...account(before, result, shown(await readDefaultPost(orm.em))) };
-        },
+        schema: endpointSchema(endpoint),
+        handler: ({ query, log }, reply) =>
+          withDeadline(CALL_MS_MAX, [clientGone(reply), closing], (signal) =>
+            raced(arena, endpoint, { ...query, em, signal, log }),
+          ),
       });
     }
   }
 };
 
-/** @throws {Problem} when one call asks for too many increments */
-function attempts({ workers, increments }: { workers: number; increments: number }): number {
-  const total = workers * increments;
-  if (total <= TOTAL_MAX) return total;
-  throw new Problem('invalid_request', `workers × increments is ${total}; allowed: up to ${TOTAL_MAX}`);
+async function answered(em: EntityManager, { message, act }: Plain) {
+  await act?.(em);
+  return { message, ...shown(await readDefaultPost(em)) };
+}
+
+type Call = Pick<Race, 'workers' | 'increments' | 'signal' | 'log'> & { em: EntityManager };
+
+/** Lets the workers of an endpoint increment the default post, and says what came of it. */
+async function raced(arena: Arena, { message, strategy }: Endpoint, { em, ...call }: Call) {
+  const attempted = totalOf(call);
+  const before = shown(await readDefaultPost(em));
+  const newSession = sessionsOf(em, call.workers);
+  const result = await arena.run({ ...call, strategy, pk: DEFAULT_POST, newSession });
+  return { message, attempted, ...account(before, result, shown(await readDefaultPost(em))) };
 }
 
 /** What the count should be and what it is. */
@@ -108,7 +98,7 @@ function account(before: ShownPost, result: RaceResult, after: ShownPost) {
     version_before: before.version,
     acknowledged,
     expected,
-    // Only of this call if nobody else writes: others' increments hide losses, a reset or an unsafe write feigns them.
+    // Of this call only if no other caller writes: other increments hide losses, a reset or an unsafe write feigns them.
     lost: Math.max(0, expected - after.like_result),
     conflicts,
     retries,

@@ -1,10 +1,6 @@
 import { Type } from 'typebox';
+import { incrementsField, workersField } from '../races/limits.ts';
 import type { Endpoint } from './endpoints.ts';
-
-export const WORKERS_MAX = 64;
-export const INCREMENTS_MAX = 1000;
-/** Increments of one call at most, over all its workers: what it can finish in its time, with room to spare. */
-export const TOTAL_MAX = 10_000;
 
 const count = (description: string) => Type.Integer({ description });
 
@@ -15,7 +11,7 @@ const postFields = {
   modified_at: Type.String({ format: 'date-time' }),
 };
 
-export const postAnswer = (message: string) =>
+const postAnswer = (message: string) =>
   Type.Object(
     { message: Type.String(), ...postFields },
     {
@@ -24,26 +20,13 @@ export const postAnswer = (message: string) =>
     },
   );
 
-export const incrementQuery = ({ workers, increments }: Endpoint) =>
+const incrementQuery = ({ workers, increments }: Endpoint) =>
   Type.Object(
-    {
-      workers: Type.Integer({
-        minimum: 1,
-        maximum: WORKERS_MAX,
-        default: workers,
-        description: 'How many workers contend, each with a session and a backend of its own',
-      }),
-      increments: Type.Integer({
-        minimum: 1,
-        maximum: INCREMENTS_MAX,
-        default: increments,
-        description: `How many increments each worker does; ${TOTAL_MAX} in all at most`,
-      }),
-    },
+    { workers: workersField(workers), increments: incrementsField(increments) },
     { additionalProperties: false },
   );
 
-export const incrementAnswer = (message: string) =>
+const incrementAnswer = (message: string) =>
   Type.Object(
     {
       message: Type.String(),
@@ -54,9 +37,9 @@ export const incrementAnswer = (message: string) =>
       acknowledged: count('Increments that were reported as done'),
       expected: count('like_before + acknowledged'),
       lost: count(
-        'Acknowledged increments that are missing from the count, if nobody else adds, resets or overwrites',
+        'Acknowledged increments that are missing from the count, if no other caller adds, resets or overwrites',
       ),
-      conflicts: count('Attempts that somebody else was faster than'),
+      conflicts: count('Attempts that met a conflict'),
       retries: count('Attempts after a conflict'),
       duration_ms: Type.Number({ description: 'From the first increment to the last' }),
       workers: Type.Array(
@@ -93,3 +76,18 @@ export const incrementAnswer = (message: string) =>
       ],
     },
   );
+
+const tags = ['The seed’s endpoints'];
+
+export const plainSchema = ({ message, summary }: Pick<Endpoint, 'message' | 'summary'>) => ({
+  tags,
+  summary,
+  response: { 200: postAnswer(message) },
+});
+
+export const endpointSchema = (endpoint: Endpoint) => ({
+  tags,
+  summary: endpoint.summary,
+  querystring: incrementQuery(endpoint),
+  response: { 200: incrementAnswer(endpoint.message) },
+});

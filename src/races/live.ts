@@ -10,8 +10,8 @@ import { runTrial, type Trial, type TrialResult } from './trial.ts';
 const PROGRESS_MS = 50;
 
 /**
- * Runs the trials one after another and tells of them as server-sent events. Whoever stops
- * listening aborts the trials' signal; that is for the caller to arrange.
+ * Runs the trials one after another and tells of them as server-sent events. The caller aborts the trials' signal when
+ * the client stops listening.
  */
 export async function* liveRaces(
   orm: MikroORM,
@@ -37,15 +37,19 @@ export async function* liveRaces(
 }
 
 async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGenerator<string> {
-  const { strategy, contenders, rounds } = trial;
+  const { strategy } = trial;
   const progress = { strategy: strategy.name, attempted: 0, acknowledged: 0, likes: 0 };
-  yield sseEvent('start', { strategy: strategy.name, claim: strategy.claim, expected: contenders * rounds });
+  yield sseEvent('start', {
+    strategy: strategy.name,
+    claim: strategy.claim,
+    expected: trial.workers * trial.increments,
+  });
   const running = runTrial(orm, arena, {
     ...trial,
     onIncrement({ outcome, value }) {
       progress.attempted += 1;
       if (outcome === 'acknowledged') progress.acknowledged += 1;
-      // The last value that was written; who cannot know it is exact, so it is what was acknowledged.
+      // The last value that was written; a strategy that cannot know it is exact, so it is what was acknowledged.
       progress.likes = value ?? progress.acknowledged;
     },
   });
@@ -56,7 +60,7 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
       if (result) yield sseEvent('result', result);
     }
   } finally {
-    // When nobody is listening any more, it is told to stop, and its turn ends when it has.
+    // When the client has gone, the race is told to stop, and its turn ends when it has.
     await running.catch(() => {});
   }
 }

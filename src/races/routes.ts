@@ -1,18 +1,22 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyBaseLogger, FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { Problem } from '../errors/problem.ts';
 import { clientGone } from '../http/signals.ts';
+import { sendEvents } from '../http/sse.ts';
+import { allowNoBody } from '../http/validation.ts';
 import { strategies } from '../strategies/index.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import type { Arena } from './arena.ts';
+import { totalOf } from './limits.ts';
 import { liveRaces } from './live.ts';
-import { INCREMENTS_MAX, raceAnswer, raceBody, raceEvents, raceQuery } from './schemas.ts';
-import { runTrial, type TrialResult } from './trial.ts';
+import { racesSchema, streamSchema } from './schemas.ts';
+import { runTrial, type Trial, type TrialResult } from './trial.ts';
 
-export interface RacesOptions {
+interface RacesOptions {
   arena: Arena;
+  /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;
 }
 
@@ -23,67 +27,50 @@ const RACES_MS_MAX = 120_000;
 export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, { arena, closing }) => {
   const { orm } = app.database;
   const turn = new Semaphore({ permits: 1, queueMax: 8, waitMsMax: 60_000 });
-  const tags = ['Races'];
-  // Without a body everything is as by default.
-  app.addHook('preValidation', async (request) => {
-    request.body ??= {};
-  });
 
-  const prepared = (entry: Entry, reply: FastifyReply, log: FastifyBaseLogger) => {
-    const { contenders, rounds } = entry;
-    if (contenders * rounds > INCREMENTS_MAX) {
-      throw new Problem(
-        'invalid_request',
-        `contenders × rounds is ${contenders * rounds}; allowed: up to ${INCREMENTS_MAX}`,
-      );
+  async function race(trials: Trial[]): Promise<TrialResult[]> {
+    const leave = await turn.acquire(1, trials[0]?.signal);
+    try {
+      const results: TrialResult[] = [];
+      for (const trial of trials) results.push(await runTrial(orm, arena, trial));
+      return results;
+    } finally {
+      leave();
     }
-    const signal = AbortSignal.any([clientGone(reply), closing, AbortSignal.timeout(RACES_MS_MAX)]);
-    return chosen(entry.strategies).map((strategy) => ({ strategy, contenders, rounds, signal, log }));
-  };
+  }
 
   app.post('/races', {
-    schema: {
-      tags,
-      summary: 'Races strategies, and says which claims hold',
-      body: raceBody,
-      response: { 200: raceAnswer },
-    },
-    handler: async ({ body, log }, reply) => {
-      const trials = prepared(body, reply, log);
-      const leave = await turn.acquire(1, trials[0]?.signal);
-      try {
-        const results: TrialResult[] = [];
-        for (const trial of trials) results.push(await runTrial(orm, arena, trial));
-        return results;
-      } finally {
-        leave();
-      }
-    },
+    schema: racesSchema,
+    preValidation: allowNoBody,
+    handler: ({ body, log }, reply) => race(trialsOf(body, log, reply, closing)),
   });
 
   app.get('/races/stream', {
     config: { writes: true },
-    schema: {
-      tags,
-      summary: 'The same, live, as server-sent events: waiting, start, progress, result, problem, end',
-      querystring: raceQuery,
-      response: { 200: raceEvents },
-    },
+    schema: streamSchema,
     handler: async ({ query, log }, reply) => {
-      const trials = prepared({ ...query, strategies: query.strategies?.split(',') }, reply, log);
-      const events = liveRaces(orm, arena, turn, trials);
-      return reply
-        .header('content-type', 'text/event-stream')
-        .header('cache-control', 'no-store')
-        .send(Readable.from(events));
+      const trials = trialsOf({ ...query, strategies: query.strategies?.split(',') }, log, reply, closing);
+      return sendEvents(reply, Readable.from(liveRaces(orm, arena, turn, trials)));
     },
   });
 };
 
-interface Entry {
+interface RacesRequest {
   strategies?: string[] | undefined;
-  contenders: number;
-  rounds: number;
+  workers: number;
+  increments: number;
+}
+
+/** @throws {Problem} when more is asked for than is allowed */
+function trialsOf(
+  { strategies: names, workers, increments }: RacesRequest,
+  log: FastifyRequest['log'],
+  reply: FastifyReply,
+  closing: AbortSignal,
+): Trial[] {
+  totalOf({ workers, increments });
+  const signal = AbortSignal.any([clientGone(reply), closing, AbortSignal.timeout(RACES_MS_MAX)]);
+  return chosen(names).map((strategy) => ({ strategy, workers, increments, signal, log }));
 }
 
 /** @throws {Problem} that names what is not a strategy */

@@ -1,21 +1,13 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { FastifyBaseLogger } from 'fastify';
 import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
+import type { TimelineEntry } from '../database/timeline.ts';
 import { Post } from '../strategies/post.ts';
 import type { Claim, Strategy } from '../strategies/strategy.ts';
 import type { Arena, RaceResult } from './arena.ts';
-import type { Increment } from './contender.ts';
-import { type Event, timeline } from './timeline.ts';
+import type { Increment, Race } from './worker.ts';
+import { timeline } from './timeline.ts';
 
-export interface Trial {
-  strategy: Strategy;
-  contenders: number;
-  /** Increments of each contender. */
-  rounds: number;
-  signal: AbortSignal;
-  log: FastifyBaseLogger;
-  onIncrement?: (increment: Increment) => void;
-}
+export type Trial = Pick<Race, 'strategy' | 'workers' | 'increments' | 'signal' | 'log' | 'onIncrement'>;
 
 /** What came of one strategy's race on a post of its own, and whether that is what the strategy claims. */
 export interface TrialResult {
@@ -37,7 +29,7 @@ export interface TrialResult {
   duration_ms: number;
   increments_per_second: number;
   /** The statements of the witness's increments; without a witness, those of the race's beginning. */
-  timeline: Event[];
+  timeline: TimelineEntry[];
 }
 
 /**
@@ -46,23 +38,12 @@ export interface TrialResult {
  * @throws as `Arena.run`
  */
 export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promise<TrialResult> {
-  const { strategy, contenders, rounds, signal, log, onIncrement } = trial;
+  const { strategy } = trial;
   const em = orm.em.fork();
   const pk = await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() });
   try {
     const newSession = () => orm.em.fork();
-    const race = {
-      strategy,
-      pk,
-      contenders,
-      increments: rounds,
-      newSession,
-      signal,
-      log,
-      onIncrement,
-      record: true,
-    };
-    const result = await arena.run(race);
+    const result = await arena.run({ ...trial, pk, newSession, record: true });
     const startedAt = performance.now();
     const final = await (strategy.count?.(em, pk) ?? likesOf(em, pk));
     const read = { startedAt, endedAt: performance.now(), value: final };
@@ -87,7 +68,7 @@ function judge({ claim }: Strategy, { history, acknowledged }: RaceResult, final
   const verdict: Claim = lost > 0 ? 'loses' : acknowledged < history.length ? 'rejects' : 'exact';
   const pair = witness(history);
   const violations = [...checkBound(0, history, [final]), ...valueViolations(history)];
-  // Who may refuse need not; who may not lose must break no rule.
+  // A strategy that may refuse need not; one that must not lose must break no rule.
   const expected = verdict === claim || (claim === 'rejects' && verdict === 'exact');
   return {
     verdict,

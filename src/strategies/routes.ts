@@ -1,12 +1,13 @@
 import { RequestContext } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import type { FastifyBaseLogger } from 'fastify';
 import { Problem } from '../errors/problem.ts';
-import { Post } from './post.ts';
-import { Contender } from '../races/contender.ts';
 import { clientGone } from '../http/signals.ts';
 import { strategies } from './index.ts';
-import { incrementAnswer, postAnswer, postParams, strategiesAnswer, strategyParams } from './schemas.ts';
+import { Post } from './post.ts';
+import { runStrategy } from './run.ts';
+import { countSchema, incrementSchema, listed, listSchema, makeSchema, removeSchema } from './schemas.ts';
 import type { Strategy } from './strategy.ts';
 
 /** What the strategies are, and each of them over HTTP, one increment a request, on posts made for it. */
@@ -14,65 +15,65 @@ export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal 
   app,
   { closing },
 ) => {
-  const { orm } = app.database;
-  app.addHook('onRequest', (_request, _reply, done) => RequestContext.create(orm.em, done));
+  const { em } = app.database.orm;
+  app.addHook('onRequest', (_request, _reply, done) => RequestContext.create(em, done));
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
-  const tags = ['Strategies'];
 
-  app.get('/strategies', {
-    schema: { tags, summary: 'Every way to count, and what it claims', response: { 200: strategiesAnswer } },
-    handler: async () =>
-      strategies.map(({ name, summary, claim, attempts }) => ({ name, summary, claim, attempts })),
-  });
-
+  app.get('/strategies', { schema: listSchema, handler: async () => listed });
   app.post('/strategies/:strategy/posts', {
-    schema: {
-      tags,
-      summary: 'Makes a post to count with this strategy',
-      params: strategyParams,
-      response: { 201: postAnswer },
-    },
-    handler: async (_request, reply) => {
-      const pk = await orm.em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() });
-      return reply.status(201).send({ pk, likes: 0 });
-    },
+    schema: makeSchema,
+    handler: async (_request, reply) => reply.status(201).send(await make(em)),
   });
-
   app.get('/strategies/:strategy/posts/:pk', {
-    schema: { tags, summary: 'Counts its likes', params: postParams, response: { 200: postAnswer } },
-    handler: async ({ params: { strategy, pk } }) => {
-      const { like } = await orm.em.findOneOrFail(Post, pk);
-      return { pk, likes: (await strategyNamed(strategy).count?.(orm.em, pk)) ?? like };
-    },
+    schema: countSchema,
+    handler: ({ params }) => count(em, params),
   });
-
   app.post('/strategies/:strategy/posts/:pk/increments', {
-    schema: { tags, summary: 'Adds 1', params: postParams, response: { 200: incrementAnswer } },
-    handler: async ({ params: { strategy: name, pk }, log }, reply) => {
-      const strategy = strategyNamed(name);
-      const signal = AbortSignal.any([clientGone(reply), closing]);
-      const contender = new Contender(
-        { strategy, pk, increments: 1, newSession: () => orm.em.fork(), signal, log },
-        1,
-      );
-      await contender.run(0);
-      const [increment] = contender.history;
-      if (increment?.outcome !== 'acknowledged') {
-        throw new Problem('conflict', `refused after ${contender.conflicts} conflicts: nothing was changed`);
-      }
-      return { like: increment.value ?? null, conflicts: contender.conflicts };
-    },
+    schema: incrementSchema,
+    handler: ({ params, log }, reply) =>
+      increment(em, params, AbortSignal.any([clientGone(reply), closing]), log),
   });
-
   app.delete('/strategies/:strategy/posts/:pk', {
-    schema: { tags, summary: 'Removes the post', params: postParams, response: { 204: Type.Null() } },
-    handler: async ({ params: { pk } }, reply) => {
-      if ((await orm.em.nativeDelete(Post, pk)) === 0)
-        throw new Problem('not_found', `there is no post ${pk}`);
+    schema: removeSchema,
+    handler: async ({ params }, reply) => {
+      await remove(em, params.pk);
       return reply.status(204).send(null);
     },
   });
 };
+
+/** A post, and the strategy that counts on it. */
+interface Counted {
+  strategy: string;
+  pk: number;
+}
+
+async function make(em: EntityManager) {
+  return { pk: await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() }), likes: 0 };
+}
+
+async function count(em: EntityManager, { strategy, pk }: Counted) {
+  const { like } = await em.findOneOrFail(Post, pk);
+  return { pk, likes: (await strategyNamed(strategy).count?.(em, pk)) ?? like };
+}
+
+/** @throws {Problem} `conflict` when the increment was refused */
+async function increment(
+  em: EntityManager,
+  { strategy, pk }: Counted,
+  signal: AbortSignal,
+  log: FastifyBaseLogger,
+) {
+  const options = { newSession: () => em.fork(), signal, log };
+  const { outcome, value, conflicts } = await runStrategy(strategyNamed(strategy), pk, options);
+  if (outcome === 'acknowledged') return { like: value ?? null, conflicts };
+  throw new Problem('conflict', `refused after ${conflicts} conflicts: nothing was changed`);
+}
+
+/** @throws {Problem} `not_found` when there is none */
+async function remove(em: EntityManager, pk: number): Promise<void> {
+  if ((await em.nativeDelete(Post, pk)) === 0) throw new Problem('not_found', `there is no post ${pk}`);
+}
 
 /** The schema has let only known names through. */
 function strategyNamed(name: string): Strategy {

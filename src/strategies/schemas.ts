@@ -1,54 +1,91 @@
 import { Type } from 'typebox';
 import { strategies } from './index.ts';
 
+/** What GET /strategies answers. */
+export const listed = strategies.map(({ name, summary, claim: claims, attempts }) => ({
+  name,
+  summary,
+  claim: claims,
+  attempts,
+}));
+
 export const claim = Type.Enum(['exact', 'rejects', 'loses'], {
   description:
     'exact: every acknowledged increment counts; rejects: some may be refused, the acknowledged count; loses: some do not',
 });
 
-export const strategiesAnswer = Type.Array(
+const strategiesAnswer = Type.Array(
   Type.Object({
     name: Type.String(),
     summary: Type.String({ description: 'What it does and what comes of it' }),
     claim,
-    attempts: Type.Integer({ description: 'How often an increment is tried, when somebody else was faster' }),
+    attempts: Type.Integer({ description: 'How often an increment is tried when it meets conflicts' }),
   }),
   {
     description: 'The strategies, in teaching order',
-    examples: [
-      strategies.slice(0, 1).map(({ name, summary, claim: claims, attempts }) => ({
-        name,
-        summary,
-        claim: claims,
-        attempts,
-      })),
-    ],
+    examples: [listed.slice(0, 1)],
   },
 );
 
-export const strategyParams = Type.Object({
+const strategyParams = Type.Object({
   strategy: Type.Enum(
     strategies.map(({ name }) => name),
     { description: 'The name of a strategy' },
   ),
 });
 
-export const postParams = Type.Object({
+const postParams = Type.Object({
   ...strategyParams.properties,
   pk: Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: 'The key of a post' }),
 });
 
-export const postAnswer = Type.Object(
+const postAnswer = Type.Object(
   { pk: Type.Integer(), likes: Type.Integer() },
   { description: 'A post and its likes, as this strategy counts them', examples: [{ pk: 2, likes: 0 }] },
 );
 
-export const incrementAnswer = Type.Object(
+const incrementAnswer = Type.Object(
   {
     like: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'The likes it wrote; null where nobody can know',
+      description: 'The likes it wrote; null where the strategy cannot know',
     }),
-    conflicts: Type.Integer({ description: 'Attempts that somebody else was faster than' }),
+    conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
   },
   { description: 'The increment was committed', examples: [{ like: 1, conflicts: 0 }] },
 );
+
+const tags = ['Strategies'];
+
+export const listSchema = {
+  tags,
+  summary: 'Every way to count, and what it claims',
+  response: { 200: strategiesAnswer },
+};
+
+export const makeSchema = {
+  tags,
+  summary: 'Makes a post to count with this strategy',
+  params: strategyParams,
+  response: { 201: postAnswer },
+};
+
+export const countSchema = {
+  tags,
+  summary: 'Counts its likes',
+  params: postParams,
+  response: { 200: postAnswer },
+};
+
+export const incrementSchema = {
+  tags,
+  summary: 'Adds 1',
+  params: postParams,
+  response: { 200: incrementAnswer },
+};
+
+export const removeSchema = {
+  tags,
+  summary: 'Removes the post',
+  params: postParams,
+  response: { 204: Type.Null() },
+};

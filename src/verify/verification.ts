@@ -87,8 +87,8 @@ const racesOf = ({ workers, increments, signal }: Verification, { orm }: Databas
           judgementOf(
             await runTrial(orm, arena, {
               strategy,
-              contenders: count,
-              rounds: increments,
+              workers: count,
+              increments,
               signal,
               log: nowhere,
             }),

@@ -33,7 +33,7 @@ t.test('the bare driver sends what MikroORM sends, statement by statement', asyn
     await orm.em.fork().execute(reset);
     await sessions.withSession(
       () => strategy.increment(orm.em.fork(), 1),
-      ({ sql }) => heard.push(sql),
+      (sql) => void heard.push(sql),
     );
     await orm.em.fork().execute(reset);
     sent.length = 0;

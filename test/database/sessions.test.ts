@@ -1,8 +1,20 @@
 import t from 'tap';
 import { failureOf } from '../../src/database/failure.ts';
-import type { Statement } from '../../src/database/sessions.ts';
+import type { Observe } from '../../src/database/observed.ts';
+import { StatementRecord, type TimelineEntry } from '../../src/database/timeline.ts';
 import { Post } from '../../src/strategies/post.ts';
 import { testClient, testOrm } from '../helper.ts';
+
+/** Keeps an entry for each statement of a session. */
+function recorder(): { entries: TimelineEntry[]; observe: Observe } {
+  const entries: TimelineEntry[] = [];
+  const observe: Observe = (sql, backendPid) => {
+    const record = new StatementRecord('test', sql, backendPid, 0);
+    entries.push(record.entry);
+    return record;
+  };
+  return { entries, observe };
+}
 
 const pidOf = async (em: { execute: (sql: string) => Promise<{ pid: number }[]> }) =>
   (await em.execute('select pg_backend_pid() as pid'))[0]?.pid;
@@ -42,21 +54,21 @@ t.test('two sessions at once have two backends', async (t) => {
 
 t.test('a session tells what it heard, statement by statement', async (t) => {
   const { orm, sessions } = await testOrm(t);
-  const heard: Statement[] = [];
+  const { entries, observe } = recorder();
   await orm.em.fork().execute('insert into posts (pk, "like") values (1, 6)');
-  await sessions.withSession(
-    async () => {
-      await orm.em.fork().transactional((tx) => tx.findOne(Post, 1));
-      await t.rejects(orm.em.fork().execute('select 1/0'));
-    },
-    (statement) => heard.push(statement),
-  );
-  t.match(heard, [
-    { sql: 'begin' },
-    { sql: /^select/, row: { like: 6 } },
+  const pid = await sessions.withSession(async ({ backendPid }) => {
+    await orm.em.fork().transactional((tx) => tx.findOne(Post, 1));
+    await t.rejects(orm.em.fork().execute('select 1/0'));
+    return backendPid;
+  }, observe);
+  t.match(entries, [
+    { sql: 'begin', took_ms: Number, backend_pid: pid },
+    { sql: /^select/, rows: [{ like: 6 }], row_count: 1 },
     { sql: 'commit' },
-    { sql: 'select 1/0', error: { code: '22012' } },
+    { sql: 'select 1/0', sqlstate: '22012', message: 'division by zero' },
   ]);
+  await sessions.withSession(() => orm.em.fork().execute('select 1'));
+  t.equal(entries.length, 4, 'and nothing of the next session on that connection');
 });
 
 t.test('a connection left inside a transaction does not go back to the pool', async (t) => {
@@ -188,14 +200,17 @@ t.test('what a session did not wait for does not go on in somebody else’s', as
 
 t.test('statements that are sent in parallel are sent one after another', async (t) => {
   const { orm, sessions } = await testOrm(t);
-  const heard: Statement[] = [];
-  await sessions.withSession(
-    async () => {
-      await Promise.all([1, 2, 3].map(() => orm.em.fork().execute('select pg_sleep(0.005)')));
-    },
-    (statement) => heard.push(statement),
-  );
-  t.ok(heard.every(({ startedAt }, i) => startedAt >= (heard[i - 1]?.endedAt ?? 0)));
+  const { entries, observe } = recorder();
+  await sessions.withSession(async () => {
+    await Promise.all([1, 2, 3].map(() => orm.em.fork().execute('select pg_sleep(0.005)')));
+  }, observe);
+  t.equal(entries.length, 3);
+  let free = 0;
+  for (const { at_ms: at, took_ms: took = 0 } of entries) {
+    // Both are rounded to hundredths.
+    t.ok(at >= free - 0.02);
+    free = at + took;
+  }
 });
 
 t.test('a connection that the server ends inside a transaction leaves its place in the pool', async (t) => {
@@ -251,4 +266,26 @@ t.test('a server notices within a minute that we are gone without a word', async
   t.equal(await seconds('tcp_keepalives_idle'), '30');
   t.equal(await seconds('tcp_keepalives_interval'), '10');
   t.equal(await seconds('tcp_keepalives_count'), '3');
+});
+
+t.test('MikroORM meets the same connection again, and never two for one backend', async (t) => {
+  const { sessions } = await testOrm(t);
+  const first = await sessions.connect();
+  first.release();
+  const again = await sessions.connect();
+  t.equal(again, first);
+  const other = await sessions.connect();
+  t.not(other, first);
+  again.release();
+  other.release();
+});
+
+t.test('a session that failed over to a standby is not kept', async (t) => {
+  const { orm, sessions } = await testOrm(t);
+  const pid = await sessions.withSession(async ({ backendPid }) => {
+    await orm.em.fork().execute('set default_transaction_read_only = on');
+    t.equal(await failure(orm.em.fork().execute('insert into posts (pk) values (1)')), 'unavailable');
+    return backendPid;
+  });
+  t.not(await pidOf(orm.em.fork()), pid);
 });

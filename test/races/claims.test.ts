@@ -9,27 +9,27 @@ const { orm, sessions, databaseUrl } = await testOrm(t, { POOL_MAX: '34' });
 const log = pino({ level: 'silent' });
 const { signal } = new AbortController();
 
-t.test('every claim holds among 2, 8 and 32 contenders, each on a backend of its own', async (t) => {
+t.test('every claim holds among 2, 8 and 32 workers, each on a backend of its own', async (t) => {
   const arena = new Arena(sessions, 32);
-  for (const [contenders, rounds] of [
+  for (const [workers, increments] of [
     [2, 25],
     [8, 8],
     [32, 3],
   ] as const) {
     for (const strategy of strategies) {
-      const result = await runTrial(orm, arena, { strategy, contenders, rounds, signal, log });
+      const result = await runTrial(orm, arena, { strategy, workers, increments, signal, log });
       const { timeline: _, ...shown } = result;
-      t.match(shown, { holds: true, attempted: contenders * rounds }, `${strategy.name} among ${contenders}`);
+      t.match(shown, { holds: true, attempted: workers * increments }, `${strategy.name} among ${workers}`);
       if (result.lost > 0) t.ok(result.witness, `${strategy.name} lost, and there is a witness`);
       t.equal(result.lost, Math.max(0, result.acknowledged - result.final));
     }
   }
 });
 
-t.test('contenders beyond the seats wait and finish', async (t) => {
+t.test('workers beyond the seats wait and finish', async (t) => {
   const arena = new Arena(sessions, 2);
   for (const strategy of strategies) {
-    const result = await runTrial(orm, arena, { strategy, contenders: 7, rounds: 3, signal, log });
+    const result = await runTrial(orm, arena, { strategy, workers: 7, increments: 3, signal, log });
     t.match(result, { attempted: 21, claim: strategy.claim }, strategy.name);
     if (strategy.claim !== 'loses') t.equal(result.final, result.acknowledged);
   }
@@ -41,21 +41,23 @@ t.test('the witness of a lost update: both read the same, both wrote the same', 
   if (!unsafe) throw new Error('no such strategy');
   const { witness, timeline } = await runTrial(orm, arena, {
     strategy: unsafe,
-    contenders: 2,
-    rounds: 25,
+    workers: 2,
+    increments: 25,
     signal,
     log,
   });
   t.ok(witness);
   const value = witness?.value ?? 0;
   t.not(witness?.workers[0], witness?.workers[1]);
-  t.equal(new Set(timeline.map((event) => event.backend_pid)).size, 2);
   t.strictSame(
-    timeline.filter(({ sql }) => sql.startsWith('select')).map(({ like }) => like),
-    [value - 1, value - 1],
+    new Set(timeline.map(({ session }) => session)),
+    new Set(witness?.workers.map((worker) => `worker ${worker}`)),
   );
-  const writes = timeline.filter(({ sql }) => sql.startsWith('update'));
-  t.equal(writes.filter(({ sql }) => sql.includes(`"like" = ${value},`)).length, 2);
+  t.equal(new Set(timeline.map((entry) => entry.backend_pid)).size, 2);
+  const reads = timeline.filter(({ sql }) => sql?.startsWith('select'));
+  t.match(reads, [{ rows: [{ like: value - 1 }] }, { rows: [{ like: value - 1 }] }]);
+  const writes = timeline.filter(({ sql }) => sql?.startsWith('update'));
+  t.equal(writes.filter(({ sql }) => sql?.includes(`"like" = ${value},`)).length, 2);
 });
 
 t.test(
@@ -65,7 +67,7 @@ t.test(
     const client = await testClient(t, databaseUrl);
     for (const strategy of strategies) {
       const stop = new AbortController();
-      const trial = { strategy, contenders: 8, rounds: 1000, signal: stop.signal, log };
+      const trial = { strategy, workers: 8, increments: 1000, signal: stop.signal, log };
       let seen = 0;
       const onIncrement = () => {
         seen += 1;

@@ -32,8 +32,8 @@ t.test('POST /races without a body races all of them, and every claim holds', as
 
 t.test('two races at once do not disturb each other', async (t) => {
   const both = await Promise.all([
-    race({ strategies: ['atomic', 'unsafe'], contenders: 4, rounds: 20 }),
-    race({ strategies: ['pessimistic', 'unsafe'], contenders: 4, rounds: 20 }),
+    race({ strategies: ['atomic', 'unsafe'], workers: 4, increments: 20 }),
+    race({ strategies: ['pessimistic', 'unsafe'], workers: 4, increments: 20 }),
   ]);
   for (const response of both) {
     const [exact, loser] = response.json<TrialResult[]>();
@@ -47,10 +47,10 @@ t.test('what cannot be raced is named, with what is allowed', async (t) => {
     [{ strategies: ['magic'] }, /strategies\/0" must be one of unsafe, /],
     [{ strategies: [] }, /fewer than 1/],
     [{ strategies: ['atomic', 'atomic'] }, /duplicate/],
-    [{ contenders: 65 }, /"contenders" must be <= 64/],
-    [{ rounds: 0 }, /"rounds" must be >= 1/],
-    [{ contenders: 64, rounds: 1000 }, /64000; allowed: up to 10000/],
-    [{ rnds: 5 }, /unknown field "rnds"/],
+    [{ workers: 65 }, /"workers" must be <= 64/],
+    [{ increments: 0 }, /"increments" must be >= 1/],
+    [{ workers: 64, increments: 1000 }, /64000; allowed: up to 10000/],
+    [{ contenders: 5 }, /unknown field "contenders"/],
   ] as const;
   for (const [payload, detail] of cases) {
     t.match((await race(payload)).json(), { status: 400, code: 'invalid_request', detail });
@@ -62,8 +62,10 @@ t.test('what cannot be raced is named, with what is allowed', async (t) => {
 
 t.test('the stream tells the same, live', async (t) => {
   const url = await app.listen({ port: 0 });
-  const response = await fetch(`${url}/races/stream?strategies=unsafe,atomic&rounds=100`);
+  const response = await fetch(`${url}/races/stream?strategies=unsafe,atomic&increments=100`);
   t.equal(response.headers.get('content-type'), 'text/event-stream');
+  t.equal(response.headers.get('cache-control'), 'no-store');
+  t.equal(response.headers.get('x-accel-buffering'), 'no', 'a proxy passes events on at once');
   const events = (await response.text())
     .trim()
     .split('\n\n')
@@ -81,11 +83,11 @@ t.test('the stream tells the same, live', async (t) => {
 
   await t.test('and a client that goes away stops it, and its turn is free again', async (t) => {
     const controller = new AbortController();
-    const long = await fetch(`${url}/races/stream?strategies=atomic&contenders=8&rounds=1000`, controller);
+    const long = await fetch(`${url}/races/stream?strategies=atomic&workers=8&increments=1000`, controller);
     const reader = long.body?.getReader();
     await reader?.read();
     controller.abort();
-    t.match((await race({ strategies: ['atomic'], rounds: 5 })).json(), [{ holds: true }]);
+    t.match((await race({ strategies: ['atomic'], increments: 5 })).json(), [{ holds: true }]);
     await until(async () => (await posts()) === 0);
     t.pass('its post is gone');
   });
@@ -94,7 +96,7 @@ t.test('the stream tells the same, live', async (t) => {
 t.test('a race under way when the service closes is told so', async (t) => {
   const own = await testApp(t);
   const url = await own.listen({ port: 0 });
-  const long = fetch(`${url}/races/stream?strategies=pessimistic&contenders=10&rounds=1000`);
+  const long = fetch(`${url}/races/stream?strategies=pessimistic&workers=10&increments=1000`);
   const body = (await long).body;
   const closed = own.close();
   t.match(body && (await text(body)), /event: problem\ndata: \{"code":"shutting_down"/);

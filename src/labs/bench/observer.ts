@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Timeline } from './timeline.ts';
 
 /** A backend of the run, as the server sees it. */
-export interface Backend {
+interface Backend {
   pid: number;
   /** The session that it serves. */
   name: string;

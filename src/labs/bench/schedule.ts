@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
+import { observed } from '../../database/observed.ts';
+import type { TimelineEntry } from '../../database/timeline.ts';
 import type { Scratch } from './scratch.ts';
-import type { Entry } from './timeline.ts';
 
 /** One statement of one session. A schedule is a list of these, in the order in which they are sent. */
 export interface Step {
@@ -33,7 +34,7 @@ export class Stepper {
   }
 
   /** Sends the steps; returns what was seen of them once every statement is answered. */
-  async run(steps: readonly Step[]): Promise<Entry[]> {
+  async run(steps: readonly Step[]): Promise<TimelineEntry[]> {
     const { timeline } = this.#scratch;
     const first = timeline.entries.length;
     for (const { session, sql } of steps) await this.#step(await this.#actor(session), sql);
@@ -74,12 +75,10 @@ export class Stepper {
     const { timeline } = this.#scratch;
     const { client, name } = actor;
     const { processID } = client as unknown as { processID: number };
-    const pending = timeline.sent(name, processID, sql);
     actor.begun = sql.startsWith('begin') || (actor.begun && !/^(commit|rollback)$/.test(sql));
     try {
-      timeline.answered(pending, await client.query(sql));
-    } catch (error) {
-      timeline.failed(pending, error);
+      await observed(timeline.observe(name), sql, processID, () => client.query(sql));
+    } catch {
       actor.failed = true;
       if (actor.begun) await this.#send(actor, 'rollback');
     }

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
-import { PostgresDialect } from 'kysely';
+import { PostgresDialect, type PostgresPool } from 'kysely';
 import { Client, Pool } from 'pg';
 import { Sessions } from '../../database/sessions.ts';
 import type { LabContext } from './context.ts';
 import { Observer } from './observer.ts';
-import { RecordedPool } from './recorded-pool.ts';
 import { type PoolSettings, sessionOptions } from './session-options.ts';
 import { sweep } from './sweep.ts';
 import { Timeline } from './timeline.ts';
@@ -13,11 +12,10 @@ import { Timeline } from './timeline.ts';
 /** For backends that were told to end, in milliseconds. */
 const END_MS_MAX = 5000;
 
-/** A pool of its own: `sessions` for the driver's way, `recorded` for MikroORM's. */
+/** A pool of its own: the driver's, and as MikroORM sees it. */
 export interface ScratchPool {
   pool: Pool;
   sessions: Sessions;
-  recorded: RecordedPool;
 }
 
 /** A schema of its own, and everything that was opened on it, for as long as one experiment runs. */
@@ -55,21 +53,20 @@ export class Scratch {
     const pool = new Pool(sessionOptions(this.context, this.schema, name, settings));
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
-    const sessions = new Sessions(pool);
+    const sessions = new Sessions(pool, { observe: this.timeline.observe(name) });
     this.#own(async () => {
       // It waits for what is checked out, and what was abandoned never comes back.
       if (!pool.ended) void pool.end();
     });
-    return { pool, sessions, recorded: new RecordedPool(sessions, name, this.timeline) };
+    return { pool, sessions };
   }
 
   /** MikroORM over a pool of its own, with entities of its own: a class that two instances share obeys the later one. */
   orm(entities: Options['entities'], settings: PoolSettings = {}, options: Options = {}): MikroORM {
-    const { recorded } = this.pool(settings);
-    return this.ormOver(recorded, entities, options);
+    return this.ormOver(this.pool(settings).sessions, entities, options);
   }
 
-  ormOver(pool: RecordedPool, entities: Options['entities'], options: Options = {}): MikroORM {
+  ormOver(pool: PostgresPool, entities: Options['entities'], options: Options = {}): MikroORM {
     this.#instances += 1;
     return new MikroORM({
       // Of two instances with one name, either finds the other's EntityManager inside of the other's transaction.

@@ -17,7 +17,7 @@ async function twoRequests(
   const Post = newPostClass();
   const pool = scratch.pool({ limits: { POOL_MAX: 2, POOL_ACQUIRE_TIMEOUT_MS: ACQUIRE_MS } });
   const requests = new Requests(scratch, pool, Post);
-  const { em } = scratch.ormOver(pool.recorded, [Post]);
+  const { em } = scratch.ormOver(pool.sessions, [Post]);
   const meet = meetingOf(2);
   const ends = [1, 2].map((pk) =>
     requests.run(`request ${pk}`, () =>

@@ -5,7 +5,7 @@ import type { newPostClass } from '../bench/post-table.ts';
 import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 
 /** What a request came to, as its caller is told: `busy` is 503. */
-export interface RequestEnd {
+interface RequestEnd {
   request: string;
   end: string;
   /** Which kind of failure it is. */
@@ -20,11 +20,11 @@ export class Requests {
   readonly #Post: ReturnType<typeof newPostClass>;
   readonly #pool: ScratchPool['pool'];
 
-  constructor(scratch: Scratch, { pool, recorded }: ScratchPool, Post: ReturnType<typeof newPostClass>) {
+  constructor(scratch: Scratch, { pool, sessions }: ScratchPool, Post: ReturnType<typeof newPostClass>) {
     this.#scratch = scratch;
     this.#pool = pool;
     this.#Post = Post;
-    this.#orm = scratch.ormOver(recorded, [Post]);
+    this.#orm = scratch.ormOver(sessions, [Post]);
   }
 
   /** The pool at this moment: connections that are open, of these free, and requests that wait for one. */

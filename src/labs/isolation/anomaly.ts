@@ -1,16 +1,16 @@
+import type { TimelineEntry } from '../../database/timeline.ts';
 import type { Experiment } from '../experiment.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
-import type { Entry } from '../bench/timeline.ts';
 import { byLevel, type Level, levels } from './levels.ts';
 import { ROWS, TABLE } from './sessions.ts';
-import { isRow, type Row, shown, transcript } from './transcript.ts';
+import { isRow, type TestRow, shown, transcript } from './transcript.ts';
 
 /** What was seen of one schedule at one level. */
 export interface Run {
-  entries: readonly Entry[];
+  entries: readonly TimelineEntry[];
   /** The rows that a session got at its n-th read, from 0. */
-  reads: (session: string, n: number) => Row[];
+  reads: (session: string, n: number) => TestRow[];
   /** Whether its transaction was committed. */
   committed: (session: string) => boolean;
   final: string;
@@ -41,7 +41,7 @@ export interface Anomaly {
   expected: Record<Exclude<Level, 'read uncommitted'>, string>;
 }
 
-export interface Cell {
+interface Cell {
   verdict: 'possible' | 'prevented';
   phenomena: Phenomenon[];
   seen: string;
@@ -90,7 +90,7 @@ async function cellAt(level: Level, anomaly: Anomaly, scratch: Scratch, stepper:
   return { verdict, phenomena: witnessed, seen, expected, as_expected: asExpected };
 }
 
-function runOf(entries: readonly Entry[], final: string): Run {
+function runOf(entries: readonly TimelineEntry[], final: string): Run {
   const of = (session: string) => entries.filter((entry) => entry.session === session);
   return {
     entries,

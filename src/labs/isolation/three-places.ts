@@ -17,8 +17,8 @@ export const threePlaces: Experiment = {
   run: (context) =>
     withScratch(context, '', async (scratch) => {
       // As ISOLATION_LEVEL does for this service: the driver asks for it when it connects.
-      const { sessions, recorded } = scratch.pool({ limits: { ISOLATION_LEVEL: 'repeatable read' } });
-      const orm = scratch.ormOver(recorded, [], { discovery: { warnWhenNoEntities: false } });
+      const { sessions } = scratch.pool({ limits: { ISOLATION_LEVEL: 'repeatable read' } });
+      const orm = scratch.ormOver(sessions, [], { discovery: { warnWhenNoEntities: false } });
       const seen = await sessions.withSession(async () => {
         const em = orm.em.fork();
         const pool = await em.transactional(levelOf);

@@ -1,12 +1,12 @@
-import type { Entry } from '../bench/timeline.ts';
+import type { TimelineEntry } from '../../database/timeline.ts';
 
 /** A row of the table `test`. */
-export interface Row {
+export interface TestRow {
   id: number;
   value: number;
 }
 
-export const isRow = (row: unknown): row is Row =>
+export const isRow = (row: unknown): row is TestRow =>
   typeof row === 'object' && row !== null && 'id' in row && 'value' in row;
 
 /** Rows as `1→10 2→20`. */
@@ -20,11 +20,17 @@ export const shown = (rows: readonly unknown[]): string =>
  * What can be told from outside of a run, in one line: what each session read, for whom it waited (⏸), how many
  * rows a write touched where that is not one, and which SQLSTATE ended it (✗).
  */
-export function transcript(entries: readonly Entry[]): string {
+export function transcript(entries: readonly TimelineEntry[]): string {
   return entries.flatMap((entry) => words(entry).map((word) => `${entry.session} ${word}`)).join(', ');
 }
 
-function words({ sql = '', rows, row_count: count, blocked_by: blockedBy, sqlstate }: Entry): string[] {
+function words({
+  sql = '',
+  rows,
+  row_count: count,
+  blocked_by: blockedBy,
+  sqlstate,
+}: TimelineEntry): string[] {
   const said: string[] = [];
   if (blockedBy) said.push(`⏸ ${blockedBy.join(' ')}`);
   if (sqlstate) said.push(`✗ ${sqlstate}`);

@@ -22,9 +22,9 @@ export async function openRouted(scratch: Scratch): Promise<Routed> {
   const replicaUrl = scratch.context.config.DATABASE_REPLICA_URLS?.split(',')[0];
   const name = 'reader';
   const settings = replicaUrl ? { name, databaseUrl: replicaUrl } : { name, readOnly: true };
-  const { recorded } = scratch.pool(settings);
+  const { sessions } = scratch.pool(settings);
   const Post = newPostClass();
-  const replica = { name, driverOptions: () => new PostgresDialect({ pool: recorded }) };
+  const replica = { name, driverOptions: () => new PostgresDialect({ pool: sessions }) };
   const orm = scratch.orm([Post], { name: 'writer' }, { replicas: [replica] });
   const reader = await scratch.connect('reader', settings);
   const routed = { Post, orm, standby: replicaUrl !== undefined, reader };

@@ -1,6 +1,6 @@
 import type { Keyv } from 'keyv';
 
-export interface ReadThrough<Value> {
+interface ReadThrough<Value> {
   /** The value from the cache, or from `load`; undefined when there is none. */
   get: (key: string) => Promise<Value | undefined>;
   /** After a write has been committed: the next one who asks reads anew. */

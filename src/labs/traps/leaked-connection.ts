@@ -1,11 +1,12 @@
-import { RecordedPool } from '../bench/recorded-pool.ts';
+import type { PostgresPool } from 'kysely';
+import { barePool } from '../bench/bare-pool.ts';
 import { endingOf } from '../bench/outcome.ts';
 import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** The server ends a connection inside a transaction, as idle_in_transaction_session_timeout does. */
-async function endedByServer(scratch: Scratch, poolOf: (pool: ScratchPool) => RecordedPool) {
+async function endedByServer(scratch: Scratch, poolOf: (pool: ScratchPool) => PostgresPool) {
   const pool = scratch.pool({ limits: { POOL_MAX: 1 } });
   const { em } = scratch.ormOver(poolOf(pool), [newPostClass()]);
   const transaction = em.fork().transactional(async (tx) => {
@@ -23,7 +24,8 @@ export const leakedConnection = experimentOf({
   claim:
     'A connection that the server ends inside a transaction never goes back to the pool: after as many of these as the pool has places, the service stands still.',
   expectation: 'A connection whose rollback fails is discarded, and the pool makes another one.',
-  guard: 'src/database/sessions.ts takes a broken connection out of the pool itself, the moment it breaks.',
+  guard:
+    'src/database/guarded-connection.ts takes a broken connection out of the pool itself, the moment it breaks.',
   cure: `
 try {
   return await client.query(sql, parameters);
@@ -33,14 +35,12 @@ try {
   throw error;
 }`,
   async fallInto(scratch) {
-    const figures = await endedByServer(
-      scratch,
-      ({ pool }) => new RecordedPool(pool, 'pool', scratch.timeline),
-    );
+    const bare = ({ pool }: ScratchPool) => barePool(pool, scratch.timeline.observe('pool'));
+    const figures = await endedByServer(scratch, bare);
     return { seen: figures.lent_for_ever === 1, figures };
   },
   async avoid(scratch) {
-    const figures = await endedByServer(scratch, ({ recorded }) => recorded);
+    const figures = await endedByServer(scratch, ({ sessions }) => sessions);
     return { seen: figures.lent_for_ever === 0, figures };
   },
 });

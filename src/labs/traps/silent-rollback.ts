@@ -1,14 +1,15 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { PostgresPool } from 'kysely';
 import { endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass } from '../bench/post-table.ts';
-import { RecordedPool } from '../bench/recorded-pool.ts';
+import { barePool } from '../bench/bare-pool.ts';
 import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 /** A transaction writes a post, then tries something that fails, and goes on without it. */
 async function tryWithin(
   scratch: Scratch,
-  poolOf: (pool: ScratchPool) => RecordedPool,
+  poolOf: (pool: ScratchPool) => PostgresPool,
   attempt: (tx: EntityManager) => Promise<unknown>,
 ) {
   const Post = newPostClass();
@@ -23,7 +24,7 @@ async function tryWithin(
 const failing = (tx: EntityManager) => tx.execute('select 1 / 0');
 const failingInside = (tx: EntityManager) => tx.transactional(failing);
 
-const ours = ({ recorded }: ScratchPool) => recorded;
+const guarded = ({ sessions }: ScratchPool) => sessions;
 
 export const silentRollback = experimentOf({
   name: 'silent-rollback',
@@ -31,7 +32,7 @@ export const silentRollback = experimentOf({
     'A transaction in which the error of a statement was caught reports success, although the server answered its commit with ROLLBACK: nothing of it was written.',
   expectation: 'A commit that did not commit is an error.',
   guard:
-    'src/database/sessions.ts makes such a commit an error. What may fail runs in a nested transaction, a savepoint.',
+    'src/database/guarded-connection.ts makes such a commit an error. What may fail runs in a nested transaction, a savepoint.',
   cure: `
 // Where the driver's answer passes by:
 const { command } = await client.query(sql, parameters);
@@ -40,13 +41,13 @@ if (command === 'ROLLBACK' && isCommit.test(sql)) throw new Error(sql);
 // What may fail gets a savepoint, and does not take the transaction along.
 await tx.transactional((inner) => mayFail(inner)).catch(() => {});`,
   async fallInto(scratch) {
-    const bare = ({ pool }: ScratchPool) => new RecordedPool(pool, 'pool', scratch.timeline);
+    const bare = ({ pool }: ScratchPool) => barePool(pool, scratch.timeline.observe('pool'));
     const figures = await tryWithin(scratch, bare, failing);
     return { seen: figures.transaction === 'done' && figures.like === 0, figures };
   },
   async avoid(scratch) {
-    const told = await tryWithin(scratch, ours, failing);
-    const nested = await tryWithin(scratch, ours, failingInside);
+    const told = await tryWithin(scratch, guarded, failing);
+    const nested = await tryWithin(scratch, guarded, failingInside);
     const seen =
       told.transaction !== 'done' && told.like === 0 && nested.transaction === 'done' && nested.like === 1;
     return { seen, figures: { told, nested } };

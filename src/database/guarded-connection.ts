@@ -1,0 +1,100 @@
+import type { PoolClient, QueryResult } from 'pg';
+import { codeOf } from '../errors/caught.ts';
+import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
+import { ConnectionError } from './failure.ts';
+import { type Observe, observed } from './observed.ts';
+
+/** What statements are sent through; it is given back when the work is done. */
+export interface Connection {
+  /** The process id of the backend, as pg_stat_activity names it. */
+  readonly processID: number;
+  /** @param name under which the server keeps the plan; one name, one text */
+  query(sql: string, values: readonly unknown[], name?: string): Promise<QueryResult>;
+  release(): void;
+}
+
+/** A server that was a standby a moment ago leaves sessions behind that stay read-only: those are not kept. */
+const READ_ONLY = '25006';
+
+/** The server's function that waits for synchronous standbys; its name is the same in every language. */
+const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN';
+
+/**
+ * A connection of the driver's pool, with what the driver leaves to its user:
+ * - Statements are sent one after another, so that each one knows the state of the transaction it is sent in.
+ * - When the connection breaks, the error says whether the statement may have been applied, and the connection leaves
+ *   the pool at once: Kysely returns a connection only after a begin, commit or rollback that succeeded.
+ * - A commit that was answered with a rollback is an error, and one that no synchronous standby confirmed is `unknown`.
+ * - A connection that is busy, inside a transaction or read-only does not go back into the pool.
+ */
+export class GuardedConnection implements Connection {
+  readonly processID: number;
+  /** Told of the statements until the connection is lent again. */
+  observe: Observe | undefined;
+  readonly #client: PoolClient;
+  readonly #waiting: (() => void)[] = [];
+  #busy = false;
+  #broken: unknown;
+  #readOnly = false;
+  /** The server's warning, if the statement was committed without the confirmation of a standby. */
+  #unconfirmed: unknown;
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+    this.processID = (client as unknown as { processID: number }).processID;
+    client.on('notice', (notice) => {
+      if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
+    });
+  }
+
+  /** @throws {ConnectionError} `lost` or `unknown`: see `Failure` */
+  async query(sql: string, values: readonly unknown[], name?: string): Promise<QueryResult> {
+    if (this.#busy) await new Promise<void>((admit) => this.#waiting.push(admit));
+    this.#busy = true;
+    try {
+      return await this.#send(sql, values, name);
+    } finally {
+      const admit = this.#waiting.shift();
+      if (admit) admit();
+      else this.#busy = false;
+    }
+  }
+
+  release(): void {
+    if (this.#broken) return;
+    const inTransaction = this.#client.getTransactionStatus() !== 'I';
+    this.#client.release(this.#readOnly || this.#busy || inTransaction);
+  }
+
+  async #send(sql: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {
+    const client = this.#client;
+    if (this.#broken) throw neverSent(this.#broken);
+    const status = client.getTransactionStatus();
+    this.#unconfirmed = undefined;
+    let result: QueryResult;
+    try {
+      const statement = { text: sql, values: values as unknown[], ...(name === undefined ? {} : { name }) };
+      result = await observed(this.observe, sql, this.processID, () => client.query(statement));
+    } catch (error) {
+      throw this.#judged(error, sql, status);
+    }
+    if (this.#unconfirmed) {
+      const message = 'no synchronous standby has confirmed the commit';
+      throw new ConnectionError('unknown', message, this.#unconfirmed);
+    }
+    // So ends a transaction in which a failed statement was ignored. Kysely and MikroORM do not look.
+    if (result.command === 'ROLLBACK' && isCommit(sql)) {
+      throw new Error('the commit was answered with a rollback');
+    }
+    return result;
+  }
+
+  #judged(error: unknown, sql: string, status: string | null): unknown {
+    this.#readOnly ||= codeOf(error) === READ_ONLY;
+    if (isServerError(error)) return error;
+    const lost = connectionLost(error, sql, status);
+    this.#broken = lost;
+    this.#client.release(lost);
+    return lost;
+  }
+}

@@ -1,0 +1,93 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { FastifyBaseLogger } from 'fastify';
+import type { Add } from '../concurrency/history.ts';
+import type { Observe } from '../database/observed.ts';
+import { StatementRecord, type TimelineEntry } from '../database/timeline.ts';
+import { runStrategy } from '../strategies/run.ts';
+import type { Strategy } from '../strategies/strategy.ts';
+import { narrator } from './narrator.ts';
+
+export interface Race {
+  strategy: Strategy;
+  /** The post to increment. */
+  pk: number;
+  /** How many contend. */
+  workers: number;
+  /** How often each of them adds 1. */
+  increments: number;
+  /** The EntityManager for one attempt, with an empty identity map. */
+  newSession: () => EntityManager;
+  signal: AbortSignal;
+  log: FastifyBaseLogger;
+  /** Told of each increment when its outcome is known. */
+  onIncrement?: ((increment: Increment) => void) | undefined;
+  /** Whether each increment keeps the statements that it took. */
+  record?: boolean;
+}
+
+/** One increment, by which worker, and the statements that it took, where they are recorded. */
+export interface Increment extends Add {
+  worker: number;
+  statements: TimelineEntry[];
+}
+
+/** Adds 1 so many times, one after another, and remembers what became of each. */
+export class Worker {
+  readonly worker: number;
+  readonly history: Increment[] = [];
+  backendPid = 0;
+  /** Attempts that met a conflict. */
+  conflicts = 0;
+  /** Attempts after the first one. */
+  retries = 0;
+  /** What is to be told of its statements, while it runs. */
+  observe: Observe | undefined;
+  readonly #race: Race;
+  #statements: TimelineEntry[] = [];
+
+  constructor(race: Race, worker: number) {
+    this.#race = race;
+    this.worker = worker;
+  }
+
+  get acknowledged(): number {
+    return this.history.filter((add) => add.outcome === 'acknowledged').length;
+  }
+
+  /**
+   * Does all increments, on the session that it is called in.
+   *
+   * @param beganAt when the race began, by `performance.now()`
+   */
+  async run(backendPid: number, beganAt: number): Promise<void> {
+    this.backendPid = backendPid;
+    const { strategy, pk, increments, newSession, signal, onIncrement } = this.#race;
+    const { worker } = this;
+    const log = this.#race.log.child({ worker, backend_pid: backendPid });
+    this.observe = this.#observer(log, beganAt);
+    for (let i = 0; i < increments; i += 1) {
+      signal.throwIfAborted();
+      this.#statements = [];
+      const startedAt = performance.now();
+      const { conflicts, retries, ...done } = await runStrategy(strategy, pk, { newSession, signal, log });
+      const endedAt = performance.now();
+      this.conflicts += conflicts;
+      this.retries += retries;
+      const increment = { startedAt, endedAt, by: 1, ...done, worker, statements: this.#statements };
+      this.history.push(increment);
+      onIncrement?.(increment);
+    }
+  }
+
+  /** Keeps each statement with the increment that it is sent for, and tells the log of it, where either is wanted. */
+  #observer(log: FastifyBaseLogger, beganAt: number): Observe | undefined {
+    const { record: recorded } = this.#race;
+    const narrate = ['debug', 'trace'].includes(log.level) ? narrator(log) : undefined;
+    if (!recorded && !narrate) return undefined;
+    return (sql, backendPid) => {
+      const record = new StatementRecord(`worker ${this.worker}`, sql, backendPid, beganAt, narrate);
+      if (recorded) this.#statements.push(record.entry);
+      return record;
+    };
+  }
+}

@@ -1,0 +1,63 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { FastifyBaseLogger } from 'fastify';
+import { RetriesExhaustedError, retry } from '../concurrency/retry.ts';
+import { isConflict } from '../database/failure.ts';
+import { messageOf } from '../errors/caught.ts';
+import type { Strategy } from './strategy.ts';
+
+interface RunOptions {
+  /** The EntityManager for one attempt, with an empty identity map. */
+  newSession: () => EntityManager;
+  signal: AbortSignal;
+  /** Told of each conflict, at level debug. */
+  log: FastifyBaseLogger;
+}
+
+/** What one increment came to, with all its attempts. */
+interface StrategyRun {
+  outcome: 'acknowledged' | 'refused';
+  /** The likes that it wrote, where the strategy can know. */
+  value?: number;
+  /** Attempts that met a conflict. */
+  conflicts: number;
+  /** Attempts after the first one. */
+  retries: number;
+}
+
+/** A hot row makes many attempts collide, so waits are short; both ends are bounded. */
+const RETRY = { elapsedMsMax: 10_000, delayMsBase: 0.5, delayMsMax: 100 };
+
+/**
+ * Adds 1 to a post, once, by this strategy and its own policy of retries.
+ *
+ * @throws {RetriesExhaustedError} when a strategy that does not refuse met conflicts for too long
+ * @throws whatever the increment threw, for which `failureOf` is `unknown` when it may have been applied; the signal's
+ *   reason when it is aborted
+ */
+export async function runStrategy(strategy: Strategy, pk: number, options: RunOptions): Promise<StrategyRun> {
+  const { newSession, signal, log } = options;
+  let conflicts = 0;
+  let retries = 0;
+  const note = (error: unknown) => {
+    conflicts += 1;
+    const mismatch = error instanceof Error && error.name === 'OptimisticLockError';
+    log.debug({ reason: messageOf(error) }, mismatch ? 'version mismatch' : 'conflict');
+  };
+  try {
+    const value = await retry(() => strategy.increment(newSession(), pk), {
+      ...RETRY,
+      attemptsMax: strategy.attempts,
+      retryable: (error) => isConflict(error) || (strategy.conflict?.(error) ?? false),
+      onRetry: (error) => {
+        note(error);
+        retries += 1;
+      },
+      signal,
+    });
+    return { outcome: 'acknowledged', ...(value === undefined ? {} : { value }), conflicts, retries };
+  } catch (error) {
+    if (strategy.claim !== 'rejects' || !(error instanceof RetriesExhaustedError)) throw error;
+    note(error.cause);
+    return { outcome: 'refused', conflicts, retries };
+  }
+}
