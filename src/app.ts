@@ -7,6 +7,7 @@ import { countersRoutes } from './counters/routes.ts';
 import { COUNTER_CONNECTIONS } from './counters/writer.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
+import { databaseMetrics } from './http/database-metrics.ts';
 import { drainOnClose } from './http/drain.ts';
 import { entities } from './entities.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './http/error-handler.ts';
@@ -60,6 +61,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   });
   securityHeaders(app);
   await app.register(metrics);
+  databaseMetrics(app);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
   await app.register(countersRoutes, {

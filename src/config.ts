@@ -41,7 +41,8 @@ const schema = Type.Object({
     minimum: 4,
     maximum: 1000,
     default: 10,
-    description: 'connections to the database at most, 4 to 1000, besides six of the counters; the demos use all but two of them',
+    description:
+      'connections to the database at most, 4 to 1000, besides six of the counters; the demos use all but two of them',
   }),
   POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(5000, 'how long to wait for a free connection, 1 to 3600000'),
   LOCK_TIMEOUT_MS: timeoutMs(5000, 'how long a statement waits for a lock, 1 to 3600000'),

@@ -5,7 +5,7 @@ import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { Pool, type PoolConfig, TypeOverrides, types } from 'pg';
 import { Sessions } from './sessions.ts';
-import { type DatabaseConfig, sessionSettings } from './settings.ts';
+import { type DatabaseConfig, type SessionKind, sessionSettings } from './settings.ts';
 
 export interface Database {
   orm: MikroORM;
@@ -20,8 +20,8 @@ export interface DatabaseOptions {
   log: DatabaseLog;
   /** The schema of the tables; undefined: the role's own. */
   schema?: string | undefined;
-  /** Whether sessions cannot be told anything when they connect, because a pooler is in between. */
-  pooled?: boolean | undefined;
+  /** What sessions are there, as `probeSessions` found out; undefined: the server's own, as they are. */
+  session?: SessionKind | undefined;
 }
 
 export interface DatabaseLog {
@@ -45,19 +45,19 @@ export function openDatabase(options: DatabaseOptions): Database {
 
 /** A pool of connections to the database; nothing connects before the first query. */
 export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessions {
-  const { log, pooled } = options;
+  const { log, session } = options;
   const pool = new Pool(poolOptions(options));
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
   pool.on('connect', (client) => client.on('error', () => {}));
-  return new Sessions(pool, { prepares: !pooled });
+  return new Sessions(pool, { prepares: !session?.pooled });
 }
 
 export function poolOptions({
   databaseUrl,
   config,
-  pooled,
-}: Pick<DatabaseOptions, 'databaseUrl' | 'config' | 'pooled'>): PoolConfig {
+  session,
+}: Pick<DatabaseOptions, 'databaseUrl' | 'config' | 'session'>): PoolConfig {
   const parsers = new TypeOverrides();
   // MikroORM parses dates and intervals itself, from the text that the server sends.
   const { DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = types.builtins;
@@ -71,7 +71,7 @@ export function poolOptions({
     query_timeout: config.STATEMENT_TIMEOUT_MS + 2000,
     keepAlive: true,
     application_name: 'safe-counters',
-    ...(pooled ? {} : sessionSettings(config)),
+    ...(session?.pooled ? {} : sessionSettings(config, session?.synchronousCommit)),
   };
 }
 

@@ -5,8 +5,9 @@ import { StartupError } from '../errors/startup-error.ts';
 import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
 import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase, openSessions } from './orm.ts';
+import { risks, type ServerState, serverState } from './server-state.ts';
 import type { Sessions } from './sessions.ts';
-import { refusesSettings } from './settings.ts';
+import { probeSessions, type SessionKind } from './settings.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -33,24 +34,25 @@ export const databasePlugin = fastifyPlugin(
       info: (message) => app.log.info(message),
       warn: (message) => app.log.warn(message),
     };
-    let pooled: boolean;
+    let session: SessionKind;
     try {
-      pooled = await refusesSettings(databaseUrl, config, log.warn);
-      const applied = await migrate({ ...options, log, pooled });
+      session = await probeSessions(databaseUrl, config, log.warn);
+      const applied = await migrate({ ...options, log, session });
       log.info(`the database is up to date, ${applied} migrations applied just now`);
     } catch (error) {
       if (error instanceof StartupError) throw error;
       throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
     }
-    const database = openDatabase({ ...options, log, pooled });
+    const database = openDatabase({ ...options, log, session });
     const counters = openSessions({
       ...options,
       log,
-      pooled,
+      session,
       // Its statements are transactions of their own, which a higher level would only refuse more often.
       config: { ...config, POOL_MAX: options.counterConnections, ISOLATION_LEVEL: 'read committed' },
     });
     app.decorate('database', { ...database, counters });
+    await tellRisks(counters, log);
     app.addHook('onClose', async () => {
       await database.orm.close();
       await counters.end();
@@ -59,20 +61,32 @@ export const databasePlugin = fastifyPlugin(
   { name: 'database' },
 );
 
+/** Says at the start what "acknowledged" does not promise on this server. */
+async function tellRisks(sessions: Sessions, log: DatabaseLog): Promise<void> {
+  try {
+    for (const risk of (await serverState(sessions)).risks) log.warn(risks[risk]);
+  } catch (error) {
+    log.warn(`the server does not say how durable its commits are: ${messageOf(error)}`);
+  }
+}
+
 /**
- * A real round trip to the database.
+ * Asks the server for its state: a real round trip.
  *
  * @throws {ConnectionError} when it fails, or takes longer than `deadlineMs` milliseconds
  */
-export async function ping({ orm }: Pick<Database, 'orm'>, deadlineMs: number): Promise<void> {
-  const asked = orm.em.fork().execute('select 1');
+export async function ask(
+  { sessions }: Pick<Database, 'sessions'>,
+  deadlineMs: number,
+): Promise<ServerState> {
+  const asked = serverState(sessions);
   // It may fail when nobody waits for it any more.
   asked.catch(() => {});
   const late = Promise.withResolvers<never>();
   const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);
   const timer = setTimeout(() => late.reject(error), deadlineMs);
   try {
-    await Promise.race([asked, late.promise]);
+    return await Promise.race([asked, late.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -25,33 +25,44 @@ type SessionSettings = Pick<
  */
 const KEEPALIVE = ['tcp_keepalives_idle=30', 'tcp_keepalives_interval=10', 'tcp_keepalives_count=3'];
 
-/** The server's own limits for each session, and the isolation level; a database or a role can have others. */
-export function sessionSettings(config: DatabaseConfig): SessionSettings {
+/** What connecting once has shown of the sessions there. */
+export interface SessionKind {
+  /** Whether settings are refused, so that none may be sent: a pooler hands out sessions by the transaction. */
+  pooled: boolean;
+  /** What to set synchronous_commit to: as the role or the database has it, but for `off`. */
+  synchronousCommit: string;
+}
+
+/**
+ * The server's own limits for each session, the isolation level, and when a commit is confirmed; a database or a role
+ * can have other ones.
+ */
+export function sessionSettings(config: DatabaseConfig, synchronousCommit?: string): SessionSettings {
   return {
     lock_timeout: config.LOCK_TIMEOUT_MS,
     statement_timeout: config.STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: config.IDLE_IN_TRANSACTION_TIMEOUT_MS,
     options: [
       `-c default_transaction_isolation=${config.ISOLATION_LEVEL.replaceAll(' ', '\\ ')}`,
+      ...(synchronousCommit ? [`-c synchronous_commit=${synchronousCommit}`] : []),
       ...KEEPALIVE.map((setting) => `-c ${setting}`),
     ].join(' '),
   };
 }
 
 /**
- * Connects once and finds out whether sessions there can be given settings. A pooler that hands out sessions by the
- * transaction (PgBouncer) refuses them, or ignores them: then they have to be set on the role.
+ * Connects once and finds out what sessions are there, and whether they can be given settings. A pooler that hands
+ * out sessions by the transaction (PgBouncer) refuses them, or ignores them: then they have to be set on the role.
  *
  * @param warn told what has to be set there
- * @returns true where settings are refused, so that none may be sent
  * @throws {StartupError} when the isolation level that was asked for cannot be had
  * @throws whatever connecting threw
  */
-export async function refusesSettings(
+export async function probeSessions(
   databaseUrl: string,
   config: DatabaseConfig,
   warn: (message: string) => void,
-): Promise<boolean> {
+): Promise<SessionKind> {
   let refused = false;
   const seen = await currentSettings(databaseUrl, config, sessionSettings(config)).catch((error: unknown) => {
     refused = codeOf(error) === '08P01' && messageOf(error).includes('startup parameter');
@@ -73,7 +84,8 @@ export async function refusesSettings(
         'on the role (alter role … set lock_timeout = …, statement_timeout, idle_in_transaction_session_timeout)',
     );
   }
-  return refused;
+  const { synchronousCommit } = seen;
+  return { pooled: refused, synchronousCommit: synchronousCommit === 'off' ? 'on' : synchronousCommit };
 }
 
 async function currentSettings(connectionString: string, config: DatabaseConfig, settings: SessionSettings) {
@@ -87,14 +99,21 @@ async function currentSettings(connectionString: string, config: DatabaseConfig,
   client.on('error', () => {});
   try {
     await client.connect();
-    const { rows } = await client.query<{ isolation: string; lock: string; statement: string }>(
+    const { rows } = await client.query<{
+      isolation: string;
+      lock: string;
+      statement: string;
+      synchronous: string | null;
+    }>(
       `select current_setting('default_transaction_isolation') as isolation,
               extract(epoch from current_setting('lock_timeout')::interval) * 1000 as lock,
-              extract(epoch from current_setting('statement_timeout')::interval) * 1000 as statement`,
+              extract(epoch from current_setting('statement_timeout')::interval) * 1000 as statement,
+              current_setting('synchronous_commit', true) as synchronous`,
     );
     const [row] = rows;
     return {
       isolation: row?.isolation,
+      synchronousCommit: row?.synchronous ?? 'on',
       lockTimeoutMs: Number(row?.lock),
       statementTimeoutMs: Number(row?.statement),
     };

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { ping } from '../database/plugin.ts';
+import { ask } from '../database/plugin.ts';
+import { risks } from '../database/server-state.ts';
 import { problems } from '../errors/problem.ts';
 
 /** A database that takes longer than this to answer is not ready, in milliseconds. */
@@ -8,6 +9,16 @@ const READY_MS_MAX = 1000;
 
 const health = (status: string) =>
   Type.Object({ status: Type.String() }, { description: status, examples: [{ status }] });
+
+const readiness = Type.Object(
+  {
+    status: Type.String(),
+    risks: Type.Array(Type.Object({ risk: Type.Enum(Object.keys(risks)), meaning: Type.String() }), {
+      description: 'Why an acknowledged write could still be lost on this server; empty: no reason is known',
+    }),
+  },
+  { description: 'ready', examples: [{ status: 'ready', risks: [] }] },
+);
 
 /** Health, and what the problems mean. */
 export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -24,12 +35,12 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     logLevel: 'warn',
     schema: {
       tags,
-      summary: 'Whether the database answers, by a round trip',
-      response: { 200: health('ready') },
+      summary: 'Whether the database answers, by a round trip, and what its commits do not promise',
+      response: { 200: readiness },
     },
     handler: async () => {
-      await ping(app.database, READY_MS_MAX);
-      return { status: 'ready' };
+      const { risks: names } = await ask(app.database, READY_MS_MAX);
+      return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };
     },
   });
 

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
 import { migrate } from '../database/migrate.ts';
 import { type Database, openDatabase } from '../database/orm.ts';
-import { refusesSettings } from '../database/settings.ts';
+import { probeSessions } from '../database/settings.ts';
 import { entities } from '../entities.ts';
 import { labs } from '../labs/index.ts';
 import { Laboratory } from '../labs/laboratory.ts';
@@ -55,9 +55,9 @@ export async function verify(verification: Verification): Promise<VerificationRe
   const seats = Math.max(...workers);
   // The write of a group, and the looking after it all, need a connection besides.
   const config = loadConfig({ POOL_MAX: String(seats + 3) });
-  const pooled = await refusesSettings(databaseUrl, config, log.warn);
+  const session = await probeSessions(databaseUrl, config, log.warn);
   const schema = `safe_counters_verify_${randomBytes(6).toString('hex')}`;
-  const options = { databaseUrl, entities, config, log, pooled, schema };
+  const options = { databaseUrl, entities, config, log, session, schema };
   const database = openDatabase(options);
   const em = database.orm.em.fork();
   try {
@@ -68,7 +68,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
     return {
       server: version.split(' on ')[0] ?? version,
       rows: await judgeAll(races, signal),
-      experiments: await judgeAll(experimentsOf(verification, config, pooled), signal),
+      experiments: await judgeAll(experimentsOf(verification, config, session.pooled), signal),
     };
   } finally {
     await em.execute(`drop schema if exists "${schema}" cascade`);

@@ -1,0 +1,67 @@
+import type { Sessions } from './sessions.ts';
+
+/** Why a commit that the server has confirmed could still be lost. */
+export const risks = {
+  fsync_off: 'fsync is off: a crash of the machine can lose acknowledged writes, or the database',
+  synchronous_commit_off: 'synchronous_commit is off: a crash of the server can lose acknowledged writes',
+  asynchronous_standbys:
+    'standbys replicate asynchronously: a failover to one of them can lose acknowledged writes',
+} as const;
+
+export type Risk = keyof typeof risks;
+
+/** The server at this moment, as far as writes are concerned. */
+export interface ServerState {
+  /** Whether it refuses writes: it is a standby, or was told to. */
+  readOnly: boolean;
+  risks: Risk[];
+  /** Transactions since the oldest one that some snapshot may still see: what vacuum must keep. */
+  oldestSnapshotAge: number | undefined;
+}
+
+interface Settings {
+  readOnly: boolean;
+  fsync: string | null;
+  synchronousCommit: string | null;
+  standbyNames: string | null;
+  standbys: number;
+  oldestSnapshotAge: number | null;
+}
+
+/** What every role may ask: the names of standbys and who is synchronous need more. */
+const ASK = {
+  name: 'server-state-1',
+  text: `
+    select current_setting('transaction_read_only') = 'on' as "readOnly",
+           current_setting('fsync', true) as fsync,
+           current_setting('synchronous_commit', true) as "synchronousCommit",
+           current_setting('synchronous_standby_names', true) as "standbyNames",
+           (select count(*)::int from pg_stat_replication) as standbys,
+           (select max(age) from (
+              select age(backend_xmin) from pg_stat_activity where backend_xmin is not null
+              union all select age(xmin) from pg_replication_slots where xmin is not null
+              union all select age(transaction) from pg_prepared_xacts) as held (age)) as "oldestSnapshotAge"`,
+  values: [],
+};
+
+/**
+ * Asks the server, in one round trip.
+ *
+ * @throws {ConnectionError} when it cannot be asked
+ */
+export async function serverState(sessions: Pick<Sessions, 'query'>): Promise<ServerState> {
+  const { rows } = await sessions.query<Settings>(ASK);
+  const [row] = rows;
+  if (!row) throw new TypeError('no answer');
+  const asynchronous = row.standbys > 0 && (!row.standbyNames || row.synchronousCommit === 'local');
+  const found: [Risk, boolean][] = [
+    ['fsync_off', row.fsync === 'off'],
+    ['synchronous_commit_off', row.synchronousCommit === 'off'],
+    ['asynchronous_standbys', asynchronous],
+  ];
+  return {
+    readOnly: row.readOnly,
+    risks: found.flatMap(([risk, isThere]) => (isThere ? [risk] : [])),
+    oldestSnapshotAge: row.oldestSnapshotAge ?? undefined,
+  };
+}

@@ -1,0 +1,62 @@
+import t from 'tap';
+import { getJson, testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+import { serverState } from '../../src/database/server-state.ts';
+import { ownServer } from '../own-server.ts';
+
+t.test(
+  'a role or a database that does not wait for the disk is overruled by the sessions of the service',
+  async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const client = await testClient(t, databaseUrl);
+    await client.query(
+      `alter database ${new URL(databaseUrl).pathname.slice(1)} set synchronous_commit = off`,
+    );
+    const app = await testApp(t, {}, databaseUrl);
+    const show = { name: 'show', text: 'show synchronous_commit', values: [] };
+    for (const sessions of [app.database.sessions, app.database.counters])
+      t.strictSame((await sessions.query(show)).rows, [{ synchronous_commit: 'on' }]);
+  },
+);
+
+t.test('a stronger setting of the role stays as it is', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const client = await testClient(t, databaseUrl);
+  const database = new URL(databaseUrl).pathname.slice(1);
+  await client.query(`alter database ${database} set synchronous_commit = remote_apply`);
+  const app = await testApp(t, {}, databaseUrl);
+  const show = { name: 'show', text: 'show synchronous_commit', values: [] };
+  t.strictSame((await app.database.counters.query(show)).rows, [{ synchronous_commit: 'remote_apply' }]);
+});
+
+t.test('readiness and metrics say what a commit does not promise there', async (t) => {
+  // The server of the tests does not wait for the disk.
+  const app = await testApp(t);
+  const url = await app.listen({ port: 0 });
+  t.match(await getJson(`${url}/health/ready`), {
+    status: 200,
+    risks: [{ risk: 'fsync_off', meaning: /crash/ }],
+  });
+  const metrics = (await app.inject('/metrics')).body;
+  t.match(metrics, /^safe_counters_durability_risk\{risk="fsync_off"\} 1$/m);
+  t.match(metrics, /^safe_counters_durability_risk\{risk="asynchronous_standbys"\} 0$/m);
+});
+
+t.test('the age of the oldest snapshot grows while somebody holds one', async (t) => {
+  const { sessions, databaseUrl } = await testOrm(t);
+  const [holder, other] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
+  await holder.query('begin isolation level repeatable read');
+  await holder.query('select count(*) from counters');
+  for (let i = 0; i < 5; i += 1) await other.query('insert into posts default values');
+  const { oldestSnapshotAge = 0 } = await serverState(sessions);
+  t.ok(oldestSnapshotAge >= 5, `${oldestSnapshotAge}`);
+});
+
+t.test('a session that does not wait for the disk is a risk', async (t) => {
+  const { databaseUrl } = await ownServer(t);
+  const client = await testClient(t, databaseUrl);
+  await client.query('set synchronous_commit = off');
+  const query = (({ text }: { text: string }) => client.query(text)) as never;
+  t.match((await serverState({ query })).risks, ['fsync_off', 'synchronous_commit_off']);
+  await client.query('set default_transaction_read_only = on');
+  t.equal((await serverState({ query })).readOnly, true);
+});
