@@ -49,6 +49,8 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
     schema: {
       tags,
       summary: 'Reads a counter',
+      description:
+        'From the primary: the value includes every increment that was acknowledged before. It may also include one that is not acknowledged yet, which a failover can undo.',
       params,
       querystring,
       headers: readHeaders,
