@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import type { FastifyReply } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 import { clientGone } from '../http/signals.ts';
 import { refuseBody } from '../http/validation.ts';
@@ -7,7 +7,7 @@ import type { LabConfig } from './bench/context.ts';
 import type { Experiment, Findings, Lab } from './experiment.ts';
 import { labs } from './index.ts';
 import { Laboratory } from './laboratory.ts';
-import { experimentAnswer, labAnswer, labsAnswer } from './schemas.ts';
+import { experimentSchema, labSchema, listSchema } from './schemas.ts';
 
 interface LabsOptions {
   config: LabConfig;
@@ -15,11 +15,6 @@ interface LabsOptions {
   /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;
 }
-
-const tags = ['Laboratories'];
-
-/** The name of a lab or an experiment. */
-const name = (example: string) => Type.String({ description: 'As GET /labs lists it', examples: [example] });
 
 /** The laboratories: what there is, and what is seen when it is run. */
 export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, options) => {
@@ -29,75 +24,60 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
     warn: (message: string) => app.log.warn(message),
   };
   const laboratory = new Laboratory({ databaseUrl, config, log });
+  const stop = (reply: FastifyReply) => AbortSignal.any([clientGone(reply), closing]);
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
   app.addHook('preValidation', refuseBody);
 
-  app.get('/labs', {
-    schema: {
-      tags,
-      summary: 'The labs, their experiments, and what each claims',
-      response: { 200: labsAnswer },
-    },
-    handler: async () =>
-      labs.map(({ name: lab, summary, experiments }) => ({
-        lab,
-        summary,
-        experiments: experiments.map((one) => ({
-          experiment: one.name,
-          claim: one.claim,
-          ...(one.cure ? { cure: one.cure.trim() } : {}),
-        })),
-      })),
-  });
-
+  app.get('/labs', { schema: listSchema, handler: async () => labs.map(listed) });
   app.post('/labs/:lab', {
-    schema: {
-      tags,
-      summary: 'Runs all experiments of a lab, one after another',
-      params: Type.Object({ lab: name('isolation') }),
-      response: { 200: labAnswer },
-    },
-    handler: async ({ params }, reply) => {
-      const lab = findLab(params.lab);
-      const stop = AbortSignal.any([clientGone(reply), closing]);
-      const findings = new Map<string, Findings>();
-      for (const experiment of lab.experiments) {
-        findings.set(experiment.name, await laboratory.run(experiment, stop));
-      }
-      return {
-        lab: lab.name,
-        holds: [...findings.values()].every(({ holds }) => holds),
-        conclusions: lab.conclude?.(findings) ?? {},
-        experiments: lab.experiments.flatMap((experiment) => {
-          const found = findings.get(experiment.name);
-          return found ? [shown(lab, experiment, found)] : [];
-        }),
-      };
-    },
+    schema: labSchema,
+    handler: async ({ params }, reply) => runLab(laboratory, labNamed(params.lab), stop(reply)),
   });
-
   app.post('/labs/:lab/:experiment', {
-    schema: {
-      tags,
-      summary: 'Runs one experiment',
-      params: Type.Object({ lab: name('isolation'), experiment: name('p4-lost-update') }),
-      response: { 200: experimentAnswer },
-    },
+    schema: experimentSchema,
     handler: async ({ params }, reply) => {
-      const lab = findLab(params.lab);
-      const experiment = lab.experiments.find((one) => one.name === params.experiment);
-      if (!experiment) throw new Problem('not_found', `lab ${lab.name} has no such experiment; see /labs`);
-      const stop = AbortSignal.any([clientGone(reply), closing]);
-      return shown(lab, experiment, await laboratory.run(experiment, stop));
+      const lab = labNamed(params.lab);
+      const experiment = experimentNamed(lab, params.experiment);
+      return shown(lab, experiment, await laboratory.run(experiment, stop(reply)));
     },
   });
 };
 
+const listed = ({ name, summary, experiments }: Lab) => ({
+  lab: name,
+  summary,
+  experiments: experiments.map(({ name: experiment, claim, cure }) => ({
+    experiment,
+    claim,
+    ...(cure ? { cure: cure.trim() } : {}),
+  })),
+});
+
+/** Runs all experiments of a lab, one after another. */
+async function runLab(laboratory: Laboratory, lab: Lab, stop: AbortSignal) {
+  const findings = new Map<string, Findings>();
+  const experiments: ReturnType<typeof shown>[] = [];
+  for (const experiment of lab.experiments) {
+    const found = await laboratory.run(experiment, stop);
+    findings.set(experiment.name, found);
+    experiments.push(shown(lab, experiment, found));
+  }
+  const holds = experiments.every((one) => one.holds);
+  return { lab: lab.name, holds, conclusions: lab.conclude?.(findings) ?? {}, experiments };
+}
+
 /** @throws {Problem} when there is none */
-function findLab(wanted: string): Lab {
+function labNamed(wanted: string): Lab {
   const lab = labs.find((one) => one.name === wanted);
   if (lab) return lab;
   throw new Problem('not_found', `there is no such lab; there are ${labs.map((one) => one.name).join(', ')}`);
+}
+
+/** @throws {Problem} when there is none */
+function experimentNamed(lab: Lab, wanted: string): Experiment {
+  const experiment = lab.experiments.find((one) => one.name === wanted);
+  if (experiment) return experiment;
+  throw new Problem('not_found', `lab ${lab.name} has no such experiment; see /labs`);
 }
 
 function shown(lab: Lab, { name: experiment, claim }: Experiment, { holds, evidence }: Findings) {

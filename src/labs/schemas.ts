@@ -41,12 +41,12 @@ const example = {
   },
 };
 
-export const experimentAnswer = Type.Object(fields, {
+const experimentAnswer = Type.Object(fields, {
   description: 'Whether the claim holds, and the evidence',
   examples: [example],
 });
 
-export const labAnswer = Type.Object(
+const labAnswer = Type.Object(
   {
     lab: Type.String(),
     holds: Type.Boolean({ description: 'Whether all claims hold' }),
@@ -71,7 +71,7 @@ export const labAnswer = Type.Object(
   },
 );
 
-export const labsAnswer = Type.Array(
+const labsAnswer = Type.Array(
   Type.Object({
     lab: Type.String(),
     summary: Type.String(),
@@ -97,3 +97,28 @@ export const labsAnswer = Type.Array(
     ],
   },
 );
+
+const tags = ['Laboratories'];
+
+/** The name of a lab or an experiment. */
+const name = (given: string) => Type.String({ description: 'As GET /labs lists it', examples: [given] });
+
+export const listSchema = {
+  tags,
+  summary: 'The labs, their experiments, and what each claims',
+  response: { 200: labsAnswer },
+};
+
+export const labSchema = {
+  tags,
+  summary: 'Runs all experiments of a lab, one after another',
+  params: Type.Object({ lab: name('isolation') }),
+  response: { 200: labAnswer },
+};
+
+export const experimentSchema = {
+  tags,
+  summary: 'Runs one experiment',
+  params: Type.Object({ lab: name('isolation'), experiment: name('p4-lost-update') }),
+  response: { 200: experimentAnswer },
+};
