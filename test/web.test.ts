@@ -60,7 +60,12 @@ t.test('the page allows no script and no style but its own files', async (t) => 
 t.test('nothing but its files can be asked for', async (t) => {
   const folders = ['/page', '/page/', '/page/.'];
   const others = ['/page/index.html', '/page/MAIN.JS', '/page/main.js/', '/page//main.js', '/page/.env'];
-  const outside = ['/page/../routes.ts', '/page/..%2froutes.ts', '/page/%2e%2e/routes.ts', '/page/..\\routes.ts'];
+  const outside = [
+    '/page/../routes.ts',
+    '/page/..%2froutes.ts',
+    '/page/%2e%2e/routes.ts',
+    '/page/..\\routes.ts',
+  ];
   for (const path of [...folders, ...others, ...outside]) {
     t.equal((await app.inject(path)).statusCode, 404, path);
   }

@@ -5,6 +5,7 @@ import { clientGone } from '../http/signals.ts';
 import { refuseBody } from '../http/validation.ts';
 import type { LabConfig } from './bench/context.ts';
 import type { Experiment, Findings, Lab } from './experiment.ts';
+import { glossary } from './glossary.ts';
 import { labs } from './index.ts';
 import { Laboratory } from './laboratory.ts';
 import { experimentAnswer, labAnswer, labsAnswer } from './schemas.ts';
@@ -39,13 +40,15 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
       response: { 200: labsAnswer },
     },
     handler: async () =>
-      labs.map(({ name: lab, summary, experiments }) => ({
+      labs.map(({ name: lab, summary, terms, experiments }) => ({
         lab,
         summary,
+        terms: terms.map((term) => ({ term, meaning: glossary[term] })),
         experiments: experiments.map((one) => ({
           experiment: one.name,
           claim: one.claim,
           ...(one.cure ? { cure: one.cure.trim() } : {}),
+          ...(one.anomaly ? { anomaly: one.anomaly } : {}),
         })),
       })),
   });

@@ -1,5 +1,5 @@
 // @ts-check
-import { guardButtons, isAway, whenBack } from './connection.js';
+import { guardButtons, isUnavailable, whenAvailable } from './connection.js';
 import { openCounter } from './counter.js';
 import { fill, id } from './dom.js';
 import { openLabs } from './labs.js';
@@ -26,8 +26,8 @@ async function opened(place, open) {
       return await open();
     } catch (error) {
       fill(id(place), /** @type {Error} */ (error).message);
-      if (!isAway()) return;
-      await whenBack();
+      if (!isUnavailable()) return;
+      await whenAvailable();
     }
   }
 }
