@@ -8,6 +8,7 @@ import type { Experiment, Findings, Lab } from './experiment.ts';
 import { glossary } from './glossary.ts';
 import { labs } from './index.ts';
 import { Laboratory } from './laboratory.ts';
+import { importRedis } from './state/cache.ts';
 import { experimentAnswer, labAnswer, labsAnswer } from './schemas.ts';
 
 interface LabsOptions {
@@ -29,6 +30,7 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
     info: (message: string) => app.log.info(message),
     warn: (message: string) => app.log.warn(message),
   };
+  if (config.REDIS_URL) await importRedis();
   const laboratory = new Laboratory({ databaseUrl, config, log });
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
   app.addHook('preValidation', refuseBody);
