@@ -2,7 +2,7 @@ import type { TimelineEntry } from '../database/timeline.ts';
 import type { LabContext } from './bench/context.ts';
 import type { Term } from './glossary.ts';
 
-/** What was seen: who did what and when, and the numbers that the claim is decided by. */
+/** What was seen: what each session did and when, and the numbers that the claim is decided by. */
 interface Evidence {
   timeline: readonly TimelineEntry[];
   figures: Readonly<Record<string, unknown>>;

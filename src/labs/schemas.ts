@@ -9,7 +9,7 @@ const fields = {
   claim: text('What must be seen'),
   holds: Type.Boolean({ description: 'Whether it was seen' }),
   evidence: Type.Object({
-    timeline: Type.Array(timelineEntry, { description: 'Who did what and when' }),
+    timeline: Type.Array(timelineEntry, { description: 'What each session did, and when' }),
     figures: Type.Record(Type.String(), Type.Unknown(), { description: 'What the claim is decided by' }),
   }),
 };

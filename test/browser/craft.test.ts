@@ -77,7 +77,7 @@ t.test('the craft of the page', { skip }, async (t) => {
     await page.getByRole('button', { name: 'lost update', exact: true }).press('Enter');
     t.match(
       await page.getByRole('status').filter({ hasText: 'The second write covers the first' }).innerText(),
-      /Two read/,
+      /Two writers read/,
     );
     await page.keyboard.press('Escape');
     t.equal(await page.locator('#tip').isVisible(), false);

@@ -14,7 +14,7 @@ let listening;
 /** A like button on a counter that holds, with its value live. */
 export async function openCounter() {
   id('counter-name').addEventListener('change', listen);
-  // A browser has few connections for a host: a tab that nobody sees gives its own back.
+  // A browser has few connections for a host: a hidden tab gives its own back.
   document.addEventListener('visibilitychange', listen);
   id('like').addEventListener('click', () => void like());
   id('burst').addEventListener('click', () => void burst());
@@ -49,7 +49,7 @@ async function follow(address, signal) {
   }
 }
 
-/** @param {number | string | null} value null: nobody has counted yet */
+/** @param {number | string | null} value null: there is no such counter yet */
 function show(value) {
   const output = id('counter-value');
   const text = value === null ? '0' : number(Number(value));

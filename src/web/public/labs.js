@@ -1,5 +1,5 @@
 // @ts-check
-import { get, post } from './api.js';
+import { post } from './api.js';
 import { capital, el, fill, id } from './dom.js';
 import { Experiment } from './experiment.js';
 import { explained } from './terms.js';
@@ -8,9 +8,8 @@ import { explained } from './terms.js';
 /** @typedef {{ experiment: string, claim: string, cure?: string, anomaly?: Anomaly }} About */
 /** @typedef {{ lab: string, summary: string, terms: { term: string, meaning: string }[], experiments: About[] }} Lab */
 
-/** The labs as tabs, each with its experiments. The schedules have their place in the matrix. */
-export async function openLabs() {
-  const labs = /** @type {Lab[]} */ (await get('/labs'));
+/** The labs as tabs, each with its experiments. The schedules have their place in the matrix. @param {Lab[]} labs */
+export function openLabs(labs) {
   const shown = labs
     .map((lab) => ({
       ...lab,

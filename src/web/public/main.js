@@ -1,4 +1,5 @@
 // @ts-check
+import { get } from './api.js';
 import { guardButtons, isUnavailable, whenAvailable } from './connection.js';
 import { openCounter } from './counter.js';
 import { fill, id } from './dom.js';
@@ -12,12 +13,17 @@ guardButtons();
 /** What each section needs to begin with; what cannot be shown says why, and comes when the service is back. */
 const sections = {
   verdict: openRace,
-  'matrix-status': openMatrix,
-  'lab-status': openLabs,
+  'matrix-status': openMatrixAndLabs,
   'counter-status': openCounter,
 };
 
 for (const [place, open] of Object.entries(sections)) void opened(place, open);
+
+async function openMatrixAndLabs() {
+  const labs = await get('/labs');
+  openMatrix(labs);
+  openLabs(labs);
+}
 
 /** @param {string} place where to say why not @param {() => Promise<void>} open */
 async function opened(place, open) {

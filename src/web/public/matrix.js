@@ -1,5 +1,5 @@
 // @ts-check
-import { get, post } from './api.js';
+import { post } from './api.js';
 import { showCell, wide } from './cell.js';
 import { capital, el, fill, id, whenNear } from './dom.js';
 import { explained } from './terms.js';
@@ -12,9 +12,8 @@ let shown = wide.matches ? { experiment: 'p4-lost-update', level: 'read committe
 /** By experiment, in the order of the table. @type {Map<string, Anomaly>} */
 let anomalies = new Map();
 
-/** The levels × the anomalies; tried when they come into view, which takes a second or two. */
-export async function openMatrix() {
-  const labs = /** @type {import('./labs.js').Lab[]} */ (await get('/labs'));
+/** The levels × the anomalies; tried when they come into view, which takes a second or two. @param {import('./labs.js').Lab[]} labs */
+export function openMatrix(labs) {
   const experiments = labs.flatMap((lab) => lab.experiments);
   anomalies = new Map(
     experiments.flatMap(({ experiment, anomaly }) => (anomaly ? [[experiment, anomaly]] : [])),

@@ -3,7 +3,7 @@ import { el, number } from './dom.js';
 import { term } from './terms.js';
 
 /**
- * Who did what and when, a column for each session, in the order in which it was begun. A step that waited is as tall
+ * A timeline: a column for each session, in the order in which it was begun. A step that waited is as tall
  * as what happened meanwhile.
  *
  * @param {readonly any[]} entries as labs and races answer them
