@@ -2,7 +2,7 @@ FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 # Before the sources, so that a change there does not install everything again.
 COPY package.json package-lock.json .npmrc ./
-# The optional dependencies are an embedded PostgreSQL for each platform: here the database is a service of its own.
+# Not the optional ones: the database is a service of its own, the log is JSON lines, and REDIS_URL is refused.
 RUN npm ci --omit=dev --omit=optional
 # Nearly a third of the size, and read by editors and debuggers only.
 RUN find node_modules -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' \) -delete

@@ -1,8 +1,15 @@
 import { type DestinationStream, destination } from 'pino';
-import pretty from 'pino-pretty';
+import { codeOf } from './errors/caught.ts';
 
-/** Where the log goes: JSON lines for machines; on a terminal, lines for people. */
-export function logStream(): DestinationStream {
+/** Where the log goes: JSON lines for machines; on a terminal, lines for people, where pino-pretty is installed. */
+export async function logStream(): Promise<DestinationStream> {
   if (!process.stdout.isTTY) return destination(1);
-  return pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
+  try {
+    const { default: pretty } = await import('pino-pretty');
+    return pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error;
+    console.error('The log is JSON lines: the optional package pino-pretty is not installed.');
+    return destination(1);
+  }
 }

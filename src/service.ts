@@ -20,7 +20,7 @@ export type Close = () => Promise<void>;
 export async function startService(opened: Close[]): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const config = loadConfig();
-  const log = pino<string>({ level: config.LOG_LEVEL }, logStream());
+  const log = pino<string>({ level: config.LOG_LEVEL }, await logStream());
   opened.push(async () => log.info('closed'));
   let databaseUrl = config.DATABASE_URL;
   if (!databaseUrl) {

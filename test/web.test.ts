@@ -11,15 +11,15 @@ t.test('every file of the page is served, with its type, and asked for again eac
   const types = {
     html: 'text/html; charset=utf-8',
     css: /^text\/css/,
-    js: /^text\/javascript/,
+    js: /^application\/javascript/,
     svg: /^image\/svg/,
   };
-  for (const name of [...names, 'echarts.js']) {
+  for (const name of names) {
     const path = name === 'index.html' ? '/' : `/page/${name}`;
     const type = types[name.split('.').at(-1) as keyof typeof types];
     t.match(
       await app.inject(path),
-      { statusCode: 200, headers: { 'cache-control': 'no-cache', 'content-type': type } },
+      { statusCode: 200, headers: { 'cache-control': 'public, max-age=0', 'content-type': type } },
       name,
     );
   }
@@ -31,24 +31,42 @@ t.test('it is compressed as was asked for, and not sent again to who has it', as
   const plain = await ask({});
   const brotli = await ask({ 'accept-encoding': 'gzip, deflate, br' });
   const gzip = await ask({ 'accept-encoding': 'br;q=0, gzip' });
-  t.equal(plain.headers['content-encoding'], undefined);
+  t.match(plain.headers, { 'content-encoding': undefined });
+  t.match(brotli.headers, { 'content-encoding': 'br', vary: /accept-encoding/i });
   t.equal(brotliDecompressSync(brotli.rawPayload).toString(), plain.body);
   t.equal(gunzipSync(gzip.rawPayload).toString(), plain.body);
-  const etags = [plain, brotli, gzip].map(({ headers }) => headers.etag);
-  t.equal(new Set(etags).size, 3, 'different bytes have different tags');
+  // A weak one, since it stands for different bytes that mean the same.
+  t.match(plain.headers.etag, /^W\//);
   const again = await ask({ 'accept-encoding': 'br', 'if-none-match': String(brotli.headers.etag) });
   t.match(again, { statusCode: 304, body: '' });
+});
+
+t.test('HEAD is answered like GET, without the body', async (t) => {
+  for (const url of ['/', '/page/main.js']) {
+    const [get, head] = [await app.inject(url), await app.inject({ method: 'HEAD', url })];
+    t.match(head, { statusCode: 200, body: '', headers: { 'content-type': get.headers['content-type'] } });
+    t.equal(head.headers['content-security-policy'], get.headers['content-security-policy']);
+  }
 });
 
 t.test('the page allows no script and no style but its own files', async (t) => {
   const { headers, body } = await app.inject('/');
   t.match(headers['content-security-policy'], /default-src 'none'; script-src 'self'; style-src 'self'/);
+  t.match(headers['content-security-policy'], /require-trusted-types-for 'script'; trusted-types 'none'/);
   t.notMatch(headers['content-security-policy'], /unsafe|https?:/);
   t.notMatch(body, /<script>|<style|style=|https?:\/\//);
 });
 
 t.test('nothing but its files can be asked for', async (t) => {
-  for (const path of ['/page/', '/page/index.html', '/page/..%2froutes.ts', '/page/%2e%2e/routes.ts']) {
+  const folders = ['/page', '/page/', '/page/.'];
+  const others = ['/page/index.html', '/page/MAIN.JS', '/page/main.js/', '/page//main.js', '/page/.env'];
+  const outside = [
+    '/page/../routes.ts',
+    '/page/..%2froutes.ts',
+    '/page/%2e%2e/routes.ts',
+    '/page/..\\routes.ts',
+  ];
+  for (const path of [...folders, ...others, ...outside]) {
     t.equal((await app.inject(path)).statusCode, 404, path);
   }
 });

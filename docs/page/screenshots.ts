@@ -19,7 +19,6 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
   },
   async figures(page) {
     await show(page, '#figures');
-    await page.locator('.chart canvas').nth(2).waitFor();
   },
   async isolation(page) {
     await show(page, '#isolation');

@@ -100,7 +100,10 @@ export const eventsAnswer = {
 /** Read by the handler, which says more of a bad one; here for the description. */
 export const incrementHeaders = Type.Object({
   'idempotency-key': Type.Optional(
-    Type.String({ description: 'Your name for this request: however often it comes, it counts once. Keys are one namespace for all callers and counters of this service, so use a UUID' }),
+    Type.String({
+      description:
+        'Your name for this request: however often it comes, it counts once. Keys are one namespace for all callers and counters of this service, so use a UUID',
+    }),
   ),
 });
 

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { codeOf, messageOf } from '../errors/caught.ts';
 import type { StatementObserver, StatementResult } from './observed.ts';
+import { summaryOf } from './statement-summary.ts';
 
 const text = (description: string) => Type.String({ description });
 const ms = (description: string) => Type.Number({ description: `${description}, in milliseconds` });
@@ -13,6 +14,7 @@ export const timelineEntry = Type.Object({
   event: Type.Optional(text('What happened outside of it')),
   backend_pid: Type.Optional(Type.Integer({ description: 'The process that served it' })),
   took_ms: Type.Optional(ms('Until it was answered, waiting for locks included')),
+  summary: Type.Optional(text('What it read from a counter or wrote to it, in a few words')),
   rows: Type.Optional(Type.Array(Type.Unknown(), { description: 'The first rows that came back' })),
   row_count: Type.Optional(Type.Integer({ description: 'Rows returned or written' })),
   command: Type.Optional(text('What the server did, where that is not what it was asked to do')),
@@ -55,7 +57,7 @@ export class StatementRecord implements StatementObserver {
     if (typeof rowCount === 'number') this.entry.row_count = rowCount;
     // A commit can end in ROLLBACK.
     if (command && !this.entry.sql?.toUpperCase().startsWith(command)) this.entry.command = command;
-    this.#onEnd?.(this.entry);
+    this.#complete(false);
   }
 
   failed(error: unknown): void {
@@ -63,7 +65,7 @@ export class StatementRecord implements StatementObserver {
     const code = codeOf(error);
     if (code) this.entry.sqlstate = code;
     this.entry.message = messageOf(error);
-    this.#onEnd?.(this.entry);
+    this.#complete(true);
   }
 
   /** The server was seen to let this statement wait for those sessions. */
@@ -77,6 +79,12 @@ export class StatementRecord implements StatementObserver {
     const now = performance.now();
     this.entry.took_ms = hundredths(now - this.#sentAt);
     if (this.#blockedAt !== undefined) this.entry.blocked_ms = hundredths(now - this.#blockedAt);
+  }
+
+  #complete(failed: boolean): void {
+    const summary = summaryOf({ sql: '', ...this.entry, failed });
+    if (summary) this.entry.summary = summary;
+    this.#onEnd?.(this.entry);
   }
 }
 

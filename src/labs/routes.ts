@@ -5,9 +5,11 @@ import { clientGone } from '../http/signals.ts';
 import { refuseBody } from '../http/validation.ts';
 import type { LabConfig } from './bench/context.ts';
 import type { Experiment, Findings, Lab } from './experiment.ts';
+import { glossary } from './glossary.ts';
 import { labs } from './index.ts';
 import { Laboratory } from './laboratory.ts';
 import { experimentSchema, labSchema, listSchema } from './schemas.ts';
+import { importRedis } from './state/cache.ts';
 
 interface LabsOptions {
   config: LabConfig;
@@ -23,6 +25,7 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
     info: (message: string) => app.log.info(message),
     warn: (message: string) => app.log.warn(message),
   };
+  if (config.REDIS_URL) await importRedis();
   const laboratory = new Laboratory({ databaseUrl, config, log });
   const stop = (reply: FastifyReply) => AbortSignal.any([clientGone(reply), closing]);
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
@@ -43,13 +46,15 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
   });
 };
 
-const listed = ({ name, summary, experiments }: Lab) => ({
+const listed = ({ name, summary, terms, experiments }: Lab) => ({
   lab: name,
   summary,
-  experiments: experiments.map(({ name: experiment, claim, cure }) => ({
+  terms: terms.map((term) => ({ term, meaning: glossary[term] })),
+  experiments: experiments.map(({ name: experiment, claim, cure, anomaly }) => ({
     experiment,
     claim,
     ...(cure ? { cure: cure.trim() } : {}),
+    ...(anomaly ? { anomaly } : {}),
   })),
 });
 

@@ -9,7 +9,7 @@ const fields = {
   claim: text('What must be seen'),
   holds: Type.Boolean({ description: 'Whether it was seen' }),
   evidence: Type.Object({
-    timeline: Type.Array(timelineEntry, { description: 'Who did what and when' }),
+    timeline: Type.Array(timelineEntry, { description: 'What each session did, and when' }),
     figures: Type.Record(Type.String(), Type.Unknown(), { description: 'What the claim is decided by' }),
   }),
 };
@@ -27,6 +27,7 @@ const example = {
         backend_pid: 4243,
         sql: 'update test set value = 11 where id = 1',
         took_ms: 3.1,
+        summary: 'writes 11',
         row_count: 1,
         blocked_by: ['T1'],
         blocked_ms: 2.2,
@@ -35,7 +36,11 @@ const example = {
     ],
     figures: {
       cells: {
-        'read committed': { verdict: 'possible', seen: 'T1 1→10, T2 1→10, T2 ⏸ T1 = 1→11 2→20' },
+        'read committed': {
+          verdict: 'possible',
+          seen: 'T1 1→10, T2 1→10, T2 ⏸ T1 = 1→11 2→20',
+          final: [{ id: 1, value: 11 }],
+        },
       },
     },
   },
@@ -71,15 +76,33 @@ const labAnswer = Type.Object(
   },
 );
 
+const verdict = Type.Enum(['possible', 'prevented']);
+
+const anomaly = Type.Object(
+  {
+    code: text('Its code in Adya’s thesis and the Hermitage project; several schedules can share one'),
+    name: text('Its name'),
+    meaning: text('What it is, in one clause'),
+    expected: Type.Record(Type.String(), verdict, {
+      description: 'What PostgreSQL does at each isolation level, weakest first',
+    }),
+  },
+  { description: 'The anomaly that the experiment tries at every isolation level, where it does' },
+);
+
 const labsAnswer = Type.Array(
   Type.Object({
     lab: Type.String(),
     summary: Type.String(),
+    terms: Type.Array(Type.Object({ term: Type.String(), meaning: Type.String() }), {
+      description: 'What the claims are put in, explained',
+    }),
     experiments: Type.Array(
       Type.Object({
         experiment: Type.String(),
         claim: Type.String(),
         cure: Type.Optional(text('What to write instead, in a few lines of TypeScript or SQL')),
+        anomaly: Type.Optional(anomaly),
       }),
     ),
   }),
@@ -91,7 +114,21 @@ const labsAnswer = Type.Array(
           lab: 'isolation',
           summary:
             'What each isolation level of PostgreSQL lets happen, as schedules of two or three sessions.',
-          experiments: [{ experiment: example.experiment, claim: example.claim }],
+          terms: [
+            { term: 'transaction', meaning: 'Several statements that take effect together, or not at all.' },
+          ],
+          experiments: [
+            {
+              experiment: example.experiment,
+              claim: example.claim,
+              anomaly: {
+                code: 'P4',
+                name: 'lost update',
+                meaning: 'two transactions read the same and both write what follows from it',
+                expected: { 'read committed': 'possible', 'repeatable read': 'prevented' },
+              },
+            },
+          ],
         },
       ],
     ],

@@ -17,7 +17,7 @@ t.test('two tabs show each like of the other, and what a burst takes', { skip },
   await other.page.getByRole('button', { name: 'Fire 500 likes' }).click();
   await other.page.getByText(/^500 likes counted in/).waitFor();
   await one.page.locator('#counter-value', { hasText: /^501$/ }).waitFor();
-  const [likes, requests, commits] = await other.page.locator('.bar-of b').allInnerTexts();
+  const [likes, requests, commits] = await other.page.locator('#spent dd').allInnerTexts();
   t.strictSame([likes, requests], ['500', '50']);
   t.ok(Number(commits) >= 1 && Number(commits) <= 50, `${commits} commits`);
 

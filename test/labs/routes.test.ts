@@ -15,6 +15,32 @@ t.test('GET /labs lists every experiment with its claim', async (t) => {
   );
 });
 
+t.test(
+  'what the labs say comes as data: terms with their meanings, anomalies with code and name',
+  async (t) => {
+    const answer = (await app.inject('/labs')).json<
+      { terms: object[]; experiments: { experiment: string; anomaly?: { expected: object } }[] }[]
+    >();
+    for (const { terms } of answer) {
+      t.ok(terms.length > 0);
+      for (const one of terms) t.match(one, { term: /\w/, meaning: /^[A-Z].+\.$/ });
+    }
+    const tried = answer.flatMap(({ experiments }) => experiments.filter(({ anomaly }) => anomaly));
+    t.equal(tried.length, 14);
+    t.strictSame(tried.find(({ experiment }) => experiment === 'p4-lost-update')?.anomaly, {
+      code: 'P4',
+      name: 'lost update',
+      meaning: 'two transactions read the same and both write what follows from it',
+      expected: {
+        'read uncommitted': 'possible',
+        'read committed': 'possible',
+        'repeatable read': 'prevented',
+        serializable: 'prevented',
+      },
+    });
+  },
+);
+
 t.test('an experiment answers with its claim, its verdict and its evidence', async (t) => {
   const response = await app.inject({ method: 'POST', url: '/labs/isolation/p4-lost-update' });
   t.match(response, { statusCode: 200, headers: { 'cache-control': 'no-store' } });
@@ -23,7 +49,24 @@ t.test('an experiment answers with its claim, its verdict and its evidence', asy
     experiment: 'p4-lost-update',
     claim: /lost update/,
     holds: true,
-    evidence: { timeline: [{ session: 'T1', sql: /^begin/, backend_pid: Number }], figures: { cells: {} } },
+    evidence: {
+      timeline: [
+        { session: 'T1', sql: /^begin/, backend_pid: Number },
+        { session: 'T2', sql: /^begin/ },
+        { session: 'T1', sql: /^select/, summary: 'reads 10' },
+      ],
+      figures: {
+        cells: {
+          serializable: {
+            verdict: 'prevented',
+            final: [
+              { id: 1, value: 11 },
+              { id: 2, value: 20 },
+            ],
+          },
+        },
+      },
+    },
   });
 });
 

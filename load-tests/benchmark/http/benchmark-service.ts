@@ -8,7 +8,7 @@ import { allowNoBody } from '../../../src/http/validation.ts';
 
 /** What the counters are compared with: on the same app, with the same checks, and logged as little. */
 const config = loadConfig();
-const log = pino({ level: config.LOG_LEVEL }, logStream());
+const log = pino({ level: config.LOG_LEVEL }, await logStream());
 const app = await buildApp({ config, databaseUrl: config.DATABASE_URL ?? '', logger: log });
 const { sessions } = app.database;
 

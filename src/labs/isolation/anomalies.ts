@@ -16,7 +16,9 @@ const sawUncommitted = ({ reads }: Run) => [0, 1].some((n) => shown(reads('T2', 
 export const anomalies: readonly Anomaly[] = [
   {
     name: 'g0-dirty-write',
-    title: 'G0, dirty write: two transactions write the same rows, mixed',
+    code: 'G0',
+    anomaly: 'dirty write',
+    meaning: 'two transactions write the same rows, mixed',
     steps: [T1.write(1, 11), T2.write(1, 12), T1.write(2, 21), T1.commit, T2.write(2, 22), T2.commit],
     happens: ({ final }) => final !== '1→12 2→22' && final !== '1→11 2→21',
     possible: [],
@@ -28,7 +30,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g1a-aborted-read',
-    title: 'G1a, aborted read: somebody sees what was never committed',
+    code: 'G1a',
+    anomaly: 'aborted read',
+    meaning: 'a transaction sees what was never committed',
     steps: [T1.write(1, 101), T2.read(1), T1.abort, T2.read(1), T2.commit],
     happens: sawUncommitted,
     shows: { 'dirty read': sawUncommitted },
@@ -41,7 +45,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g1b-intermediate-read',
-    title: 'G1b, intermediate read: somebody sees a value that was overwritten before the commit',
+    code: 'G1b',
+    anomaly: 'intermediate read',
+    meaning: 'a transaction sees a value that was overwritten before the commit',
     steps: [T1.write(1, 101), T2.read(1), T1.write(1, 11), T1.commit, T2.read(1), T2.commit],
     happens: sawUncommitted,
     shows: {
@@ -57,7 +63,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g1c-circular-information-flow',
-    title: 'G1c, circular information flow: two transactions see each other’s writes',
+    code: 'G1c',
+    anomaly: 'circular information flow',
+    meaning: 'two transactions see each other’s writes',
     steps: [T1.write(1, 11), T2.write(2, 22), T1.read(2), T2.read(1), T1.commit, T2.commit],
     happens: ({ reads }) => shown(reads('T1', 0)) === '2→22' && shown(reads('T2', 0)) === '1→11',
     possible: [],
@@ -69,7 +77,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'otv-observed-transaction-vanishes',
-    title: 'OTV, observed transaction vanishes: what was seen of a transaction is later gone in part',
+    code: 'OTV',
+    anomaly: 'observed transaction vanishes',
+    meaning: 'what was seen of a transaction is later gone in part',
     steps: [
       T1.write(1, 11),
       T1.write(2, 19),
@@ -94,7 +104,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'pmp-predicate-read',
-    title: 'PMP, predicate-many-preceders, read: a condition that matched nothing matches a row later',
+    code: 'PMP',
+    anomaly: 'predicate-many-preceders, read',
+    meaning: 'a condition that matched nothing matches a row later',
     steps: [
       T1.readWhere('value = 30'),
       T2.insert(3, 30),
@@ -113,7 +125,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'pmp-predicate-write',
-    title: 'PMP, predicate-many-preceders, write: a delete misses a row that its own transaction then sees',
+    code: 'PMP',
+    anomaly: 'predicate-many-preceders, write',
+    meaning: 'a delete misses a row that its own transaction then sees',
     steps: [
       T1.step('update test set value = value + 10'),
       T2.deleteWhere('value = 20'),
@@ -131,7 +145,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'p4-lost-update',
-    title: 'P4, lost update: two transactions read the same and both write what follows from it',
+    code: 'P4',
+    anomaly: 'lost update',
+    meaning: 'two transactions read the same and both write what follows from it',
     steps: [T1.read(1), T2.read(1), T1.write(1, 11), T2.write(1, 11), T1.commit, T2.commit],
     happens: ({ committed }) => committed('T1') && committed('T2'),
     possible: below.repeatableRead,
@@ -143,7 +159,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g-single-read-skew',
-    title: 'G-single, read skew: one transaction sees one row before and another after somebody’s commit',
+    code: 'G-single',
+    anomaly: 'read skew',
+    meaning: 'one transaction sees one row before and another after another transaction’s commit',
     steps: [T1.read(1), T2.readAll, T2.write(1, 12), T2.write(2, 18), T2.commit, T1.read(2), T1.commit],
     happens: ({ reads }) => shown(reads('T1', 0)) === '1→10' && shown(reads('T1', 1)) === '2→18',
     possible: below.repeatableRead,
@@ -155,7 +173,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g-single-predicate',
-    title: 'G-single with predicates: read skew between two conditions',
+    code: 'G-single',
+    anomaly: 'predicate read skew',
+    meaning: 'two conditions match the rows before and after another transaction’s commit',
     steps: [
       T1.readWhere('value % 5 = 0'),
       T2.step('update test set value = 12 where value = 10'),
@@ -173,7 +193,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g-single-write-predicate',
-    title: 'G-single with a write predicate: a delete no longer finds the row that its transaction relies on',
+    code: 'G-single',
+    anomaly: 'write-predicate read skew',
+    meaning: 'a delete no longer finds the row that its transaction relies on',
     steps: [
       T1.read(1),
       T2.readAll,
@@ -193,7 +215,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g2-item-write-skew',
-    title: 'G2-item, write skew: both read two rows, and each writes another one of them',
+    code: 'G2-item',
+    anomaly: 'write skew',
+    meaning: 'both read two rows, and each writes another one of them',
     steps: [T1.readAll, T2.readAll, T1.write(1, 11), T2.write(2, 21), T1.commit, T2.commit],
     happens: ({ committed }) => committed('T1') && committed('T2'),
     possible: below.serializable,
@@ -205,7 +229,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g2-anti-dependency-cycle',
-    title: 'G2, anti-dependency cycle: both find nothing, and each inserts what the other looked for',
+    code: 'G2',
+    anomaly: 'anti-dependency cycle',
+    meaning: 'both find nothing, and each inserts what the other looked for',
     steps: [
       T1.readWhere('value % 3 = 0'),
       T2.readWhere('value % 3 = 0'),
@@ -224,7 +250,9 @@ export const anomalies: readonly Anomaly[] = [
   },
   {
     name: 'g2-two-edges',
-    title: 'G2 with two edges (Fekete): a transaction that only reads sees an order that cannot have been',
+    code: 'G2',
+    anomaly: 'read-only transaction anomaly',
+    meaning: 'a transaction that only reads sees an order that cannot have been',
     steps: [
       T1.readAll,
       T2.step('update test set value = value + 5 where id = 2'),

@@ -1,5 +1,5 @@
 import type { TimelineEntry } from '../../database/timeline.ts';
-import type { Experiment } from '../experiment.ts';
+import type { AnomalyDescription, Experiment } from '../experiment.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { byLevel, type Level, levels } from './levels.ts';
@@ -28,8 +28,11 @@ export type Phenomenon = (typeof phenomena)[number];
 
 /** A schedule, and what PostgreSQL does with it. */
 export interface Anomaly {
+  /** Of the experiment. */
   name: string;
-  title: string;
+  code: string;
+  anomaly: string;
+  meaning: string;
   steps: readonly Step[];
   /** Whether the anomaly is in what was seen. */
   happens: (run: Run) => boolean;
@@ -46,6 +49,8 @@ interface Cell {
   phenomena: Phenomenon[];
   seen: string;
   expected: string;
+  /** The rows in the table at the end. */
+  final: TestRow[];
   as_expected: boolean;
 }
 
@@ -56,6 +61,7 @@ export function experimentOf(anomaly: Anomaly): Experiment {
   return {
     name: anomaly.name,
     claim: claimOf(anomaly),
+    anomaly: describe(anomaly),
     run: (context) =>
       withScratch(context, TABLE, async (scratch) => {
         const stepper = new Stepper(scratch);
@@ -68,7 +74,14 @@ export function experimentOf(anomaly: Anomaly): Experiment {
   };
 }
 
-function claimOf({ title, possible }: Anomaly): string {
+function describe({ code, anomaly: name, meaning, possible }: Anomaly): AnomalyDescription {
+  return { code, name, meaning, expected: byLevel((level) => verdictOf(possible.includes(level))) };
+}
+
+const verdictOf = (happens: boolean) => (happens ? 'possible' : 'prevented');
+
+function claimOf({ code, anomaly, meaning, possible }: Anomaly): string {
+  const title = `${code}, ${anomaly}: ${meaning}`;
   if (possible.length === 0) return `${title}: prevented at every level.`;
   return `${title}: possible at ${possible.join(', ')}, and nowhere else.`;
 }
@@ -80,14 +93,15 @@ async function cellAt(level: Level, anomaly: Anomaly, scratch: Scratch, stepper:
   const begins = [...sessions].map((session) => ({ session, sql: `begin isolation level ${level}` }));
   const entries = await stepper.run([...begins, ...anomaly.steps]);
   const { rows } = await scratch.outside.query('select id, value from test order by id');
-  const run = runOf(entries, shown(rows));
+  const final = rows.filter(isRow);
+  const run = runOf(entries, shown(final));
   const seen = [transcript(entries), `= ${run.final}`].filter(Boolean).join(' ');
-  const verdict = anomaly.happens(run) ? 'possible' : 'prevented';
+  const verdict = verdictOf(anomaly.happens(run));
   const witnessed = phenomena.filter((name) => anomaly.shows?.[name]?.(run));
   if (verdict === 'possible') witnessed.push('serialization anomaly');
   const expected = anomaly.expected[level === 'read uncommitted' ? 'read committed' : level];
   const asExpected = seen === expected && (verdict === 'possible') === anomaly.possible.includes(level);
-  return { verdict, phenomena: witnessed, seen, expected, as_expected: asExpected };
+  return { verdict, phenomena: witnessed, seen, expected, final, as_expected: asExpected };
 }
 
 function runOf(entries: readonly TimelineEntry[], final: string): Run {

@@ -9,6 +9,7 @@ import { uncommittedRow } from './uncommitted-row.ts';
 export const isolation: Lab = {
   name: 'isolation',
   summary: 'What each isolation level of PostgreSQL lets happen, as schedules of two or three sessions.',
+  terms: ['transaction', 'autocommit', 'row lock', 'serialization failure'],
   experiments: [...anomalies.map(experimentOf), uncommittedRow, threePlaces, autocommit],
   conclude: matrices,
 };

@@ -8,7 +8,7 @@ import { transcript } from './transcript.ts';
 /** The steps of the post, and one read more: what became of the row that was not there. */
 const steps = [T1.insert(1, 10), T2.read(1), T1.write(1, 11), T2.read(1), T1.commit, T2.read(1), T2.commit];
 
-/** Nobody fails, nobody waits; whether the row appears after the commit is the level's own choice. */
+/** No session fails or waits; whether the row appears after the commit is the level's own choice. */
 const expected = (level: Level) =>
   level.startsWith('read') ? 'T2 none, T2 none, T2 1→11' : 'T2 none, T2 none, T2 none';
 

@@ -11,6 +11,7 @@ export const session: Lab = {
   name: 'session',
   summary:
     'What becomes of a session, which MikroORM calls EntityManager, when tasks share it, and what to give them instead.',
+  terms: ['EntityManager', 'flush', 'fork', 'backend', 'savepoint', 'idle in transaction', 'standby'],
   experiments: [
     sharedManager,
     oneTransaction,

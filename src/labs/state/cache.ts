@@ -1,5 +1,6 @@
-import KeyvRedis from '@keyv/redis';
 import { Keyv } from 'keyv';
+import { codeOf } from '../../errors/caught.ts';
+import { StartupError } from '../../errors/startup-error.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
 /** To reach Redis at all, in milliseconds. */
@@ -12,16 +13,33 @@ export interface Cache {
 }
 
 /**
+ * The client for Redis, an optional package.
+ *
+ * @throws {StartupError} when it is not installed
+ */
+export async function importRedis() {
+  try {
+    return (await import('@keyv/redis')).default;
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new StartupError(
+      'REDIS_URL is set, but the optional package @keyv/redis is not installed: install it, or unset REDIS_URL',
+      { cause: error },
+    );
+  }
+}
+
+/**
  * Runs `work` with a cache: Redis where REDIS_URL names one, and otherwise a map in this process; one interface,
  * and the same text (JSON) inside. Its keys are of this run alone, and are gone afterwards.
  *
- * @throws when Redis cannot be reached
+ * @throws when Redis cannot be reached, or its client is not installed
  */
 export async function withCache<T>(scratch: Scratch, work: (cache: Cache) => Promise<T>): Promise<T> {
   const { REDIS_URL } = scratch.context.config;
   const namespace = scratch.schema;
   const store = REDIS_URL
-    ? new KeyvRedis(
+    ? new (await importRedis())(
         { url: REDIS_URL, socket: { connectTimeout: CONNECT_MS_MAX, reconnectStrategy: false } },
         { throwOnConnectError: true, throwOnErrors: true, connectionTimeout: CONNECT_MS_MAX },
       )

@@ -9,5 +9,6 @@ export const state: Lab = {
   name: 'state',
   summary:
     'What an entity is after a trip through a cache, what goes wrong when it is used as one, and what to cache.',
+  terms: ['entity', 'flush', 'version property', 'result cache', 'time to live'],
   experiments: [roundTrip, sharedReference, staleWrite, resultCache, plainValue],
 };

@@ -23,6 +23,17 @@ export const traps: Lab = {
   name: 'traps',
   summary:
     'Where MikroORM does something else than one would expect, without saying so, and what guards against it.',
+  terms: [
+    'EntityManager',
+    'entity',
+    'flush',
+    'version property',
+    'pessimistic lock',
+    'savepoint',
+    'result cache',
+    'upsert',
+    'raw SQL',
+  ],
   experiments: [
     batchedFlush,
     launderedVersion,

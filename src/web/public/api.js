@@ -1,5 +1,5 @@
 // @ts-check
-import { lost } from './connection.js';
+import { reportUnavailable } from './connection.js';
 import { readEvents } from './sse.js';
 import { newToken, token } from './token.js';
 
@@ -52,7 +52,7 @@ export async function request(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    lost();
+    reportUnavailable();
     throw new Refusal({ code: 'away' });
   }
   if (response.ok) return response;
@@ -94,7 +94,7 @@ export async function* events(path, signal) {
     }
   } catch (error) {
     if (error instanceof Refusal || signal.aborted) throw error;
-    lost();
+    reportUnavailable();
     throw new Refusal({ code: 'away' });
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { post, Refusal, request } from './api.js';
-import { pause, whenBack } from './connection.js';
+import { pause, whenAvailable } from './connection.js';
 
 /** Likes in one request: a browser opens six connections to a host and no more, so likes that go alone queue up here. */
 const IN_ONE = 10;
@@ -52,7 +52,7 @@ async function send(items, key, burst) {
       burst.why = error.message;
       if (!LATER.has(error.status) || attempt >= ATTEMPTS_MAX) return false;
       burst.again += 1;
-      await whenBack();
+      await whenAvailable();
       // Not all at the same moment.
       await pause(Math.min(WAIT_MS_MAX, (error.retryAfterS ?? 0.5) * 1000) * (0.5 + Math.random() / 2));
     }

@@ -9,29 +9,29 @@ const BACK_MS = 4000;
 let back;
 
 /** Whether the service did not answer the last time. */
-export const isAway = () => back !== undefined;
+export const isUnavailable = () => back !== undefined;
 
 /** Waits until the service answers. At once, as long as it is there. */
-export const whenBack = () => back ?? Promise.resolve();
+export const whenAvailable = () => back ?? Promise.resolve();
 
-/** Somebody found that the service does not answer: says so, and asks until it does. */
-export function lost() {
-  back ??= waitForIt();
+/** A request was not answered: says so, and asks until one is. */
+export function reportUnavailable() {
+  back ??= untilAvailable();
 }
 
-async function waitForIt() {
+async function untilAvailable() {
   const banner = id('away');
   fill(banner, 'The service does not answer. This page asks again, and goes on by itself.');
   banner.hidden = false;
   banner.classList.remove('good');
-  mark(true);
+  disableButtons(true);
   for (let longest = FIRST_MS; ; longest = Math.min(LONGEST_MS, longest * 2)) {
     // Not all pages at the same moment.
     await pause(longest * (0.5 + Math.random() / 2));
     if (await answers()) break;
   }
   back = undefined;
-  mark(false);
+  disableButtons(false);
   fill(banner, 'The service is back.');
   banner.classList.add('good');
   setTimeout(() => {
@@ -49,7 +49,7 @@ async function answers() {
 }
 
 /** @param {boolean} away what cannot work now says so, and keeps the focus that it may have */
-function mark(away) {
+function disableButtons(away) {
   document.documentElement.classList.toggle('is-away', away);
   for (const button of document.querySelectorAll('[data-acts]')) {
     if (away) button.setAttribute('aria-disabled', 'true');

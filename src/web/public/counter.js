@@ -1,7 +1,8 @@
 // @ts-check
 import { events, post } from './api.js';
+import { bar } from './bar.js';
 import { fireLikes } from './burst.js';
-import { pause, whenBack } from './connection.js';
+import { pause, whenAvailable } from './connection.js';
 import { count, el, fill, id, number } from './dom.js';
 
 const BURST = 500;
@@ -13,7 +14,7 @@ let listening;
 /** A like button on a counter that holds, with its value live. */
 export async function openCounter() {
   id('counter-name').addEventListener('change', listen);
-  // A browser has few connections for a host: a tab that nobody sees gives its own back.
+  // A browser has few connections for a host: a hidden tab gives its own back.
   document.addEventListener('visibilitychange', listen);
   id('like').addEventListener('click', () => void like());
   id('burst').addEventListener('click', () => void burst());
@@ -43,12 +44,12 @@ async function follow(address, signal) {
       trouble = /** @type {Error} */ (error).message;
       fill(status, trouble);
     }
-    await whenBack();
+    await whenAvailable();
     await pause(RECONNECT_MS * (1 + Math.random()));
   }
 }
 
-/** @param {number | string | null} value null: nobody has counted yet */
+/** @param {number | string | null} value null: there is no such counter yet */
 function show(value) {
   const output = id('counter-value');
   const text = value === null ? '0' : number(Number(value));
@@ -72,9 +73,9 @@ async function burst() {
   button.disabled = true;
   fill(status, 'Firing …');
   try {
-    const result = await fireLikes(name(), BURST, tell);
+    const result = await fireLikes(name(), BURST, showSpent);
     fill(status, `${count(result.counted, 'like')} counted in ${(result.ms / 1000).toFixed(1)} s.`);
-    tell(result);
+    showSpent(result);
   } catch (error) {
     fill(status, /** @type {Error} */ (error).message);
   } finally {
@@ -84,13 +85,17 @@ async function burst() {
 }
 
 /** @param {import('./burst.js').Burst} burst on its way, or over */
-function tell({ counted, failed, again, requests, commits, why }) {
+function showSpent({ counted, failed, again, requests, commits, why }) {
   const each = commits ? Math.round(counted / commits) : 0;
   fill(
     id('spent'),
-    bar('Likes counted', counted, 'kept'),
-    bar('Requests', requests, 'told'),
-    commits === undefined ? null : bar('Commits, about', commits, 'told'),
+    el(
+      'dl.bars',
+      {},
+      bar('Likes counted', counted, BURST, 'accent'),
+      bar('Requests', requests, BURST, 'ink'),
+      commits === undefined ? null : bar('Commits, about', commits, BURST, 'ink'),
+    ),
     commits
       ? el(
           'p',
@@ -112,18 +117,5 @@ function tell({ counted, failed, again, requests, commits, why }) {
           'Ten likes to a request, because a browser opens six connections only. Commits are those of this service in that time; others may be counting, too.',
         )
       : null,
-  );
-}
-
-/** @param {string} title @param {number} value @param {string} kind */
-function bar(title, value, kind) {
-  const filled = el(`span.${kind}`);
-  filled.style.width = `${Math.min(100, (100 * value) / BURST)}%`;
-  return el(
-    'div.bar-of',
-    {},
-    el('span', {}, title),
-    el('b', {}, number(value)),
-    el('div.track', { 'aria-hidden': 'true' }, filled),
   );
 }

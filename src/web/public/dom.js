@@ -41,8 +41,24 @@ export function fill(parent, ...children) {
 /** The element with this id, which the document has. @type {(name: string) => any} */
 export const id = (name) => document.getElementById(name);
 
+/** The text with a capital letter at its beginning. @type {(text: string) => string} */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** 1234 as people read it. @type {(value: number) => string} */
 export const number = (value) => value.toLocaleString('en');
 
 /** One thing, two things. @type {(count: number, one: string, more?: string) => string} */
 export const count = (amount, one, more = `${one}s`) => `${number(amount)} ${amount === 1 ? one : more}`;
+
+/** @param {Element} element @param {() => void} then once, when it is about to be seen */
+export function whenNear(element, then) {
+  const observer = new IntersectionObserver(
+    (seen) => {
+      if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
+      observer.disconnect();
+      then();
+    },
+    { rootMargin: '200px' },
+  );
+  observer.observe(element);
+}

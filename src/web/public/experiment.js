@@ -1,15 +1,13 @@
 // @ts-check
-import { capital } from './anomaly.js';
 import { post } from './api.js';
-import { el, fill } from './dom.js';
+import { capital, el, fill } from './dom.js';
 import { findings } from './findings.js';
-import { withTerms } from './terms.js';
 import { timeline } from './timeline.js';
 
 /** One experiment: its claim, a button that runs it, what was seen, and the cure. */
 export class Experiment {
-  /** @param {string} lab @param {{ experiment: string, claim: string, cure?: string }} about @param {Set<string>} known words explained above */
-  constructor(lab, { experiment, claim, cure }, known) {
+  /** @param {string} lab @param {import('./labs.js').About} about */
+  constructor(lab, { experiment, claim, cure }) {
     this.lab = lab;
     this.name = experiment;
     this.title = capital(experiment.replaceAll('-', ' '));
@@ -33,7 +31,7 @@ export class Experiment {
     this.element = el(
       'article.experiment',
       { 'data-name': `${lab}/${experiment}` },
-      el('div.about', {}, el('h3', {}, this.title), el('p', {}, ...withTerms(claim, known)), this.verdict),
+      el('div.about', {}, el('h3', {}, this.title), el('p', {}, claim), this.verdict),
       this.button,
       el('div.more', {}, this.findings, this.cure, this.evidence),
     );

@@ -1,4 +1,5 @@
 // @ts-check
+import { bar } from './bar.js';
 import { el, fill, id, number } from './dom.js';
 import { term } from './terms.js';
 
@@ -9,39 +10,16 @@ const FIGURES = [
   { key: 'retries', title: 'Retries', name: 'retry' },
 ];
 
-/** @type {{ dispose(): void }[]} */
-let drawn = [];
-
-/** Throughput, conflicts and retries side by side. The library that draws them comes when they are about to be seen. @param {any[]} results */
+/** Throughput, conflicts and retries side by side. @param {any[]} results */
 export function showFigures(results) {
-  const section = id('figures');
-  section.hidden = false;
+  id('figures').hidden = false;
   showTable(results);
-  const boxes = FIGURES.map(({ key, title, name }) => {
-    const said = results.map((one) => `${one.strategy} ${number(one[key])}`).join(', ');
-    const canvas = el('div.chart', { role: 'img', 'aria-label': `${title}: ${said}` });
-    return { canvas, key, element: el('figure', {}, el('figcaption', {}, term(name, title)), canvas) };
+  const charts = FIGURES.map(({ key, title, name }) => {
+    const max = Math.max(...results.map((one) => one[key]));
+    const bars = results.map((one) => bar(one.strategy, one[key], max, one.lost > 0 ? 'loss' : 'accent'));
+    return el('figure', {}, el('figcaption', {}, term(name, title)), el('dl.bars', {}, ...bars));
   });
-  fill(id('charts'), ...boxes.map(({ element }) => element));
-  const draw = async () => {
-    const { barChart } = await import('./chart.js');
-    for (const chart of drawn) chart.dispose();
-    drawn = boxes.map(({ canvas, key }) => barChart(canvas, results, key));
-  };
-  whenNear(section, () => void draw());
-}
-
-/** @param {Element} element @param {() => void} then once, when it is about to be seen */
-export function whenNear(element, then) {
-  const observer = new IntersectionObserver(
-    (seen) => {
-      if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
-      observer.disconnect();
-      then();
-    },
-    { rootMargin: '200px' },
-  );
-  observer.observe(element);
+  fill(id('charts'), ...charts);
 }
 
 /** @param {any[]} results */

@@ -1,20 +1,20 @@
 // @ts-check
-import { anomalyOf, capital } from './anomaly.js';
-import { get, post } from './api.js';
-import { el, fill, id } from './dom.js';
+import { post } from './api.js';
+import { capital, el, fill, id } from './dom.js';
 import { Experiment } from './experiment.js';
-import { withTerms } from './terms.js';
+import { explained } from './terms.js';
 
-/** @typedef {{ lab: string, summary: string, experiments: { experiment: string, claim: string, cure?: string }[] }} Lab */
+/** @typedef {{ code: string, name: string, meaning: string, expected: Record<string, string> }} Anomaly */
+/** @typedef {{ experiment: string, claim: string, cure?: string, anomaly?: Anomaly }} About */
+/** @typedef {{ lab: string, summary: string, terms: { term: string, meaning: string }[], experiments: About[] }} Lab */
 
-/** The labs as tabs, each with its experiments. The schedules have their place in the matrix. */
-export async function openLabs() {
-  const labs = /** @type {Lab[]} */ (await get('/labs'));
+/** The labs as tabs, each with its experiments. The schedules have their place in the matrix. @param {Lab[]} labs */
+export function openLabs(labs) {
   const shown = labs
     .map((lab) => ({
       ...lab,
       all: lab.experiments.length,
-      experiments: lab.experiments.filter(({ claim }) => !anomalyOf(claim)),
+      experiments: lab.experiments.filter(({ anomaly }) => !anomaly),
     }))
     // What is mostly shown above comes last.
     .toSorted((a, b) => a.all - a.experiments.length - (b.all - b.experiments.length));
@@ -57,10 +57,9 @@ function byKey(event, tabs) {
 }
 
 /** @param {Lab & { all: number }} lab */
-function panelOf({ lab, summary, experiments, all }) {
-  const known = new Set();
-  const about = el('p', {}, ...withTerms(summary, known));
-  const rows = experiments.map((one) => new Experiment(lab, one, known));
+function panelOf({ lab, summary, terms, experiments, all }) {
+  const words = terms.map(({ term, meaning }) => el('li', {}, explained(term, meaning)));
+  const rows = experiments.map((one) => new Experiment(lab, one));
   const button = el('button', { type: 'button', 'data-acts': true }, `Run all ${rows.length}`);
   const runAll = async () => {
     button.setAttribute('disabled', '');
@@ -69,6 +68,7 @@ function panelOf({ lab, summary, experiments, all }) {
     button.removeAttribute('disabled');
   };
   button.addEventListener('click', () => void runAll());
+  const about = el('div', {}, el('p', {}, summary), el('ul.terms', { 'aria-label': 'Terms' }, ...words));
   const head = el('div.lab-head', {}, about, button);
   const panel = { id: `panel-${lab}`, role: 'tabpanel', 'aria-labelledby': `tab-${lab}` };
   return el('div.lab', panel, head, ...rows.map(({ element }) => element));

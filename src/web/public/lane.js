@@ -1,6 +1,6 @@
 // @ts-check
 import { count, el, fill, number } from './dom.js';
-import { term, withTerms } from './terms.js';
+import { term } from './terms.js';
 
 /** One strategy's way towards the count that it was promised. */
 export class Lane {
@@ -8,16 +8,16 @@ export class Lane {
   constructor({ name, summary, claim }) {
     this.likes = el('b.likes', {}, '0');
     this.of = el('span.of');
-    this.kept = el('span.kept');
-    this.told = el('span.told');
+    this.counted = el('span.counted');
+    this.acknowledged = el('span.acknowledged');
     this.result = el('p.result');
     this.element = el(
       'li.lane',
       { 'data-strategy': name, 'data-claim': claim },
       el('div.title', {}, el('h2.name', {}, name), this.result),
       el('p.count', {}, this.likes, this.of),
-      el('div.track', { 'aria-hidden': 'true' }, this.told, this.kept),
-      el('p.word', {}, ...withTerms(summary)),
+      el('div.track', { 'aria-hidden': 'true' }, this.acknowledged, this.counted),
+      el('p.summary', {}, summary),
     );
     this.expected = 1;
   }
@@ -32,8 +32,8 @@ export class Lane {
   /** @param {{ likes: number, acknowledged: number }} progress */
   progress({ likes, acknowledged }) {
     fill(this.likes, number(likes));
-    this.told.style.width = `${(100 * acknowledged) / this.expected}%`;
-    this.kept.style.width = `${(100 * likes) / this.expected}%`;
+    this.acknowledged.style.width = `${(100 * acknowledged) / this.expected}%`;
+    this.counted.style.width = `${(100 * likes) / this.expected}%`;
   }
 
   /** @param {{ final: number, acknowledged: number, attempted: number, lost: number, verdict: string, holds: boolean }} result */

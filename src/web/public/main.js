@@ -1,5 +1,6 @@
 // @ts-check
-import { guardButtons, isAway, whenBack } from './connection.js';
+import { get } from './api.js';
+import { guardButtons, isUnavailable, whenAvailable } from './connection.js';
 import { openCounter } from './counter.js';
 import { fill, id } from './dom.js';
 import { openLabs } from './labs.js';
@@ -12,12 +13,17 @@ guardButtons();
 /** What each section needs to begin with; what cannot be shown says why, and comes when the service is back. */
 const sections = {
   verdict: openRace,
-  'matrix-status': openMatrix,
-  'lab-status': openLabs,
+  'matrix-status': openMatrixAndLabs,
   'counter-status': openCounter,
 };
 
 for (const [place, open] of Object.entries(sections)) void opened(place, open);
+
+async function openMatrixAndLabs() {
+  const labs = await get('/labs');
+  openMatrix(labs);
+  openLabs(labs);
+}
 
 /** @param {string} place where to say why not @param {() => Promise<void>} open */
 async function opened(place, open) {
@@ -26,8 +32,8 @@ async function opened(place, open) {
       return await open();
     } catch (error) {
       fill(id(place), /** @type {Error} */ (error).message);
-      if (!isAway()) return;
-      await whenBack();
+      if (!isUnavailable()) return;
+      await whenAvailable();
     }
   }
 }

@@ -1,54 +1,45 @@
 // @ts-check
-import { anomalyOf } from './anomaly.js';
-import { get, post } from './api.js';
+import { post } from './api.js';
 import { showCell, wide } from './cell.js';
-import { el, fill, id } from './dom.js';
-import { whenNear } from './figures.js';
+import { capital, el, fill, id, whenNear } from './dom.js';
 import { explained } from './terms.js';
 
-const LEVELS = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'];
+/** @typedef {import('./labs.js').Anomaly} Anomaly */
 
-/** The cell that is shown; to begin with, and where it is out of nobody's way, the one that the page is about. */
+/** The cell that is shown; where there is room beside the table, that of the lost update to begin with. */
 let shown = wide.matches ? { experiment: 'p4-lost-update', level: 'read committed' } : undefined;
 
-/** The levels × the anomalies; tried when they come into view, which takes a second or two. */
-export async function openMatrix() {
-  const lab = (await get('/labs')).find((/** @type {any} */ one) => one.lab === 'isolation');
-  const anomalies = lab.experiments.flatMap((/** @type {any} */ { experiment, claim }) => {
-    const anomaly = anomalyOf(claim);
-    return anomaly ? [{ experiment, ...anomaly }] : [];
-  });
+/** By experiment, in the order of the table. @type {Map<string, Anomaly>} */
+let anomalies = new Map();
+
+/** The levels × the anomalies; tried when they come into view, which takes a second or two. @param {import('./labs.js').Lab[]} labs */
+export function openMatrix(labs) {
+  const experiments = labs.flatMap((lab) => lab.experiments);
+  anomalies = new Map(
+    experiments.flatMap(({ experiment, anomaly }) => (anomaly ? [[experiment, anomaly]] : [])),
+  );
+  const [first] = anomalies.values();
+  const levels = Object.keys(first?.expected ?? {});
+  const heads = ['Anomaly', ...levels].map((text) => el('th', { scope: 'col', role: 'columnheader' }, text));
   fill(
     id('matrix'),
     id('matrix').querySelector('caption'),
-    headOf(),
-    el('tbody', { role: 'rowgroup' }, ...anomalies.map(rowOf)),
+    el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ...heads)),
+    el('tbody', { role: 'rowgroup' }, ...[...anomalies].map(([name, anomaly]) => rowOf(name, anomaly))),
   );
   id('matrix-run').addEventListener('click', run);
   whenNear(id('matrix'), () => void run());
 }
 
-const headOf = () =>
-  el(
-    'thead',
-    { role: 'rowgroup' },
-    el(
-      'tr',
-      { role: 'row' },
-      el('th', { scope: 'col', role: 'columnheader' }, 'Anomaly'),
-      ...LEVELS.map((level) => el('th', { scope: 'col', role: 'columnheader' }, level)),
-    ),
-  );
-
-/** @param {{ experiment: string, code: string, name: string, meaning: string }} anomaly */
-function rowOf({ experiment, code, name, meaning }) {
+/** @param {string} experiment @param {Anomaly} anomaly */
+function rowOf(experiment, { code, name, meaning, expected }) {
   const title = el(
     'th',
     { scope: 'row', role: 'rowheader' },
-    explained(name, meaning),
+    explained(capital(name), `${capital(meaning)}.`),
     el('small', {}, code),
   );
-  const cells = LEVELS.map((level) =>
+  const cells = Object.keys(expected).map((level) =>
     el('td', { role: 'cell', 'data-level': level }, el('span.empty', {}, '…')),
   );
   return el('tr', { role: 'row', 'data-experiment': experiment }, title, ...cells);
@@ -64,14 +55,10 @@ async function run() {
   fill(status, 'Trying every cell on this database …');
   try {
     const { experiments } = await post('/labs/isolation');
-    const tried = experiments.filter((/** @type {any} */ one) => one.evidence.figures.cells);
-    tried.forEach(showRow);
-    const cells = tried.flatMap((/** @type {any} */ one) => Object.values(one.evidence.figures.cells));
+    const cells = experiments.flatMap(showRow);
     const odd = cells.filter((/** @type {any} */ cell) => !cell.as_expected).length;
-    fill(
-      status,
-      `${cells.length} cells tried just now; ${odd === 0 ? 'each is as PostgreSQL promises' : `${odd} are not as PostgreSQL promises`}.`,
-    );
+    const verdict = odd === 0 ? 'each is as PostgreSQL promises' : `${odd} are not as PostgreSQL promises`;
+    fill(status, `${cells.length} cells tried just now; ${verdict}.`);
   } catch (error) {
     fill(status, /** @type {Error} */ (error).message);
   } finally {
@@ -79,32 +66,41 @@ async function run() {
   }
 }
 
-/** @param {any} result */
-function showRow({ experiment, claim, evidence }) {
-  const row = document.querySelector(`[data-experiment="${experiment}"]`);
-  for (const [level, cell] of Object.entries(/** @type {Record<string, any>} */ (evidence.figures.cells))) {
-    const place = row?.querySelector(`[data-level="${level}"]`);
-    if (!place) continue;
-    const label = `${anomalyOf(claim)?.name} at ${level}: ${cell.verdict}`;
-    const button = el(
-      'button.verdict-of',
-      { type: 'button', 'aria-label': label, 'aria-pressed': 'false' },
-      cell.verdict,
-    );
-    button.dataset.verdict = cell.verdict;
+/** @param {any} result @returns {any[]} its cells; an experiment that is no anomaly has none */
+function showRow({ experiment, evidence }) {
+  const anomaly = anomalies.get(experiment);
+  if (!anomaly) return [];
+  for (const level of Object.keys(anomaly.expected)) {
+    const cell = evidence.figures.cells[level];
     const entries = evidence.timeline.filter((/** @type {any} */ one) => one.part === level);
-    const show = () => showCell(button, { level, cell, claim, entries });
-    button.addEventListener('click', () => {
-      shown = { experiment, level };
-      show();
-      // The focus stays in the table, for the next cell; who does not see what has changed is told.
-      fill(
-        id('cell-status'),
-        `${label}. Who did what is shown ${wide.matches ? 'after the table' : 'below this row'}.`,
-      );
-      if (!wide.matches) id('cell').scrollIntoView({ block: 'nearest' });
-    });
-    fill(place, button);
-    if (experiment === shown?.experiment && level === shown?.level) show();
+    const about = { anomaly, level, cell, entries };
+    const button = buttonOf(experiment, about);
+    const place = document.querySelector(`[data-experiment="${experiment}"] [data-level="${level}"]`);
+    if (place) fill(place, button);
+    if (isShown(experiment, level)) showCell(button, about);
   }
+  return Object.values(evidence.figures.cells);
+}
+
+/** @param {string} experiment @param {string} level */
+const isShown = (experiment, level) => shown?.experiment === experiment && shown?.level === level;
+
+/** @param {string} experiment @param {Parameters<typeof showCell>[1]} about */
+function buttonOf(experiment, about) {
+  const { anomaly, level, cell } = about;
+  const label = `${capital(anomaly.name)} at ${level}: ${cell.verdict}`;
+  const button = el(
+    'button.verdict-of',
+    { type: 'button', 'aria-label': label, 'aria-pressed': 'false', 'data-verdict': cell.verdict },
+    cell.verdict,
+  );
+  button.addEventListener('click', () => {
+    shown = { experiment, level };
+    showCell(button, about);
+    // The focus stays in the table, for the next cell; a screen reader is told what has changed.
+    const where = wide.matches ? 'after the table' : 'below this row';
+    fill(id('cell-status'), `${label}. Its timeline is shown ${where}.`);
+    if (!wide.matches) id('cell').scrollIntoView({ block: 'nearest' });
+  });
+  return button;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { events, get } from './api.js';
-import { isAway } from './connection.js';
+import { isUnavailable } from './connection.js';
 import { count, el, fill, id } from './dom.js';
 import { showFigures } from './figures.js';
 import { Lane } from './lane.js';
@@ -15,7 +15,7 @@ const RACED = 'safe-counters raced';
 /** Stops the race that is on. @type {AbortController | undefined} */
 let running;
 
-/** The race: what can be chosen, and the first one, which nobody has to ask for. */
+/** The race: what can be chosen, and the first one, which starts by itself. */
 export async function openRace() {
   const form = id('race-form');
   const strategies = /** @type {Strategy[]} */ (await get('/strategies'));
@@ -37,7 +37,7 @@ export async function openRace() {
   });
   show();
   fill(id('verdict'), 'Press Race, and watch the counts.');
-  // Within seconds of opening the page somebody has seen likes vanish; once a visit is enough.
+  // A visitor sees likes vanish within seconds of opening the page; once a visit is enough.
   if (sessionStorage.getItem(RACED) || !['', '#race'].includes(location.hash)) return;
   sessionStorage.setItem(RACED, 'yes');
   await race(form, chosenOf(form, strategies));
@@ -66,13 +66,13 @@ function showLanes(chosen) {
 async function race(form, chosen) {
   const verdict = id('verdict');
   const button = form.querySelector('[type=submit]');
-  if (isAway()) return;
+  if (isUnavailable()) return;
   if (chosen.length === 0) return fill(verdict, 'Pick at least one strategy.');
   const lanes = showLanes(chosen);
   const query = new URLSearchParams({
     strategies: chosen.map(({ name }) => name).join(','),
-    contenders: form.contenders.value,
-    rounds: form.rounds.value,
+    workers: form.workers.value,
+    increments: form.increments.value,
   });
   running = new AbortController();
   if (button) button.textContent = 'Stop';
@@ -80,7 +80,7 @@ async function race(form, chosen) {
   verdict.classList.remove('bad');
   try {
     const results = await follow(`/races/stream?${query}`, running.signal, lanes);
-    tell(results);
+    showResults(results);
   } catch (error) {
     verdict.classList.toggle('bad', !running.signal.aborted);
     fill(verdict, running.signal.aborted ? 'Stopped.' : /** @type {Error} */ (error).message);
@@ -113,7 +113,7 @@ async function follow(path, signal, lanes) {
 }
 
 /** The verdict in a sentence, and what it rests on. @param {any[]} results */
-function tell(results) {
+function showResults(results) {
   const losers = results.filter(({ lost }) => lost > 0);
   const kept = results.length - losers.length;
   const worst = losers.toSorted((a, b) => b.lost - a.lost)[0];

@@ -1,18 +1,6 @@
 // @ts-check
 import { el, id } from './dom.js';
-import { PLAIN, TERMS } from './glossary.js';
-
-/** By how they are written. @type {Map<string, string>} */
-const NAMES = new Map(Object.keys(TERMS).map((name) => [name.toLowerCase(), name]));
-
-/** Any of them, the longest first. */
-const WORDS = new RegExp(
-  `\\b(${Object.keys(TERMS)
-    .filter((name) => !PLAIN.has(name))
-    .toSorted((a, b) => b.length - a.length)
-    .join('|')})\\b`,
-  'i',
-);
+import { meaningOf } from './glossary.js';
 
 /**
  * A word that explains itself when it is pressed, by mouse, finger or keyboard. Without an explanation it is a word.
@@ -21,29 +9,13 @@ const WORDS = new RegExp(
  * @param {string} [text] how it is written here
  */
 export function term(name, text = name) {
-  if (!TERMS[name]) return el('span', {}, text);
-  return explained(text, TERMS[name]);
+  const meaning = meaningOf(name);
+  return meaning ? explained(text, meaning) : el('span', {}, text);
 }
 
 /** Words that explain themselves when they are pressed. @param {string} text @param {string} explanation */
 export const explained = (text, explanation) =>
   el('button.term', { type: 'button', 'data-tip': explanation, 'aria-expanded': 'false' }, text);
-
-/**
- * A text in which the words that not everybody knows explain themselves, each the first time it comes.
- *
- * @param {string} text
- * @param {Set<string>} [known] what has been explained nearby
- * @returns {(Node | string)[]}
- */
-export function withTerms(text, known = new Set()) {
-  return text.split(WORDS).map((part) => {
-    const name = NAMES.get(part.toLowerCase());
-    if (!name || known.has(name)) return part;
-    known.add(name);
-    return term(name, part);
-  });
-}
 
 /** Makes the words explain themselves that stand in the document, and all that come later. */
 export function explainTerms() {

@@ -1,13 +1,12 @@
 // @ts-check
 import { el, number } from './dom.js';
-import { saying, saysAll, shortened } from './statement.js';
 import { term } from './terms.js';
 
 /**
- * Who did what and when, a column for each session, in the order in which it was begun. A step that waited is as tall
+ * A timeline: a column for each session, in the order in which it was begun. A step that waited is as tall
  * as what happened meanwhile.
  *
- * @param {readonly any[]} entries as races and labs answer them
+ * @param {readonly any[]} entries as labs and races answer them
  * @param {{ label: string, sessions?: string[] }} options the columns, where they have an order
  * @returns {HTMLElement}
  */
@@ -103,21 +102,20 @@ const waits = ({ blocked_by: by, at_ms: begun, took_ms: took = 0 }, at) => Boole
 
 /** @param {any} entry @param {number} start @param {boolean} withBackend whether to name it */
 function stepOf(entry, start, withBackend) {
-  const { sql, event, session, at_ms: at, blocked_by: by, backend_pid: pid } = entry;
-  const words = event ?? saying(entry);
+  const { sql, event, summary, session, at_ms: at, blocked_by: by, backend_pid: pid } = entry;
   const step = el(
     'div.step',
     { role: 'listitem' },
     el('span.sr', {}, `${session}: `),
     el('span.at', {}, `${(at - start).toFixed(1)} ms`),
-    words ? el('b', {}, words) : null,
-    sql && !saysAll(sql) ? el('code', {}, shortened(sql)) : null,
+    event || summary ? el('b', {}, event ?? summary) : null,
+    sql ? el('code', {}, sql) : null,
     withBackend && pid ? el('small', {}, `backend ${pid}`) : null,
     by ? waiting(by, entry.blocked_ms) : null,
-    outcome(entry),
+    failureOf(entry),
   );
   step.classList.toggle('blocked', Boolean(by));
-  step.classList.toggle('failed', Boolean(entry.sqlstate ?? entry.error ?? entry.command === 'ROLLBACK'));
+  step.classList.toggle('failed', isFailed(entry));
   step.classList.toggle('event', event !== undefined);
   return step;
 }
@@ -128,9 +126,13 @@ function waiting(by, ms) {
   return el('span.wait', {}, `waits${long} for ${by.join(', ')}`);
 }
 
+/** Whether it was refused; a commit can also be answered by a rollback. @param {any} entry */
+const isFailed = ({ message, command }) => Boolean(message) || command === 'ROLLBACK';
+
 /** How it failed, with what the code means. @param {any} entry */
-function outcome({ sqlstate, error, message }) {
-  const code = sqlstate ?? error;
-  if (!code) return null;
-  return el('span.refused', { title: message }, 'refused: ', term(code));
+function failureOf(entry) {
+  const { sqlstate, message } = entry;
+  if (!isFailed(entry)) return null;
+  if (sqlstate) return el('span.refused', { title: message }, 'refused: ', term(sqlstate));
+  return el('span.refused', {}, message ? `failed: ${message}` : 'rolled back instead');
 }

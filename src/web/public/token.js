@@ -3,10 +3,10 @@ import { id } from './dom.js';
 
 const KEY = 'safe-counters token';
 
-/** The token of this tab, if somebody gave it one. */
+/** The token of this tab, if one was given. */
 export const token = () => sessionStorage.getItem(KEY) ?? '';
 
-/** One question for all who need the answer. @type {Promise<boolean> | undefined} */
+/** One dialog for all requests that need the token. @type {Promise<boolean> | undefined} */
 let asking;
 
 /**
