@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { runCommand } from '../../src/command-line/command.ts';
-import { flag, path, whole, wholes } from '../../src/command-line/option.ts';
+import { flag, part, path, whole, wholes } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
 import { isMissed, shownRatios } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
@@ -12,12 +12,7 @@ await runCommand({
   about: `The counters over HTTP beside a no-op and beside a commit per request, and what MikroORM costs beside the bare driver:
 everything in turns of the same run, on a database of its own, as medians.`,
   options: {
-    only: {
-      value: 'PART',
-      about: 'http or orm; by default both',
-      allowed: 'http or orm',
-      read: (part) => (part === 'http' || part === 'orm' ? part : undefined),
-    },
+    only: part('http', 'orm'),
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
     connections: wholes('http: requests under way at the same time', 1, 4096, '32,128,256,512'),

@@ -65,6 +65,14 @@ export function path(value: string, about: string, byDefault?: string) {
   };
 }
 
+/** One of two parts of what the command does; undefined, when it is not given: both. */
+export const part = <const T extends string>(one: T, other: T): Option<T | undefined> => ({
+  value: 'PART',
+  about: `${one} or ${other}; by default both`,
+  allowed: `${one} or ${other}`,
+  read: (given) => [one, other].find((name) => name === given),
+});
+
 function wholeOf(text: string, min: number, max: number): number | undefined {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   return value >= min && value <= max ? value : undefined;
