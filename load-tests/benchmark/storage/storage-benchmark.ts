@@ -8,6 +8,7 @@ import { CounterWriter } from '../../../src/counters/writer.ts';
 import { migrate } from '../../../src/database/migrate.ts';
 import { openSessions } from '../../../src/database/orm.ts';
 import { entities } from '../../../src/entities.ts';
+import { spread } from '../figures/spread.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
 
 export interface StorageOptions {
@@ -132,8 +133,8 @@ async function removal(
 }
 
 export function shownStorage({ preload, wal, tables, removalMs }: StorageResult): string {
-  const median = (some: readonly number[]) => some.toSorted((a, b) => a - b)[some.length >> 1] ?? 0;
-  const [first, last] = [median(removalMs.slice(1, 11)), median(removalMs.slice(-11, -1))];
+  const first = spread(removalMs.slice(1, 11)).median;
+  const last = spread(removalMs.slice(-11, -1)).median;
   return [
     `\non disk, after ${thousands(preload)} increments without a key and as many with one`,
     table(
