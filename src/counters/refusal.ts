@@ -2,9 +2,6 @@ import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { sendProblem } from '../http/error-handler.ts';
 import type { CounterWriter } from './writer.ts';
 
-/** How often it is logged that requests are refused, in milliseconds. */
-const LOG_MS = 1000;
-
 /** How often those that were refused are looked at, in milliseconds, and how many are listened to again at least. */
 const LOOK_MS = 10;
 const AGAIN_MIN = 10;
@@ -24,15 +21,9 @@ type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
  */
 export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHookHandler {
   const held = new Held(queue);
-  let refused = 0;
-  const log = () => {
-    app.log.warn(`${refused} increments were refused within ${LOG_MS} ms: too many are waiting`);
-    refused = 0;
-  };
   return (request, reply, done) => {
     if (queue.room > 0) return done();
-    if (refused === 0) setTimeout(log, LOG_MS).unref();
-    refused += 1;
+    app.refusals.add('queue_full');
     // Only then: an answer that is not written yet may need the connection to be read (the rest of the body).
     reply.raw.once('finish', () => held.add(request.raw.socket));
     sendProblem(request, reply, {

@@ -4,14 +4,23 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem, type ProblemCode, type ProblemKind, problems } from '../errors/problem.ts';
 import { problemOf } from './problem-of.ts';
+import { RefusalLog } from './refusal-log.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    refusals: RefusalLog;
+  }
+}
 
 /** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
 export function handleErrors(app: FastifyInstance): void {
+  const refusals = new RefusalLog(app.log);
+  app.decorate('refusals', refusals);
   app.setErrorHandler((error, request, reply) => {
     const problem = problemOf(error);
     const { status } = problems[problem.code];
     if (status === 500) request.log.error({ err: error }, 'the request failed');
-    else if (status > 500) request.log.warn({ err: error, code: problem.code }, 'the request was not served');
+    else if (status > 500) refusals.add(problem.code, error);
     return sendProblem(request, reply, problem);
   });
   app.setNotFoundHandler((request, reply) => {
