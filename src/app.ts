@@ -8,11 +8,14 @@ import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
 import { drainOnClose } from './http/drain.ts';
 import { entities } from './entities.ts';
+import { checkHost } from './http/host.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './http/error-handler.ts';
 import { metrics } from './http/metrics.ts';
+import { refuseOtherOrigins } from './http/origin.ts';
 import { openapi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { securityHeaders } from './http/security-headers.ts';
+import { trustedProxies } from './http/trusted-proxies.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
 import { webRoutes } from './web/routes.ts';
 
@@ -44,16 +47,19 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     requestTimeout: REQUEST_MS_MAX,
     // Waiting for another process to migrate has a limit of its own, and a longer one.
     pluginTimeout: 0,
+    trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(compileValidator);
   handleErrors(app);
   const closing = drainOnClose(app);
   if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
+  refuseOtherOrigins(app);
 
   await app.register(databasePlugin, { config, databaseUrl, entities });
   securityHeaders(app);
   await app.register(metrics);
+  checkHost(app, config.HOST, config.ALLOWED_HOSTS);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
   await app.register(countersRoutes, {
