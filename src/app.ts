@@ -8,6 +8,7 @@ import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
 import { drainOnClose } from './http/drain.ts';
 import { entities } from './entities.ts';
+import { boundedServer, connectionBounds } from './http/connections.ts';
 import { checkHost } from './http/host.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './http/error-handler.ts';
 import { metrics } from './http/metrics.ts';
@@ -18,9 +19,6 @@ import { securityHeaders } from './http/security-headers.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
 import { webRoutes } from './web/routes.ts';
-
-/** For a request to arrive, in milliseconds. */
-const REQUEST_MS_MAX = 30_000;
 
 /** For a name of 200 characters, each of four bytes, each byte written as %xx. */
 const PARAM_LENGTH_MAX = 200 * 4 * 3;
@@ -43,8 +41,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     schemaErrorFormatter: explainValidation,
     frameworkErrors: handleFrameworkError,
     clientErrorHandler: handleClientError,
-    // For the request to arrive, not for its answer: a slow sender does not hold a connection for ever.
-    requestTimeout: REQUEST_MS_MAX,
+    serverFactory: boundedServer(connectionBounds),
     // Waiting for another process to migrate has a limit of its own, and a longer one.
     pluginTimeout: 0,
     trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,

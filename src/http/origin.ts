@@ -8,14 +8,15 @@ import { writes } from './writes.ts';
  * which a page cannot forge; programs say nothing. To be called before the routes are registered.
  */
 export function refuseOtherOrigins(app: FastifyInstance): void {
-  const check: onRequestHookHandler = (request, _reply, done) => {
-    if (isForeign(request)) done(new Problem('forbidden_origin', 'a page of another origin may not write'));
-    else done();
-  };
   app.addHook('onRoute', (route) => {
     if (writes(route)) route.onRequest = [check, ...[route.onRequest ?? []].flat()];
   });
 }
+
+const check: onRequestHookHandler = (request, _reply, done) => {
+  if (isForeign(request)) done(new Problem('forbidden_origin', 'a page of another origin may not write'));
+  else done();
+};
 
 function isForeign(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers;
