@@ -17,6 +17,7 @@ import { openapi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
+import { refuseUnread } from './http/unread.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
 import { webRoutes } from './web/routes.ts';
 
@@ -57,6 +58,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   securityHeaders(app);
   await app.register(metrics);
   checkHost(app, config.HOST, config.ALLOWED_HOSTS);
+  refuseUnread(app);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
   await app.register(countersRoutes, {

@@ -28,15 +28,19 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
   const limited = names.size > 0 || isLoopback(listening);
   /** Hosts that were found to be allowed, each with its port as it was sent. */
   const known = new Set<string>();
-  app.addHook('onRequest', (request, _reply, done) => {
-    const { host } = request.raw.headers;
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
+    const { host } = raw.headers;
+    if (isTwice(raw.rawHeaders))
+      return done(new Problem('invalid_request', 'there is more than one header Host'));
     if (host !== undefined && known.has(host)) return done();
-    done(refusal(host));
+    done(refusal(host, raw.httpVersion));
   });
 
-  function refusal(host: string | undefined): Problem | undefined {
-    // Only HTTP/1.0 may leave it out, which browsers do not speak.
-    if (host === undefined) return undefined;
+  function refusal(host: string | undefined, version: string): Problem | undefined {
+    // HTTP/1.0 may leave it out, which browsers do not speak, and health checks do.
+    if (host === undefined) {
+      return version === '1.0' ? undefined : new Problem('invalid_request', 'the header Host is missing');
+    }
     const name = HOST.exec(host)?.[1]?.toLowerCase();
     if (name === undefined) return new Problem('invalid_request', 'the header Host is not a host');
     if (limited && !LOOPBACK.test(name) && !names.has(name)) {
@@ -45,6 +49,16 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
     if (known.size < KNOWN_MAX) known.add(host);
     return undefined;
   }
+}
+
+/** Node keeps the first one, whatever a proxy in between has looked at (RFC 9112, 3.2: refuse it). */
+function isTwice(headers: readonly string[]): boolean {
+  let hosts = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1;
 }
 
 /** Each client may send another port or subdomain. */
