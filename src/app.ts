@@ -50,11 +50,11 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(compileValidator);
   handleErrors(app);
-  const closing = drainOnClose(app);
   if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
   refuseOtherOrigins(app);
 
   await app.register(databasePlugin, { config, databaseUrl, entities });
+  const closing = drainOnClose(app);
   securityHeaders(app);
   await app.register(metrics);
   checkHost(app, config.HOST, config.ALLOWED_HOSTS);
