@@ -10,16 +10,18 @@ import { demos } from './demos.ts';
 import { databaseMetrics } from './http/database-metrics.ts';
 import { drainOnClose } from './http/drain.ts';
 import { entities } from './entities.ts';
+import { boundedServer, connectionBounds } from './http/connections.ts';
+import { checkHost } from './http/host.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './http/error-handler.ts';
 import { metrics } from './http/metrics.ts';
+import { refuseOtherOrigins } from './http/origin.ts';
 import { openapi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
 import { securityHeaders } from './http/security-headers.ts';
+import { trustedProxies } from './http/trusted-proxies.ts';
+import { refuseUnread } from './http/unread.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
 import { webRoutes } from './web/routes.ts';
-
-/** For a request to arrive, in milliseconds. */
-const REQUEST_MS_MAX = 30_000;
 
 /** For a name of 200 characters, each of four bytes, each byte written as %xx. */
 const PARAM_LENGTH_MAX = 200 * 4 * 3;
@@ -42,16 +44,16 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     schemaErrorFormatter: explainValidation,
     frameworkErrors: handleFrameworkError,
     clientErrorHandler: handleClientError,
-    // For the request to arrive, not for its answer: a slow sender does not hold a connection for ever.
-    requestTimeout: REQUEST_MS_MAX,
+    serverFactory: boundedServer(connectionBounds),
     // Waiting for another process to migrate has a limit of its own, and a longer one.
     pluginTimeout: 0,
+    trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(compileValidator);
   handleErrors(app);
-  const closing = drainOnClose(app);
   if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
+  refuseOtherOrigins(app);
 
   await app.register(databasePlugin, {
     config,
@@ -59,9 +61,12 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     entities,
     counterConnections: COUNTER_CONNECTIONS,
   });
+  const closing = drainOnClose(app);
   securityHeaders(app);
   await app.register(metrics);
   databaseMetrics(app);
+  checkHost(app, config.HOST, config.ALLOWED_HOSTS);
+  refuseUnread(app);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
   await app.register(countersRoutes, {

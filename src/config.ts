@@ -1,6 +1,7 @@
 import { envSchema } from 'env-schema';
 import { type Static, type TSchema, Type } from 'typebox';
 import { StartupError } from './errors/startup-error.ts';
+import { trustedProxies } from './http/trusted-proxies.ts';
 
 const timeoutMs = (default_: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 3_600_000, default: default_, description });
@@ -36,6 +37,18 @@ const schema = Type.Object({
     maximum: 65_535,
     default: 3000,
     description: 'the port to listen on, 0 to 65535 (0: any free one)',
+  }),
+  ALLOWED_HOSTS: Type.Optional(
+    Type.String({
+      pattern: '^(NAME)( *, *(NAME))*$'.replaceAll('NAME', '\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+'),
+      description:
+        'host names, comma-separated and without a port, that requests may be sent to, besides localhost and loopback addresses; unset: only those if HOST is one of them, otherwise any',
+    }),
+  ),
+  TRUST_PROXY: Type.String({
+    default: 'false',
+    description:
+      'false, true, or addresses and CIDR ranges, comma-separated: proxies whose X-Forwarded-For, -Host and -Proto count',
   }),
   POOL_MAX: Type.Integer({
     minimum: 4,
@@ -118,6 +131,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   try {
     const config = envSchema<Static<typeof schema>>({ schema, data, env: false });
     if (config.DATABASE_URL && !URL.canParse(config.DATABASE_URL)) throw invalid('DATABASE_URL');
+    if (trustedProxies(config.TRUST_PROXY) === undefined) throw invalid('TRUST_PROXY');
     return Object.freeze(config);
   } catch (error) {
     const bad = new Set(

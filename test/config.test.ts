@@ -26,6 +26,8 @@ t.test('a bad value is one line: the variable, the value, what is allowed', asyn
     DEMOS: 'yes',
     SQL_DEBUG: '1',
     LOG_LEVEL: 'loud',
+    ALLOWED_HOSTS: 'likes.example:443',
+    TRUST_PROXY: '10.0.0.0/33',
   };
   for (const [name, value] of Object.entries(cases)) {
     t.throws(() => loadConfig({ [name]: value }), {
@@ -34,6 +36,34 @@ t.test('a bad value is one line: the variable, the value, what is allowed', asyn
     });
   }
   t.throws(() => loadConfig({ PORT: 'x', DEMOS: 'y' }), { message: /^PORT .*\nDEMOS .*$/ });
+});
+
+t.test('proxies are trusted by address or range, and anything else is refused', (t) => {
+  const good = ['true', 'false', '10.0.0.1', '10.0.0.0/8, 127.0.0.1', '::1,fd00::/8'];
+  for (const TRUST_PROXY of good) t.match(loadConfig({ TRUST_PROXY }), { TRUST_PROXY });
+  const bad = [
+    'yes',
+    '10.0.0.1,',
+    '10.0.0',
+    '10.0.0.0/',
+    '10.0.0.0/33',
+    '::1/129',
+    'loopback',
+    '10.0.0.0/8/8',
+  ];
+  for (const TRUST_PROXY of bad) {
+    t.throws(() => loadConfig({ TRUST_PROXY }), { message: /^TRUST_PROXY is .*; allowed: false, true, or/ });
+  }
+  t.end();
+});
+
+t.test('hosts are allowed by name, without a port', (t) => {
+  const good = ['likes.example', 'likes.example, app', '[fd00::1],10.0.0.1'];
+  for (const ALLOWED_HOSTS of good) t.match(loadConfig({ ALLOWED_HOSTS }), { ALLOWED_HOSTS });
+  for (const ALLOWED_HOSTS of ['likes.example:80', 'http://likes.example', 'a,,b', '*']) {
+    t.throws(() => loadConfig({ ALLOWED_HOSTS }), { message: /^ALLOWED_HOSTS is .*without a port/ });
+  }
+  t.end();
 });
 
 t.test('a bad address is named without its password', async (t) => {

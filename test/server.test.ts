@@ -113,7 +113,7 @@ t.test('a client that never sends the rest of its request does not hold the end 
   const slow = connect({ port: Number(port), host: hostname });
   slow.on('error', () => {});
   slow.write(
-    'POST /init HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{',
+    'POST /init HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{',
   );
   // Answered after it, so the slow one has arrived.
   await getJson(`${service.url}/check`);

@@ -1,15 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance, onRequestHookHandler, RouteOptions } from 'fastify';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { Problem } from '../errors/problem.ts';
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** For a route that changes something although its method says that it does not. */
-    writes?: boolean;
-  }
-}
-
-const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+import { writes } from './writes.ts';
 
 /**
  * Asks everybody who wants to change something for the token (RFC 6750). Reading is free: a browser's EventSource
@@ -29,10 +21,6 @@ export function requireToken(app: FastifyInstance, token: string): void {
     route.onRequest = [check, ...[route.onRequest ?? []].flat()];
     if (route.schema) route.schema.security = [{ token: [] }];
   });
-}
-
-function writes({ method, config }: RouteOptions): boolean {
-  return config?.writes === true || [method].flat().some((one) => !READS.has(one));
 }
 
 const digest = (text: string): Buffer => hash('sha256', text, 'buffer');

@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
 /** How long a request under way may go on once the service closes, in milliseconds. */
@@ -10,7 +11,8 @@ const LAST_WORD_MS = 1500;
 /**
  * Closes without cutting anybody off and without waiting for anybody who asks for nothing: requests under way are
  * answered, each answer ends its connection, and with the last one every connection that is still open is closed
- * (one that never sent a request, as browsers open them in advance, is not idle in the eyes of Node).
+ * (one that never sent a request, as browsers open them in advance, is not idle in the eyes of Node). What was opened
+ * before this is called is closed only when nothing works on an answer, also where the client has left.
  *
  * @returns aborted when the requests still under way have to stop
  */
@@ -18,6 +20,9 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
   const stop = new AbortController();
   let draining = false;
   let underWay = 0;
+  /** Requests that are not answered yet, whether or not their clients still wait. */
+  const unanswered = new Set<FastifyRequest>();
+  const allAnswered = Promise.withResolvers<void>();
   const closeIfDone = () => {
     if (draining && underWay === 0) app.server.closeAllConnections();
   };
@@ -25,13 +30,18 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
     underWay -= 1;
     closeIfDone();
   };
-  app.addHook('onRequest', (_request, { raw }, done) => {
+  app.addHook('onRequest', (request, { raw }, done) => {
     underWay += 1;
+    unanswered.add(request);
     raw.once('close', leave);
     done();
   });
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (draining) reply.header('connection', 'close');
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    unanswered.delete(request);
+    if (draining) {
+      reply.header('connection', 'close');
+      if (unanswered.size === 0) allAnswered.resolve();
+    }
     done();
   });
   app.addHook('preClose', async () => {
@@ -41,6 +51,11 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
     // Who has not sent all of a request, or does not read an answer, by then is cut off.
     setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();
     closeIfDone();
+  });
+  // Run after the server has stopped listening, and before what was opened earlier is closed.
+  app.addHook('onClose', async () => {
+    if (unanswered.size === 0) return;
+    await Promise.race([allAnswered.promise, delay(DRAIN_MS_MAX + LAST_WORD_MS, undefined, { ref: false })]);
   });
   return stop.signal;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { Problem, type ProblemCode, type ProblemKind, problems } from '../errors/problem.ts';
 import { problemOf } from './problem-of.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -11,6 +11,9 @@ declare module 'fastify' {
     refusals: RefusalLog;
   }
 }
+
+/** For a client to read the answer to what is not a request, before its connection is closed, in milliseconds. */
+const LAST_WORD_MS = 1000;
 
 /** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
 export function handleErrors(app: FastifyInstance): void {
@@ -25,7 +28,9 @@ export function handleErrors(app: FastifyInstance): void {
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0] ?? '';
-    const allowed = app.supportedMethods.filter((method) => app.hasRoute({ method, url: path }));
+    const allowed = app.supportedMethods.filter(
+      (method) => app.findRoute({ method: method as HTTPMethods, url: path }) !== null,
+    );
     if (allowed.length === 0) {
       return sendProblem(
         request,
@@ -50,7 +55,9 @@ export function handleFrameworkError(
 
 /** What Node refuses before there is a request: bytes that are not HTTP, headers that are too large or too slow. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  // Browsers open connections in advance: on one that nothing was sent on, nobody waits for an answer.
+  const silent = socket.bytesRead === 0;
+  if (error.code === 'ECONNRESET' || silent || !socket.writable) return void socket.destroy();
   const detail = clientErrors[error.code ?? ''] ?? 'what was sent is not an HTTP/1.1 request';
   const code = clientErrorCodes[error.code ?? ''] ?? 'invalid_request';
   const body = problemBody(new Problem(code, detail), randomUUID());
@@ -62,6 +69,8 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  // Not at once: what has arrived unread would reset the connection, and the client might lose the answer.
+  setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
 }
 
 const clientErrors: Record<string, string> = {

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { problems } from '../errors/problem.ts';
+import { noQuery } from './validation.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -17,7 +19,7 @@ export const metrics = fastifyPlugin(async (app: FastifyInstance) => {
   requestMetrics(app, register);
   app.get('/metrics', {
     logLevel: 'warn',
-    schema: { hide: true },
+    schema: { hide: true, querystring: noQuery },
     handler: async (_request, reply) => reply.type(register.contentType).send(await register.metrics()),
   });
 });
@@ -25,7 +27,7 @@ export const metrics = fastifyPlugin(async (app: FastifyInstance) => {
 function requestMetrics(app: FastifyInstance, register: Registry): void {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'From the head of the request to the end of its answer; streams count when they end',
+    help: 'From the head of the request to the end of its answer; 499: the client left before that',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [register],
@@ -33,20 +35,39 @@ function requestMetrics(app: FastifyInstance, register: Registry): void {
   // Putting labels together costs more than counting, so each combination is put together once. Routes, not paths:
   // there are as many as were written down, whatever is asked for.
   const known = new Map<string, { observe(seconds: number): void }>();
-  app.addHook('onResponse', (request, reply, done) => {
+  const count = (request: FastifyRequest, status: number, ms: number) => {
     const { method } = request;
     const route = routeOf(request);
-    const status = reply.statusCode;
     const name = `${status} ${method} ${route}`;
     let duration = known.get(name);
     if (!duration) {
       duration = durations.labels({ method, route, status });
       known.set(name, duration);
     }
-    duration.observe(reply.elapsedTime / 1000);
+    duration.observe(ms / 1000);
+  };
+  // Not in onResponse, which is left out when the client does not take the answer to its end.
+  app.addHook('onRequest', (request, { raw }, done) => {
+    const start = performance.now();
+    let finished = false;
+    raw.once('finish', () => {
+      finished = true;
+      count(request, raw.statusCode, performance.now() - start);
+    });
+    raw.once('close', () => {
+      if (finished) return;
+      const ms = performance.now() - start;
+      count(request, CLIENT_GONE, ms);
+      request.log.info(
+        { status: CLIENT_GONE, responseTime: ms },
+        'the client left before the end of its answer',
+      );
+    });
     done();
   });
 }
+
+const CLIENT_GONE = problems.client_gone.status;
 
 const routeOf = ({ routeOptions }: FastifyRequest): string => routeOptions.url ?? 'none';
 

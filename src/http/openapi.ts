@@ -5,6 +5,7 @@ import fastifyPlugin from 'fastify-plugin';
 import type { OpenAPIV3 } from 'openapi-types';
 import manifest from '../../package.json' with { type: 'json' };
 import { problems } from '../errors/problem.ts';
+import { serveDocumentOnce } from './document.ts';
 
 const problemExample = {
   type: '/problems#busy',
@@ -57,6 +58,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
       return openapiObject;
     },
   });
+  serveDocumentOnce(app);
   await app.register(fastifySwaggerUi, {
     routePrefix: '/docs',
     uiConfig: { tryItOutEnabled: true },

@@ -23,6 +23,8 @@ const byFastifyCode: Record<string, ProblemCode> = {
   FST_ERR_REOPENED_CLOSE_SERVER: 'shutting_down',
 };
 
+const MEDIA_TYPE = 'bodies are read as JSON: send the header Content-Type: application/json';
+
 /** Any error as the problem that its caller may be told of. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
@@ -46,6 +48,7 @@ export function problemOf(error: unknown): Problem {
   }
   const { code, statusCode = 500, validation, message = '' } = error as Partial<FastifyError>;
   const known = byFastifyCode[code ?? ''];
+  if (known === 'unsupported_media_type') return new Problem(known, MEDIA_TYPE);
   if (known) return new Problem(known, message);
   if (validation || (statusCode >= 400 && statusCode < 500)) return new Problem('invalid_request', message);
   return new Problem('internal_error', 'The mistake was logged under the id of this request', {

@@ -65,7 +65,7 @@ t.test('who does not read is not remembered for: the latest value is all that wa
   const socket = connect(Number(url.port), url.hostname);
   await once(socket, 'connect');
   socket.pause();
-  socket.write(`GET /counters/${name}/events HTTP/1.1\r\nhost: x\r\n\r\n`);
+  socket.write(`GET /counters/${name}/events HTTP/1.1\r\nhost: localhost\r\n\r\n`);
   for (let i = 0; i < 50; i += 1) await app.inject({ method: 'POST', url: `/counters/${name}/increments` });
   let text = '';
   socket.on('data', (data) => (text += data.toString()));

@@ -58,6 +58,19 @@ t.test(
   },
 );
 
+t.test('the document is made once, and not sent again to a client that has it', async (t) => {
+  for (const [path, type] of [
+    ['/docs/json', /^application\/json/],
+    ['/docs/yaml', /^application\/yaml/],
+  ] as const) {
+    const first = await app.inject(path);
+    t.match(first, { statusCode: 200, headers: { 'content-type': type, etag: /^"[\w-]{22}"$/ } });
+    t.match((await app.inject(path)).headers, { etag: first.headers.etag });
+    const headers = { 'if-none-match': String(first.headers.etag) };
+    t.match(await app.inject({ url: path, headers }), { statusCode: 304, body: '' });
+  }
+});
+
 const shape = (value: unknown) => Object.keys((Array.isArray(value) ? value[0] : value) as object).toSorted();
 
 t.test('what a route answers has the fields that its example shows', async (t) => {

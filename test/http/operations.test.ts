@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { once } from 'node:events';
+import { pino } from 'pino';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
-import { CHECKOUT, testApp } from '../helper.ts';
+import { CHECKOUT, testApp, until } from '../helper.ts';
 
 const TOKEN = 'a-token-of-the-tests';
 
@@ -103,6 +105,33 @@ t.test('what the service does is counted', async (t) => {
   ]) {
     t.ok(metrics.includes(`\n${line}\n`), line);
   }
+});
+
+t.test('who leaves before the end is counted once, as 499, and logged', async (t) => {
+  const log: string[] = [];
+  const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
+  const app = await testApp(t, {}, undefined, logger);
+  const url = await app.listen({ port: 0 });
+  const lines = async () => (await app.metrics.metrics()).split('\n');
+  const count = (route: string, status: number) =>
+    `http_request_duration_seconds_count{method="GET",route="${route}",status="${status}"} 1`;
+  for (const [path, route] of [
+    ['/counters/likes/events', '/counters/:name/events'],
+    ['/2th-plock?increments=1000', '/2th-plock'],
+  ] as const) {
+    const leaving = new AbortController();
+    const begun = once(app.server, 'request');
+    const asked = fetch(`${url}${path}`, { signal: leaving.signal }).catch(() => undefined);
+    await begun;
+    leaving.abort();
+    await asked;
+    await until(async () => (await lines()).includes(count(route, 499)));
+    t.notOk(
+      (await lines()).some((line) => line.includes(`"${route}",status="200"`)),
+      route,
+    );
+  }
+  t.ok(log.some((line) => /"status":499.*"the client left/.test(line)));
 });
 
 t.test('every figure of the dashboard is one that the service gives', async (t) => {

@@ -1,0 +1,15 @@
+import type { RouteOptions } from 'fastify';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** For a route that changes something although its method says that it does not. */
+    writes?: boolean;
+  }
+}
+
+const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Whether a route changes something. */
+export function writes({ method, config }: RouteOptions): boolean {
+  return config?.writes === true || [method].flat().some((one) => !READS.has(one));
+}

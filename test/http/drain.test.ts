@@ -1,0 +1,25 @@
+import { once } from 'node:events';
+import t from 'tap';
+import { testApp, testClient, testDatabase, until } from '../helper.ts';
+
+t.test('the database is closed only after the work for clients that have left', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const app = await testApp(t, {}, databaseUrl);
+  const url = await app.listen({ port: 0 });
+  const database = await testClient(t, databaseUrl);
+  await database.query('begin; lock posts');
+  const leaving = new AbortController();
+  const closed = once(app.server, 'request').then(([, answer]) => once(answer, 'close'));
+  const asked = fetch(`${url}/2th-plock`, { signal: leaving.signal }).catch(() => undefined);
+  const watching = await testClient(t, databaseUrl);
+  const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+  await until(async () => (await watching.query(waiting)).rowCount === 1);
+  leaving.abort();
+  await asked;
+  await closed;
+  const end = app.close();
+  await once(app.server, 'close');
+  await database.query('rollback');
+  await end;
+  t.equal((await watching.query(waiting)).rowCount, 0);
+});

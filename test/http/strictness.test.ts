@@ -1,0 +1,101 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import t from 'tap';
+import { testApp } from '../helper.ts';
+
+const app = await testApp(t);
+const url = await app.listen({ port: 0, host: '127.0.0.1' });
+
+const refused = [
+  ['GET', '/counters/x/increments', 405, 'POST'],
+  ['GET', '/labs/traps', 405, 'POST'],
+  ['POST', '/counters/x', 405, 'GET, HEAD, DELETE, PUT'],
+  ['PUT', '/docs/static/index.css', 405, 'GET, HEAD'],
+  ['PROPFIND', '/check', 405, 'GET, POST'],
+  ['GET', '/counters/x/nothing', 404, undefined],
+] as const;
+
+t.test(
+  'a method that a path does not take is 405 and says which it takes, with parameters in it too',
+  async (t) => {
+    for (const [method, path, statusCode, allow] of refused) {
+      const answer = await app.inject({ method: method as 'GET', url: path });
+      t.equal(answer.statusCode, statusCode, `${method} ${path}`);
+      t.strictSame(answer.headers.allow?.toString().split(', ').toSorted(), allow?.split(', ').toSorted());
+    }
+  },
+);
+
+t.test('parameters that a route does not have are refused, wherever they are', async (t) => {
+  const paths = [
+    '/check',
+    '/health/live',
+    '/problems',
+    '/metrics',
+    '/strategies',
+    '/labs',
+    '/counters',
+    '/counters/x',
+  ];
+  for (const path of paths) {
+    const answer = await app.inject(`${path}?nothing=1`);
+    t.match(answer.json(), { status: 400, detail: /unknown field "nothing"/ }, path);
+  }
+  // These are opened through links that others make.
+  for (const path of ['/?utm_source=x', '/docs/?x=1'])
+    t.equal((await app.inject(path)).statusCode, 200, path);
+});
+
+t.test('numbers in an address are decimal digits', async (t) => {
+  for (const bad of ['0x10', '1e1', '%205', '5%20', '+5', '', '1_0', '٣', 'Infinity']) {
+    const answer = await app.inject(`/2th?increments=${bad}`);
+    t.match(answer.json(), { status: 400, detail: /"increments" must be integer/ }, bad);
+  }
+  t.match((await app.inject('/2th?increments=05&workers=1')).json(), { attempted: 5 });
+  t.equal((await app.inject('/strategies/atomic/posts/0x1')).statusCode, 400);
+});
+
+t.test('an encoded body is refused, not read as if it were not', async (t) => {
+  const post = (encoding: string) =>
+    app.inject({
+      method: 'POST',
+      url: '/counters/x/increments',
+      headers: { 'content-type': 'application/json', 'content-encoding': encoding },
+      payload: '{"by":2}',
+    });
+  t.match((await post('Identity')).json(), { value: 2 });
+  const answer = await post('gzip');
+  t.match(answer.json(), { status: 415, code: 'unsupported_media_type', detail: /Content-Encoding/ });
+  t.equal(answer.headers['accept-encoding'], 'identity');
+});
+
+t.test('a body of another type is told which type is read', async (t) => {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const answer = await app.inject({ method: 'POST', url: '/increments', headers, payload: '[{"name":"x"}]' });
+  t.match(answer.json(), { status: 415, detail: /application\/json/ });
+});
+
+async function raw(sent: string) {
+  const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1' });
+  socket.write(sent);
+  const [head = '', ...body] = (await text(socket)).split('\r\n\r\n');
+  return { head, problem: body.at(-1) ? (JSON.parse(body.at(-1) ?? '') as object) : undefined };
+}
+
+t.test('what is wrong with the headers themselves is answered with a problem, too', async (t) => {
+  const close = 'connection: close\r\n\r\n';
+  const cases = [
+    [`GET /check HTTP/1.1\r\nhost: localhost\r\nHost: evil.example\r\n${close}`, 400, /more than one/],
+    [`GET /check HTTP/1.1\r\n${close}`, 400, /Host is missing/],
+    [`POST /init HTTP/1.1\r\nhost: localhost\r\nexpect: cake\r\n${close}`, 417, /100-continue/],
+  ] as const;
+  for (const [sent, status, detail] of cases) {
+    const { head, problem } = await raw(sent);
+    t.match(head, new RegExp(`^HTTP/1.1 ${status} .*application/problem\\+json`, 's'), sent);
+    t.match(problem, { status, detail });
+  }
+  t.match((await raw('GET /health/live HTTP/1.0\r\n\r\n')).head, /^HTTP\/1.1 200 /);
+  const length = 'content-type: application/json\r\ncontent-length: 2\r\n';
+  const expecting = `POST /2th HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n${length}${close}{}`;
+  t.match((await raw(expecting)).head, /^HTTP\/1.1 100 /);
+});
