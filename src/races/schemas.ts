@@ -41,9 +41,10 @@ const raceQuery = Type.Object(
   strict,
 );
 
-const result = Type.Object({
+export const trialResult = Type.Object({
   strategy: Type.String(),
   claim,
+  /** What was seen, in the words of the claims. */
   verdict: claim,
   holds: Type.Boolean({ description: 'Whether the claim does' }),
   violations: Type.Array(Type.String(), { description: 'The rules of a counter that the history breaks' }),
@@ -65,7 +66,7 @@ const result = Type.Object({
   timeline: Type.Array(timelineEntry, { description: 'The statements of the witness, or of the beginning' }),
 });
 
-const raceAnswer = Type.Array(result, {
+const raceAnswer = Type.Array(trialResult, {
   description: 'What came of each strategy',
   examples: [
     [

@@ -1,36 +1,17 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
+import type { Static } from 'typebox';
 import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
-import type { TimelineEntry } from '../database/timeline.ts';
 import { Post } from '../strategies/post.ts';
 import type { Claim, Strategy } from '../strategies/strategy.ts';
 import type { Arena, RaceResult } from './arena.ts';
+import type { trialResult } from './schemas.ts';
 import type { Increment, Race } from './worker.ts';
 import { timeline } from './timeline.ts';
 
 export type Trial = Pick<Race, 'strategy' | 'workers' | 'increments' | 'signal' | 'log' | 'onIncrement'>;
 
 /** What came of one strategy's race on a post of its own, and whether that is what the strategy claims. */
-export interface TrialResult {
-  strategy: string;
-  claim: Claim;
-  /** What was seen, in the words of the claims. */
-  verdict: Claim;
-  holds: boolean;
-  /** The rules of a counter that this history breaks, in words. */
-  violations: string[];
-  attempted: number;
-  acknowledged: number;
-  conflicts: number;
-  retries: number;
-  final: number;
-  lost: number;
-  /** Two increments that both wrote the same value: the proof of a lost update. */
-  witness: { value: number; workers: [number, number] } | null;
-  duration_ms: number;
-  increments_per_second: number;
-  /** The statements of the witness's increments; without a witness, those of the race's beginning. */
-  timeline: TimelineEntry[];
-}
+export type TrialResult = Static<typeof trialResult>;
 
 /**
  * Races a strategy on a new post, counts, and removes the post again, whatever happens.
@@ -76,7 +57,7 @@ function judge({ claim }: Strategy, { history, acknowledged }: RaceResult, final
     violations,
     final: final.value,
     lost: Math.max(0, lost),
-    witness: pair ? { value: pair[0].value ?? 0, workers: workersOf(pair) } : null,
+    witness: pair ? { value: pair[0].value ?? 0, workers: pair.map(({ worker }) => worker) } : null,
     timeline: timeline(history, pair),
   };
 }
@@ -86,8 +67,6 @@ function valueViolations(history: readonly Increment[]): string[] {
   const silent = history.some(({ outcome, value }) => outcome === 'acknowledged' && value === undefined);
   return silent ? [] : checkValues(0, history);
 }
-
-const workersOf = ([a, b]: [Increment, Increment]): [number, number] => [a.worker, b.worker];
 
 function figures({ history, acknowledged, conflicts, retries, durationMs }: RaceResult) {
   return {
