@@ -65,10 +65,18 @@ const mayUse: Record<string, readonly string[]> = {
     'src/counters',
     'src/http',
   ],
+  'load-tests/benchmark/storage': [
+    'load-tests/shared',
+    'src/command-line',
+    'src',
+    'src/counters',
+    'src/database',
+  ],
   'load-tests/benchmark': [
     'load-tests/benchmark/figures',
     'load-tests/benchmark/orm',
     'load-tests/benchmark/http',
+    'load-tests/benchmark/storage',
     'src/command-line',
   ],
   'load-tests/fault-test': [

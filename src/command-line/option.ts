@@ -65,6 +65,17 @@ export function path(value: string, about: string, byDefault?: string) {
   };
 }
 
+/** One part of what the command does; undefined, when it is not given: all of them. */
+export function part<const T extends string>(...names: T[]): Option<T | undefined> {
+  const allowed = names.join(' or ');
+  return {
+    value: 'PART',
+    about: `${allowed}; by default everything`,
+    allowed,
+    read: (given) => names.find((name) => name === given),
+  };
+}
+
 function wholeOf(text: string, min: number, max: number): number | undefined {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   return value >= min && value <= max ? value : undefined;

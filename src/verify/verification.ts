@@ -18,6 +18,8 @@ export interface Verification {
   workers: readonly number[];
   /** Increments of each worker. */
   increments: number;
+  /** The only ones to run; undefined: both. */
+  only: 'strategies' | 'experiments' | undefined;
   signal: AbortSignal;
 }
 
@@ -51,7 +53,7 @@ const log = { info: () => {}, warn: (message: string) => console.error(message) 
  * @throws what connecting, making the schema or migrating threw; the signal's reason
  */
 export async function verify(verification: Verification): Promise<VerificationResult> {
-  const { databaseUrl, workers, signal } = verification;
+  const { databaseUrl, workers, only, signal } = verification;
   const seats = Math.max(...workers);
   // The write of a group, and the looking after it all, need a connection besides.
   const config = loadConfig({ POOL_MAX: String(seats + 3) });
@@ -64,11 +66,13 @@ export async function verify(verification: Verification): Promise<VerificationRe
     await em.execute(`create schema "${schema}"`);
     await migrate(options);
     const [{ version } = { version: '' }] = await em.execute<{ version: string }[]>('select version()');
-    const races = racesOf(verification, database, new Arena(database.sessions, seats));
+    const races =
+      only === 'experiments' ? [] : racesOf(verification, database, new Arena(database.sessions, seats));
+    const experiments = only === 'strategies' ? [] : experimentsOf(verification, config, session.pooled);
     return {
       server: version.split(' on ')[0] ?? version,
       rows: await judgeAll(races, signal),
-      experiments: await judgeAll(experimentsOf(verification, config, session.pooled), signal),
+      experiments: await judgeAll(experiments, signal),
     };
   } finally {
     await em.execute(`drop schema if exists "${schema}" cascade`);

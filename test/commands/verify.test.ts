@@ -80,8 +80,15 @@ t.test('an interrupted verification removes its schema as well', async (t) => {
 
 t.test('a claim that does not hold is marked, exit code 1', async (t) => {
   // Alone, nobody loses anything.
-  const { code, stdout } = await verify(t, [await testDatabase(t), '--workers', '1', '--increments', '3'])
-    .ended;
+  const { code, stdout } = await verify(t, [
+    await testDatabase(t),
+    '--only',
+    'strategies',
+    '--workers',
+    '1',
+    '--increments',
+    '3',
+  ]).ended;
   t.equal(code, 1);
   t.match(stdout, /^✗ {2}unsafe +loses +exact \(not what it claims\)$/m);
   t.match(stdout, /^✓ {2}atomic +exact +exact$/m);
@@ -92,7 +99,16 @@ t.test('what an engine does not know is said of that row alone', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const client = await testClient(t, databaseUrl);
   await client.query('alter function pg_catalog.pg_advisory_xact_lock(int, int) rename to unknown_here');
-  const { stdout } = await verify(t, [databaseUrl, '--workers', '2', '--increments', '25', '--json']).ended;
+  const { stdout } = await verify(t, [
+    databaseUrl,
+    '--only',
+    'strategies',
+    '--workers',
+    '2',
+    '--increments',
+    '25',
+    '--json',
+  ]).ended;
   const { rows } = JSON.parse(stdout) as VerificationResult;
   t.match(
     rows.find(({ strategy }) => strategy === 'advisory-lock'),
