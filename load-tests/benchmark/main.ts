@@ -8,14 +8,12 @@ import { shownHttp } from './http/http-tables.ts';
 import { type OrmResult, ormBenchmark, shownOrm } from './orm/orm-benchmark.ts';
 import { shownStorage, storageBenchmark } from './storage/storage-benchmark.ts';
 
-const parts = ['http', 'orm', 'storage'] as const;
-
 await runCommand({
   name: 'benchmark',
   about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
 and what an increment leaves on disk: everything in turns of the same run, on a database of its own, as medians.`,
   options: {
-    only: part(...parts),
+    only: part('http', 'orm', 'storage'),
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
     connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
@@ -26,7 +24,7 @@ and what an increment leaves on disk: everything in turns of the same run, on a 
   },
   variables: {},
   async run({ only, json, assert, workers, connections, preload, rounds, slice: sliceMs }, signal) {
-    const wanted = (name: (typeof parts)[number]) => only === undefined || only === name;
+    const wanted = (name: typeof only) => only === undefined || only === name;
     const orm: OrmResult[] = [];
     for (const count of wanted('orm') ? workers : []) {
       const result = await ormBenchmark({ rounds, sliceMs, workers: count, signal });

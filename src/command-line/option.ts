@@ -65,14 +65,14 @@ export function path(value: string, about: string, byDefault?: string) {
   };
 }
 
-/** One part of what the command does; undefined, when it is not given: all. */
-export function part<const T extends string>(...parts: readonly T[]): Option<T | undefined> {
-  const allowed = parts.join(', ').replace(/, ([^,]*)$/, ' or $1');
+/** One part of what the command does; undefined, when it is not given: all of them. */
+export function part<const T extends string>(...names: T[]): Option<T | undefined> {
+  const allowed = names.join(' or ');
   return {
     value: 'PART',
-    about: `${allowed}; by default all`,
+    about: `${allowed}; by default everything`,
     allowed,
-    read: (given) => parts.find((name) => name === given),
+    read: (given) => names.find((name) => name === given),
   };
 }
 
