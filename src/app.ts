@@ -73,6 +73,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     keyHours: config.IDEMPOTENCY_KEY_HOURS,
     queueMax: config.COUNTER_QUEUE_MAX,
     lockedMsMax: config.LOCK_TIMEOUT_MS,
+    statementMsMax: config.STATEMENT_TIMEOUT_MS,
     closing,
   });
   if (config.DEMOS) {

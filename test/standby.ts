@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Client } from 'pg';
 import type { Test } from 'tap';
 import { ownFolder } from '../load-tests/shared/own-folder.ts';
 import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
@@ -47,4 +48,33 @@ export async function startPair(t: Test, bin: string): Promise<{ primary: string
   const standbyPort = await start(standby);
   const url = (port: number) => `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
   return { primary: url(primaryPort), standby: url(standbyPort) };
+}
+
+/** From now on commits wait for a standby that does not exist; the server takes a moment to take that up. */
+export async function requireMissingStandby(client: Client, databaseUrl: string): Promise<void> {
+  await client.query(`alter system set synchronous_standby_names = 'missing'`);
+  await client.query('select pg_reload_conf()');
+  for (let waits = false; !waits; ) {
+    const probe = new Client({ connectionString: databaseUrl, application_name: 'probe' });
+    probe.on('error', () => {});
+    await probe.connect();
+    const committed = probe.query(`select pg_logical_emit_message(true, 'probe', '')`).then(
+      () => true,
+      () => true,
+    );
+    for (let done = false; !done && !waits; ) {
+      const { rowCount } = await client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and application_name = 'probe'`,
+      );
+      waits = rowCount === 1;
+      done = await Promise.race([committed, Promise.resolve(false)]);
+    }
+    await probe.end().catch(() => {});
+  }
+}
+
+/** From now on commits wait for no standby. */
+export async function requireNoStandby(client: Client): Promise<void> {
+  await client.query('alter system reset synchronous_standby_names');
+  await client.query('select pg_reload_conf()');
 }

@@ -27,8 +27,12 @@ export interface BatchWriterOptions {
   store: CounterStore;
   lane: Lane;
   events: BatchEvents;
-  /** Decides on a batch that waited for a lock in vain. Nothing of it was applied. */
-  onLocked: (batch: Batch, error: Error) => Promise<Decisions> | Decisions;
+  /**
+   * Decides on a batch that waited for a lock in vain. Nothing of it was applied.
+   *
+   * @param again whether the one before it waited in vain, too, and nothing was decided then
+   */
+  onLocked: (batch: Batch, error: Error, again: boolean) => Promise<Decisions> | Decisions;
 }
 
 /** How long a conflict is retried. */
@@ -53,7 +57,7 @@ export class BatchWriter {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter((request) => !request.abandoned?.());
     for (let fruitless = 0; open.length > 0 && fruitless < FRUITLESS_MAX; fruitless += 1) {
-      const decisions = await this.#decide(compose(open));
+      const decisions = await this.#decide(compose(open), fruitless > 0);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -66,7 +70,7 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? gone());
   }
 
-  async #decide(batch: Batch): Promise<Decisions> {
+  async #decide(batch: Batch, again: boolean): Promise<Decisions> {
     const { lane, events, onLocked } = this.#options;
     try {
       const written = await retry(() => lane.write(batch), {
@@ -77,8 +81,8 @@ export class BatchWriter {
       return written.known.length > 0 ? this.#replay(batch, written.known) : this.#answer(batch, written);
     } catch (error) {
       try {
-        if (isOutOfRange(error)) return await this.#refuseOutOfRange(batch);
-        if (isLocked(error)) return await onLocked(batch, error as Error);
+        if (isOutOfRange(error)) return await this.#refuseOutOfRange(batch, again);
+        if (isLocked(error)) return await onLocked(batch, error as Error, again);
         return batch.requests.map(() => error as Error);
       } catch (failure) {
         // Nothing was applied, whatever prevents us from finding out why.
@@ -104,13 +108,17 @@ export class BatchWriter {
   }
 
   /** In the order of arrival: a request that does not fit leaves the room to those after it. */
-  async #refuseOutOfRange({ requests, deltas }: Batch): Promise<Decisions> {
-    const values = await this.#options.store.values(deltas.map(({ name }) => name));
+  async #refuseOutOfRange({ requests, deltas }: Batch, again: boolean): Promise<Decisions> {
+    const { store } = this.#options;
+    const keys = requests.flatMap(({ key }) => key ?? []);
+    // Counted meanwhile through another replica: the next attempt replays it.
+    if (!again && keys.length > 0 && (await store.knowsAny(keys))) return [];
+    const values = await store.values(deltas.map(({ name }) => name));
     const decisions = requests.map((request) => (fits(request, values) ? undefined : outOfRange(request)));
     if (decisions.some((decision) => decision !== undefined)) return decisions;
     // All fit, one after another: the sum of them is beyond the range, or other writers were faster.
     const half = Math.floor(requests.length / 2);
-    return half === 0 ? requests.map(outOfRange) : this.#decide(compose(requests.slice(0, half)));
+    return half === 0 ? requests.map(outOfRange) : this.#decide(compose(requests.slice(0, half)), again);
   }
 }
 

@@ -5,6 +5,13 @@ export interface PendingRequest extends IncrementRequest {
   fingerprint?: string | undefined;
 }
 
+/** Increments of a bulk that cost as much as a request of their own. Measured: see docs/benchmark.md. */
+const BULK_DISCOUNT = 5;
+
+/** What a request counts as in bounds on batches and queues. */
+export const weightOf = ({ increments }: IncrementRequest): number =>
+  Math.ceil(increments.length / BULK_DISCOUNT);
+
 /** What a batch does to one counter: the sum of it, and the lowest and highest sum on the way there. */
 export interface Delta {
   name: string;

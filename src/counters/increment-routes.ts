@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { allowNoBody } from '../http/validation.ts';
-import { assertValue } from './range.ts';
 import { refuseWhenFull } from './refusal.ts';
 import { type Increment, keyOf } from './request.ts';
 import {
@@ -71,7 +70,6 @@ async function write(
   reply: FastifyReply,
   increments: readonly Increment[],
 ): Promise<Static<typeof bulkAnswer>> {
-  for (const { by } of increments) assertValue('by', by);
   const { values, replayed } = await writer.submit({
     increments,
     key: keyOf(headers),

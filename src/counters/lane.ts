@@ -85,8 +85,9 @@ export class Lane {
       });
       onSettled(applied ? 'applied' : 'not applied');
       if (written) return written;
-    } catch (error) {
-      if (isForgotten(error)) this.#writer = undefined;
+    } catch {
+      // The row may stay locked by the first attempt for long: the next batch takes a new one.
+      this.#writer = undefined;
       onSettled('unknown');
       throw unknown(lost);
     }

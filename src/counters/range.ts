@@ -27,5 +27,8 @@ export function fits({ increments }: IncrementRequest, values: Map<string, numbe
 /** The error of a request that does not fit. */
 export function outOfRange({ increments }: IncrementRequest): Problem {
   const names = [...new Set(increments.map(({ name }) => JSON.stringify(name)))].slice(0, 3).join(', ');
-  return new Problem('out_of_range', `${names} would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`);
+  return new Problem(
+    'out_of_range',
+    `${names} would leave the range from -${VALUE_MAX} to ${VALUE_MAX}, or be changed by more than that at once`,
+  );
 }

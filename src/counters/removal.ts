@@ -17,7 +17,8 @@ export async function removeExpiredForEver(
 ): Promise<void> {
   while (!closing.aborted) {
     try {
-      while ((await store.removeKeys(ROWS_MAX)) >= ROWS_MAX) await pause(PAUSE_MS, closing);
+      while (!closing.aborted && (await store.removeKeys(ROWS_MAX)) >= ROWS_MAX)
+        await pause(PAUSE_MS, closing);
       await store.removeWriters();
     } catch (error) {
       if (!closing.aborted) warn(`expired idempotency keys were not removed: ${messageOf(error)}`);

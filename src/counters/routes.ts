@@ -16,6 +16,8 @@ export interface CountersOptions {
   queueMax: number;
   /** How long a request waits for a counter that another transaction has locked, in milliseconds. */
   lockedMsMax: number;
+  /** How long a statement runs at most, in milliseconds: the wait for a lock has to end before. */
+  statementMsMax: number;
   /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;
 }
@@ -28,7 +30,8 @@ const LOCK_MS_MAX = 250;
 
 /** Counters for production: durable, exact, idempotent. */
 export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, options) => {
-  const storing: StoreOptions = { keyHours: options.keyHours, lockMsMax: LOCK_MS_MAX };
+  const { keyHours, statementMsMax } = options;
+  const storing: StoreOptions = { keyHours, lockMsMax: Math.min(LOCK_MS_MAX, Math.ceil(statementMsMax / 2)) };
   const store = new CounterStore(app.database.counters, storing);
   const reader = new CounterReader(store);
   const watch = new CounterWatch((names) => store.values(names));

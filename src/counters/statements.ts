@@ -151,6 +151,11 @@ export const REGISTER = prepared('register', 'insert into counter_writers (id, s
 
 export const VALUES = prepared('values', 'select name, value from counters where name = any($1::text[])');
 
+export const KNOWS_ANY = prepared(
+  'knows-any',
+  'select from idempotency_keys where key = any($1::text[]) limit 1',
+);
+
 /** Those that exist and that no other transaction has locked at the moment. */
 export const UNLOCKED = prepared(
   'unlocked',

@@ -3,6 +3,7 @@ import { codeOf } from '../errors/caught.ts';
 import type { Batch } from './batch.ts';
 import {
   CLOSE,
+  KNOWS_ANY,
   REGISTER,
   REMOVE_KEYS,
   REMOVE_WRITERS,
@@ -115,6 +116,11 @@ export class CounterStore {
   async values(names: readonly string[]): Promise<Map<string, number>> {
     const rows = await this.#ask<{ name: string; value: string }>(VALUES, [names]);
     return new Map(rows.map(({ name, value }) => [name, Number(value)]));
+  }
+
+  /** Whether one of these keys has been used before. */
+  async knowsAny(keys: readonly string[]): Promise<boolean> {
+    return (await this.#ask(KNOWS_ANY, [keys])).length > 0;
   }
 
   /** Those that exist and that no other transaction has locked at the moment. */

@@ -1,9 +1,11 @@
 import { GroupCommit } from '../concurrency/group-commit.ts';
+import { isConflict } from '../database/failure.ts';
 import { Problem } from '../errors/problem.ts';
-import type { Batch, PendingRequest } from './batch.ts';
+import { type Batch, type PendingRequest, weightOf } from './batch.ts';
 import { type BatchEvents, BatchWriter, type Outcome } from './batch-writer.ts';
 import { Lane, type Settlement } from './lane.ts';
 import { Quarantine } from './quarantine.ts';
+import { assertValue } from './range.ts';
 import { type Answer, fingerprintOf, type IncrementRequest, keyReused } from './request.ts';
 import type { CounterStore } from './store.ts';
 
@@ -25,9 +27,6 @@ export interface WriterLimits {
 
 /** Weight of one batch at most. */
 const BATCH_MAX = 1000;
-
-/** Increments of a bulk that cost as much as a request of their own. Measured: see docs/benchmark.md. */
-const BULK_DISCOUNT = 5;
 
 /** How long a request waits for its batch to begin, in milliseconds. */
 const WAIT_MS_MAX = 5000;
@@ -72,18 +71,25 @@ export class CounterWriter {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
       return new BatchWriter({ store, lane, events, onLocked });
     };
-    const main = batchWriter((batch) => this.#isolate(batch));
+    const main = batchWriter((batch, _error, again) => this.#isolate(batch, again));
     const sides = Array.from({ length: SIDE_LANES }, () =>
       batchWriter(({ requests }, error) => requests.map(() => error)),
     );
     this.#quarantine = new Quarantine({
       writers: sides.map((side) => (requests) => side.write(requests)),
+      batchMax: BATCH_MAX,
       waitMsMax: lockedMsMax,
       queueMax,
     });
+    closing.addEventListener('abort', () => this.#quarantine.close(closing.reason as Error), { once: true });
     this.#group = new GroupCommit({
-      write: (requests) => main.write(requests),
-      weigh: ({ increments }) => Math.ceil(increments.length / BULK_DISCOUNT),
+      write: async (requests) => {
+        // Those whose counter became a suspect while they waited here.
+        const aside = requests.map((request) => this.#setAside(request));
+        const written = await main.write(requests.filter((_, i) => aside[i] === undefined));
+        return aside.map((outcome) => outcome ?? (written.shift() as Outcome));
+      },
+      weigh: weightOf,
       batchMax: BATCH_MAX,
       queueMax,
       waitMsMax: WAIT_MS_MAX,
@@ -112,9 +118,10 @@ export class CounterWriter {
    * @throws {RetriesExhaustedError} not counted
    * @throws the database's error: not counted
    */
-  submit(request: IncrementRequest): Promise<Answer> {
+  async submit(request: IncrementRequest): Promise<Answer> {
     const { key, increments } = request;
-    if (key === undefined) return this.#enqueue(request);
+    for (const { by } of increments) assertValue('by', by);
+    if (key === undefined) return this.#enqueue({ ...request });
     const fingerprint = fingerprintOf(increments);
     const first = this.#inFlight.get(key);
     if (first) return this.#join(first, fingerprint, request);
@@ -130,9 +137,7 @@ export class CounterWriter {
   }
 
   #enqueue(request: PendingRequest): Promise<Answer> {
-    return this.#quarantine.concerns(request)
-      ? this.#quarantine.submit(request)
-      : this.#group.submit(request);
+    return this.#setAside(request) ?? this.#group.submit(request);
   }
 
   /** The same request is under way already, under the same key: its answer is the answer to both. */
@@ -151,20 +156,27 @@ export class CounterWriter {
 
   /**
    * A batch waited for a lock in vain. Its counters that are free go on in the next one; the others, and those that do
-   * not exist, which another transaction may be about to create, are suspects. If all are free, it is a key.
+   * not exist, which another transaction may be about to create, are suspects. If all are free, twice in a row, it is a
+   * key.
    */
-  async #isolate({ requests, deltas }: Batch): Promise<(Outcome | undefined)[]> {
+  async #isolate({ requests, deltas }: Batch, again: boolean): Promise<(Outcome | undefined)[]> {
     const names = deltas.map(({ name }) => name);
-    const unlocked = await this.#store.unlocked(names);
-    const suspects = names.filter((name) => !unlocked.has(name));
-    const keys = suspects.length > 0 ? [] : requests.flatMap(({ key }) => key ?? []);
-    this.#quarantine.suspect(suspects, keys);
-    return requests.map((request) => {
-      if (!this.#quarantine.concerns(request)) return undefined;
-      const answer = this.#quarantine.submit(request);
-      // It may be refused before the batch that it came with is written.
-      answer.catch(() => {});
-      return answer;
+    const unlocked = await this.#store.unlocked(names).catch((error: unknown) => {
+      if (isConflict(error)) return new Set(names);
+      throw error;
     });
+    const suspects = names.filter((name) => !unlocked.has(name));
+    const keys = suspects.length > 0 || !again ? [] : requests.flatMap(({ key }) => key ?? []);
+    this.#quarantine.suspect(suspects, keys);
+    return requests.map((request) => this.#setAside(request));
+  }
+
+  /** A request that needs a suspect waits for it in quarantine; undefined: it does not. */
+  #setAside(request: PendingRequest): Promise<Answer> | undefined {
+    if (!this.#quarantine.concerns(request)) return undefined;
+    const answer = this.#quarantine.submit(request);
+    // It may be refused before the batch that it came with is written.
+    answer.catch(() => {});
+    return answer;
   }
 }

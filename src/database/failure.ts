@@ -16,6 +16,7 @@ export type Failure = 'conflict' | 'busy' | 'unavailable' | 'lost' | 'unknown';
  * error, the same code on a statement as one of MikroORM's.
  */
 const bySqlState: Record<string, Failure> = {
+  '40003': 'unknown', // statement_completion_unknown: CockroachDB's word for a lost answer
   '40001': 'conflict', // serialization_failure: repeatable read and serializable refuse what would not be serial
   '40P01': 'conflict', // deadlock_detected: the server chose us as the one to give way
   '55P03': 'busy', // lock_not_available: lock_timeout ran out, or NOWAIT found a lock

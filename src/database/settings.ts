@@ -45,6 +45,8 @@ export function sessionSettings(config: DatabaseConfig, synchronousCommit?: stri
     options: [
       `-c default_transaction_isolation=${config.ISOLATION_LEVEL.replaceAll(' ', '\\ ')}`,
       ...(synchronousCommit ? [`-c synchronous_commit=${synchronousCommit}`] : []),
+      // That a standby did not confirm a commit is told in a warning.
+      '-c client_min_messages=warning',
       ...KEEPALIVE.map((setting) => `-c ${setting}`),
     ].join(' '),
   };

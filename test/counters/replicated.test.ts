@@ -4,9 +4,11 @@ import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter } from '../../src/counters/writer.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { openSessions } from '../../src/database/orm.ts';
+import { probeSessions } from '../../src/database/settings.ts';
 import { entities } from '../../src/entities.ts';
 import { silent, testClient, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
+import { requireMissingStandby, requireNoStandby } from '../standby.ts';
 
 const { databaseUrl } = await ownServer(t);
 const client = await testClient(t, databaseUrl);
@@ -20,17 +22,6 @@ function newWriter(): CounterWriter {
   t.teardown(() => sessions.end());
   return new CounterWriter(new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 }), unheard);
 }
-
-const standbys = async (names: string) => {
-  await client.query(`alter system set synchronous_standby_names = '${names}'`);
-  await client.query('select pg_reload_conf()');
-  await until(async () => {
-    const { rows } = await client.query<{ names: string }>(
-      `select current_setting('synchronous_standby_names') as names`,
-    );
-    return rows[0]?.names === names;
-  });
-};
 
 /** The backends whose commits are on this server's disk, and wait for a standby. */
 async function waiting(): Promise<number[]> {
@@ -46,7 +37,7 @@ t.test(
     const [first, second] = [newWriter(), newWriter()];
     // Registered while commits do not wait, and each with a connection.
     for (const writer of [first, second]) await writer.submit({ increments: [{ name: 'warm', by: 1 }] });
-    await standbys('missing');
+    await requireMissingStandby(client, databaseUrl);
     const request = { increments: [{ name: 'likes', by: 1 }], key: 'key' };
     let answered = 0;
     const submit = (writer: CounterWriter) =>
@@ -65,10 +56,41 @@ t.test(
       { value: 1 },
     ]);
     t.equal(answered, 0);
-    await standbys('');
+    await requireNoStandby(client);
     t.strictSame(await Promise.all([lost, same]), [
       { values: [1], replayed: false },
       { values: [1], replayed: true },
     ]);
   },
 );
+
+t.test('a role that hides warnings does not make an unconfirmed commit an acknowledged one', async (t) => {
+  const { databaseUrl } = await ownServer(t);
+  const client = await testClient(t, databaseUrl);
+  await client.query('alter role current_user set client_min_messages = error');
+  const config = loadConfig({});
+  const session = await probeSessions(databaseUrl, config, () => {});
+  const options = { databaseUrl, entities, config, log: silent, session };
+  await migrate(options);
+  const sessions = openSessions(options);
+  t.teardown(() => sessions.end());
+  const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
+  const writer = new CounterWriter(store, unheard, { settleMsMax: 100 });
+  await writer.submit({ increments: [{ name: 'warm', by: 1 }] });
+  await requireMissingStandby(client, databaseUrl);
+  let answered = false;
+  const end = writer.submit({ increments: [{ name: 'likes', by: 1 }] }).then(
+    () => 'acknowledged',
+    (error: { code?: string }) => error.code,
+  );
+  void end.then(() => (answered = true));
+  // As an operator, or a proxy, that cancels what takes long.
+  await until(async () => {
+    await client.query(
+      `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and pid <> pg_backend_pid()`,
+    );
+    return answered;
+  });
+  t.equal(await end, 'outcome_unknown');
+  await requireNoStandby(client);
+});
