@@ -1,5 +1,6 @@
 import { envSchema } from 'env-schema';
 import { type Static, type TSchema, Type } from 'typebox';
+import manifest from '../package.json' with { type: 'json' };
 import { StartupError } from './errors/startup-error.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
 
@@ -111,10 +112,27 @@ export type Config = Readonly<Static<typeof schema>>;
 /** Name, default and description of every variable, in order: the README's table is checked against it. */
 export const variables = Object.entries(schema.properties as Record<string, TSchema>).map(
   ([name, property]) => {
-    const { default: default_, description } = property as { default?: unknown; description: string };
+    const { default: default_, description } = property as {
+      default?: string | number | boolean;
+      description: string;
+    };
     return { name, default: default_, description };
   },
 );
+
+/** What the service is and what it reads, for a terminal. */
+export const usage = `safe-counters ${manifest.version}: ${manifest.description}
+
+npm start serves the page, the API and its documentation (/docs). It takes these variables (and their defaults) from
+the environment, or from a file .env in the working directory:
+
+${variables
+  .map(({ name, default: value, description }) => {
+    return `  ${name}${value === undefined ? '' : ` (${value})`}\n      ${description}`;
+  })
+  .join('\n')}
+
+SIGTERM or SIGINT ends it: what is in flight is answered, and everything is closed.`;
 
 /**
  * Reads and validates the environment. An empty variable counts as unset, as docker-compose passes it.

@@ -1,8 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
-import closeWithGrace from 'close-with-grace';
-import { messageOf } from './errors/caught.ts';
-import type { Close } from './service.ts';
+import { codeOf, messageOf } from './errors/caught.ts';
 import { StartupError } from './errors/startup-error.ts';
+import type { Close } from './service.ts';
 
 /** From the signal to the end of the process at most, in milliseconds. */
 const CLOSE_MS_MAX = 9500;
@@ -10,33 +9,86 @@ const CLOSE_MS_MAX = 9500;
 /** How long a start that is under way is waited for before what it has opened is closed again. */
 const START_MS_MAX = 2000;
 
+/** A signal so much later than the first one, in milliseconds, is a wish to end at once; not before the third. */
+const IMPATIENT_MS = 2000;
+const IMPATIENT_SIGNALS = 3;
+
 const opened: Close[] = [];
-let closing = false;
+const ending = new AbortController();
+let exitCode = 0;
+let signals = 0;
+let firstSignalAt = 0;
 
 // Signals are heard before the rest is loaded, which takes most of a second: as process 1 of a container we would
 // not even be ended by one that nobody hears.
-const grace = closeWithGrace({ delay: CLOSE_MS_MAX, skip: ['SIGINT'] }, async ({ err }) => {
-  closing = true;
-  if (err) console.error(err);
-  await Promise.race([started, setTimeout(START_MS_MAX)]);
-  await closeAll();
-});
-// Ctrl-C comes twice under npm, from the terminal and from npm: the second one is not impatience.
-process.on('SIGINT', () => {
-  if (!closing) grace.close();
-});
-
-const started = import('./service.ts')
-  .then(({ startService }) => startService(opened))
-  .catch(async (error: unknown) => {
-    if (closing) return;
-    await closeAll();
-    console.error(error instanceof StartupError ? messageOf(error) : error);
-    process.exit(1);
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => hear(signal));
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+  process.on(event, (error) => {
+    console.error(error);
+    exitCode = 1;
+    void end();
   });
+}
+
+const started = process.argv.length > 2 ? answer(process.argv.slice(2)) : start();
 await started;
 
-/** What is open, innermost first. */
+async function start(): Promise<void> {
+  try {
+    const { startService } = await import('./service.ts');
+    await startService(opened, ending.signal);
+  } catch (error) {
+    if (ending.signal.aborted) return;
+    exitCode = 1;
+    await closeAll();
+    console.error(error instanceof StartupError ? messageOf(error) : error);
+    if (codeOf(error) === 'ERR_MODULE_NOT_FOUND') console.error('a package is missing: run `npm ci` first');
+    process.exit(exitCode);
+  }
+}
+
+async function answer(args: string[]): Promise<void> {
+  if (args.length === 1 && (args[0] === '--help' || args[0] === '-h')) {
+    const { usage } = await import('./config.ts');
+    console.log(usage);
+    return;
+  }
+  console.error(`there is no argument ${args.join(' ')}; see --help`);
+  process.exitCode = 1;
+}
+
+/** A second signal is the same wish: a supervisor or a terminal signals the whole group, and npm passes it on. */
+function hear(signal: NodeJS.Signals): void {
+  signals += 1;
+  firstSignalAt ||= performance.now();
+  if (signals === 1) void end();
+  else if (signals >= IMPATIENT_SIGNALS && performance.now() - firstSignalAt > IMPATIENT_MS) {
+    console.error(`${signal} again: not closed, ended`);
+    process.exit(1);
+  }
+}
+
+/** Closes what is open, whatever it is, and ends the process. */
+async function end(): Promise<void> {
+  if (ending.signal.aborted) return;
+  ending.abort();
+  void setTimeout(CLOSE_MS_MAX).then(() => {
+    console.error(`not closed within ${CLOSE_MS_MAX} ms, ended`);
+    process.exit(1);
+  });
+  await Promise.race([started, setTimeout(START_MS_MAX)]);
+  await closeAll();
+  process.exit(exitCode);
+}
+
+/** Innermost first. What fails to close does not keep the others open. */
 async function closeAll(): Promise<void> {
-  for (const close of opened.splice(0).toReversed()) await close();
+  for (let close = opened.pop(); close; close = opened.pop()) {
+    try {
+      await close();
+    } catch (error) {
+      console.error(error);
+      exitCode = 1;
+    }
+  }
 }

@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { buildApp } from './app.ts';
 import { messageOf } from './errors/caught.ts';
 import { type Config, loadConfig } from './config.ts';
+import { loadDotEnv } from './dot-env.ts';
 import { startEmbedded } from './embedded-postgres/embedded.ts';
 import { logStream } from './log-stream.ts';
 import { StartupError } from './errors/startup-error.ts';
@@ -14,34 +16,60 @@ export type Close = () => Promise<void>;
 /**
  * Opens everything the environment asks for, and listens. A file `.env` in the working directory counts, too.
  *
- * @param opened gets what closes each thing, as soon as it is open; to be called in the opposite order
+ * @param opened gets what closes each thing, before it is open; to be called in the opposite order
+ * @param signal aborted when the service is to end: nothing more is opened then
  * @throws {StartupError} when it cannot
  */
-export async function startService(opened: Close[]): Promise<void> {
-  if (existsSync('.env')) process.loadEnvFile('.env');
+export async function startService(opened: Close[], signal: AbortSignal): Promise<void> {
+  loadDotEnv();
   const config = loadConfig();
   const log = pino<string>({ level: config.LOG_LEVEL }, await logStream());
   opened.push(async () => log.info('closed'));
+  await assertFree(config);
   let databaseUrl = config.DATABASE_URL;
   if (!databaseUrl) {
-    const embedded = await startEmbedded(config.DATA_DIR, config.POOL_MAX, {
+    const embedded = startEmbedded(config.DATA_DIR, config.POOL_MAX, {
       info: (message) => log.info(message),
       warn: (message) => log.warn(message),
     });
-    opened.push(embedded.stop);
-    databaseUrl = embedded.databaseUrl;
+    // A start that fails has left nothing to stop.
+    const stop = embedded.then((server) => server.stop);
+    opened.push(() =>
+      stop.then(
+        (stopServer) => stopServer(),
+        () => {},
+      ),
+    );
+    ({ databaseUrl } = await embedded);
   }
+  signal.throwIfAborted();
   const app = await buildApp({ config, databaseUrl, logger: log });
   opened.push(() => app.close());
+  signal.throwIfAborted();
   const address = await listen(app, config);
   opened.push(async () => log.info('closing'));
   log.info(`ready: ${address} (${config.DEMOS ? 'the page; ' : ''}API and "Try it out": ${address}/docs)`);
 }
 
+/** Before anything is created or migrated for a service that could not listen. */
+async function assertFree({ HOST, PORT }: Config): Promise<void> {
+  const server = createServer();
+  try {
+    await once(server.listen({ host: HOST, port: PORT }), 'listening');
+  } catch (error) {
+    throw cannotListen(error);
+  }
+  server.close();
+  await once(server, 'close');
+}
+
+const cannotListen = (error: unknown) =>
+  new StartupError(`cannot listen (HOST, PORT): ${messageOf(error)}`, { cause: error });
+
 async function listen(app: FastifyInstance, { HOST, PORT }: Config): Promise<string> {
   try {
     return await app.listen({ host: HOST, port: PORT, listenTextResolver: (at) => `listening on ${at}` });
   } catch (error) {
-    throw new StartupError(`cannot listen (HOST, PORT): ${messageOf(error)}`, { cause: error });
+    throw cannotListen(error);
   }
 }

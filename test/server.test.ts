@@ -1,8 +1,19 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
+import { spawn } from 'node:child_process';
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import t from 'tap';
+import { variables } from '../src/config.ts';
 import { freePort } from '../src/embedded-postgres/server.ts';
-import { getJson, runProgram, startService, testClient, testDatabase, until } from './helper.ts';
+import {
+  CHECKOUT,
+  getJson,
+  runProgram,
+  startService,
+  testClient,
+  testDatabase,
+  testFolder,
+} from './helper.ts';
 
 t.test('what cannot be started is one clear line and exit code 1', async (t) => {
   const databaseUrl = await testDatabase(t);
@@ -49,75 +60,55 @@ t.test('three services that start at once on an empty database all come up', asy
   t.match(rows, [{ like: 150, once: true }]);
 });
 
-t.test('SIGTERM: what is in flight is answered, idle clients do not hold it up, exit code 0', async (t) => {
-  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
-  const { port, hostname } = new URL(service.url);
-  const idle = connect({ port: Number(port), host: hostname });
-  await once(idle, 'connect');
-  // fetch keeps its connection alive, too.
-  await getJson(`${service.url}/init`);
-  const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=300`);
-  await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
-  service.child.kill('SIGTERM');
-  t.match(await inFlight, { status: 200, acknowledged: 600 });
-  const start = performance.now();
-  t.match(await service.ended, { code: 0, signal: null });
-  t.ok(performance.now() - start < 5000);
-  await t.rejects(fetch(`${service.url}/check`));
-  idle.destroy();
-});
-
-t.test('SIGINT during a call that would take too long: it is told so, exit code 0 within 10 s', async (t) => {
-  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
-  await getJson(`${service.url}/init`);
-  // More than can be done in the time that it has left, whatever the machine.
-  const path = '/2th-plock?workers=10&increments=1000';
-  const calls = Array.from({ length: 6 }, () => getJson<{ code: string }>(`${service.url}${path}`));
-  await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
-  const start = performance.now();
-  service.child.kill('SIGINT');
-  const answers = await Promise.all(calls);
-  t.match(answers.at(-1), { status: 503, code: 'shutting_down' });
-  t.ok(answers.every(({ status }) => status === 200 || status === 503));
-  t.match(await service.ended, { code: 0 });
-  t.ok(performance.now() - start < 10_000);
-});
-
-const likes = async (url: string) => (await getJson<{ like_result: number }>(`${url}/check`)).like_result;
-
-t.test('two SIGINTs at once, as npm and the terminal send them, close as gracefully as one', async (t) => {
-  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
-  await getJson(`${service.url}/init`);
-  const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=200`);
-  await until(async () => (await likes(service.url)) > 0);
-  service.child.kill('SIGINT');
-  service.child.kill('SIGINT');
-  t.match(await inFlight, { status: 200, acknowledged: 400 });
-  t.match(await service.ended, { code: 0, signal: null });
-});
-
-t.test('SIGTERM while the start waits for another process to migrate: exit code 0, soon', async (t) => {
+t.test('a service that cannot listen has migrated nothing', async (t) => {
+  const taken = await startService(t, { DATABASE_URL: await testDatabase(t) });
   const DATABASE_URL = await testDatabase(t, { migrated: false });
+  const { port } = new URL(taken.url);
+  const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATABASE_URL, PORT: port }).ended;
+  t.equal(code, 1);
+  t.match(stderr, /^cannot listen .*EADDRINUSE/);
   const client = await testClient(t, DATABASE_URL);
-  await client.query('select pg_advisory_lock(4157112103)');
-  const { child, ended } = runProgram(t, ['src/server.ts'], { PORT: '0', DATABASE_URL });
-  const waiting = `select from pg_locks where locktype = 'advisory' and not granted`;
-  await until(async () => (await client.query(waiting)).rowCount === 1);
-  child.kill('SIGTERM');
-  t.match(await ended, { code: 0, stderr: '' });
+  t.equal((await client.query(`select from pg_tables where schemaname = 'public'`)).rowCount, 0);
 });
 
-t.test('a client that never sends the rest of its request does not hold the end up for ever', async (t) => {
-  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
-  const { port, hostname } = new URL(service.url);
-  const slow = connect({ port: Number(port), host: hostname });
-  slow.on('error', () => {});
-  slow.write(
-    'POST /init HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{',
-  );
-  // Answered after it, so the slow one has arrived.
-  await getJson(`${service.url}/check`);
-  service.child.kill('SIGTERM');
-  t.match(await service.ended, { code: 0 });
-  slow.destroy();
+t.test('--help says what the service is and what it reads; another argument is refused', async (t) => {
+  const help = await runProgram(t, ['src/server.ts', '--help']).ended;
+  t.match(help, { code: 0, stderr: '' });
+  for (const { name, default: value, description } of variables) {
+    t.ok(help.stdout.includes(`  ${name}${value === undefined ? '' : ` (${value})`}\n`), name);
+    t.ok(help.stdout.includes(description), name);
+  }
+  const wrong = await runProgram(t, ['src/server.ts', '--port', '80']).ended;
+  t.match(wrong, { code: 1, stderr: /--port 80; see --help/ });
 });
+
+t.test('without its packages the service says what to do', async (t) => {
+  const folder = await testFolder(t, 'bare');
+  for (const path of ['src', 'package.json'])
+    await cp(join(CHECKOUT, path), join(folder, path), { recursive: true });
+  for (const program of ['src/start.js', 'src/server.ts']) {
+    const child = spawn(process.execPath, [join(folder, program)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    t.match(await text(child.stderr), /run `npm ci` first/, program);
+  }
+});
+
+t.test(
+  'a file .env counts from its first line on, whatever mark it begins with, or is refused',
+  async (t) => {
+    const folder = await testFolder(t, 'env');
+    const run = async (content: Buffer | string) => {
+      await writeFile(join(folder, '.env'), content);
+      const child = spawn(process.execPath, [join(CHECKOUT, 'src/server.ts')], {
+        cwd: folder,
+        env: { PATH: process.env.PATH },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      t.teardown(() => void child.kill('SIGKILL'));
+      return text(child.stderr);
+    };
+    const lines = 'PORT=x\nDEMOS=y\n';
+    t.match(await run(lines), /^PORT is "x".*\nDEMOS is "y"/);
+    t.match(await run(`\uFEFF${lines}`), /^PORT is "x".*\nDEMOS is "y"/);
+    t.match(await run(Buffer.from(`\uFEFF${lines}`, 'utf16le')), /^\.env is not text in UTF-8/);
+  },
+);

@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { codeOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
-
-const run = promisify(execFile);
 
 /** The user of the operating system to run PostgreSQL as, for a service that runs as root: PostgreSQL refuses to. */
 export interface Account {
@@ -161,8 +159,27 @@ async function own(path: string, { uid, gid }: Account): Promise<void> {
   await handle.close();
 }
 
-/** The variables of libpq that may be around here (PGDATA, PGPORT, …) are not meant for this server. */
+/**
+ * Runs one of the programs to its end. In a process group of its own: a terminal or a supervisor signals all of our
+ * group when the service is to end, and what starts or stops the server must come to its end then.
+ */
 async function program(path: string, account: Account | undefined, args: string[]): Promise<void> {
+  // The variables of libpq that may be around here (PGDATA, PGPORT, …) are not meant for this server.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PG')));
-  await run(path, args, { ...account, cwd: '/', env: { ...env, LC_ALL: 'C' }, maxBuffer: 2 ** 22 });
+  const child = spawn(path, args, {
+    ...account,
+    cwd: '/',
+    env: { ...env, LC_ALL: 'C' },
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => {
+    said = (said + part).slice(-SAID_MAX);
+  });
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  if (code !== 0) throw new Error(`${path} ended with ${code ?? signal}: ${said.trim()}`);
 }
+
+/** Characters of what a program said that are kept for the error. */
+const SAID_MAX = 4000;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem, type ProblemCode, type ProblemKind, problems } from '../errors/problem.ts';
 import { problemOf } from './problem-of.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -28,9 +28,7 @@ export function handleErrors(app: FastifyInstance): void {
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0] ?? '';
-    const allowed = app.supportedMethods.filter(
-      (method) => app.findRoute({ method: method as HTTPMethods, url: path }) !== null,
-    );
+    const allowed = app.supportedMethods.filter((method) => app.findRoute({ method, url: path }) !== null);
     if (allowed.length === 0) {
       return sendProblem(
         request,

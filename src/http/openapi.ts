@@ -52,7 +52,9 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
       const { openapiObject } = document;
       for (const path of Object.values(openapiObject.paths ?? {})) {
         for (const operation of [path?.get, path?.post, path?.put, path?.delete]) {
-          if (operation) operation.responses = { ...operation.responses, default: problemAnswer };
+          if (!operation) continue;
+          operation.responses = { ...operation.responses, default: problemAnswer };
+          relax(operation);
         }
       }
       return openapiObject;
@@ -65,3 +67,23 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
     staticCSP: false,
   });
 });
+
+/**
+ * What has a default may be left out, and so may a body of which everything may. The schemas say otherwise, since they
+ * describe what the handler gets.
+ */
+function relax({ parameters = [], requestBody }: OpenAPIV3.OperationObject): void {
+  for (const parameter of parameters) {
+    if ('schema' in parameter && hasDefault(parameter.schema)) parameter.required = false;
+  }
+  if (!requestBody || '$ref' in requestBody) return;
+  for (const { schema } of Object.values(requestBody.content)) {
+    if (!schema || '$ref' in schema || schema.type !== 'object') continue;
+    // A copy: the route is validated by the original.
+    const required = (schema.required ?? []).filter((name) => !hasDefault(schema.properties?.[name]));
+    requestBody.required = required.length > 0;
+    schema.required = required;
+  }
+}
+
+const hasDefault = (schema: object | undefined): boolean => schema !== undefined && 'default' in schema;

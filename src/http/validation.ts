@@ -39,7 +39,7 @@ function textValidator(schema: object): FastifyValidationResult {
       if (typeof text === 'string') data[name] = read(text);
     }
     const valid = validate(data);
-    readAndValidate.errors = (validate.errors ?? null) as FastifySchemaValidationError[] | null;
+    readAndValidate.errors = validate.errors ?? null;
     return valid;
   };
   return readAndValidate;

@@ -17,9 +17,12 @@ t.test('the database is closed only after the work for clients that have left', 
   leaving.abort();
   await asked;
   await closed;
+  const { orm } = app.database;
+  const closing = t.capture(orm, 'close', orm.close.bind(orm));
   const end = app.close();
   await once(app.server, 'close');
+  t.equal((await watching.query(waiting)).rowCount, 1);
+  t.equal(closing().length, 0, 'the database is still open');
   await database.query('rollback');
   await end;
-  t.equal((await watching.query(waiting)).rowCount, 0);
 });

@@ -107,14 +107,15 @@ t.test('what the service does is counted', async (t) => {
   }
 });
 
+const count = (route: string, status: number) =>
+  `http_request_duration_seconds_count{method="GET",route="${route}",status="${status}"} 1`;
+
 t.test('who leaves before the end is counted once, as 499, and logged', async (t) => {
   const log: string[] = [];
   const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
   const app = await testApp(t, {}, undefined, logger);
   const url = await app.listen({ port: 0 });
   const lines = async () => (await app.metrics.metrics()).split('\n');
-  const count = (route: string, status: number) =>
-    `http_request_duration_seconds_count{method="GET",route="${route}",status="${status}"} 1`;
   for (const [path, route] of [
     ['/counters/likes/events', '/counters/:name/events'],
     ['/2th-plock?increments=1000', '/2th-plock'],

@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { runningServer } from '../src/embedded-postgres/server.ts';
+import {
+  CHECKOUT,
+  getJson,
+  runProgram,
+  startService,
+  testClient,
+  testDatabase,
+  testFolder,
+  until,
+} from './helper.ts';
+
+const likes = async (url: string) => (await getJson<{ like_result: number }>(`${url}/check`)).like_result;
+
+/** A service with an embedded PostgreSQL, in a process group of its own that can be signalled as a whole. */
+async function groupedService(t: Test) {
+  const folder = await testFolder(t, 'group');
+  const cluster = join(folder, 'data/cluster');
+  const child = spawn(process.execPath, [join(CHECKOUT, 'src/server.ts')], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, PORT: '0', DATA_DIR: join(folder, 'data') },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const { pid = 0, stdout } = child;
+  t.teardown(() => void child.kill('SIGKILL'));
+  const ended = once(child, 'close');
+  const says = async (text: string) => {
+    let said = '';
+    for await (const part of stdout.iterator({ destroyOnReturn: false })) {
+      said += String(part);
+      if (said.includes(text)) break;
+    }
+    stdout.resume();
+  };
+  return { cluster, ended, says, signalAll: () => process.kill(-pid, 'SIGTERM') };
+}
+
+t.test('SIGTERM: what is in flight is answered, idle clients do not hold it up, exit code 0', async (t) => {
+  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
+  const { port, hostname } = new URL(service.url);
+  const idle = connect({ port: Number(port), host: hostname });
+  await once(idle, 'connect');
+  // fetch keeps its connection alive, too.
+  await getJson(`${service.url}/init`);
+  const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=300`);
+  await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
+  service.child.kill('SIGTERM');
+  t.match(await inFlight, { status: 200, acknowledged: 600 });
+  const start = performance.now();
+  t.match(await service.ended, { code: 0, signal: null });
+  t.ok(performance.now() - start < 5000);
+  await t.rejects(fetch(`${service.url}/check`));
+  idle.destroy();
+});
+
+t.test('SIGINT during a call that would take too long: it is told so, exit code 0 within 10 s', async (t) => {
+  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
+  await getJson(`${service.url}/init`);
+  // More than can be done in the time that it has left, whatever the machine.
+  const path = '/2th-plock?workers=10&increments=1000';
+  const calls = Array.from({ length: 6 }, () => getJson<{ code: string }>(`${service.url}${path}`));
+  await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
+  const start = performance.now();
+  service.child.kill('SIGINT');
+  const answers = await Promise.all(calls);
+  t.match(answers.at(-1), { status: 503, code: 'shutting_down' });
+  t.ok(answers.every(({ status }) => status === 200 || status === 503));
+  t.match(await service.ended, { code: 0 });
+  t.ok(performance.now() - start < 10_000);
+});
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  t.test(`two ${signal}s, as a group and npm pass one on, close as gracefully as one`, async (t) => {
+    const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
+    await getJson(`${service.url}/init`);
+    const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=200`);
+    await until(async () => (await likes(service.url)) > 0);
+    service.child.kill(signal);
+    // Heard: it does not listen any more.
+    await until(() =>
+      fetch(service.url).then(
+        () => false,
+        () => true,
+      ),
+    );
+    service.child.kill(signal);
+    t.match(await inFlight, { status: 200, acknowledged: 400 });
+    t.match(await service.ended, { code: 0, signal: null, stderr: '' });
+  });
+}
+
+t.test('a later third signal ends a service that does not come to its end', async (t) => {
+  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
+  await getJson(`${service.url}/init`);
+  const calls = Array.from({ length: 6 }, () =>
+    fetch(`${service.url}/2th-plock?workers=10&increments=1000`).catch(() => undefined),
+  );
+  await until(async () => (await likes(service.url)) > 0);
+  service.child.kill('SIGTERM');
+  const start = performance.now();
+  const again = setInterval(() => service.child.kill('SIGTERM'), 100);
+  t.teardown(() => clearInterval(again));
+  t.match(await service.ended, { code: 1, stderr: /SIGTERM again/ });
+  t.ok(performance.now() - start > 1500);
+  await Promise.all(calls);
+});
+
+t.test('SIGTERM to the whole group, twice: the embedded PostgreSQL is stopped, exit code 0', async (t) => {
+  const { cluster, ended, says, signalAll } = await groupedService(t);
+  await says('ready: ');
+  signalAll();
+  signalAll();
+  t.strictSame(await ended, [0, null]);
+  t.equal(await runningServer(cluster), undefined);
+  t.notOk(existsSync(join(cluster, 'postmaster.pid')));
+});
+
+t.test('SIGTERM to the whole group while the embedded PostgreSQL starts leaves none behind', async (t) => {
+  for (const moment of ['creating', 'starting']) {
+    const { cluster, ended, says, signalAll } = await groupedService(t);
+    await says('creating a database');
+    if (moment === 'starting') await until(async () => existsSync(join(cluster, 'postmaster.pid')));
+    signalAll();
+    t.strictSame(await ended, [0, null], moment);
+    t.notOk(existsSync(join(cluster, 'postmaster.pid')), moment);
+    const left = (await readdir(dirname(cluster))).filter((name) => name.includes('.new-'));
+    t.strictSame(left, [], moment);
+  }
+});
+
+t.test('SIGTERM while the start waits for another process to migrate: exit code 0, soon', async (t) => {
+  const DATABASE_URL = await testDatabase(t, { migrated: false });
+  const client = await testClient(t, DATABASE_URL);
+  await client.query('select pg_advisory_lock(4157112103)');
+  const { child, ended } = runProgram(t, ['src/server.ts'], { PORT: '0', DATABASE_URL });
+  const waiting = `select from pg_locks where locktype = 'advisory' and not granted`;
+  await until(async () => (await client.query(waiting)).rowCount === 1);
+  child.kill('SIGTERM');
+  t.match(await ended, { code: 0, stderr: '' });
+});
+
+t.test('a client that never sends the rest of its request does not hold the end up for ever', async (t) => {
+  const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
+  const { port, hostname } = new URL(service.url);
+  const slow = connect({ port: Number(port), host: hostname });
+  slow.on('error', () => {});
+  slow.write(
+    'POST /init HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{',
+  );
+  // Answered after it, so the slow one has arrived.
+  await getJson(`${service.url}/check`);
+  service.child.kill('SIGTERM');
+  t.match(await service.ended, { code: 0 });
+  slow.destroy();
+});
