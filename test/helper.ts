@@ -13,6 +13,9 @@ import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.
 
 export const CHECKOUT = join(import.meta.dirname, '..');
 
+/** What a command may say on the error output where nothing is wrong: how far it is, if it takes long. */
+export const ONLY_PROGRESS = /^(\d+\/\d+ {2}.*\n)*$/;
+
 /** A log for what is not looked at. */
 export const silent = { info: () => {}, warn: () => {} };
 

@@ -2,6 +2,7 @@
  * The service with a defect, for the positive controls: patched from here, so that the service itself knows nothing of
  * them. `DEFECT` names it.
  */
+import { randomUUID } from 'node:crypto';
 import { CounterStore, type Written } from '../../src/counters/store.ts';
 import { isDefect } from './defects.ts';
 
@@ -42,7 +43,10 @@ const patches = {
       const written = await write.call(this, batch, id);
       if (written.known.length === 0) return written;
       const requests = batch.requests.map(({ increments }) => ({ increments }));
-      return write.call(this, { ...batch, requests }, id);
+      // Under another name, since the answer that a key is known has used the number up.
+      const again = { writer: randomUUID(), seq: 1 };
+      await this.register(again.writer);
+      return write.call(this, { ...batch, requests }, again);
     };
   },
 };

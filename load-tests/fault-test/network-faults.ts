@@ -68,7 +68,7 @@ const made: Omit<Fault, 'local'>[] = [
 
   /**
    * The statement is under way for so long that the service gives it up and finds out that it was not applied; then it
-   * arrives. The receipt that the service left (or its key, which the next try has written) must stop it.
+   * arrives. Its number, which the service has used up (or its key, which the next try has written) must stop it.
    */
   {
     name: 'delivered after it was given up',
@@ -83,8 +83,8 @@ const made: Omit<Fault, 'local'>[] = [
       const signal = bounded(world);
       while (!signal.aborted && !(await settled())) await setTimeout(LOOK_MS);
       release();
-      // unique_violation, of the receipt or of a key; or all its keys are known by now, so that it writes nothing.
-      await expectOutcome(world, outcome, ['23505', 'replayed', 'committed']);
+      // not_null_violation: its number is used up; unique_violation: its key was written meanwhile; or its keys are known.
+      await expectOutcome(world, outcome, ['23502', '23505', 'replayed', 'committed']);
     },
   },
 

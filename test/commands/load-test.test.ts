@@ -5,7 +5,7 @@ import Fastify from 'fastify';
 import t from 'tap';
 import { freePort } from '../../src/embedded-postgres/server.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { runProgram, startService, testDatabase, testFolder } from '../helper.ts';
+import { ONLY_PROGRESS, runProgram, startService, testDatabase, testFolder } from '../helper.ts';
 
 const folder = await testFolder(t, 'figures');
 const json = join(folder, 'results.json');
@@ -77,7 +77,7 @@ t.test('interrupted, it does not wait for the calls under way', async (t) => {
   const { child, ended } = runProgram(t, ['load-tests/load-test/main.ts', '--url', url]);
   await asked.promise;
   child.kill('SIGINT');
-  t.match(await ended, { code: 130, stdout: '', stderr: '' });
+  t.match(await ended, { code: 130, stdout: '', stderr: ONLY_PROGRESS });
 });
 
 t.test('a service that is not there is one clear line, exit code 1', async (t) => {
