@@ -1,6 +1,6 @@
-import type { Callers } from './callers.ts';
+import type { Callers } from './callers/callers.ts';
 import { settlements } from '../../src/counters/lane.ts';
-import { noneSettled, type Replica, type Settled } from './replica.ts';
+import { noneSettled, type Replica, type Settled } from './world/replica.ts';
 
 /** What one fault, or the time before the first one, came to besides what the journal says. */
 export interface FaultFigures {

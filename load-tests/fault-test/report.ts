@@ -1,6 +1,6 @@
 import { table } from '../../src/command-line/table.ts';
-import { rules, type Violation } from './checker.ts';
-import { incrementsOf } from './operation.ts';
+import { rules, type Violation } from './checks/checker.ts';
+import { incrementsOf } from './journal/operation.ts';
 import type { RunResult } from './run.ts';
 
 const noTotals = {

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { progress } from '../../src/command-line/progress.ts';
-import { type Fault, MissedError, type World } from './fault.ts';
+import { type Fault, MissedError, type World } from './faults/fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
-import type { History } from './history.ts';
-import { Journal } from './journal.ts';
-import { Callers } from './callers.ts';
-import { Postgres } from './postgres.ts';
-import { pick, seeded } from './random.ts';
-import { Replica } from './replica.ts';
-import { reconcile, type Reconciliation } from './reconciliation.ts';
+import type { History } from './journal/history.ts';
+import { Journal } from './journal/journal.ts';
+import { Callers } from './callers/callers.ts';
+import { Postgres } from './world/postgres.ts';
+import { pick, seeded } from './world/random.ts';
+import { Replica } from './world/replica.ts';
+import { reconcile, type Reconciliation } from './checks/reconciliation.ts';
 
 export interface RunOptions {
   /** Increments to be acknowledged at least. */

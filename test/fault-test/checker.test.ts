@@ -1,9 +1,9 @@
 import t from 'tap';
 import type { Outcome } from '../../src/concurrency/history.ts';
-import { check, checkReplays } from '../../load-tests/fault-test/checker.ts';
-import { damageOf } from '../../load-tests/fault-test/damage.ts';
-import type { History, Truth } from '../../load-tests/fault-test/history.ts';
-import type { Kind, Operation } from '../../load-tests/fault-test/operation.ts';
+import { check, checkReplays } from '../../load-tests/fault-test/checks/checker.ts';
+import { damageOf } from '../../load-tests/fault-test/checks/damage.ts';
+import type { History, Truth } from '../../load-tests/fault-test/journal/history.ts';
+import type { Kind, Operation } from '../../load-tests/fault-test/journal/operation.ts';
 
 const never = Number.MAX_SAFE_INTEGER;
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import t from 'tap';
-import type { Violation } from '../../load-tests/fault-test/checker.ts';
-import { runControls } from '../../load-tests/fault-test/controls.ts';
-import type { Defect } from '../../load-tests/fault-test/defects.ts';
+import type { Violation } from '../../load-tests/fault-test/checks/checker.ts';
+import { runControls } from '../../load-tests/fault-test/controls/controls.ts';
+import type { Defect } from '../../load-tests/fault-test/controls/defects.ts';
 import { withPostgres } from '../../load-tests/fault-test/run.ts';
 
 /** The rule that says what is wrong with the service that has this defect. */

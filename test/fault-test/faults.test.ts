@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { rules } from '../../load-tests/fault-test/checker.ts';
-import type { Fault } from '../../load-tests/fault-test/fault.ts';
-import { faultNamed, faults } from '../../load-tests/fault-test/faults.ts';
-import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
-import { check } from '../../load-tests/fault-test/checker.ts';
+import { rules } from '../../load-tests/fault-test/checks/checker.ts';
+import type { Fault } from '../../load-tests/fault-test/faults/fault.ts';
+import { faultNamed, faults } from '../../load-tests/fault-test/faults/index.ts';
+import { readJournal } from '../../load-tests/fault-test/journal/journal-reader.ts';
+import { check } from '../../load-tests/fault-test/checks/checker.ts';
 import { report } from '../../load-tests/fault-test/report.ts';
 import { run, withPostgres } from '../../load-tests/fault-test/run.ts';
 

@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { faults, schedule } from '../../load-tests/fault-test/faults.ts';
-import type { History, Truth } from '../../load-tests/fault-test/history.ts';
-import { Journal } from '../../load-tests/fault-test/journal.ts';
-import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
-import { seeded } from '../../load-tests/fault-test/random.ts';
+import { faults, schedule } from '../../load-tests/fault-test/faults/index.ts';
+import type { History, Truth } from '../../load-tests/fault-test/journal/history.ts';
+import { Journal } from '../../load-tests/fault-test/journal/journal.ts';
+import { readJournal } from '../../load-tests/fault-test/journal/journal-reader.ts';
+import { seeded } from '../../load-tests/fault-test/world/random.ts';
 
 t.test('an operation is in the file before it is sent', async (t) => {
   const file = join(t.testdir(), 'journal');

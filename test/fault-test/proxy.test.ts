@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import t, { type Test } from 'tap';
-import type { Caught, WriteTrap } from '../../load-tests/fault-test/link.ts';
-import { Proxy } from '../../load-tests/fault-test/proxy.ts';
+import type { Caught, WriteTrap } from '../../load-tests/fault-test/network/link.ts';
+import { Proxy } from '../../load-tests/fault-test/network/proxy.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 
 const TEXT = `with written as (

@@ -1,9 +1,9 @@
-import { rules, type Violation } from './checker.ts';
+import { rules, type Violation } from '../checks/checker.ts';
 import { type Defect, defects } from './defects.ts';
-import type { Fault } from './fault.ts';
-import { faultNamed } from './faults.ts';
-import type { Postgres } from './postgres.ts';
-import { run, type RunOptions } from './run.ts';
+import type { Fault } from '../faults/fault.ts';
+import { faultNamed } from '../faults/index.ts';
+import type { Postgres } from '../world/postgres.ts';
+import { run, type RunOptions } from '../run.ts';
 
 /** Under which fault a defect must show, if any, and how often it takes: a batch may have no increment without a key. */
 const shows: Record<Defect, Fault[]> = {
@@ -35,7 +35,7 @@ export async function runControls(
       faults: shows[defect],
       replicas: 1,
       clients: 32,
-      program: 'load-tests/fault-test/defective-service.ts',
+      program: 'load-tests/fault-test/controls/defective-service.ts',
       env: { DEFECT: defect },
     });
     caught.push({ defect, by: [...new Set(violations.map(({ rule }) => rule))] });

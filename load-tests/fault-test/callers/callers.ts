@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { type TryResult, HttpClient } from './http-client.ts';
-import type { Journal } from './journal.ts';
-import { incrementsOf, isKeyed, type Kind, keyOf, type Operation } from './operation.ts';
-import { pick, type Random } from './random.ts';
-import type { Replica } from './replica.ts';
+import type { Journal } from '../journal/journal.ts';
+import { incrementsOf, isKeyed, type Kind, keyOf, type Operation } from '../journal/operation.ts';
+import { pick, type Random } from '../world/random.ts';
+import type { Replica } from '../world/replica.ts';
 
 /** How long a client that was refused waits before it asks again, in milliseconds: this long at first, then longer. */
 const PAUSE_MS_MIN = 5;

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { retry } from '../../src/concurrency/retry.ts';
-import { findPrograms, runnablePrograms } from '../../src/embedded-postgres/home.ts';
+import { retry } from '../../../src/concurrency/retry.ts';
+import { findPrograms, runnablePrograms } from '../../../src/embedded-postgres/home.ts';
 import {
   createCluster,
   freePort,
@@ -13,8 +13,8 @@ import {
   type ServerPrograms,
   startServer,
   stopServer,
-} from '../../src/embedded-postgres/server.ts';
-import { ownFolder } from '../shared/own-folder.ts';
+} from '../../../src/embedded-postgres/server.ts';
+import { ownFolder } from '../../shared/own-folder.ts';
 
 const run = promisify(execFile);
 

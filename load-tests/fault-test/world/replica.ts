@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Settlement, settlements } from '../../src/counters/lane.ts';
-import { freePort } from '../../src/embedded-postgres/server.ts';
-import { type Program, runProgram } from '../shared/own-service.ts';
+import { type Settlement, settlements } from '../../../src/counters/lane.ts';
+import { freePort } from '../../../src/embedded-postgres/server.ts';
+import { type Program, runProgram } from '../../shared/own-service.ts';
 import type { Postgres } from './postgres.ts';
-import { Proxy } from './proxy.ts';
+import { Proxy } from '../network/proxy.ts';
 
 /** What the service itself found out about commits whose answers were lost. */
 export type Settled = Record<Settlement, number>;

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { bounded, type Fault, MissedError, within, type World } from './fault.ts';
-import type { Caught, WriteTrap } from './link.ts';
-import type { Replica } from './replica.ts';
+import type { Caught, WriteTrap } from '../network/link.ts';
+import type { Replica } from '../world/replica.ts';
 
 /** How long a connection is away: longer than the service waits for an answer, in milliseconds. */
 const AWAY_MS = 2900;

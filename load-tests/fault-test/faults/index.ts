@@ -1,7 +1,7 @@
 import { type Fault, MissedError } from './fault.ts';
-import { networkFaults } from './network-faults.ts';
-import { processFaults } from './process-faults.ts';
-import { pick, type Random, shuffled } from './random.ts';
+import { networkFaults } from './network.ts';
+import { processFaults } from './process.ts';
+import { pick, type Random, shuffled } from '../world/random.ts';
 
 const single = [...processFaults, ...networkFaults];
 

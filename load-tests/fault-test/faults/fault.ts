@@ -1,6 +1,6 @@
-import type { Postgres } from './postgres.ts';
-import type { Random } from './random.ts';
-import type { Replica } from './replica.ts';
+import type { Postgres } from '../world/postgres.ts';
+import type { Random } from '../world/random.ts';
+import type { Replica } from '../world/replica.ts';
 
 /** What a fault is made in. */
 export interface World {

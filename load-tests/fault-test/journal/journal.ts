@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import type { Outcome, Read } from '../../src/concurrency/history.ts';
+import type { Outcome, Read } from '../../../src/concurrency/history.ts';
 import type { CounterRead, History, Truth } from './history.ts';
 import { begun, type Kind, type Operation } from './operation.ts';
 

@@ -1,6 +1,6 @@
-import { type Add, checkBound, checkValues } from '../../src/concurrency/history.ts';
-import type { History, Truth } from './history.ts';
-import { incrementsOf, isKeyed, type Operation, UNKEYED } from './operation.ts';
+import { type Add, checkBound, checkValues } from '../../../src/concurrency/history.ts';
+import type { History, Truth } from '../journal/history.ts';
+import { incrementsOf, isKeyed, type Operation, UNKEYED } from '../journal/operation.ts';
 
 /** What must hold of every run, whatever happens to the service, the network and the database. */
 export const rules = {

@@ -1,6 +1,6 @@
 import { type CounterAdd, addsByCounter } from './checker.ts';
-import type { History, Truth } from './history.ts';
-import { UNKEYED } from './operation.ts';
+import type { History, Truth } from '../journal/history.ts';
+import { UNKEYED } from '../journal/operation.ts';
 
 /** Increments that were acknowledged and are not there, and that are there and nobody asked for. */
 export interface Damage {

@@ -1,4 +1,4 @@
-import type { Read } from '../../src/concurrency/history.ts';
+import type { Read } from '../../../src/concurrency/history.ts';
 import type { Operation } from './operation.ts';
 
 export type CounterRead = Read & { name: string };

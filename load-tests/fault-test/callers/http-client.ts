@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http';
-import { codeOf, messageOf } from '../../src/errors/caught.ts';
+import { codeOf, messageOf } from '../../../src/errors/caught.ts';
 
 /** What one try of a request came to. */
 export type TryResult =

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { Outcome } from '../../src/concurrency/history.ts';
+import type { Outcome } from '../../../src/concurrency/history.ts';
 import { type History, noTruth, type Truth } from './history.ts';
 import { begun, type Kind, kinds } from './operation.ts';
 

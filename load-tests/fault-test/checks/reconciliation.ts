@@ -1,9 +1,9 @@
 import { check, checkReplays, type Violation } from './checker.ts';
 import { type Damage, damageOf } from './damage.ts';
-import type { Journal } from './journal.ts';
-import type { Callers } from './callers.ts';
-import { isKeyed, type Operation } from './operation.ts';
-import type { Postgres } from './postgres.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Callers } from '../callers/callers.ts';
+import { isKeyed, type Operation } from '../journal/operation.ts';
+import type { Postgres } from '../world/postgres.ts';
 import { readTruth } from './truth.ts';
 
 /** What a run came to, once nothing is under way any more. */

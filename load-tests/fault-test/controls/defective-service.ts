@@ -2,7 +2,7 @@
  * The service with a defect, for the positive controls: patched from here, so that the service itself knows nothing of
  * them. `DEFECT` names it.
  */
-import { CounterStore, type Written } from '../../src/counters/store.ts';
+import { CounterStore, type Written } from '../../../src/counters/store.ts';
 import { isDefect } from './defects.ts';
 
 type Write = (this: CounterStore, ...given: Parameters<CounterStore['write']>) => Promise<Written>;
@@ -50,4 +50,4 @@ const patches = {
 const defect = process.env.DEFECT ?? '';
 if (!isDefect(defect)) throw new TypeError(`no such defect: ${defect}`);
 patches[defect]();
-await import('../../src/server.ts');
+await import('../../../src/server.ts');

@@ -1,6 +1,6 @@
-import { noTruth, type Truth } from './history.ts';
-import { keyOf } from './operation.ts';
-import type { Postgres } from './postgres.ts';
+import { noTruth, type Truth } from '../journal/history.ts';
+import { keyOf } from '../journal/operation.ts';
+import type { Postgres } from '../world/postgres.ts';
 
 const PAGE = 50_000;
 

@@ -1,5 +1,5 @@
-import type { Increment } from '../../src/counters/request.ts';
-import type { Outcome } from '../../src/concurrency/history.ts';
+import type { Increment } from '../../../src/counters/request.ts';
+import type { Outcome } from '../../../src/concurrency/history.ts';
 
 /**
  * What is asked for: one increment with a key; three counters at once; amounts of either sign; or one increment
