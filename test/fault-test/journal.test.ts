@@ -11,11 +11,19 @@ t.test('an operation is in the file before it is sent', async (t) => {
   const file = join(t.testdir(), 'journal');
   const journal = new Journal(file, 'run', 2);
   journal.begin('single');
-  t.match(readFileSync(file, 'utf8'), /^run run\n> 0 single [\d.]+\n$/);
+  t.match(readFileSync(file, 'utf8'), /^run run\n> 0 single [\d.]+ -\n$/);
   journal.begin('bulk');
   t.ok(journal.full);
   t.throws(() => journal.begin('single'), RangeError, 'it has a bound');
   journal.close();
+});
+
+const pickKnown = ({ faults, operations, reads, locks, expired }: History) => ({
+  faults,
+  operations,
+  reads,
+  locks,
+  expired,
 });
 
 t.test('the file alone says everything that the journal knows', async (t) => {
@@ -26,6 +34,11 @@ t.test('the file alone says everything that the journal knows', async (t) => {
   journal.beginFault('SIGKILL of a replica');
   journal.end(second, 'unknown');
   journal.end(third, 'unknown', { unexpected: '500 x: y' });
+  const [put, gone] = [journal.begin('put', 'missing'), journal.begin('delete', '3')];
+  journal.end(put, 'refused', { code: 'busy' });
+  journal.end(gone, 'acknowledged');
+  journal.locked({ names: ['hot', 'own-9'], startedAt: 1.5, endedAt: 2.5 });
+  journal.expire([0]);
   journal.read('hot', { startedAt: 1.5, endedAt: 2.5, value: 1 });
   const truth: Truth = {
     counted: new Map([
@@ -43,14 +56,17 @@ t.test('the file alone says everything that the journal knows', async (t) => {
     faults: names,
     operations,
     reads,
+    locks,
+    expired,
   } = await readJournal(file, (history: History, known) => {
     seen.push({ outcomes: history.operations.map(({ outcome }) => outcome), truth: known });
   });
-  t.strictSame(seen, [{ outcomes: ['acknowledged', 'unknown', 'unknown'], truth }], 'as it was then');
   t.strictSame(
-    { names, operations, reads },
-    { names: journal.faults, operations: journal.operations, reads: journal.reads },
+    seen,
+    [{ outcomes: ['acknowledged', 'unknown', 'unknown', 'refused', 'acknowledged'], truth }],
+    'as it was then',
   );
+  t.strictSame({ faults: names, operations, reads, locks, expired }, pickKnown(journal));
 });
 
 t.test('a file that is no journal is refused', async (t) => {

@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http';
 import { codeOf, messageOf } from '../../../src/errors/caught.ts';
+import type { CounterRequest } from './request.ts';
 
 /** What one try of a request came to. */
 export type TryResult =
@@ -14,22 +15,12 @@ export class HttpClient {
   /**
    * Sends one request, once, and does not throw: whatever goes wrong is an outcome.
    *
-   * @param key the idempotency key, if it has one
    * @param patienceMs how long to wait for the answer, in milliseconds
    */
-  async increment(
-    port: number,
-    body: { name: string; by: number }[],
-    key: string | undefined,
-    patienceMs: number,
-  ): Promise<TryResult> {
-    const [first] = body;
-    const one = body.length === 1 && first;
-    const path = one ? `/counters/${one.name}/increments` : '/increments';
-    const text = JSON.stringify(one ? { by: one.by } : body);
+  async send(port: number, wanted: CounterRequest, patienceMs: number): Promise<TryResult> {
     try {
-      const reply = await this.#post(port, path, text, key, patienceMs);
-      return reply.status === 200 ? acknowledged(reply) : failed(reply);
+      const reply = await this.#ask(port, wanted, patienceMs);
+      return reply.status < 300 ? acknowledged(reply) : failed(reply, wanted.refusals);
     } catch (error) {
       const code = codeOf(error) ?? messageOf(error);
       // Nobody was there to send it to. After anything else it may have been read.
@@ -37,15 +28,28 @@ export class HttpClient {
     }
   }
 
+  /** The value of a counter; `missing`: there is none; undefined: it could not be read. */
+  async read(port: number, name: string, patienceMs: number): Promise<number | 'missing' | undefined> {
+    try {
+      const reply = await this.#ask(
+        port,
+        { method: 'GET', path: `/counters/${name}`, headers: {} },
+        patienceMs,
+      );
+      if (reply.status === 404) return 'missing';
+      return reply.status === 200 ? (JSON.parse(reply.body) as { value: number }).value : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   close(): void {
     this.#agent.destroy();
   }
 
-  #post(
+  #ask(
     port: number,
-    path: string,
-    text: string,
-    key: string | undefined,
+    { method, path, headers, body }: Pick<CounterRequest, 'method' | 'path' | 'headers' | 'body'>,
     patienceMs: number,
   ): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
@@ -55,28 +59,29 @@ export class HttpClient {
         host: '127.0.0.1',
         port,
         path,
-        method: 'POST',
+        method,
         timeout: patienceMs,
         headers: {
-          'content-type': 'application/json',
-          'content-length': Buffer.byteLength(text),
-          ...(key === undefined ? {} : { 'idempotency-key': key }),
+          ...headers,
+          ...(body === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
         },
       },
       (response) => {
-        let body = '';
+        let text = '';
         response.setEncoding('utf8');
-        response.on('data', (chunk: string) => (body += chunk));
+        response.on('data', (chunk: string) => (text += chunk));
         response.on('error', reject);
         response.on('end', () => {
           const replayed = response.headers['idempotency-replayed'] === 'true';
-          resolve({ status: response.statusCode ?? 0, body, replayed });
+          resolve({ status: response.statusCode ?? 0, body: text, replayed });
         });
       },
     );
     sent.on('timeout', () => sent.destroy(new Error('no answer in time')));
     sent.on('error', reject);
-    sent.end(text);
+    sent.end(body);
     return promise;
   }
 }
@@ -87,16 +92,20 @@ interface Reply {
   replayed: boolean;
 }
 
-function acknowledged({ body, replayed }: Reply): TryResult {
+function acknowledged({ status, body, replayed }: Reply): TryResult {
+  if (status === 204) return { outcome: 'acknowledged', values: [], replayed };
   const answer = JSON.parse(body) as { value: number } | { value: number }[];
   const values = (Array.isArray(answer) ? answer : [answer]).map(({ value }) => value);
   return { outcome: 'acknowledged', values, replayed };
 }
 
-/** What the service says of itself: 503 and 4xx mean that nothing was counted. What else it says needs explaining. */
-function failed({ status, body }: Reply): TryResult {
+/**
+ * What the service says of itself: 503 means that nothing was counted, as do the refusals that the request deserves.
+ * What else it says needs explaining.
+ */
+function failed({ status, body }: Reply, refusals: readonly string[]): TryResult {
   const { code = 'none', detail = '' } = JSON.parse(body) as { code?: string; detail?: string };
-  if (status === 503) return { outcome: 'refused', code };
+  if (status === 503 || refusals.includes(code)) return { outcome: 'refused', code };
   if (code === 'outcome_unknown') return { outcome: 'unknown', code };
   return { outcome: 'unknown', code, unexpected: `${status} ${code}: ${detail}` };
 }

@@ -1,6 +1,7 @@
-import { type CounterAdd, addsByCounter } from './checker.ts';
 import type { History, Truth } from '../journal/history.ts';
-import { UNKEYED } from '../journal/operation.ts';
+import { isKeyed, UNKEYED } from '../journal/operation.ts';
+import { addsByCounter, type CounterAdd } from './adds.ts';
+import { ownCountersOf } from './own.ts';
 
 /** Increments that were acknowledged and are not there, and that are there and nobody asked for. */
 export interface Damage {
@@ -11,7 +12,7 @@ export interface Damage {
 /** What a run did to the counters whose increments are all by 1, by the fault under which it happened. */
 export function damageOf(history: History, truth: Truth): Damage[] {
   const damage = history.faults.map((): Damage => ({ lost: 0, doubled: 0 }));
-  for (const [name, adds] of addsByCounter(history.operations, truth)) {
+  for (const [name, adds] of addsByCounter(history, truth)) {
     if (adds.some(({ by }) => by !== 1)) continue;
     const value = truth.values.get(name) ?? 0;
     const told = adds.filter(({ operation }) => operation.outcome === 'acknowledged');
@@ -22,7 +23,21 @@ export function damageOf(history: History, truth: Truth): Damage[] {
     for (const { operation } of lost) at(damage, operation.fault).lost += 1;
     if (value > possible) spread(damage, adds, value - possible);
   }
+  damageOfOwn(damage, history, truth);
   return damage;
+}
+
+/** Without a key: of those with one, the shared counters have told already. */
+function damageOfOwn(damage: Damage[], { operations }: History, truth: Truth): void {
+  for (const operation of operations) {
+    if (isKeyed(operation) || operation.kind === 'edge') continue;
+    const { values, once } = ownCountersOf(operation, truth);
+    for (const [i, by] of once.entries()) {
+      const over = (values[i] ?? 0) - (operation.outcome === 'refused' ? 0 : by);
+      if (over > 0) at(damage, operation.fault).doubled += over;
+      else if (operation.outcome === 'acknowledged') at(damage, operation.fault).lost -= over;
+    }
+  }
 }
 
 /** A value that nobody wrote came to be just before the next one that somebody did. */

@@ -1,10 +1,11 @@
-import { check, checkReplays, type Violation } from './checker.ts';
+import { check, checkReplays } from './checker.ts';
 import { type Damage, damageOf } from './damage.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Callers } from '../callers/callers.ts';
+import type { Exchange } from '../callers/exchange.ts';
 import { isKeyed, type Operation } from '../journal/operation.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { readTruth } from './truth.ts';
+import type { Violation } from './violation.ts';
 
 /** What a run came to, once nothing is under way any more. */
 export interface Reconciliation {
@@ -24,7 +25,7 @@ const CONFIRMED_MAX = 1000;
 export async function reconcile(
   postgres: Postgres,
   journal: Journal,
-  callers: Callers,
+  exchange: Exchange,
   clients: number,
 ): Promise<Reconciliation> {
   const before = await readTruth(postgres, journal.run);
@@ -32,11 +33,11 @@ export async function reconcile(
   const violations = check(journal, before, false);
   const keyed = journal.operations.filter(isKeyed);
   const open = keyed.filter(({ outcome }) => outcome === 'unknown');
-  const told = keyed.filter(({ outcome }) => outcome === 'acknowledged');
+  const told = keyed.filter(({ id, outcome }) => outcome === 'acknowledged' && !journal.expired.has(id));
   const step = Math.max(10, Math.ceil(told.length / CONFIRMED_MAX));
   const some = told.filter((_, i) => i % step === 0);
-  await inParallel(clients, open, (one) => callers.settle(one, SETTLE_MS_MAX));
-  await inParallel(clients, some, (one) => callers.confirm(one));
+  await inParallel(clients, open, (one) => exchange.settle(one, SETTLE_MS_MAX));
+  await inParallel(clients, some, (one) => exchange.confirm(one));
   const after = await readTruth(postgres, journal.run);
   journal.truth(after);
   return {

@@ -1,16 +1,25 @@
-import { rules, type Violation } from '../checks/checker.ts';
+import type { Traffic } from '../callers/traffic.ts';
+import { rules, type Violation } from '../checks/violation.ts';
 import { type Defect, defects } from './defects.ts';
 import type { Fault } from '../faults/fault.ts';
 import { faultNamed } from '../faults/index.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { run, type RunOptions } from '../run.ts';
 
-/** Under which fault a defect must show, if any, and how often it takes: a batch may have no increment without a key. */
-const shows: Record<Defect, Fault[]> = {
-  'answer before commit': [faultNamed('SIGKILL of a replica')],
-  'fence off': Array.from({ length: 8 }, () => faultNamed('cut after the commit, before its answer')),
-  'keys off': [],
-  'keys ignored': [],
+/** Under which fault a defect must show, if any, and what is sent meanwhile, so that it does for certain. */
+const shows: Record<Defect, { fault?: Fault; traffic?: Traffic }> = {
+  'answer before commit': { fault: faultNamed('SIGKILL of a replica') },
+  'fence off': { fault: faultNamed('cut after the commit, before its answer'), traffic: 'unkeyed' },
+  'numbers not checked': { fault: faultNamed('cut after the commit, before its answer'), traffic: 'unkeyed' },
+  'guess when forgotten': {
+    fault: faultNamed('SIGSTOP of a replica, its writer removed after the commit'),
+    traffic: 'unkeyed',
+  },
+  'keys off': {},
+  'keys ignored': {},
+  'neighbours refused': { fault: faultNamed('a counter locked by another session') },
+  'bulk in part': {},
+  'stale reads': {},
 };
 
 interface CaughtDefect {
@@ -29,10 +38,12 @@ export async function runControls(
 ): Promise<CaughtDefect[]> {
   const caught: CaughtDefect[] = [];
   for (const defect of defects) {
+    const { fault, traffic = 'mixed' } = shows[defect];
     const { violations } = await run(postgres, {
       ...options,
       acknowledged: 1000,
-      faults: shows[defect],
+      faults: fault ? [fault] : [],
+      traffic,
       replicas: 1,
       clients: 32,
       program: 'load-tests/fault-test/controls/defective-service.ts',

@@ -1,23 +1,34 @@
-import { type Fault, MissedError } from './fault.ts';
-import { networkFaults } from './network.ts';
-import { processFaults } from './process.ts';
 import { pick, type Random, shuffled } from '../world/random.ts';
+import { type Fault, MissedError } from './fault.ts';
+import { keyFaults } from './keys.ts';
+import { lockFaults } from './locks.ts';
+import { networkFaults } from './network.ts';
+import { pauseFaults } from './pause.ts';
+import { processFaults } from './process.ts';
+import { settlementFaults } from './settlement.ts';
 
-const single = [...processFaults, ...networkFaults];
+const single = [
+  ...processFaults,
+  ...networkFaults,
+  ...settlementFaults,
+  ...pauseFaults,
+  ...lockFaults,
+  ...keyFaults,
+];
 
-/** A local fault for each replica and one of the database, at random and at the same time. */
+/** A fault for each replica and one of the database, at random and at the same time. */
 const several: Fault = {
   name: 'several at once',
-  local: false,
+  scope: 'server',
   async make(world, replica) {
     const { replicas, random } = world;
     const local = shuffled(
       random,
-      single.filter((fault) => fault.local),
+      single.filter(({ scope }) => scope === 'replica'),
     );
     const shared = pick(
       random,
-      single.filter((fault) => !fault.local),
+      single.filter(({ scope }) => scope === 'server'),
     );
     const made = replicas.map((one, i) => (local[i % local.length] as Fault).make(world, one));
     const ended = await Promise.allSettled([...made, shared.make(world, replica)]);

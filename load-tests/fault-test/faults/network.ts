@@ -1,7 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
-import { bounded, type Fault, MissedError, within, type World } from './fault.ts';
-import type { Caught, WriteTrap } from '../network/link.ts';
-import type { Replica } from '../world/replica.ts';
+import { caughtBy, committedIn, expectOutcome, untilSettled } from './catch.ts';
+import { type Fault, within } from './fault.ts';
 
 /** How long a connection is away: longer than the service waits for an answer, in milliseconds. */
 const AWAY_MS = 2900;
@@ -12,34 +11,7 @@ const LATE_MS = 700;
 /** How long everything is turned away, in milliseconds. */
 const REFUSED_MS = 400;
 
-/** Between two looks at the service's figures, in milliseconds. */
-const LOOK_MS = 50;
-
-const caughtBy = async (trap: WriteTrap, world: World, { proxy }: Replica): Promise<Caught> => {
-  try {
-    return await proxy.catchWrite(trap, bounded(world));
-  } catch (error) {
-    throw new MissedError('nothing was written', { cause: error });
-  }
-};
-
-/** A write that was committed: those that the server refuses, or that had nothing to write, have their answers. */
-const committedIn = async (trap: WriteTrap, world: World, replica: Replica): Promise<Caught> => {
-  const signal = bounded(world);
-  while (!signal.aborted) {
-    const caught = await caughtBy(trap, world, replica);
-    if ((await within(world, caught.outcome, 'the server to answer')) === 'committed') return caught;
-    caught.release();
-  }
-  throw new MissedError('nothing was committed');
-};
-
-async function expectOutcome(world: World, outcome: Promise<string>, expected: string[]): Promise<void> {
-  const seen = await within(world, outcome, 'the server to answer');
-  if (!expected.includes(seen)) throw new MissedError(`the server said ${seen}`);
-}
-
-const made: Omit<Fault, 'local'>[] = [
+const made: Omit<Fault, 'scope'>[] = [
   /** The connection breaks before the statement reaches the server. */
   {
     name: 'cut before the statement',
@@ -67,24 +39,18 @@ const made: Omit<Fault, 'local'>[] = [
   },
 
   /**
-   * The statement is under way for so long that the service gives it up and finds out that it was not applied; then it
-   * arrives. The receipt that the service left (or its key, which the next try has written) must stop it.
+   * The statement is under way for so long that the service gives it up and sends it again, which is applied; then it
+   * arrives. Its number, which is used by now, must stop it; or it finds a counter busy.
    */
   {
     name: 'delivered after it was given up',
     async make(world, replica) {
-      const before = await replica.settled();
-      const { abandoned, outcome, release } = await caughtBy('hold', world, replica);
-      await within(world, abandoned, 'the service to give up');
-      const settled = async () => {
-        const now = await replica.settled();
-        return now['not applied'] > before['not applied'];
-      };
-      const signal = bounded(world);
-      while (!signal.aborted && !(await settled())) await setTimeout(LOOK_MS);
-      release();
-      // unique_violation, of the receipt or of a key; or all its keys are known by now, so that it writes nothing.
-      await expectOutcome(world, outcome, ['23505', 'replayed', 'committed']);
+      const caught = await caughtBy('hold', world, replica);
+      await untilSettled(world, replica, 'not applied', () =>
+        within(world, caught.abandoned, 'the service to give up'),
+      );
+      caught.release();
+      await expectOutcome(world, caught, ['23502', '55P03']);
     },
   },
 
@@ -123,4 +89,4 @@ const made: Omit<Fault, 'local'>[] = [
   },
 ];
 
-export const networkFaults: readonly Fault[] = made.map((fault) => ({ ...fault, local: true }));
+export const networkFaults: readonly Fault[] = made.map((fault) => ({ ...fault, scope: 'replica' }));

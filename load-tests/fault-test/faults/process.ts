@@ -6,7 +6,7 @@ const STOPPED_MS = 2900;
 
 const serviceEnded = (signal: 'SIGKILL' | 'SIGTERM'): Fault => ({
   name: `${signal} of a replica`,
-  local: true,
+  scope: 'replica',
   async make({ postgres }, replica) {
     // What it has found out by now would be gone with it.
     await replica.settled();
@@ -54,7 +54,7 @@ export const processFaults: readonly Fault[] = [
   serviceEnded('SIGTERM'),
   {
     name: 'pg_terminate_backend',
-    local: false,
+    scope: 'server',
     async make(world) {
       if (!(await toWriter(world, 'pg_terminate_backend(pid)')))
         throw new MissedError('the backend was gone');
@@ -64,7 +64,7 @@ export const processFaults: readonly Fault[] = [
   /** The server then ends all other backends as well, and recovers. */
   {
     name: 'SIGKILL of a backend',
-    local: false,
+    scope: 'server',
     async make(world) {
       const pid = Number(await toWriter(world, 'pid'));
       try {
@@ -78,7 +78,7 @@ export const processFaults: readonly Fault[] = [
 
   {
     name: 'SIGKILL of PostgreSQL',
-    local: false,
+    scope: 'server',
     async make(world) {
       await world.postgres.kill();
       await world.postgres.start();
@@ -88,7 +88,7 @@ export const processFaults: readonly Fault[] = [
 
   {
     name: 'restart of PostgreSQL',
-    local: false,
+    scope: 'server',
     async make(world) {
       await world.postgres.restart();
       await answers(world);
@@ -97,7 +97,7 @@ export const processFaults: readonly Fault[] = [
 
   {
     name: 'SIGSTOP of PostgreSQL',
-    local: false,
+    scope: 'server',
     async make(world) {
       await world.postgres.signal('SIGSTOP');
       await setTimeout(STOPPED_MS);

@@ -1,11 +1,33 @@
-import type { Increment } from '../../../src/counters/request.ts';
 import type { Outcome } from '../../../src/concurrency/history.ts';
+import { VALUE_MAX } from '../../../src/counters/counter.ts';
+import type { Increment } from '../../../src/counters/request.ts';
 
 /**
- * What is asked for: one increment with a key; three counters at once; amounts of either sign; or one increment
- * without a key, on a counter that nobody else uses.
+ * What is asked for. With a key:
+ * - `single`: one increment of the counter that is used most;
+ * - `bulk`: that one, a second one that is shared, and one of its own;
+ * - `amount`: amounts of either sign;
+ * - `again`: a `single` under the key of an earlier one, whose key has expired and was removed.
+ *
+ * Without a key:
+ * - `unkeyed`: one increment of a counter of its own, so that a doubled one shows;
+ * - `unkeyed-bulk`: three counters of its own;
+ * - `shared`: one counter for all of this kind;
+ * - `edge`: up to the highest value and not beyond it, or one beyond it, on a counter of its own;
+ * - `put` and `delete`: a counter is set or deleted if it is as it was read before.
  */
-export const kinds = ['single', 'bulk', 'amount', 'unkeyed'] as const;
+export const kinds = [
+  'single',
+  'bulk',
+  'amount',
+  'again',
+  'unkeyed',
+  'unkeyed-bulk',
+  'shared',
+  'edge',
+  'put',
+  'delete',
+] as const;
 
 export type Kind = (typeof kinds)[number];
 
@@ -13,6 +35,8 @@ export type Kind = (typeof kinds)[number];
 export interface Operation {
   id: number;
   kind: Kind;
+  /** `put`, `delete`: the state that it is meant for. `again`: the operation whose key it uses. */
+  about?: string;
   /** Milliseconds, of one clock. */
   startedAt: number;
   endedAt: number;
@@ -22,33 +46,84 @@ export interface Operation {
   values?: number[];
   /** Whether the answer said that it had been counted before. */
   replayed?: boolean;
+  /** Why it was refused, in the service's words. */
+  code?: string;
   /** Which fault of the run it ended under. */
   fault: number;
   /** An answer that no fault explains. */
   unexpected?: string;
 }
 
+/** What is written down before it is sent. */
+export type Intent = Pick<Operation, 'id' | 'kind' | 'about'>;
+
 /** One that is about to be sent: until it has ended, it may be counted at any time. */
-export const begun = (id: number, kind: Kind, startedAt: number, fault: number): Operation => ({
-  id,
-  kind,
+export const begun = (intent: Intent, startedAt: number, fault: number): Operation => ({
+  ...intent,
   startedAt,
   endedAt: Number.MAX_SAFE_INTEGER,
   outcome: 'unknown',
   fault,
 });
 
+/** The counter of all operations of the kind `shared`. */
 export const UNKEYED = 'unkeyed';
 
+/** A counter of which no other operation knows. */
+export const ownName = (id: number, suffix = ''): string => `own-${id}${suffix}`;
+
+export const isOwn = (name: string): boolean => name.startsWith('own-');
+
 /** The increments of an operation: nothing but its number decides, so that the journal need not say. */
-export function incrementsOf({ id, kind }: Pick<Operation, 'id' | 'kind'>): Increment[] {
-  if (kind === 'single') return [{ name: 'hot', by: 1 }];
-  if (kind === 'unkeyed') return [{ name: UNKEYED, by: 1 }];
-  if (kind === 'amount') return [{ name: 'amounts', by: (id % 21) - 10 || 11 }];
-  return ['hot', 'left', 'right'].map((name) => ({ name, by: 1 }));
+export function incrementsOf({ id, kind }: Intent): Increment[] {
+  const by = 1;
+  switch (kind) {
+    case 'single':
+    case 'again':
+      return [{ name: 'hot', by }];
+    case 'bulk':
+      return ['hot', 'left', ownName(id)].map((name) => ({ name, by }));
+    case 'amount':
+      return [{ name: 'amounts', by: (id % 21) - 10 || 11 }];
+    case 'unkeyed':
+      return [{ name: ownName(id), by }];
+    case 'unkeyed-bulk':
+      return ['-a', '-b', '-c'].map((suffix) => ({ name: ownName(id, suffix), by }));
+    case 'shared':
+      return [{ name: UNKEYED, by }];
+    case 'edge':
+      return [VALUE_MAX, ...(fits({ id }) ? [-1] : []), 1].map((amount) => ({
+        name: ownName(id),
+        by: amount,
+      }));
+    case 'put':
+    case 'delete':
+      return [];
+  }
 }
 
-export const isKeyed = ({ kind }: Pick<Operation, 'kind'>): boolean => kind !== 'unkeyed';
+/** Whether an operation of the kind `edge` stays in the range. */
+export const fits = ({ id }: Pick<Operation, 'id'>): boolean => id % 2 === 0;
 
-/** The idempotency key of an operation. */
-export const keyOf = (run: string, id: number): string => `${run}-${id}`;
+export const isKeyed = ({ kind }: Pick<Operation, 'kind'>): boolean =>
+  kind === 'single' || kind === 'bulk' || kind === 'amount' || kind === 'again';
+
+/** The number of the operation that the idempotency key was made for: its own, unless it uses an expired one again. */
+export const keyIdOf = ({ id, kind, about }: Intent): number => (kind === 'again' ? Number(about) : id);
+
+/** An idempotency key. */
+export const keyOf = (run: string, keyId: number): string => `${run}-${keyId}`;
+
+export const isDocument = ({ kind }: Pick<Operation, 'kind'>): boolean => kind === 'put' || kind === 'delete';
+
+/** The counter that a `put` or `delete` is about: one for so many operations, so that some of them compete. */
+export const documentOf = (id: number): string => `document-${Math.floor(id / 500)}`;
+
+/** The state of a document that is not there; any other one is its value. */
+export const MISSING = 'missing';
+
+/** What a refusal may say of this operation, besides that the service is busy or away. */
+export function refusalsOf(operation: Intent): readonly string[] {
+  if (isDocument(operation)) return ['precondition_failed', 'not_found'];
+  return operation.kind === 'edge' && !fits(operation) ? ['out_of_range'] : [];
+}

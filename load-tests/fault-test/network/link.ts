@@ -1,35 +1,11 @@
 import { connect, type Socket } from 'node:net';
+import { AnswerReader } from './answer.ts';
 import { Lane } from './lane.ts';
-import { AnswerReader, type Message, MessageReader, WriteSpotter } from './messages.ts';
+import { type Message, MessageReader } from './messages.ts';
+import { StatementSpotter, type WriterStatement } from './statements.ts';
+import type { SetTrap, Trap } from './trap.ts';
 
-/**
- * What is to happen to the next write:
- * - `cut before`: its connection breaks before any of it reaches the server;
- * - `cut after`: it is committed, and the connection breaks before any of the answer reaches the service (one that
- *   commits nothing has its answer);
- * - `hold`: it does not reach the server before `release`;
- * - `hold sync`: all of it but its end reaches the server, which has then run and not committed it;
- * - `hold answer`: it is committed, and no answer reaches the service before `release`.
- */
-export type WriteTrap = 'cut before' | 'cut after' | 'hold' | 'hold sync' | 'hold answer';
-
-/** A write that went into a trap. */
-export interface Caught {
-  /** When the service has given the connection up. */
-  abandoned: Promise<void>;
-  /** What the server said, as `AnswerReader` has it; `cut`: it never got there, or said nothing. */
-  outcome: Promise<string>;
-  /** Lets what was held go on, however late. */
-  release: () => void;
-}
-
-/** A trap that is set, and who is told what went into it. */
-export interface SetWriteTrap {
-  trap: WriteTrap;
-  caught: (what: Caught) => void;
-}
-
-type TakeTrap = () => SetWriteTrap | undefined;
+type TakeTrap = (statement: WriterStatement) => SetTrap | undefined;
 
 /** One connection of the service, and the one to the server that belongs to it. */
 export class Link {
@@ -38,14 +14,15 @@ export class Link {
   readonly #toServer: Lane;
   readonly #toClient: Lane;
   readonly #reader = new MessageReader(true);
-  readonly #spotter = new WriteSpotter();
+  readonly #spotter = new StatementSpotter();
   readonly #takeTrap: TakeTrap;
   #outcome = Promise.withResolvers<string>();
   readonly #abandoned = Promise.withResolvers<void>();
   #answer: AnswerReader | undefined;
-  #trap: WriteTrap | undefined;
+  #trap: Trap | undefined;
+  #does: WriterStatement['does'] = 'write';
 
-  /** @param takeTrap asked at each write; whoever is given a trap has it alone */
+  /** @param takeTrap asked at each statement of the writer; whoever is given a trap has it alone */
   constructor(client: Socket, serverPort: number, takeTrap: TakeTrap) {
     this.#client = client.setNoDelay();
     this.#server = connect({ port: serverPort, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
@@ -93,7 +70,8 @@ export class Link {
 
   #fromClient(chunk: Buffer): void {
     for (const message of this.#read(chunk)) {
-      if (this.#spotter.begins(message) && !this.#trap) this.#enterTrap();
+      const statement = this.#spotter.spot(message);
+      if (statement && !this.#trap) this.#enterTrap(statement);
       if (this.#trap === 'hold sync' && message.type === 'S') this.#toServer.hold();
       this.#toServer.write(message.bytes);
     }
@@ -108,19 +86,24 @@ export class Link {
     }
   }
 
-  #enterTrap(): void {
-    const taken = this.#takeTrap();
+  #enterTrap(statement: WriterStatement): void {
+    const taken = this.#takeTrap(statement);
     if (!taken) return;
     this.#trap = taken.trap;
+    this.#does = statement.does;
     if (taken.trap === 'cut before') this.destroy();
     else this.#answer = new AnswerReader();
     if (taken.trap === 'hold') this.#toServer.hold();
     if (taken.trap === 'hold answer' || taken.trap === 'cut after') this.#toClient.hold();
     this.#outcome = Promise.withResolvers();
+    if (taken.trap === 'cut before') this.#outcome.resolve('cut');
     taken.caught({
+      statement,
+      clientPort: this.#server.localPort,
       abandoned: this.#abandoned.promise,
       outcome: this.#outcome.promise,
       release: () => this.release(),
+      cut: () => this.destroy(),
     });
   }
 
@@ -130,9 +113,14 @@ export class Link {
     if (!outcome) return;
     this.#answer = undefined;
     this.#outcome.resolve(outcome);
+    if (this.#trap === 'watch') this.#trap = undefined;
     if (this.#trap !== 'cut after') return;
     // What was held is dropped: not a byte of the answer may pass.
-    if (outcome === 'committed') this.destroy();
+    if (isDone(this.#does, outcome)) this.destroy();
     else this.release();
   }
 }
+
+/** Whether the statement has changed something: closing a number under which nothing was written does, too. */
+export const isDone = (does: WriterStatement['does'], outcome: string): boolean =>
+  outcome === 'committed' || (does === 'close' && outcome === 'nothing');

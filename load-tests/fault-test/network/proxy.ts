@@ -1,5 +1,7 @@
 import { createServer, type Server } from 'node:net';
-import { type Caught, Link, type SetWriteTrap, type WriteTrap } from './link.ts';
+import { Link } from './link.ts';
+import type { WriterStatement } from './statements.ts';
+import { anyWrite, type Caught, type SetTrap, type Trap } from './trap.ts';
 
 /** What happens to connections: they pass; are turned away and cut; or stay open with nothing passing. */
 type Mode = 'pass' | 'refuse' | 'silent';
@@ -8,7 +10,7 @@ type Mode = 'pass' | 'refuse' | 'silent';
 export class Proxy {
   readonly #server: Server;
   readonly #links = new Set<Link>();
-  readonly #traps: SetWriteTrap[] = [];
+  readonly #traps: SetTrap[] = [];
   #mode: Mode = 'pass';
   #port = 0;
 
@@ -20,7 +22,7 @@ export class Proxy {
         client.destroy();
         return;
       }
-      const link = new Link(client, serverPort, () => this.#traps.shift());
+      const link = new Link(client, serverPort, (statement) => this.#takeTrap(statement));
       if (this.#mode === 'silent') link.hold();
       for (const one of this.#links) if (one.closed) this.#links.delete(one);
       this.#links.add(link);
@@ -58,13 +60,13 @@ export class Proxy {
   }
 
   /**
-   * Does this to the next statement that writes counters.
+   * Does this to the next statement of the writer that is wanted: by default, one that writes a batch.
    *
    * @throws the signal's reason, when it is aborted before there is one
    */
-  catchWrite(trap: WriteTrap, signal: AbortSignal): Promise<Caught> {
+  catch(trap: Trap, signal: AbortSignal, wanted = anyWrite): Promise<Caught> {
     const { promise, resolve, reject } = Promise.withResolvers<Caught>();
-    const entry = { trap, caught: resolve };
+    const entry = { trap, wanted, caught: resolve };
     this.#traps.push(entry);
     const give = () => {
       const at = this.#traps.indexOf(entry);
@@ -79,6 +81,11 @@ export class Proxy {
   async close(): Promise<void> {
     this.#cutAll();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #takeTrap(statement: WriterStatement): SetTrap | undefined {
+    const at = this.#traps.findIndex(({ wanted }) => wanted(statement));
+    return at < 0 ? undefined : this.#traps.splice(at, 1)[0];
   }
 
   #cutAll(): void {

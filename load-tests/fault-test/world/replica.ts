@@ -1,4 +1,7 @@
+import { on } from 'node:events';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { type Settlement, settlements } from '../../../src/counters/lane.ts';
 import { freePort } from '../../../src/embedded-postgres/server.ts';
 import { type Program, runProgram } from '../../shared/own-service.ts';
@@ -18,6 +21,9 @@ const TIMEOUTS = {
   POOL_ACQUIRE_TIMEOUT_MS: '1000',
   IDLE_IN_TRANSACTION_TIMEOUT_MS: '1000',
 };
+
+/** So that the clock can be shifted. */
+const NODE_OPTIONS = `--import=${pathToFileURL(join(import.meta.dirname, 'shifting-clock.ts')).href}`;
 
 const START_MS_MAX = 60_000;
 const END_MS_MAX = 15_000;
@@ -63,6 +69,7 @@ export class Replica {
         LOG_LEVEL: 'error',
         DEMOS: 'false',
         ...TIMEOUTS,
+        NODE_OPTIONS,
         ...this.#env,
       });
       if (await this.#ready(this.#running, deadline)) return;
@@ -74,6 +81,8 @@ export class Replica {
     const running = this.#running;
     if (!running) return null;
     running.child.kill(signal);
+    // One that is stopped could not end.
+    running.child.kill('SIGCONT');
     const timer = globalThis.setTimeout(() => running.child.kill('SIGKILL'), END_MS_MAX);
     const { code } = await running.ended;
     clearTimeout(timer);
@@ -81,6 +90,24 @@ export class Replica {
     for (const outcome of settlements) this.#settledBefore[outcome] += this.#settledNow[outcome];
     this.#settledNow = noneSettled();
     return code;
+  }
+
+  /** Stops the process where it is; `resume` lets it go on. */
+  pause(): void {
+    this.#running?.child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#running?.child.kill('SIGCONT');
+  }
+
+  /** Shifts the wall clock of the process: six hours ahead, six back, and right again, in turn. */
+  async shiftClock(signal: AbortSignal): Promise<void> {
+    const child = this.#running?.child;
+    if (!child?.stdout) throw new Error('the replica is not running');
+    const told = on(child.stdout, 'data', { signal });
+    child.kill('SIGUSR2');
+    for await (const [text] of told) if (String(text).includes('clock shifted')) return;
   }
 
   /** What it has found out since the beginning, as far as anybody asked before it was killed. */
