@@ -45,7 +45,7 @@ export interface RunResult extends Reconciliation {
 const STALLED_MS_MAX = 60_000;
 
 /** Once a fault is healed, every replica serves again within this time, in milliseconds. */
-const BACK_MS_MAX = 45_000;
+const BACK_MS_MAX = 90_000;
 
 /** Tries to make a fault. */
 const TRIES_MAX = 3;

@@ -1,5 +1,5 @@
 /**
- * Loaded before the service: its wall clock goes hours ahead, hours back and right again, a step at each SIGUSR2, as
+ * Loaded before the service: its wall clock goes hours ahead, hours back and right again, a step at each SIGWINCH, as
  * after a wrong time server. The monotonic clock and timers are as they were. Each step is told on standard output.
  */
 const HOUR_MS = 3_600_000;
@@ -20,7 +20,7 @@ globalThis.Date = class extends Real {
   }
 } as DateConstructor;
 
-process.on('SIGUSR2', () => {
+process.on('SIGWINCH', () => {
   step = (step + 1) % STEPS_MS.length;
   shiftMs = STEPS_MS[step] ?? 0;
   process.stdout.write(`clock shifted by ${shiftMs} ms\n`);
