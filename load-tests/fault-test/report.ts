@@ -1,7 +1,7 @@
 import { table } from '../../src/command-line/table.ts';
 import { neighboursOf } from './checks/neighbours.ts';
 import { rules, type Violation } from './checks/violation.ts';
-import { incrementsOf } from './journal/operation.ts';
+import { incrementsOf, isDeserved } from './journal/operation.ts';
 import type { RunResult } from './run.ts';
 
 const noTotals = {
@@ -70,7 +70,7 @@ function rowsByFault({ history, resolved, damage, figures, missed }: RunResult):
   const settledLate = new Set(resolved);
   for (const operation of history.operations) {
     const row = byNumber[operation.fault];
-    if (!row) continue;
+    if (!row || isDeserved(operation)) continue;
     if (settledLate.has(operation)) {
       row.unknown += 1;
       row.resolved += 1;

@@ -72,7 +72,7 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
     { length: options.replicas },
     () => new Replica(postgres, program, env, signal),
   );
-  const attempts = options.acknowledged * 2 + 100_000;
+  const attempts = options.acknowledged * 2 + 100_000 + options.faults.length * 20_000;
   const journal = new Journal(options.journal, randomBytes(4).toString('hex'), attempts);
   const exchange = new Exchange(journal, replicas, random);
   const callers = new Callers(journal, exchange, replicas, random);

@@ -179,15 +179,17 @@ t.test('a document is a path of states, each replaced once', async (t) => {
   t.strictSame(rulesOf(early, truth({}, { 'document-0': 1 })), ['documents'], 'before it was written');
 });
 
+/** Takes one unit of time. */
+const read = (startedAt: number, value: number) => ({
+  name: 'hot',
+  startedAt,
+  endedAt: startedAt + 1,
+  value,
+});
+
 t.test('a read sees everything that was acknowledged or read before it, and nothing else', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(3, 'unknown'));
   const is = truth({ 0: [1], 3: [2] }, { hot: 2 });
-  const read = (startedAt: number, value: number) => ({
-    name: 'hot',
-    startedAt,
-    endedAt: startedAt + 1,
-    value,
-  });
   for (const [reads, legal] of [
     [[read(6, 1), read(40, 1), read(50, 2)], true],
     [[read(6, 0)], false],

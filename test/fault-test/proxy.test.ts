@@ -35,7 +35,7 @@ async function setUp(t: Test) {
     return client;
   };
   const trap = (kind: Trap, wanted?: Wanted): Promise<Caught> =>
-    proxy.catch(kind, new AbortController().signal, wanted);
+    proxy.trap(kind, new AbortController().signal, wanted);
   return { proxy, connect, value, trap, direct };
 }
 
@@ -164,7 +164,7 @@ t.test('refused: those that are there are cut and those that come turned away', 
 t.test('a trap that nothing goes into can be given up, and catches nothing later', async (t) => {
   const { proxy, connect, value } = await setUp(t);
   const giveUp = new AbortController();
-  const caught = proxy.catch('cut before', giveUp.signal);
+  const caught = proxy.trap('cut before', giveUp.signal);
   giveUp.abort(new Error('enough'));
   await t.rejects(caught, /enough/);
   const client = await connect();

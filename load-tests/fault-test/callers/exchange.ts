@@ -139,7 +139,9 @@ export class Exchange {
    */
   async probe(replica: Replica, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
-    for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline && !this.#journal.full; ) {
+    for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; ) {
+      // The run is about to end for that.
+      if (this.#journal.full) return;
       const operation = this.#journal.begin('single');
       this.record(operation, await this.send(operation, replica), false);
       if (operation.outcome === 'acknowledged') return;

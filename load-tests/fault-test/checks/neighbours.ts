@@ -1,5 +1,5 @@
 import type { CounterLock, History } from '../journal/history.ts';
-import { incrementsOf, type Operation, refusalsOf } from '../journal/operation.ts';
+import { incrementsOf, isDeserved } from '../journal/operation.ts';
 import { type Violation, violation } from './violation.ts';
 
 /** What became of requests that were sent while counters were locked that they did not need. */
@@ -29,9 +29,6 @@ export function neighboursOf(
   }
   return result;
 }
-
-/** Refused for what it asked for. */
-const isDeserved = (operation: Operation): boolean => refusalsOf(operation).includes(operation.code ?? '');
 
 export function checkNeighbours(history: History): Violation[] {
   return history.locks.flatMap((lock) => {

@@ -7,15 +7,12 @@ import type { CounterAdd } from './adds.ts';
  * order of time, since there are too many of both to compare each with each.
  */
 export function checkReads(adds: readonly CounterAdd[], reads: readonly Read[]): string[] {
-  const seen = [
-    ...adds.flatMap(({ endedAt, value }) => (value === undefined ? [] : { endedAt, value })),
-    ...reads,
-  ];
-  seen.sort((a, b) => a.endedAt - b.endedAt);
+  const told = adds.flatMap(({ endedAt, value }) => (value === undefined ? [] : { endedAt, value }));
+  const seen = [...told, ...reads].toSorted((a, b) => a.endedAt - b.endedAt);
   const begun = adds
     .filter(({ outcome }) => outcome !== 'refused')
     .map(({ startedAt }) => startedAt)
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
   let at = 0;
   let floor = 0;
   return reads

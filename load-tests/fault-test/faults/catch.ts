@@ -15,7 +15,7 @@ export async function caughtBy(
   wanted: Wanted = anyWrite,
 ): Promise<Caught> {
   try {
-    return await proxy.catch(trap, bounded(world), wanted);
+    return await proxy.trap(trap, bounded(world), wanted);
   } catch (error) {
     throw new MissedError('no such statement came', { cause: error });
   }

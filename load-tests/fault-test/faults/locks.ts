@@ -9,17 +9,26 @@ const HELD_MS = 1500;
 
 /** How many counters of requests to come are created, and after how many others. */
 const CREATED = 200;
-const CREATED_AFTER = 50;
+const CREATED_AFTER = 100;
 
-/** Runs statements in a transaction, keeps it open for a while, and rolls it back. */
-async function hold(world: World, names: readonly string[], lock: (client: Client) => Promise<void>) {
-  const client = await world.postgres.connect();
+/**
+ * Locks counters in a transaction, keeps it open for a while, and rolls it back.
+ *
+ * @param lock returns their names
+ * @returns their names
+ */
+async function hold(
+  { postgres, journal, signal }: World,
+  lock: (client: Client) => Promise<string[]>,
+): Promise<string[]> {
+  const client = await postgres.connect();
   try {
     await client.query('begin');
-    await lock(client);
+    const names = await lock(client);
     const startedAt = performance.now();
-    await setTimeout(HELD_MS, undefined, { signal: world.signal });
-    world.journal.locked({ names, startedAt, endedAt: performance.now() });
+    await setTimeout(HELD_MS, undefined, { signal });
+    journal.locked({ names, startedAt, endedAt: performance.now() });
+    return names;
   } finally {
     await client.end();
   }
@@ -32,9 +41,10 @@ export const lockFaults: readonly Fault[] = [
     scope: 'alone',
     async make(world) {
       const name = pick(world.random, ['hot', 'left', 'amounts']);
-      await hold(world, [name], async (client) => {
+      await hold(world, async (client) => {
         const { rowCount } = await client.query('select from counters where name = $1 for update', [name]);
         if (rowCount !== 1) throw new MissedError(`there is no counter ${name} yet`);
+        return [name];
       });
     },
   },
@@ -43,16 +53,18 @@ export const lockFaults: readonly Fault[] = [
     name: 'new counters that another session has not committed',
     scope: 'alone',
     async make(world) {
-      const first = world.journal.operations.length + CREATED_AFTER;
-      const names = Array.from({ length: CREATED }, (_, i) => ownName(first + i));
-      await hold(world, names, async (client) => {
+      const { operations } = world.journal;
+      const names = await hold(world, async (client) => {
+        const first = operations.length + CREATED_AFTER;
+        const created = Array.from({ length: CREATED }, (_, i) => ownName(first + i));
         const insert =
           'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing';
-        const { rowCount } = await client.query(insert, [names]);
+        const { rowCount } = await client.query(insert, [created]);
         if (rowCount !== CREATED) throw new MissedError('requests were faster');
+        return created;
       });
-      const wanted = world.journal.operations.slice(first, first + CREATED);
-      if (!wanted.some((one) => incrementsOf(one).some(({ name }) => name === ownName(one.id))))
+      const created = new Set(names);
+      if (!operations.some((one) => incrementsOf(one).some(({ name }) => created.has(name))))
         throw new MissedError('nobody wanted them');
     },
   },

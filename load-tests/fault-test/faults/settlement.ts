@@ -28,7 +28,7 @@ async function settling(
     const first = await caughtBy(lost, world, replica);
     const over = new AbortController();
     // At once: the service may send it again as soon as it is lost.
-    const next = replica.proxy.catch(
+    const next = replica.proxy.trap(
       then,
       AbortSignal.any([over.signal, bounded(world)]),
       ofBatch(first.statement, does),

@@ -74,33 +74,23 @@ export const ownName = (id: number, suffix = ''): string => `own-${id}${suffix}`
 
 export const isOwn = (name: string): boolean => name.startsWith('own-');
 
+const byOne = (...names: string[]): Increment[] => names.map((name) => ({ name, by: 1 }));
+
+const increments: Record<Kind, (id: number) => Increment[]> = {
+  single: () => byOne('hot'),
+  bulk: (id) => byOne('hot', 'left', ownName(id)),
+  amount: (id) => [{ name: 'amounts', by: (id % 21) - 10 || 11 }],
+  again: () => byOne('hot'),
+  unkeyed: (id) => byOne(ownName(id)),
+  'unkeyed-bulk': (id) => byOne(ownName(id, '-a'), ownName(id, '-b'), ownName(id, '-c')),
+  shared: () => byOne(UNKEYED),
+  edge: (id) => [VALUE_MAX, ...(fits({ id }) ? [-1] : []), 1].map((by) => ({ name: ownName(id), by })),
+  put: () => [],
+  delete: () => [],
+};
+
 /** The increments of an operation: nothing but its number decides, so that the journal need not say. */
-export function incrementsOf({ id, kind }: Intent): Increment[] {
-  const by = 1;
-  switch (kind) {
-    case 'single':
-    case 'again':
-      return [{ name: 'hot', by }];
-    case 'bulk':
-      return ['hot', 'left', ownName(id)].map((name) => ({ name, by }));
-    case 'amount':
-      return [{ name: 'amounts', by: (id % 21) - 10 || 11 }];
-    case 'unkeyed':
-      return [{ name: ownName(id), by }];
-    case 'unkeyed-bulk':
-      return ['-a', '-b', '-c'].map((suffix) => ({ name: ownName(id, suffix), by }));
-    case 'shared':
-      return [{ name: UNKEYED, by }];
-    case 'edge':
-      return [VALUE_MAX, ...(fits({ id }) ? [-1] : []), 1].map((amount) => ({
-        name: ownName(id),
-        by: amount,
-      }));
-    case 'put':
-    case 'delete':
-      return [];
-  }
-}
+export const incrementsOf = ({ id, kind }: Intent): Increment[] => increments[kind](id);
 
 /** Whether an operation of the kind `edge` stays in the range. */
 export const fits = ({ id }: Pick<Operation, 'id'>): boolean => id % 2 === 0;
@@ -127,3 +117,7 @@ export function refusalsOf(operation: Intent): readonly string[] {
   if (isDocument(operation)) return ['precondition_failed', 'not_found'];
   return operation.kind === 'edge' && !fits(operation) ? ['out_of_range'] : [];
 }
+
+/** Whether it was refused for what it asked for, and not because something was busy or away. */
+export const isDeserved = (operation: Operation): boolean =>
+  operation.code !== undefined && refusalsOf(operation).includes(operation.code);

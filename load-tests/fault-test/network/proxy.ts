@@ -64,7 +64,7 @@ export class Proxy {
    *
    * @throws the signal's reason, when it is aborted before there is one
    */
-  catch(trap: Trap, signal: AbortSignal, wanted = anyWrite): Promise<Caught> {
+  trap(trap: Trap, signal: AbortSignal, wanted = anyWrite): Promise<Caught> {
     const { promise, resolve, reject } = Promise.withResolvers<Caught>();
     const entry = { trap, wanted, caught: resolve };
     this.#traps.push(entry);
