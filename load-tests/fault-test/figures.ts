@@ -1,6 +1,6 @@
-import type { Callers } from './callers.ts';
+import type { Exchange } from './callers/exchange.ts';
 import { settlements } from '../../src/counters/lane.ts';
-import { noneSettled, type Replica, type Settled } from './replica.ts';
+import { noneSettled, type Replica, type Settled } from './world/replica.ts';
 
 /** What one fault, or the time before the first one, came to besides what the journal says. */
 export interface FaultFigures {
@@ -13,12 +13,12 @@ export interface FaultFigures {
 export class Figures {
   readonly all: FaultFigures[] = [];
   readonly #replicas: readonly Replica[];
-  readonly #callers: Callers;
+  readonly #exchange: Exchange;
   #last = noneSettled();
 
-  constructor(replicas: readonly Replica[], callers: Callers) {
+  constructor(replicas: readonly Replica[], exchange: Exchange) {
     this.#replicas = replicas;
-    this.#callers = callers;
+    this.#exchange = exchange;
   }
 
   /** Closes the account: what comes now belongs to the next one. */
@@ -30,7 +30,7 @@ export class Figures {
       now[outcome] = each.reduce((sum, one) => sum + one[outcome], 0);
       settled[outcome] = now[outcome] - this.#last[outcome];
     }
-    this.all.push({ settled, longestGapMs: this.#callers.takeLongestGapMs() });
+    this.all.push({ settled, longestGapMs: this.#exchange.takeLongestGapMs() });
     this.#last = now;
   }
 }

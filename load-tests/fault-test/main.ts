@@ -4,11 +4,12 @@ import { runCommand } from '../../src/command-line/command.ts';
 import { flag, type Given, path, whole } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
 import { table } from '../../src/command-line/table.ts';
-import { check, type Violation } from './checker.ts';
-import { controlRows, runControls } from './controls.ts';
-import { schedule } from './faults.ts';
-import { readJournal } from './journal-reader.ts';
-import { seeded } from './random.ts';
+import { check } from './checks/checker.ts';
+import type { Violation } from './checks/violation.ts';
+import { controlRows, runControls } from './controls/controls.ts';
+import { schedule } from './faults/index.ts';
+import { readJournal } from './journal/journal-reader.ts';
+import { seeded } from './world/random.ts';
 import { report, shownViolations } from './report.ts';
 import { run, withPostgres } from './run.ts';
 

@@ -1,6 +1,7 @@
 import { table } from '../../src/command-line/table.ts';
-import { rules, type Violation } from './checker.ts';
-import { incrementsOf } from './operation.ts';
+import { neighboursOf } from './checks/neighbours.ts';
+import { rules, type Violation } from './checks/violation.ts';
+import { incrementsOf, isDeserved } from './journal/operation.ts';
 import type { RunResult } from './run.ts';
 
 const noTotals = {
@@ -16,6 +17,9 @@ const noTotals = {
   'not applied': 0,
   'no answer': 0,
   'gap ms': 0,
+  /** Requests that needed no locked counter, while there was one. */
+  'neighbours refused': 0,
+  'slowest neighbour ms': 0,
 };
 
 type FaultTotals = typeof noTotals;
@@ -26,7 +30,7 @@ export function report(result: RunResult): string {
   const total = { ...noTotals };
   for (const row of rows.values()) {
     for (const name of Object.keys(row) as (keyof FaultTotals)[]) {
-      total[name] = name === 'gap ms' ? Math.max(total[name], row[name]) : total[name] + row[name];
+      total[name] = name.endsWith(' ms') ? Math.max(total[name], row[name]) : total[name] + row[name];
     }
   }
   const lines = [...rows, ['all', total] as const].map(([name, row]) => [
@@ -56,10 +60,17 @@ function rowsByFault({ history, resolved, damage, figures, missed }: RunResult):
     const row = rows.get(text.split(':')[0] ?? '');
     if (row) row.times -= 1;
   }
+  for (const lock of history.locks) {
+    const row = byNumber[lock.fault];
+    if (!row) continue;
+    const { refused, slowestMs } = neighboursOf(history, lock);
+    row['neighbours refused'] += refused;
+    row['slowest neighbour ms'] = Math.max(row['slowest neighbour ms'], slowestMs);
+  }
   const settledLate = new Set(resolved);
   for (const operation of history.operations) {
     const row = byNumber[operation.fault];
-    if (!row) continue;
+    if (!row || isDeserved(operation)) continue;
     if (settledLate.has(operation)) {
       row.unknown += 1;
       row.resolved += 1;

@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { progress } from '../../src/command-line/progress.ts';
-import { type Fault, MissedError, type World } from './fault.ts';
+import { type Fault, MissedError, type World } from './faults/fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
-import type { History } from './history.ts';
-import { Journal } from './journal.ts';
-import { Callers } from './callers.ts';
-import { Postgres } from './postgres.ts';
-import { pick, seeded } from './random.ts';
-import { Replica } from './replica.ts';
-import { reconcile, type Reconciliation } from './reconciliation.ts';
+import type { History } from './journal/history.ts';
+import { Journal } from './journal/journal.ts';
+import { Callers } from './callers/callers.ts';
+import { Exchange } from './callers/exchange.ts';
+import { Readers } from './callers/readers.ts';
+import type { Traffic } from './callers/traffic.ts';
+import { Postgres } from './world/postgres.ts';
+import { pick, seeded } from './world/random.ts';
+import { Replica } from './world/replica.ts';
+import { reconcile, type Reconciliation } from './checks/reconciliation.ts';
 
 export interface RunOptions {
   /** Increments to be acknowledged at least. */
@@ -21,6 +24,8 @@ export interface RunOptions {
   seed: number;
   /** Where the journal is written. */
   journal: string;
+  /** What is sent all the time; otherwise it changes with each fault. */
+  traffic?: Traffic;
   /** What to run instead of the service, and its environment. */
   program?: string;
   env?: NodeJS.ProcessEnv;
@@ -40,7 +45,7 @@ export interface RunResult extends Reconciliation {
 const STALLED_MS_MAX = 60_000;
 
 /** Once a fault is healed, every replica serves again within this time, in milliseconds. */
-const BACK_MS_MAX = 45_000;
+const BACK_MS_MAX = 90_000;
 
 /** Tries to make a fault. */
 const TRIES_MAX = 3;
@@ -67,14 +72,19 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
     { length: options.replicas },
     () => new Replica(postgres, program, env, signal),
   );
-  const attempts = options.acknowledged * 2 + 100_000;
+  const attempts = options.acknowledged * 2 + 100_000 + options.faults.length * 20_000;
   const journal = new Journal(options.journal, randomBytes(4).toString('hex'), attempts);
-  const callers = new Callers(journal, replicas, random);
+  const exchange = new Exchange(journal, replicas, random);
+  const callers = new Callers(journal, exchange, replicas, random);
+  const readers = new Readers(journal, exchange);
   try {
     await Promise.all(replicas.map((replica) => replica.start(postgres)));
-    return await new FaultRun(options, { postgres, replicas, random, signal }, journal, callers).run();
+    const world = { postgres, replicas, exchange, journal, random, signal };
+    readers.run();
+    return await new FaultRun(options, world, callers).run();
   } finally {
     await callers.end();
+    await readers.end();
     await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
     await Promise.all(replicas.map(({ proxy }) => proxy.close()));
     journal.close();
@@ -84,22 +94,22 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
 class FaultRun {
   readonly #options: RunOptions;
   readonly #world: World;
-  readonly #journal: Journal;
   readonly #callers: Callers;
   readonly #figures: Figures;
   readonly #missed: string[] = [];
 
-  constructor(options: RunOptions, world: World, journal: Journal, callers: Callers) {
+  constructor(options: RunOptions, world: World, callers: Callers) {
     this.#options = options;
     this.#world = world;
-    this.#journal = journal;
     this.#callers = callers;
-    this.#figures = new Figures(world.replicas, callers);
+    this.#figures = new Figures(world.replicas, world.exchange);
   }
 
   async run(): Promise<RunResult> {
     const startedAt = performance.now();
-    const { acknowledged, faults, clients } = this.#options;
+    const { acknowledged, faults, clients, traffic } = this.#options;
+    const { postgres, journal, exchange } = this.#world;
+    this.#callers.change(traffic);
     const called = this.#callers.run(clients);
     for (const [i, fault] of faults.entries()) {
       await this.#until((acknowledged * (i + 1)) / (faults.length + 1), fault.name);
@@ -110,8 +120,8 @@ class FaultRun {
     await called;
     await this.#figures.next();
     return {
-      ...(await reconcile(this.#world.postgres, this.#journal, this.#callers, clients)),
-      history: this.#journal,
+      ...(await reconcile(postgres, journal, exchange, clients)),
+      history: journal,
       figures: this.#figures.all,
       missed: this.#missed,
       elapsedMs: performance.now() - startedAt,
@@ -120,24 +130,28 @@ class FaultRun {
 
   /** Waits until so many increments have been acknowledged. */
   async #until(acknowledged: number, title: string): Promise<void> {
-    const callers = this.#callers;
-    for (let [seen, at] = [callers.acknowledged, performance.now()]; callers.acknowledged < acknowledged; ) {
-      this.#world.signal.throwIfAborted();
-      if (this.#journal.full) throw new Error('too many requests were refused: the journal is full');
-      if (callers.acknowledged > seen) [seen, at] = [callers.acknowledged, performance.now()];
+    const { exchange, journal, signal } = this.#world;
+    for (
+      let [seen, at] = [exchange.acknowledged, performance.now()];
+      exchange.acknowledged < acknowledged;
+    ) {
+      signal.throwIfAborted();
+      if (journal.full) throw new Error('too many requests were refused: the journal is full');
+      if (exchange.acknowledged > seen) [seen, at] = [exchange.acknowledged, performance.now()];
       else if (performance.now() - at > STALLED_MS_MAX)
         throw new Error(`nothing acknowledged for ${STALLED_MS_MAX} ms`);
-      progress(title, callers.acknowledged, this.#options.acknowledged);
+      progress(title, exchange.acknowledged, this.#options.acknowledged);
       await setTimeout(10);
     }
   }
 
   async #fault(fault: Fault): Promise<void> {
     await this.#figures.next();
-    this.#journal.beginFault(fault.name);
-    const { random, replicas } = this.#world;
+    const { random, replicas, journal, exchange } = this.#world;
+    journal.beginFault(fault.name);
+    this.#callers.change(this.#options.traffic);
     for (let attempt = 1; ; attempt += 1) {
-      progress(fault.name, this.#callers.acknowledged, this.#options.acknowledged);
+      progress(fault.name, exchange.acknowledged, this.#options.acknowledged);
       try {
         await fault.make(this.#world, pick(random, replicas));
         break;
@@ -149,25 +163,6 @@ class FaultRun {
         break;
       }
     }
-    await Promise.all(replicas.map((replica) => this.#callers.probe(replica, BACK_MS_MAX)));
-    await this.#read();
-  }
-
-  /** What the counters are now, as the service says it: never less than what it has acknowledged. */
-  async #read(): Promise<void> {
-    const { port } = pick(this.#world.random, this.#world.replicas);
-    for (const name of ['hot', 'left', 'unkeyed']) {
-      const startedAt = performance.now();
-      try {
-        const response = await fetch(`http://127.0.0.1:${port}/counters/${name}`, {
-          signal: AbortSignal.timeout(10_000),
-        });
-        if (response.status !== 200) continue;
-        const { value } = (await response.json()) as { value: number };
-        this.#journal.read(name, { startedAt, endedAt: performance.now(), value });
-      } catch {
-        // While the database is away, or the replica: nothing was read.
-      }
-    }
+    await Promise.all(replicas.map((replica) => exchange.probe(replica, BACK_MS_MAX)));
   }
 }

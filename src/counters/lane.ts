@@ -80,7 +80,8 @@ export class Lane {
         ...DELAY,
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
-        retryable: isUnheard,
+        // What keeps the row of the writer locked is the first attempt: closing waits for its end, however often.
+        retryable: (error) => isUnheard(error) || (refusal !== undefined && failureOf(error) === 'busy'),
         signal: closing,
       });
       onSettled(applied ? 'applied' : 'not applied');

@@ -174,6 +174,24 @@ t.test('the answer after a lost one is the one that was lost', async (t) => {
   t.strictSame(settled, ['applied', 'not applied']);
 });
 
+t.test('a first attempt that keeps its locks for longer than one may be waited for is settled', async (t) => {
+  const { sessions, databaseUrl } = await testOrm(t, { LOCK_TIMEOUT_MS: '100' });
+  const first = await testClient(t, databaseUrl);
+  let [written, closed] = [0, 0];
+  const query = async (statement: PreparedStatement) => {
+    if (act(statement) === 'write-one' && written++ === 0) {
+      await first.query('begin');
+      await first.query({ ...statement, values: [...statement.values] });
+      throw lost();
+    }
+    if (act(statement) === 'close' && ++closed === 3) await first.query('commit');
+    return sessions.query(statement);
+  };
+  t.strictSame(await ended(writerOn({ query } as Query), one('likes')), [1]);
+  t.equal(closed, 3);
+  t.strictSame(await valuesIn(sessions), { likes: 1 });
+});
+
 t.test('a lost statement that arrives after it was settled does nothing', async (t) => {
   const { sessions } = await testOrm(t);
   const late: (() => Promise<unknown>)[] = [];

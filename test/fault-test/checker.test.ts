@@ -1,14 +1,21 @@
 import t from 'tap';
 import type { Outcome } from '../../src/concurrency/history.ts';
-import { check, checkReplays } from '../../load-tests/fault-test/checker.ts';
-import { damageOf } from '../../load-tests/fault-test/damage.ts';
-import type { History, Truth } from '../../load-tests/fault-test/history.ts';
-import type { Kind, Operation } from '../../load-tests/fault-test/operation.ts';
+import { check, checkReplays } from '../../load-tests/fault-test/checks/checker.ts';
+import { damageOf } from '../../load-tests/fault-test/checks/damage.ts';
+import { type History, noHistory, type Truth } from '../../load-tests/fault-test/journal/history.ts';
+import type { Kind, Operation } from '../../load-tests/fault-test/journal/operation.ts';
 
 const never = Number.MAX_SAFE_INTEGER;
+const max = Number.MAX_SAFE_INTEGER;
 
 /** One after another: the first takes from 0 to 5, the second from 10 to 15, and so on. */
-const operation = (id: number, outcome: Outcome, values?: number[], kind: Kind = 'single'): Operation => ({
+const operation = (
+  id: number,
+  outcome: Outcome,
+  values?: number[],
+  kind: Kind = 'single',
+  about?: string,
+): Operation => ({
   id,
   kind,
   startedAt: id * 10,
@@ -16,9 +23,10 @@ const operation = (id: number, outcome: Outcome, values?: number[], kind: Kind =
   outcome,
   fault: 0,
   ...(values ? { values } : {}),
+  ...(about ? { about } : {}),
 });
 
-const history = (...operations: Operation[]): History => ({ faults: ['none'], operations, reads: [] });
+const history = (...operations: Operation[]): History => ({ ...noHistory(), operations });
 
 const truth = (counted: Record<number, number[]>, values: Record<string, number>): Truth => ({
   counted: new Map(Object.entries(counted).map(([id, kept]) => [Number(id), kept])),
@@ -38,8 +46,15 @@ t.test('acknowledged and counted, refused and not, unknown and either: legal', a
     operation(3, 'unknown'),
     operation(4, 'acknowledged', [3, 1, 1], 'bulk'),
     operation(5, 'acknowledged', [-5], 'amount'),
+    operation(6, 'acknowledged', [1], 'unkeyed'),
+    operation(7, 'unknown', undefined, 'unkeyed'),
+    operation(8, 'unknown', undefined, 'unkeyed-bulk'),
+    operation(9, 'refused', undefined, 'edge'),
+    operation(10, 'acknowledged', [max, max - 1, max], 'edge'),
   );
-  const is = truth({ 0: [1], 2: [2], 4: [3, 1, 1], 5: [-5] }, { hot: 3, left: 1, right: 1, amounts: -5 });
+  const own = { 'own-4': 1, 'own-6': 1, 'own-8-a': 1, 'own-8-b': 1, 'own-8-c': 1, 'own-10': max };
+  const shared = { hot: 3, left: 1, amounts: -5 };
+  const is = truth({ 0: [1], 2: [2], 4: [3, 1, 1], 5: [-5] }, { ...shared, ...own });
   t.strictSame(check(one, is, false), []);
 });
 
@@ -83,25 +98,126 @@ t.test('the answer is what is stored, and what is stored was sent', async (t) =>
   t.strictSame(rulesOf(one, { ...truth({ 0: [1] }, { hot: 1 }), strangers: ['x'] }), ['strangers']);
 });
 
-t.test('without keys the value lies between what was acknowledged and what is possible', async (t) => {
-  const one = history(
+t.test(
+  'without keys the value of a shared counter lies between what was acknowledged and what is possible',
+  async (t) => {
+    const one = history(
+      operation(0, 'acknowledged', [1], 'shared'),
+      operation(1, 'unknown', undefined, 'shared'),
+      operation(2, 'refused', undefined, 'shared'),
+    );
+    for (const value of [1, 2]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), []);
+    for (const value of [0, 3]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), ['bound']);
+    t.strictSame(damageOf(one, truth({}, { unkeyed: 0 })), [{ lost: 1, doubled: 0 }]);
+    t.strictSame(damageOf(one, truth({}, { unkeyed: 4 })), [{ lost: 0, doubled: 2 }]);
+  },
+);
+
+t.test('a counter of its own shows what became of one request', async (t) => {
+  for (const [outcome, legal] of [
+    ['acknowledged', [1]],
+    ['refused', [0]],
+    ['unknown', [0, 1]],
+  ] as const) {
+    const one = history(operation(0, outcome, outcome === 'acknowledged' ? [1] : undefined, 'unkeyed'));
+    for (const value of [0, 1, 2]) {
+      const expected = (legal as readonly number[]).includes(value) ? [] : ['own'];
+      t.strictSame(rulesOf(one, truth({}, { 'own-0': value })), expected, `${outcome}, and ${value}`);
+    }
+  }
+  const told = history(
     operation(0, 'acknowledged', [1], 'unkeyed'),
     operation(1, 'unknown', undefined, 'unkeyed'),
-    operation(2, 'refused', undefined, 'unkeyed'),
   );
-  for (const value of [1, 2]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), []);
-  for (const value of [0, 3]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), ['bound']);
-  t.strictSame(damageOf(one, truth({}, { unkeyed: 0 })), [{ lost: 1, doubled: 0 }]);
-  t.strictSame(damageOf(one, truth({}, { unkeyed: 4 })), [{ lost: 0, doubled: 2 }]);
+  t.strictSame(damageOf(told, truth({}, { 'own-0': 2, 'own-1': 2 })), [{ lost: 0, doubled: 2 }]);
+  t.strictSame(damageOf(told, truth({}, {})), [{ lost: 1, doubled: 0 }]);
+  t.strictSame(rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })), ['strangers'], 'nobody asked for that');
+  const wrong = history(operation(0, 'acknowledged', [2], 'unkeyed'));
+  t.strictSame(rulesOf(wrong, truth({}, { 'own-0': 1 })), ['answers']);
 });
 
-t.test('a read sees everything that was acknowledged before it', async (t) => {
-  const one = history(operation(0, 'acknowledged', [1]));
+t.test('a bulk is there as a whole or not at all', async (t) => {
+  const unkeyed = history(operation(0, 'unknown', undefined, 'unkeyed-bulk'));
+  t.strictSame(rulesOf(unkeyed, truth({}, { 'own-0-a': 1, 'own-0-b': 1 })), ['whole']);
+  const keyed = history(operation(0, 'acknowledged', [1, 1, 1], 'bulk'));
+  t.strictSame(rulesOf(keyed, truth({ 0: [1, 1, 1] }, { hot: 1, left: 1 })), ['whole']);
+});
+
+t.test('what would leave the range is not counted, and what stays in it is not refused for it', async (t) => {
+  const over = history(operation(1, 'refused', undefined, 'edge'));
+  t.strictSame(rulesOf(over, truth({}, {})), []);
+  t.strictSame(rulesOf(over, truth({}, { 'own-1': max })), ['range']);
+  const within = history(operation(0, 'acknowledged', [max, max - 1, max], 'edge'));
+  t.strictSame(rulesOf(within, truth({}, {})), ['range']);
+});
+
+t.test('a key that has expired counts again, once', async (t) => {
+  const one = history(operation(0, 'acknowledged', [1]), operation(1, 'acknowledged', [2], 'again', '0'));
+  one.expired.add(0);
+  t.strictSame(rulesOf(one, truth({ 0: [2] }, { hot: 2 }), true), []);
+  t.strictSame(rulesOf(one, truth({ 0: [1] }, { hot: 1 }), true), ['answers', 'sum', 'values', 'bound']);
+});
+
+t.test('a document is a path of states, each replaced once', async (t) => {
+  const put = (id: number, outcome: Outcome, about: string) =>
+    operation(id, outcome, outcome === 'acknowledged' ? [id] : undefined, 'put', about);
+  const gone = operation(3, 'acknowledged', [], 'delete', '2');
+  const path = history(put(1, 'acknowledged', 'missing'), put(2, 'unknown', '1'), gone);
+  t.strictSame(rulesOf(path, truth({}, {})), []);
+  t.strictSame(rulesOf(path, truth({}, { 'document-0': 1 })), ['documents'], 'back again');
+  const twice = history(
+    put(1, 'acknowledged', 'missing'),
+    put(2, 'acknowledged', '1'),
+    put(3, 'acknowledged', '1'),
+  );
+  t.strictSame(rulesOf(twice, truth({}, { 'document-0': 3 })), ['documents'], 'two took the place of one');
+  const open = history(put(1, 'acknowledged', 'missing'), put(2, 'unknown', '1'), put(3, 'refused', '1'));
+  for (const end of [1, 2]) t.strictSame(rulesOf(open, truth({}, { 'document-0': end })), []);
+  t.strictSame(rulesOf(open, truth({}, { 'document-0': 3 })), ['documents'], 'refused, and there');
+  t.strictSame(rulesOf(open, truth({}, {})), ['documents'], 'acknowledged, and gone');
+  const early = history(put(1, 'acknowledged', '2'), put(2, 'acknowledged', 'missing'));
+  t.strictSame(rulesOf(early, truth({}, { 'document-0': 1 })), ['documents'], 'before it was written');
+});
+
+/** Takes one unit of time. */
+const read = (startedAt: number, value: number) => ({
+  name: 'hot',
+  startedAt,
+  endedAt: startedAt + 1,
+  value,
+});
+
+t.test('a read sees everything that was acknowledged or read before it, and nothing else', async (t) => {
+  const one = history(operation(0, 'acknowledged', [1]), operation(3, 'unknown'));
+  const is = truth({ 0: [1], 3: [2] }, { hot: 2 });
+  for (const [reads, legal] of [
+    [[read(6, 1), read(40, 1), read(50, 2)], true],
+    [[read(6, 0)], false],
+    [[read(6, 2)], false],
+    [[read(40, 2), read(50, 1)], false],
+    [[read(40, 2), read(40.5, 1)], true],
+  ] as const) {
+    t.strictSame(rulesOf({ ...one, reads: [...reads] }, is), legal ? [] : ['reads'], JSON.stringify(reads));
+  }
+});
+
+t.test('who needs no locked counter goes on', async (t) => {
+  const lock = { names: ['left'], startedAt: 0, endedAt: 100, fault: 0 };
+  const busy = (id: number, kind: Kind) => ({ ...operation(id, 'refused', undefined, kind), code: 'busy' });
+  const one = history(operation(0, 'acknowledged', [1]), busy(1, 'bulk'));
+  one.locks.push(lock);
   const is = truth({ 0: [1] }, { hot: 1 });
-  one.reads.push({ name: 'hot', startedAt: 6, endedAt: 7, value: 1 });
   t.strictSame(rulesOf(one, is), []);
-  one.reads.push({ name: 'hot', startedAt: 6, endedAt: 7, value: 0 });
-  t.strictSame(rulesOf(one, is), ['bound']);
+  t.strictSame(rulesOf({ ...one, operations: [...one.operations, busy(2, 'amount')] }, is), ['neighbours']);
+  const edge = { ...busy(3, 'edge'), code: 'out_of_range' };
+  t.strictSame(rulesOf({ ...one, operations: [...one.operations, edge] }, is), [], 'refused for itself');
+  const slow = { ...operation(0, 'acknowledged', [1]), endedAt: 6000 };
+  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['neighbours'], 'but late');
+  t.strictSame(
+    rulesOf({ ...one, operations: [busy(1, 'bulk')] }, truth({}, {})),
+    ['neighbours'],
+    'nobody did',
+  );
 });
 
 t.test('once everything has been sent again, nothing is open and everything sent is counted', async (t) => {

@@ -1,19 +1,24 @@
 import { join } from 'node:path';
 import t from 'tap';
-import type { Violation } from '../../load-tests/fault-test/checker.ts';
-import { runControls } from '../../load-tests/fault-test/controls.ts';
-import type { Defect } from '../../load-tests/fault-test/defects.ts';
+import type { Violation } from '../../load-tests/fault-test/checks/violation.ts';
+import { runControls } from '../../load-tests/fault-test/controls/controls.ts';
+import type { Defect } from '../../load-tests/fault-test/controls/defects.ts';
 import { withPostgres } from '../../load-tests/fault-test/run.ts';
 
 /** The rule that says what is wrong with the service that has this defect. */
 const rule: Record<Defect, Violation['rule']> = {
   'answer before commit': 'acknowledged',
-  'fence off': 'values',
+  'fence off': 'own',
+  'numbers not checked': 'own',
+  'guess when forgotten': 'own',
   'keys off': 'acknowledged',
   'keys ignored': 'sum',
+  'neighbours refused': 'neighbours',
+  'bulk in part': 'whole',
+  'stale reads': 'reads',
 };
 
-t.test('a service that answers before the commit, has no fence or no keys is found out', async (t) => {
+t.test('each defect of the service is found out by the rule that it breaks', async (t) => {
   // A test that takes too long ends what it has started.
   const over = new AbortController();
   t.teardown(() => over.abort());

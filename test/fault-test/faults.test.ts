@@ -1,22 +1,43 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { rules } from '../../load-tests/fault-test/checker.ts';
-import type { Fault } from '../../load-tests/fault-test/fault.ts';
-import { faultNamed, faults } from '../../load-tests/fault-test/faults.ts';
-import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
-import { check } from '../../load-tests/fault-test/checker.ts';
+import { rules } from '../../load-tests/fault-test/checks/violation.ts';
+import type { Fault } from '../../load-tests/fault-test/faults/fault.ts';
+import { faultNamed, faults } from '../../load-tests/fault-test/faults/index.ts';
+import { readJournal } from '../../load-tests/fault-test/journal/journal-reader.ts';
+import { check } from '../../load-tests/fault-test/checks/checker.ts';
 import { report } from '../../load-tests/fault-test/report.ts';
 import { run, withPostgres } from '../../load-tests/fault-test/run.ts';
 
 /** Every fault there is; those that take their time and do not get in each other's way, at the same time. */
 const made = [
-  ['cut before the statement', 'cut after the commit, before its answer'],
+  [
+    'cut before the statement',
+    'cut after the commit, before its answer',
+    'clock of a replica jumps by hours',
+  ],
   [
     'delivered after it was given up',
     'half-open: committed, and no answer comes',
     'half-open: nothing passes',
   ],
   ['half-open: written, and the commit comes late', 'SIGKILL of a replica', 'SIGTERM of a replica'],
+  [
+    'sent again, and cut before it arrives',
+    'sent again, and cut after the commit',
+    'pg_terminate_backend of the one that settles',
+  ],
+  [
+    'closed, and cut before it arrives',
+    'closed, and cut after the commit',
+    'SIGSTOP of a replica during a commit',
+  ],
+  [
+    'SIGSTOP of a replica, its writer removed after the commit',
+    'SIGSTOP of a replica, its writer removed before the commit',
+  ],
+  ['a counter locked by another session'],
+  ['new counters that another session has not committed'],
+  ['keys that expire and are used again'],
   ['all connections cut and turned away'],
   ['pg_terminate_backend'],
   ['SIGKILL of a backend'],
@@ -28,7 +49,7 @@ const made = [
 /** These, one for each replica, at the same time. */
 const together = (names: string[]): Fault => ({
   name: names.join(' + '),
-  local: false,
+  scope: 'server',
   async make(world, replica) {
     const at = (i: number) => world.replicas[i % world.replicas.length] ?? replica;
     const ended = await Promise.allSettled(names.map((name, i) => faultNamed(name).make(world, at(i))));

@@ -1,17 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { faults, schedule } from '../../load-tests/fault-test/faults.ts';
-import type { History, Truth } from '../../load-tests/fault-test/history.ts';
-import { Journal } from '../../load-tests/fault-test/journal.ts';
-import { readJournal } from '../../load-tests/fault-test/journal-reader.ts';
-import { seeded } from '../../load-tests/fault-test/random.ts';
+import { faults, schedule } from '../../load-tests/fault-test/faults/index.ts';
+import type { History, Truth } from '../../load-tests/fault-test/journal/history.ts';
+import { Journal } from '../../load-tests/fault-test/journal/journal.ts';
+import { readJournal } from '../../load-tests/fault-test/journal/journal-reader.ts';
+import { seeded } from '../../load-tests/fault-test/world/random.ts';
 
 t.test('an operation is in the file before it is sent', async (t) => {
   const file = join(t.testdir(), 'journal');
   const journal = new Journal(file, 'run', 2);
   journal.begin('single');
-  t.match(readFileSync(file, 'utf8'), /^run run\n> 0 single [\d.]+\n$/);
+  t.match(readFileSync(file, 'utf8'), /^run run\n> 0 single [\d.]+ -\n$/);
   journal.begin('bulk');
   t.ok(journal.full);
   t.throws(() => journal.begin('single'), RangeError, 'it has a bound');
@@ -26,6 +26,11 @@ t.test('the file alone says everything that the journal knows', async (t) => {
   journal.beginFault('SIGKILL of a replica');
   journal.end(second, 'unknown');
   journal.end(third, 'unknown', { unexpected: '500 x: y' });
+  const [put, gone] = [journal.begin('put', 'missing'), journal.begin('delete', '3')];
+  journal.end(put, 'refused', { code: 'busy' });
+  journal.end(gone, 'acknowledged');
+  journal.locked({ names: ['hot', 'own-9'], startedAt: 1.5, endedAt: 2.5 });
+  journal.expire([0]);
   journal.read('hot', { startedAt: 1.5, endedAt: 2.5, value: 1 });
   const truth: Truth = {
     counted: new Map([
@@ -39,18 +44,17 @@ t.test('the file alone says everything that the journal knows', async (t) => {
   journal.end(second, 'acknowledged', { values: [2, 1, 1] });
   journal.close();
   const seen: { outcomes: string[]; truth: Truth }[] = [];
-  const {
-    faults: names,
-    operations,
-    reads,
-  } = await readJournal(file, (history: History, known) => {
+  const again = await readJournal(file, (history: History, known) => {
     seen.push({ outcomes: history.operations.map(({ outcome }) => outcome), truth: known });
   });
-  t.strictSame(seen, [{ outcomes: ['acknowledged', 'unknown', 'unknown'], truth }], 'as it was then');
   t.strictSame(
-    { names, operations, reads },
-    { names: journal.faults, operations: journal.operations, reads: journal.reads },
+    seen,
+    [{ outcomes: ['acknowledged', 'unknown', 'unknown', 'refused', 'acknowledged'], truth }],
+    'as it was then',
   );
+  for (const part of ['faults', 'operations', 'reads', 'locks', 'expired'] as const) {
+    t.strictSame(again[part], journal[part], part);
+  }
 });
 
 t.test('a file that is no journal is refused', async (t) => {

@@ -1,7 +1,8 @@
 import { Client } from 'pg';
 import t, { type Test } from 'tap';
-import type { Caught, WriteTrap } from '../../load-tests/fault-test/link.ts';
-import { Proxy } from '../../load-tests/fault-test/proxy.ts';
+import type { Caught, Trap, Wanted } from '../../load-tests/fault-test/network/trap.ts';
+import { Proxy } from '../../load-tests/fault-test/network/proxy.ts';
+import { CLOSE, REGISTER, WRITE_ONE } from '../../src/counters/statements.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 
 const TEXT = `with written as (
@@ -33,7 +34,8 @@ async function setUp(t: Test) {
     await client.connect();
     return client;
   };
-  const trap = (kind: WriteTrap): Promise<Caught> => proxy.catchWrite(kind, new AbortController().signal);
+  const trap = (kind: Trap, wanted?: Wanted): Promise<Caught> =>
+    proxy.trap(kind, new AbortController().signal, wanted);
   return { proxy, connect, value, trap, direct };
 }
 
@@ -55,6 +57,7 @@ t.test('a cut before the statement: it is not applied, also when only its name i
     for (let i = 0; i < before; i += 1) await write(client);
     const caught = trap('cut before');
     await t.rejects(write(client));
+    t.match(await caught, { statement: { does: 'write', batch: '1' } });
     t.equal(await (await caught).outcome, 'cut');
     t.equal(await value(), before);
   }
@@ -81,7 +84,7 @@ t.test(
     t.equal(await (await refused).outcome, '23514');
     const empty = trap('cut after');
     await client.query(`insert into counters select 'a', 1 where false returning name`);
-    t.equal(await (await empty).outcome, 'replayed');
+    t.equal(await (await empty).outcome, 'nothing');
     const committed = trap('cut after');
     await t.rejects(write(client), 'the same connection');
     t.equal(await (await committed).outcome, 'committed');
@@ -161,11 +164,32 @@ t.test('refused: those that are there are cut and those that come turned away', 
 t.test('a trap that nothing goes into can be given up, and catches nothing later', async (t) => {
   const { proxy, connect, value } = await setUp(t);
   const giveUp = new AbortController();
-  const caught = proxy.catchWrite('cut before', giveUp.signal);
+  const caught = proxy.trap('cut before', giveUp.signal);
   giveUp.abort(new Error('enough'));
   await t.rejects(caught, /enough/);
   const client = await connect();
   await write(client);
   t.equal(await value(), 1);
   await client.end();
+});
+
+t.test('the statements of a batch are told apart, also when only their names are sent', async (t) => {
+  const { connect, trap } = await setUp(t);
+  const client = await connect();
+  const writer = '00000000-0000-4000-8000-000000000001';
+  await client.query({ ...REGISTER, values: [writer] });
+  for (const seq of [1, 2, 3]) {
+    const written = trap('watch');
+    const closed = trap('watch', ({ does, batch }) => does === 'close' && batch === `${writer}/2`);
+    await client.query({ ...WRITE_ONE, values: [writer, seq, '100ms', 'a', 1, 1, 1] });
+    t.match(await written, { statement: { does: 'write', batch: `${writer}/${seq}` } });
+    t.equal(await (await written).outcome, 'committed');
+    if (seq !== 2) continue;
+    await client.query({ ...CLOSE, values: [writer, seq] });
+    t.match(await closed, { clientPort: Number });
+    t.equal(await (await closed).outcome, 'committed', 'with the values');
+  }
+  const late = trap('cut after', ({ does }) => does === 'close');
+  await t.rejects(client.query({ ...CLOSE, values: [writer, 9] }));
+  t.equal(await (await late).outcome, 'nothing', 'which is cut as well: the number is closed');
 });

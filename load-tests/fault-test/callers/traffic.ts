@@ -1,0 +1,44 @@
+import type { Kind } from '../journal/operation.ts';
+import type { Random } from '../world/random.ts';
+
+/**
+ * What is sent to a replica, which decides on the statement that it writes with:
+ * - `mixed`: everything, so that batches have keys;
+ * - `unkeyed`: many counters and no key;
+ * - `shared`: one counter and no key;
+ * - `lone`: one request at a time.
+ */
+export const traffics = ['mixed', 'mixed', 'unkeyed', 'shared', 'lone'] as const;
+
+export type Traffic = (typeof traffics)[number];
+
+/** Of 100 requests. */
+const SHARES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
+  mixed: [
+    ['single', 63],
+    ['bulk', 5],
+    ['amount', 5],
+    ['unkeyed', 10],
+    ['unkeyed-bulk', 4],
+    ['shared', 3],
+    ['edge', 4],
+    ['put', 5],
+    ['delete', 1],
+  ],
+  unkeyed: [
+    ['unkeyed', 80],
+    ['unkeyed-bulk', 15],
+    ['edge', 5],
+  ],
+  shared: [['shared', 100]],
+  lone: [['unkeyed', 100]],
+};
+
+export function pickKind(random: Random, traffic: Traffic): Kind {
+  let at = random() * 100;
+  for (const [kind, share] of SHARES[traffic]) {
+    at -= share;
+    if (at < 0) return kind;
+  }
+  return 'single';
+}

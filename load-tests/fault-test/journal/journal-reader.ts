@@ -1,0 +1,79 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Outcome } from '../../../src/concurrency/history.ts';
+import { type History, noHistory, noTruth, type Truth } from './history.ts';
+import { begun, type Kind, kinds } from './operation.ts';
+
+/**
+ * Reads a journal again, and hands over what was known each time when the database was asked.
+ *
+ * @throws {TypeError} when the file is not a journal
+ */
+export async function readJournal(file: string, onTruth: (history: History, truth: Truth) => void) {
+  const history = noHistory();
+  let truth = noTruth();
+  for await (const line of createInterface({ input: createReadStream(file) })) {
+    if (line === '.') {
+      onTruth(history, truth);
+      truth = noTruth();
+    } else if (!readRequest(line, history) && !readTruth(line, truth) && !readRest(line, history)) {
+      throw new TypeError(`not a line of a journal: ${line.slice(0, 80)}`);
+    }
+  }
+  return history;
+}
+
+/** @returns whether it is a line about a request */
+function readRequest(line: string, { operations }: History): boolean {
+  const [mark, first, second = '', third, fourth = '-', ...rest] = line.split(' ');
+  const id = Number(first);
+  if (mark === '>') {
+    const about = fourth === '-' ? {} : { about: fourth };
+    operations[id] = begun({ id, kind: kindOf(second), ...about }, Number(third), 0);
+    return true;
+  }
+  if (mark !== '<') return false;
+  const operation = operations[id];
+  if (!operation) throw new TypeError(`operation ${id} ended before it began`);
+  const [values = '-', remark = '-', ...text] = rest;
+  operation.outcome = second as Outcome;
+  operation.endedAt = Number(third);
+  operation.fault = Number(fourth);
+  if (values !== '-') operation.values = numbers(values);
+  if (remark === 'replayed') operation.replayed = true;
+  else if (remark !== '-') operation.code = remark;
+  if (text.join('')) operation.unexpected = text.join(' ');
+  return true;
+}
+
+/** @returns whether it is a line about what the database has */
+function readTruth(line: string, truth: Truth): boolean {
+  const [mark, first = '', second = ''] = line.split(' ');
+  if (mark === '=') truth.counted.set(Number(first), numbers(second));
+  else if (mark === '!') truth.strangers.push(first);
+  else if (mark === '#') truth.values.set(first, Number(second));
+  else return false;
+  return true;
+}
+
+/** @returns whether it is a line about what happened besides the requests */
+function readRest(line: string, history: History): boolean {
+  const [mark, first = '', second, third, fourth = ''] = line.split(' ');
+  const [startedAt, endedAt] = [Number(second), Number(third)];
+  if (mark === 'f') history.faults.push(line.slice(2));
+  else if (mark === '?') history.reads.push({ name: first, startedAt, endedAt, value: Number(fourth) });
+  else if (mark === 'l')
+    history.locks.push({ fault: Number(first), startedAt, endedAt, names: fourth.split(',') });
+  else if (mark === 'x') for (const id of numbers(first)) history.expired.add(id);
+  else return mark === 'run';
+  return true;
+}
+
+/** @throws {TypeError} when there is no such kind */
+function kindOf(name: string): Kind {
+  const kind = kinds.find((one) => one === name);
+  if (!kind) throw new TypeError(`no kind of operation: ${name}`);
+  return kind;
+}
+
+const numbers = (text: string): number[] => text.split(',').map(Number);

@@ -1,0 +1,151 @@
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { retry } from '../../../src/concurrency/retry.ts';
+import { findPrograms, runnablePrograms } from '../../../src/embedded-postgres/home.ts';
+import {
+  createCluster,
+  freePort,
+  runningServer,
+  type ServerPrograms,
+  startServer,
+  stopServer,
+} from '../../../src/embedded-postgres/server.ts';
+import { ownFolder } from '../../shared/own-folder.ts';
+
+const run = promisify(execFile);
+
+/** A server of this test's own, as durable as any, to be killed, stopped and started. */
+export class Postgres {
+  readonly #programs: ServerPrograms;
+  readonly #folder: string;
+  readonly #port: number;
+
+  private constructor(programs: ServerPrograms, folder: string, port: number) {
+    this.#programs = programs;
+    this.#folder = folder;
+    this.#port = port;
+  }
+
+  /** Makes a cluster in a folder of its own and starts it. */
+  static async create(): Promise<Postgres> {
+    const folder = await ownFolder('faults');
+    const programs = await runnablePrograms(process.env.POSTGRES_BIN ?? (await findPrograms()), folder);
+    const server = new Postgres(programs, folder, await freePort());
+    try {
+      await createCluster(programs, server.#cluster, PASSWORD);
+      await server.start();
+      return server;
+    } catch (error) {
+      await server.remove();
+      throw error;
+    }
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** The address of the database, through whatever listens at that port. */
+  databaseUrl(port = this.#port): string {
+    return `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
+  }
+
+  /** As it was at first. Nobody may be connected. */
+  async empty(): Promise<void> {
+    await this.query('drop schema public cascade; create schema public');
+  }
+
+  /** Starts it, if need be again: after a SIGKILL, what the old one left must be gone first. */
+  async start(): Promise<void> {
+    const settings = { max_connections: '200' };
+    const logFile = join(this.#folder, 'postgres.log');
+    await retry(() => startServer(this.#programs, this.#cluster, { port: this.#port, logFile, settings }), {
+      attemptsMax: 50,
+      elapsedMsMax: 30_000,
+      delayMsBase: 50,
+      delayMsMax: 500,
+      retryable: () => true,
+    });
+  }
+
+  /** As an administrator restarts it: what is under way is rolled back. */
+  async restart(): Promise<void> {
+    await stopServer(this.#programs, this.#cluster);
+    await this.start();
+  }
+
+  /** Sends this to all of its processes; those it started before, and those that come, belong to it as well. */
+  async signal(signal: NodeJS.Signals): Promise<void> {
+    const pids = await this.#pids();
+    // The first one first: it would otherwise start others for those that are gone.
+    for (const pid of pids) kill(pid, signal);
+  }
+
+  /** Until none of these processes is left. */
+  async kill(): Promise<void> {
+    const pids = await this.#pids();
+    for (const pid of pids) kill(pid, 'SIGKILL');
+    const signal = AbortSignal.timeout(10_000);
+    while (pids.some((pid) => kill(pid, 0))) await setTimeout(5, undefined, { signal });
+  }
+
+  /** Asks the server itself, around every proxy. */
+  async query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
+    const client = await this.connect();
+    try {
+      return (await client.query<Record<string, unknown>>(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** A connection around every proxy; who asked for it ends it. */
+  async connect(): Promise<Client> {
+    const client = new Client({
+      connectionString: this.databaseUrl(),
+      connectionTimeoutMillis: 5000,
+      query_timeout: 60_000,
+    });
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  }
+
+  /** Ends it, however it is, and removes its data. */
+  async remove(): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  get #cluster(): string {
+    return join(this.#folder, 'cluster');
+  }
+
+  async #pids(): Promise<number[]> {
+    const server = await runningServer(this.#cluster);
+    if (!server) return [];
+    const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=']);
+    const children = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/).map(Number))
+      .filter(([, parent]) => parent === server.pid)
+      .flatMap(([pid]) => pid ?? []);
+    return [server.pid, ...children];
+  }
+}
+
+const PASSWORD = 'faults';
+
+/** @returns whether there was such a process */
+function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
