@@ -8,7 +8,7 @@ import { fits, outOfRange } from './range.ts';
 import { type Answer, keyReused } from './request.ts';
 import { type CounterStore, isOutOfRange, type KnownRequest, type Written } from './store.ts';
 
-/** What a request gets: a promise where somebody else sees to it. */
+/** The outcome of a request; a promise where another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
 
 /** One outcome for each request of a batch, in their order; undefined: to be written again, without the others. */
@@ -23,16 +23,18 @@ export interface BatchEvents {
   replayed(): void;
 }
 
+/**
+ * Decides on a batch that waited for a lock in vain. Nothing of it was applied.
+ *
+ * @param again whether the attempt before it waited in vain, too, and nothing was decided then
+ */
+export type OnLocked = (batch: Batch, error: Error, again: boolean) => Promise<Decisions> | Decisions;
+
 export interface BatchWriterOptions {
   store: CounterStore;
   lane: Lane;
   events: BatchEvents;
-  /**
-   * Decides on a batch that waited for a lock in vain. Nothing of it was applied.
-   *
-   * @param again whether the one before it waited in vain, too, and nothing was decided then
-   */
-  onLocked: (batch: Batch, error: Error, again: boolean) => Promise<Decisions> | Decisions;
+  onLocked: OnLocked;
 }
 
 /** How long a conflict is retried. */

@@ -24,7 +24,7 @@ const DELAY = { delayMsBase: 10, delayMsMax: 250 };
 /**
  * Writes one batch after another, each exactly once whatever becomes of connections: batches carry the identity of
  * the writer and a number, as the messages of an idempotent producer do (KIP-98 of Apache Kafka), and the database
- * applies each number once. No clock is involved: a process that was stopped for a day finds out the same.
+ * applies each number once. Correctness depends on no clock: a process that was stopped for a day finds out the same.
  */
 export class Lane {
   readonly #store: CounterStore;
@@ -112,8 +112,8 @@ export class Lane {
 /** Whether it says nothing of the batch: no answer, no connection, or a conflict with an attempt under way. */
 function isUnheard(error: unknown): boolean {
   const failure = failureOf(error);
-  if (failure === 'busy') return codeOf(error) === undefined;
-  return failure !== undefined || isConflict(error);
+  // Without a SQLSTATE it is the pool that was busy, and nothing was sent.
+  return failure === 'busy' ? codeOf(error) === undefined : failure !== undefined;
 }
 
 const unknown = (cause: unknown) =>

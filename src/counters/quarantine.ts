@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { hash } from 'node:crypto';
 import { Problem } from '../errors/problem.ts';
 import { type PendingRequest, weightOf } from './batch.ts';
@@ -14,7 +15,7 @@ export interface QuarantineOptions {
   batchMax: number;
   /** How long a request waits for its locks at most, in milliseconds. */
   waitMsMax: number;
-  /** Requests that wait here at most. */
+  /** Weight that waits here at most. */
   queueMax: number;
 }
 
@@ -41,6 +42,12 @@ const NEVER = Number.NEGATIVE_INFINITY;
 /** Before a group that found its lock taken is tried again, in milliseconds. */
 const AGAIN_MS = 50;
 
+/** Suspects that nobody asks for any more are forgotten when there are so many; those that matter are found again. */
+const SUSPECTS_MAX = 10_000;
+
+/** Lanes belong to many callers, and run in the asynchronous context of none. */
+const inNoContext = AsyncLocalStorage.snapshot();
+
 /** A key, as a suspect, cannot be confused with a name: names have no control characters. */
 const keyToken = (key: string) => `\0${key}`;
 
@@ -56,7 +63,8 @@ export class Quarantine {
   readonly #suspects = new Set<string>();
   readonly #groups = new Map<string, Group>();
   #waiting = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #weight = 0;
+  #ticking = false;
   #drained = Promise.withResolvers<void>();
   #closed: Error | undefined;
 
@@ -73,6 +81,7 @@ export class Quarantine {
 
   /** From now on, requests that need one of these counters or keys wait here. */
   suspect(names: Iterable<string>, keys: Iterable<string> = []): void {
+    if (this.#suspects.size > SUSPECTS_MAX) this.#suspects.clear();
     for (const name of names) this.#suspects.add(name);
     for (const key of keys) this.#suspects.add(keyToken(key));
   }
@@ -84,7 +93,7 @@ export class Quarantine {
 
   /** @throws {Problem} `busy` when the lock was not to be had in time, or too many wait: not counted */
   submit(request: PendingRequest): Promise<Answer> {
-    if (this.#waiting >= this.#options.queueMax) return Promise.reject(locked(request));
+    if (this.#weight >= this.#options.queueMax) return Promise.reject(locked(request));
     const suspects = this.#suspectsOf(request);
     const id = suspects.find((token) => token.startsWith('\0')) ?? locksOf(request);
     const known = this.#groups.get(id);
@@ -93,8 +102,9 @@ export class Quarantine {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     if (this.#waiting === 0) this.#drained = Promise.withResolvers<void>();
     this.#waiting += 1;
+    this.#weight += weightOf(request);
     group.waiting.push({ request, since: performance.now(), resolve, reject });
-    this.#schedule();
+    inNoContext(() => this.#schedule());
     return promise;
   }
 
@@ -127,11 +137,13 @@ export class Quarantine {
         void this.#try(id, group, write);
       }
     }
-    if (this.#groups.size > 0) this.#timer ??= setTimeout(() => this.#tick(), AGAIN_MS);
+    if (this.#groups.size === 0 || this.#ticking) return;
+    this.#ticking = true;
+    setTimeout(() => this.#tick(), AGAIN_MS);
   }
 
   #tick(): void {
-    this.#timer = undefined;
+    this.#ticking = false;
     const latest = performance.now() - this.#options.waitMsMax;
     for (const [id, { running, waiting }] of this.#groups) {
       const late = waiting.findIndex(({ since }) => since > latest);
@@ -145,7 +157,9 @@ export class Quarantine {
   async #try(id: string, group: Group, write: WriteAlone): Promise<void> {
     group.running = true;
     const batch = this.#takeBatch(group);
-    const outcomes = await write(batch.map(({ request }) => request));
+    const outcomes = await write(batch.map(({ request }) => request)).catch((error: Error) =>
+      batch.map((): Outcome => error),
+    );
     this.#idle.push(write);
     const again: Waiting[] = [];
     for (const [i, one] of batch.entries()) {
@@ -175,6 +189,7 @@ export class Quarantine {
 
   #leave(one: Waiting): Waiting {
     this.#waiting -= 1;
+    this.#weight -= weightOf(one.request);
     if (this.#waiting === 0) this.#drained.resolve();
     return one;
   }

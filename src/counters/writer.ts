@@ -2,7 +2,7 @@ import { GroupCommit } from '../concurrency/group-commit.ts';
 import { isConflict } from '../database/failure.ts';
 import { Problem } from '../errors/problem.ts';
 import { type Batch, type PendingRequest, weightOf } from './batch.ts';
-import { type BatchEvents, BatchWriter, type Outcome } from './batch-writer.ts';
+import { type BatchEvents, BatchWriter, type OnLocked, type Outcome } from './batch-writer.ts';
 import { Lane, type Settlement } from './lane.ts';
 import { Quarantine } from './quarantine.ts';
 import { assertValue } from './range.ts';
@@ -67,7 +67,7 @@ export class CounterWriter {
     this.#store = store;
     this.#events = events;
     const onSettled = (settlement: Settlement) => events.settled(settlement);
-    const batchWriter = (onLocked: ConstructorParameters<typeof BatchWriter>[0]['onLocked']) => {
+    const batchWriter = (onLocked: OnLocked) => {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
       return new BatchWriter({ store, lane, events, onLocked });
     };

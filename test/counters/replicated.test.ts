@@ -65,19 +65,19 @@ t.test(
 );
 
 t.test('a role that hides warnings does not make an unconfirmed commit an acknowledged one', async (t) => {
-  const { databaseUrl } = await ownServer(t);
-  const client = await testClient(t, databaseUrl);
-  await client.query('alter role current_user set client_min_messages = error');
+  const { databaseUrl: url } = await ownServer(t);
+  const administrator = await testClient(t, url);
+  await administrator.query('alter role current_user set client_min_messages = error');
   const config = loadConfig({});
-  const session = await probeSessions(databaseUrl, config, () => {});
-  const options = { databaseUrl, entities, config, log: silent, session };
-  await migrate(options);
-  const sessions = openSessions(options);
+  const session = await probeSessions(url, config, () => {});
+  const own = { databaseUrl: url, entities, config, log: silent, session };
+  await migrate(own);
+  const sessions = openSessions(own);
   t.teardown(() => sessions.end());
   const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
   const writer = new CounterWriter(store, unheard, { settleMsMax: 100 });
   await writer.submit({ increments: [{ name: 'warm', by: 1 }] });
-  await requireMissingStandby(client, databaseUrl);
+  await requireMissingStandby(administrator, url);
   let answered = false;
   const end = writer.submit({ increments: [{ name: 'likes', by: 1 }] }).then(
     () => 'acknowledged',
@@ -86,11 +86,11 @@ t.test('a role that hides warnings does not make an unconfirmed commit an acknow
   void end.then(() => (answered = true));
   // As an operator, or a proxy, that cancels what takes long.
   await until(async () => {
-    await client.query(
+    await administrator.query(
       `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and pid <> pg_backend_pid()`,
     );
     return answered;
   });
   t.equal(await end, 'outcome_unknown');
-  await requireNoStandby(client);
+  await requireNoStandby(administrator);
 });
