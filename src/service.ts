@@ -32,12 +32,10 @@ export async function startService(opened: Close[], signal: AbortSignal): Promis
       info: (message) => log.info(message),
       warn: (message) => log.warn(message),
     });
-    // A start that fails has left nothing to stop.
-    const stop = embedded.then((server) => server.stop);
     opened.push(() =>
-      stop.then(
-        (stopServer) => stopServer(),
-        () => {},
+      embedded.then(
+        (server) => server.stop(),
+        () => {}, // It has not started: there is nothing to stop.
       ),
     );
     ({ databaseUrl } = await embedded);

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { runningServer } from '../src/embedded-postgres/server.ts';
 import {
@@ -30,15 +30,16 @@ async function groupedService(t: Test) {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const { pid = 0, stdout } = child;
-  t.teardown(() => void child.kill('SIGKILL'));
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    const left = await runningServer(cluster);
+    if (left) process.kill(left.pid, 'SIGQUIT');
+  });
   const ended = once(child, 'close');
+  let said = '';
+  stdout.on('data', (part: Buffer) => (said += part.toString()));
   const says = async (text: string) => {
-    let said = '';
-    for await (const part of stdout.iterator({ destroyOnReturn: false })) {
-      said += String(part);
-      if (said.includes(text)) break;
-    }
-    stdout.resume();
+    while (!said.includes(text)) await once(stdout, 'data');
   };
   return { cluster, ended, says, signalAll: () => process.kill(-pid, 'SIGTERM') };
 }
@@ -117,23 +118,33 @@ t.test('SIGTERM to the whole group, twice: the embedded PostgreSQL is stopped, e
   const { cluster, ended, says, signalAll } = await groupedService(t);
   await says('ready: ');
   signalAll();
+  await says('closing');
   signalAll();
   t.strictSame(await ended, [0, null]);
   t.equal(await runningServer(cluster), undefined);
-  t.notOk(existsSync(join(cluster, 'postmaster.pid')));
 });
 
-t.test('SIGTERM to the whole group while the embedded PostgreSQL starts leaves none behind', async (t) => {
-  for (const moment of ['creating', 'starting']) {
-    const { cluster, ended, says, signalAll } = await groupedService(t);
-    await says('creating a database');
-    if (moment === 'starting') await until(async () => existsSync(join(cluster, 'postmaster.pid')));
-    signalAll();
-    t.strictSame(await ended, [0, null], moment);
-    t.notOk(existsSync(join(cluster, 'postmaster.pid')), moment);
-    const left = (await readdir(dirname(cluster))).filter((name) => name.includes('.new-'));
-    t.strictSame(left, [], moment);
-  }
+t.test('SIGTERM to the whole group while a database is created leaves nothing behind', async (t) => {
+  const { cluster, ended, says, signalAll } = await groupedService(t);
+  await says('creating a database');
+  signalAll();
+  t.strictSame(await ended, [0, null]);
+  t.equal(await runningServer(cluster), undefined);
+  const left = (await readdir(dirname(cluster))).filter((name) => name.includes('.new-'));
+  t.strictSame(left, []);
+});
+
+t.test('SIGTERM while the embedded PostgreSQL takes long to start leaves none behind', async (t) => {
+  const { cluster, ended, signalAll } = await groupedService(t);
+  await until(async () => (await runningServer(cluster)) !== undefined);
+  const { pid = 0 } = (await runningServer(cluster)) ?? {};
+  process.kill(pid, 'SIGSTOP');
+  signalAll();
+  // As long as it is not up, it cannot be stopped either.
+  t.equal(await Promise.race([ended, setTimeout(2500, 'waits for it')]), 'waits for it');
+  process.kill(pid, 'SIGCONT');
+  t.strictSame(await ended, [0, null]);
+  t.equal(await runningServer(cluster), undefined);
 });
 
 t.test('SIGTERM while the start waits for another process to migrate: exit code 0, soon', async (t) => {
