@@ -2,6 +2,7 @@
  * The service with a defect, for the positive controls: patched from here, so that the service itself knows nothing of
  * them. `DEFECT` names it.
  */
+import { randomUUID } from 'node:crypto';
 import { compose } from '../../../src/counters/batch.ts';
 import { CounterReader } from '../../../src/counters/reader.ts';
 import { CounterStore, isForgotten, type Written } from '../../../src/counters/store.ts';
@@ -66,8 +67,11 @@ const patches = {
     prototype.write = async function (this: CounterStore, batch, id) {
       const written = await write.call(this, batch, id);
       if (written.known.length === 0) return written;
+      // The number is used by now.
+      const writer = randomUUID();
+      await this.register(writer);
       const requests = batch.requests.map(({ increments }) => ({ increments }));
-      return write.call(this, { ...batch, requests }, id);
+      return write.call(this, { ...batch, requests }, { writer, seq: 1 });
     };
   },
   /** Refuses all requests of a batch that waited for a lock. */
