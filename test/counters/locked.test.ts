@@ -42,7 +42,7 @@ t.test('a locked counter holds up the requests that need it, and no other', asyn
   await release();
   const [alone, together] = await Promise.all([held, both]);
   t.strictSame(
-    [alone.at(-1), together.at(-1)].toSorted((a = 0, b = 0) => a - b),
+    [alone.at(-1), together.at(-1)].toSorted((a, b) => Number(a) - Number(b)),
     [2, 3],
     'in either order',
   );

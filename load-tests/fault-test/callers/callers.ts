@@ -35,7 +35,7 @@ export class Callers {
     this.#random = random;
   }
 
-  /** From now on each replica is sent something else, or everyone this. */
+  /** From now on each replica is sent something else, at random, or all of them this. */
   change(traffic?: Traffic): void {
     for (const replica of this.#replicas) this.#traffic.set(replica, traffic ?? pick(this.#random, traffics));
   }
@@ -51,7 +51,7 @@ export class Callers {
     this.#stopped = true;
   }
 
-  /** Resolves when nobody asks for anything any more. */
+  /** Hangs up. Resolves when no client asks for anything any more. */
   async end(): Promise<void> {
     this.stop();
     this.#exchange.close();
@@ -93,7 +93,7 @@ export class Callers {
     if (best) exchange.record(operation, best, false);
     if (twin) this.#compare(operation, answers);
     else if (operation.kind === 'single' && operation.outcome === 'acknowledged') exchange.finish(operation);
-    // What nobody could say is asked again at once, while the first try may still be under way; or at the end.
+    // An unknown outcome is asked for at once, while the first try may still be under way; or at the end.
     if (operation.outcome === 'unknown' && isKeyed(operation) && this.#random() < 0.5) {
       exchange.record(operation, await exchange.send(operation), true);
     }
@@ -118,5 +118,5 @@ export class Callers {
   }
 }
 
-/** Of two tries of the same request, the one that says more: who has one acknowledgement knows that it counts. */
+/** Of two tries of the same request, the one that says more: after one acknowledgement it is known to count. */
 const ranks = { acknowledged: 0, unknown: 1, refused: 2 } as const;

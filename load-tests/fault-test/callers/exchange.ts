@@ -15,7 +15,7 @@ export const longer = (ms: number): number => Math.min(PAUSE_MS_MAX, ms * 2);
 /** Longer than the service may take to find out what became of a lost answer, in milliseconds. */
 export const PATIENT_MS = 30_000;
 
-/** Acknowledged requests that nobody sends again, kept so that their keys can expire. */
+/** Acknowledged requests that no client sends again, at most: their keys can expire. */
 const FINISHED_MAX = 200;
 
 /** Sends operations and writes down what became of them. */

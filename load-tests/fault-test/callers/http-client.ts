@@ -23,7 +23,7 @@ export class HttpClient {
       return reply.status < 300 ? acknowledged(reply) : failed(reply, wanted.refusals);
     } catch (error) {
       const code = codeOf(error) ?? messageOf(error);
-      // Nobody was there to send it to. After anything else it may have been read.
+      // There was no process to send it to. After anything else it may have been read.
       return { outcome: code === 'ECONNREFUSED' ? 'refused' : 'unknown', code };
     }
   }

@@ -3,7 +3,7 @@ import type { Random } from '../world/random.ts';
 
 /**
  * What is sent to a replica, which decides on the statement that it writes with:
- * - `mixed`: everything, so that batches have keys;
+ * - `mixed`: everything, so that batches have keys; twice as often as the others;
  * - `unkeyed`: many counters and no key;
  * - `shared`: one counter and no key;
  * - `lone`: one request at a time.
@@ -12,7 +12,7 @@ export const traffics = ['mixed', 'mixed', 'unkeyed', 'shared', 'lone'] as const
 
 export type Traffic = (typeof traffics)[number];
 
-/** Of 100 requests. */
+/** Of 100 requests, how many are of which kind. */
 const SHARES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
   mixed: [
     ['single', 63],

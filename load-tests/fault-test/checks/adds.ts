@@ -11,7 +11,7 @@ export function keptOf(operation: Operation, { expired }: Pick<History, 'expired
 }
 
 /**
- * What the counters that are shared were asked for, with what the database knows of those whose outcome nobody was
+ * What the counters that are shared were asked for, with what the database knows of those whose outcome no client was
  * told: counted, with its value, or not at all.
  */
 export function addsByCounter(history: History, truth: Truth): Map<string, CounterAdd[]> {

@@ -3,7 +3,7 @@ import { isKeyed, UNKEYED } from '../journal/operation.ts';
 import { addsByCounter, type CounterAdd } from './adds.ts';
 import { ownCountersOf } from './own.ts';
 
-/** Increments that were acknowledged and are not there, and that are there and nobody asked for. */
+/** Increments that were acknowledged and are not there, and that are there without having been asked for. */
 export interface Damage {
   lost: number;
   doubled: number;
@@ -18,7 +18,7 @@ export function damageOf(history: History, truth: Truth): Damage[] {
     const told = adds.filter(({ operation }) => operation.outcome === 'acknowledged');
     const possible = adds.filter(({ outcome }) => outcome !== 'refused').length;
     const missing = told.filter(({ outcome }) => outcome !== 'acknowledged');
-    // Without keys nobody can say which ones: the last.
+    // Without keys it cannot be said which ones: the last.
     const lost = name === UNKEYED ? told.slice(Math.min(value, told.length)) : missing;
     for (const { operation } of lost) at(damage, operation.fault).lost += 1;
     if (value > possible) spread(damage, adds, value - possible);
@@ -40,7 +40,7 @@ function damageOfOwn(damage: Damage[], { operations }: History, truth: Truth): v
   }
 }
 
-/** A value that nobody wrote came to be just before the next one that somebody did. */
+/** A value that no operation wrote came to be just before the next one that an operation did write. */
 function spread(damage: Damage[], adds: readonly CounterAdd[], doubled: number): void {
   let [left, last] = [doubled, 0];
   const valued = adds.filter(({ value }) => value !== undefined);

@@ -12,7 +12,7 @@ interface Turnover {
 
 /**
  * Compares what became of counters that are set and deleted on conditions with a model: a path of states, from missing
- * to what it is in the end. Each value is written by one request only, so whoever replaces it has seen that one. A
+ * to what it is in the end. Each value is written by one request only, so a request that replaces it has seen that one. A
  * state is replaced at most as often as it came about, and what came about is replaced or still there.
  */
 export function checkDocuments({ operations }: History, { values }: Truth): Violation[] {
@@ -56,7 +56,7 @@ function checkStates(changes: readonly Operation[], end: string): string[] {
   ]);
 }
 
-/** Nobody replaces a value before it was asked for. */
+/** No value is replaced before it was asked for. */
 function checkOrder(changes: readonly Operation[]): string[] {
   const writers = new Map(changes.map((change) => [stateAfter(change), change]));
   return changes.flatMap(({ outcome, about = MISSING, endedAt }) => {

@@ -35,9 +35,10 @@ interface CaughtDefect {
 export async function runControls(
   postgres: Postgres,
   options: Pick<RunOptions, 'seed' | 'journal' | 'signal'>,
+  these: readonly Defect[] = defects,
 ): Promise<CaughtDefect[]> {
   const caught: CaughtDefect[] = [];
-  for (const defect of defects) {
+  for (const defect of these) {
     const { fault, traffic = 'mixed' } = shows[defect];
     const { violations } = await run(postgres, {
       ...options,

@@ -67,11 +67,11 @@ const patches = {
     prototype.write = async function (this: CounterStore, batch, id) {
       const written = await write.call(this, batch, id);
       if (written.known.length === 0) return written;
+      // The number is used by now.
+      const writer = randomUUID();
+      await this.register(writer);
       const requests = batch.requests.map(({ increments }) => ({ increments }));
-      // Under another name, since the answer that a key is known has used the number up.
-      const again = { writer: randomUUID(), seq: 1 };
-      await this.register(again.writer);
-      return write.call(this, { ...batch, requests }, again);
+      return write.call(this, { ...batch, requests }, { writer, seq: 1 });
     };
   },
   /** Refuses all requests of a batch that waited for a lock. */

@@ -34,7 +34,7 @@ async function hold(
   }
 }
 
-/** What another session keeps to itself; who does not need it must not notice. */
+/** What another session keeps locked; requests that do not need it must go on. */
 export const lockFaults: readonly Fault[] = [
   {
     name: 'a counter locked by another session',
@@ -65,7 +65,7 @@ export const lockFaults: readonly Fault[] = [
       });
       const created = new Set(names);
       if (!operations.some((one) => incrementsOf(one).some(({ name }) => created.has(name))))
-        throw new MissedError('nobody wanted them');
+        throw new MissedError('no request needed them');
     },
   },
 ];

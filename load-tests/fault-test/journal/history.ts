@@ -16,7 +16,7 @@ export interface CounterLock {
 export interface Truth {
   /** The values that are kept under the key of each operation. */
   counted: Map<number, number[]>;
-  /** Keys that nobody ever sent. */
+  /** Keys that no client has sent. */
   strangers: string[];
   values: Map<string, number>;
 }

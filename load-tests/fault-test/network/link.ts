@@ -22,7 +22,7 @@ export class Link {
   #trap: Trap | undefined;
   #does: WriterStatement['does'] = 'write';
 
-  /** @param takeTrap asked at each statement of the writer; whoever is given a trap has it alone */
+  /** @param takeTrap asked at each statement of the writer; a trap is given to one connection only */
   constructor(client: Socket, serverPort: number, takeTrap: TakeTrap) {
     this.#client = client.setNoDelay();
     this.#server = connect({ port: serverPort, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });

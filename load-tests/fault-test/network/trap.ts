@@ -30,7 +30,7 @@ export interface Caught {
 /** What a trap is set for. */
 export type Wanted = (statement: WriterStatement) => boolean;
 
-/** A trap that is set, and who is told what went into it. */
+/** A trap that is set, and what is told of the statement that goes into it. */
 export interface SetTrap {
   trap: Trap;
   wanted: Wanted;

@@ -54,7 +54,7 @@ export class Postgres {
     return `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
   }
 
-  /** As it was at first. Nobody may be connected. */
+  /** As it was at first. No session may be open. */
   async empty(): Promise<void> {
     await this.query('drop schema public cascade; create schema public');
   }
@@ -103,7 +103,7 @@ export class Postgres {
     }
   }
 
-  /** A connection around every proxy; who asked for it ends it. */
+  /** A connection around every proxy; the caller ends it. */
   async connect(): Promise<Client> {
     const client = new Client({
       connectionString: this.databaseUrl(),

@@ -58,9 +58,11 @@ export class Replica {
   async start(postgres: Postgres): Promise<void> {
     if (this.proxy.port === 0) await this.proxy.listen();
     const deadline = AbortSignal.any([this.#signal, AbortSignal.timeout(START_MS_MAX)]);
-    for (;;) {
+    for (let said = 'nothing yet'; ; said = await this.#lastWords()) {
+      if (deadline.aborted && !this.#signal.aborted)
+        throw new Error(`a replica did not start; it said: ${said}`);
       deadline.throwIfAborted();
-      // Another port each time: somebody else may have taken the one that it had.
+      // Another port each time: another process may have taken the one that it had.
       this.#port = await freePort();
       this.#running = runProgram([this.#program], {
         PORT: String(this.#port),
@@ -123,9 +125,17 @@ export class Replica {
     return seen;
   }
 
+  /** What it said when it ended by itself; one that is still about to start is ended. */
+  async #lastWords(): Promise<string> {
+    if (!this.#running) return 'nothing';
+    this.#running.child.kill('SIGKILL');
+    const { code, stderr } = await this.#running.ended;
+    return stderr.trim() || `nothing, exit code ${code}`;
+  }
+
+  /** @returns false when it has ended, or the time is over */
   async #ready({ child }: Program, deadline: AbortSignal): Promise<boolean> {
-    while (child.exitCode === null && child.signalCode === null) {
-      deadline.throwIfAborted();
+    while (child.exitCode === null && child.signalCode === null && !deadline.aborted) {
       if (await this.#get('/health/ready').catch(() => undefined)) return true;
       await setTimeout(20);
     }

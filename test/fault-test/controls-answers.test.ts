@@ -1,0 +1,3 @@
+import { testControls } from './controls.ts';
+
+testControls('answer before commit', 'bulk in part', 'stale reads');

@@ -1,0 +1,3 @@
+import { testControls } from './controls.ts';
+
+testControls('keys off', 'keys ignored', 'neighbours refused');

@@ -1,0 +1,3 @@
+import { testControls } from './controls.ts';
+
+testControls('fence off', 'numbers not checked', 'guess when forgotten');

@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import t from 'tap';
+import type { Violation } from '../../load-tests/fault-test/checks/violation.ts';
+import { runControls } from '../../load-tests/fault-test/controls/controls.ts';
+import type { Defect } from '../../load-tests/fault-test/controls/defects.ts';
+import { withPostgres } from '../../load-tests/fault-test/run.ts';
+
+/** The rule that says what is wrong with the service that has this defect. */
+export const ruleOf: Record<Defect, Violation['rule']> = {
+  'answer before commit': 'acknowledged',
+  'fence off': 'own',
+  'numbers not checked': 'own',
+  'guess when forgotten': 'own',
+  'keys off': 'acknowledged',
+  'keys ignored': 'sum',
+  'neighbours refused': 'neighbours',
+  'bulk in part': 'whole',
+  'stale reads': 'reads',
+};
+
+/** Asserts that each of these defects is found out by its rule; in files of their own, so that they run beside others. */
+export function testControls(...defects: Defect[]): void {
+  t.test(`found out by the rules that they break: ${defects.join(', ')}`, async (t) => {
+    // A test that takes too long ends what it has started.
+    const over = new AbortController();
+    t.teardown(() => over.abort());
+    const options = { seed: 1, journal: join(t.testdir(), 'journal'), signal: over.signal };
+    const caught = await withPostgres((postgres) => runControls(postgres, options, defects));
+    t.strictSame(
+      caught.map(({ defect }) => defect),
+      defects,
+    );
+    for (const { defect, by } of caught) t.ok(by.includes(ruleOf[defect]), `${defect}: ${by.join()}`);
+  });
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { check } from '../../load-tests/fault-test/checks/checker.ts';
+import { rules } from '../../load-tests/fault-test/checks/violation.ts';
+import type { Fault } from '../../load-tests/fault-test/faults/fault.ts';
+import { faultNamed, faults } from '../../load-tests/fault-test/faults/index.ts';
+import { readJournal } from '../../load-tests/fault-test/journal/journal-reader.ts';
+import { report } from '../../load-tests/fault-test/report.ts';
+import { run, type RunResult, withPostgres } from '../../load-tests/fault-test/run.ts';
+
+/** These, one for each replica, at the same time. */
+const together = (names: readonly string[]): Fault => ({
+  name: names.join(' + '),
+  scope: 'server',
+  async make(world, replica) {
+    const at = (i: number) => world.replicas[i % world.replicas.length] ?? replica;
+    const ended = await Promise.allSettled(names.map((name, i) => faultNamed(name).make(world, at(i))));
+    const missed = ended.find((one) => one.status === 'rejected');
+    if (missed) throw missed.reason;
+  },
+});
+
+/**
+ * Asserts that nothing is lost or counted twice while these faults are made.
+ *
+ * @param scopes all faults of these, but the one that makes several of the others, must be among them
+ * @param made those of one group at the same time
+ */
+export function testFaults(
+  scopes: readonly Fault['scope'][],
+  made: readonly (readonly string[])[],
+  look: (result: RunResult) => void = () => {},
+): void {
+  t.test(
+    `nothing is lost and nothing counted twice, whatever happens to: ${scopes.join(', ')}`,
+    async (t) => {
+      const all = faults.filter(({ name, scope }) => scopes.includes(scope) && name !== 'several at once');
+      t.strictSame(made.flat().toSorted(), all.map(({ name }) => name).toSorted(), 'every fault there is');
+      // A test that takes too long ends what it has started.
+      const over = new AbortController();
+      t.teardown(() => over.abort());
+      const journal = join(t.testdir(), 'journal');
+      const options = { acknowledged: 3000, replicas: 3, clients: 48, seed: 1, journal, signal: over.signal };
+      const result = await withPostgres((postgres) =>
+        run(postgres, { ...options, faults: made.map(together) }),
+      );
+      t.strictSame(
+        result.violations.map(({ rule, text }) => `${rules[rule]}: ${text}`),
+        [],
+        report(result),
+      );
+      t.strictSame(result.missed, [], 'each was made');
+      look(result);
+
+      let times = 0;
+      const again = await readJournal(journal, (history, truth) => {
+        times += 1;
+        t.strictSame(check(history, truth, times === 2), [], 'the journal alone says the same');
+      });
+      t.equal(times, 2);
+      t.equal(again.operations.length, result.history.operations.length);
+    },
+  );
+}
