@@ -112,7 +112,7 @@ export class Lane {
 /** Whether it says nothing of the batch: no answer, no connection, or a conflict with an attempt under way. */
 function isUnheard(error: unknown): boolean {
   const failure = failureOf(error);
-  if (failure === 'busy') return codeOf(error) === undefined;
+  if (failure === 'busy' || failure === 'full') return codeOf(error) === undefined;
   return failure !== undefined || isConflict(error);
 }
 
