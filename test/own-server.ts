@@ -12,9 +12,14 @@ export interface OwnServer {
   stop: () => Promise<void>;
 }
 
-/** A server that a test may stop and kill, besides the one that all files share. `bin`: the programs to run. */
-export async function ownServer(t: Test, bin?: string): Promise<OwnServer> {
-  const folder = await ownFolder('own');
+/**
+ * A server that a test may stop and kill, besides the one that all files share.
+ *
+ * @param bin the programs to run
+ * @param parent where its folder is made; undefined: where all such folders are
+ */
+export async function ownServer(t: Test, bin?: string, parent?: string): Promise<OwnServer> {
+  const folder = await ownFolder('own', parent);
   const cluster = join(folder, 'cluster');
   const programs = await findTestPrograms(bin);
   const port = await freePort();

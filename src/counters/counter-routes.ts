@@ -3,6 +3,7 @@ import { type EntityManager, type MikroORM, UniqueConstraintViolationException }
 import { type Static, Type } from 'typebox';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { Problem } from '../errors/problem.ts';
+import { sendEvents } from '../http/sse.ts';
 import { Counter } from './counter.ts';
 import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
 import { assertValue } from './range.ts';
@@ -84,13 +85,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
       querystring,
       response: { 200: eventsAnswer },
     },
-    handler: async ({ params: { name } }, reply) =>
-      reply
-        .header('content-type', 'text/event-stream')
-        .header('cache-control', 'no-store')
-        // A proxy in between (nginx) would collect events, and pass them on when there are enough.
-        .header('x-accel-buffering', 'no')
-        .send(watch.watch(name)),
+    handler: async ({ params: { name }, ip }, reply) => sendEvents(reply, watch.watch(name, ip)),
   });
 };
 

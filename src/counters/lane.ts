@@ -81,7 +81,7 @@ export class Lane {
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
         // What keeps the row of the writer locked is the first attempt: closing waits for its end, however often.
-        retryable: (error) => isUnheard(error) || (refusal !== undefined && failureOf(error) === 'busy'),
+        retryable: (error) => isUnheard(error) || (refusal !== undefined && failureOf(error) !== undefined),
         signal: closing,
       });
       onSettled(applied ? 'applied' : 'not applied');
@@ -113,7 +113,8 @@ export class Lane {
 function isUnheard(error: unknown): boolean {
   const failure = failureOf(error);
   // Without a SQLSTATE it is the pool that was busy, and nothing was sent.
-  return failure === 'busy' ? codeOf(error) === undefined : failure !== undefined;
+  if (failure === 'busy' || failure === 'full') return codeOf(error) === undefined;
+  return failure !== undefined;
 }
 
 const unknown = (cause: unknown) =>

@@ -13,8 +13,9 @@ const QUIET_MS_MAX = 15_000;
 /** Who has not taken anything for this long is cut off. */
 const STALLED_MS_MAX = 60_000;
 
-/** Streams at the same time at most. */
+/** Streams at the same time at most, and those of them that one address may have. */
 const WATCHERS_MAX = 1000;
+const WATCHERS_OF_ADDRESS_MAX = 100;
 
 type ReadValues = (names: readonly string[]) => Promise<ReadonlyMap<string, number>>;
 
@@ -26,6 +27,8 @@ type ReadValues = (names: readonly string[]) => Promise<ReadonlyMap<string, numb
 export class CounterWatch {
   readonly #read: ReadValues;
   readonly #watchers = new Set<Watcher>();
+  /** How many of them each address has. */
+  readonly #byAddress = new Map<string, number>();
   #looking = false;
 
   constructor(read: ReadValues) {
@@ -40,17 +43,35 @@ export class CounterWatch {
   /**
    * A stream of server-sent events: the value now, and then whenever it has changed.
    *
-   * @throws {Problem} `queue_full` when too many are watching
+   * @param address who watches
+   * @throws {Problem} `queue_full` when too many are watching, `too_many_requests` when this address is
    */
-  watch(name: string): Readable {
+  watch(name: string, address: string): Readable {
     if (this.#watchers.size >= WATCHERS_MAX) {
       throw new Problem('queue_full', `${WATCHERS_MAX} streams are open already`);
     }
+    const open = this.#byAddress.get(address) ?? 0;
+    if (open >= WATCHERS_OF_ADDRESS_MAX) {
+      throw new Problem(
+        'too_many_requests',
+        `${open} streams are open from ${address} already; allowed: up to ${WATCHERS_OF_ADDRESS_MAX} from one address`,
+      );
+    }
     const watcher = new Watcher(name);
     this.#watchers.add(watcher);
-    watcher.once('close', () => this.#watchers.delete(watcher));
+    this.#byAddress.set(address, open + 1);
+    watcher.once('close', () => {
+      this.#watchers.delete(watcher);
+      this.#leave(address);
+    });
     void this.#lookWhileWatched();
     return watcher;
+  }
+
+  #leave(address: string): void {
+    const open = (this.#byAddress.get(address) ?? 0) - 1;
+    if (open > 0) this.#byAddress.set(address, open);
+    else this.#byAddress.delete(address);
   }
 
   /** Ends all streams. */

@@ -32,6 +32,7 @@ export class GuardedConnection implements Connection {
   /** Told of the statements until the connection is lent again. */
   observe: Observe | undefined;
   readonly #client: PoolClient;
+  readonly #onError: ((error: unknown) => void) | undefined;
   readonly #waiting: (() => void)[] = [];
   #busy = false;
   #broken: unknown;
@@ -39,8 +40,10 @@ export class GuardedConnection implements Connection {
   /** The server's warning, if the statement was committed without the confirmation of a standby. */
   #unconfirmed: unknown;
 
-  constructor(client: PoolClient) {
+  /** @param onError told of each error of the server */
+  constructor(client: PoolClient, onError?: (error: unknown) => void) {
     this.#client = client;
+    this.#onError = onError;
     this.processID = (client as unknown as { processID: number }).processID;
     client.on('notice', (notice) => {
       if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
@@ -90,6 +93,7 @@ export class GuardedConnection implements Connection {
   }
 
   #judged(error: unknown, sql: string, status: string | null): unknown {
+    this.#onError?.(error);
     this.#readOnly ||= codeOf(error) === READ_ONLY;
     if (isServerError(error)) return error;
     const lost = connectionLost(error, sql, status);

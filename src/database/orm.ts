@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   schema?: string | undefined;
   /** What sessions are there, as `probeSessions` found out; undefined: the server's own, as they are. */
   session?: SessionKind | undefined;
+  /** Told of each error of the server. */
+  onError?: ((error: unknown) => void) | undefined;
 }
 
 export interface DatabaseLog {
@@ -45,12 +47,12 @@ export function openDatabase(options: DatabaseOptions): Database {
 
 /** A pool of connections to the database; nothing connects before the first query. */
 export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessions {
-  const { log, session } = options;
+  const { log, session, onError } = options;
   const pool = new Pool(poolOptions(options));
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
   pool.on('connect', (client) => client.on('error', () => {}));
-  return new Sessions(pool, { prepares: !session?.pooled });
+  return new Sessions(pool, { prepares: !session?.pooled, onError });
 }
 
 export function poolOptions({

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { messageOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
+import { DiskWatch } from './disk-watch.ts';
 import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
 import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase, openSessions } from './orm.ts';
@@ -19,6 +20,7 @@ declare module 'fastify' {
 export interface ServiceDatabase extends Database {
   /** Those of the counters, which wait for no list and for no demonstration. */
   counters: Sessions;
+  disk: DiskWatch;
 }
 
 export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'config'> {
@@ -43,15 +45,17 @@ export const databasePlugin = fastifyPlugin(
       if (error instanceof StartupError) throw error;
       throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
     }
-    const database = openDatabase({ ...options, log, session });
+    const disk = new DiskWatch();
+    const database = openDatabase({ ...options, log, session, onError: disk.note });
     const counters = openSessions({
       ...options,
       log,
       session,
+      onError: disk.note,
       // Its statements are transactions of their own, which a higher level would only refuse more often.
       config: { ...config, POOL_MAX: options.counterConnections, ISOLATION_LEVEL: 'read committed' },
     });
-    app.decorate('database', { ...database, counters });
+    app.decorate('database', { ...database, counters, disk });
     await tellRisks(counters, log);
     app.addHook('onClose', async () => {
       await database.orm.close();

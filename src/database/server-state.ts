@@ -1,11 +1,12 @@
 import type { Sessions } from './sessions.ts';
 
-/** Why a commit that the server has confirmed could still be lost. */
+/** What writes have to fear: to be lost although the server has confirmed the commit, or to be refused. */
 export const risks = {
   fsync_off: 'fsync is off: a crash of the machine can lose acknowledged writes, or the database',
   synchronous_commit_off: 'synchronous_commit is off: a crash of the server can lose acknowledged writes',
   asynchronous_standbys:
     'standbys replicate asynchronously: a failover to one of them can lose acknowledged writes',
+  disk_full: 'the disk is full, or was within the last minute: writes are refused, and reading still works',
 } as const;
 
 export type Risk = keyof typeof risks;

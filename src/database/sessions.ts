@@ -25,6 +25,8 @@ interface SessionsOptions {
   prepares?: boolean;
   /** Told of every statement that is sent outside of an observed session. */
   observe?: Observe;
+  /** Told of each error of the server. */
+  onError?: ((error: unknown) => void) | undefined;
 }
 
 /** invalid_sql_statement_name, duplicate_prepared_statement */
@@ -38,15 +40,17 @@ const NOT_PREPARED = /^(26000|42P05)$/;
 export class Sessions implements PostgresPool {
   readonly #pool: Pool;
   readonly #observe: Observe | undefined;
+  readonly #onError: ((error: unknown) => void) | undefined;
   /** One for each connection of the driver, since Kysely keeps what it knows of a connection by identity. */
   readonly #guarded = new WeakMap<PoolClient, GuardedConnection>();
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
   #prepares: boolean;
 
-  constructor(pool: Pool, { prepares = true, observe }: SessionsOptions = {}) {
+  constructor(pool: Pool, { prepares = true, observe, onError }: SessionsOptions = {}) {
     this.#pool = pool;
     this.#prepares = prepares;
     this.#observe = observe;
+    this.#onError = onError;
   }
 
   get options(): object {
@@ -111,7 +115,7 @@ export class Sessions implements PostgresPool {
   async #lend(): Promise<GuardedConnection> {
     const client = await this.#acquire();
     let connection = this.#guarded.get(client);
-    if (!connection) this.#guarded.set(client, (connection = new GuardedConnection(client)));
+    if (!connection) this.#guarded.set(client, (connection = new GuardedConnection(client, this.#onError)));
     connection.observe = this.#observe;
     return connection;
   }

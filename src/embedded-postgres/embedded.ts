@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
+import { removeLeftovers, unusable } from './data-folder.ts';
 import { type Home, findHome } from './home.ts';
 import {
   clusterOwner,
@@ -50,17 +51,26 @@ export async function startEmbedded(
   log: EmbeddedLog,
 ): Promise<EmbeddedServer> {
   const home = await findHome(dataDir);
-  const password = await readPassword(home);
-  if (!(await clusterOwner(home.cluster))) {
-    log.info(`creating a database in ${home.folder}`);
-    await createCluster(home, home.cluster, password);
-  }
+  const password = await prepare(home, log).catch(async (error: unknown) => {
+    throw await unusable(home.folder, error);
+  });
   const keeper = new Keeper(home, password, connectionsMax, log);
   await keeper.hold();
   return {
     databaseUrl: `postgresql://${SUPERUSER}:${password}@127.0.0.1:${keeper.port}/${DATABASE}`,
     stop: () => keeper.release(),
   };
+}
+
+/** Makes sure that there is a cluster; returns its password. */
+async function prepare(home: Home, log: EmbeddedLog): Promise<string> {
+  await removeLeftovers(home.folder);
+  const password = await readPassword(home);
+  if (!(await clusterOwner(home.cluster))) {
+    log.info(`creating a database in ${home.folder}`);
+    await createCluster(home, home.cluster, password);
+  }
+  return password;
 }
 
 /** Keeps the server running and the data folder ours. */
@@ -204,7 +214,10 @@ class Keeper {
 
 async function readPassword({ folder }: Home): Promise<string> {
   const file = join(folder, 'password');
-  const known = await readFile(file, 'utf8').catch(() => '');
+  const known = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return '';
+    throw error;
+  });
   if (known) return known;
   // Linked when it is complete: of two services that start at once, neither reads half a password of the other's.
   const unfinished = `${file}.new-${process.pid}`;

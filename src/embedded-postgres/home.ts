@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { cp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { StartupError } from '../errors/startup-error.ts';
+import { makeDataFolder, unusable } from './data-folder.ts';
 import { type Account, clusterOwner, type ServerPrograms } from './server.ts';
 
 /** Where an embedded PostgreSQL lives, and as whom it runs. */
@@ -25,18 +26,16 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   const bin = await findPrograms();
   const asRoot = process.getuid?.() === 0;
   const folder = resolve(dataDir ?? defaultFolder(asRoot));
-  const made = await mkdir(folder, { recursive: true }).catch((error: Error) => {
-    throw new StartupError(`DATA_DIR ${folder} cannot be made: ${error.message}`, { cause: error });
-  });
   // Whatever the umask: the cluster in it is closed to others, but its owner must get there.
-  if (asRoot && made) await open(folder, made);
+  await makeDataFolder(folder, asRoot);
   const cluster = join(folder, 'cluster');
   const logFile = join(folder, 'postgres.log');
   const owner = await clusterOwner(cluster);
   if (!asRoot) {
     if (process.getuid && owner && owner.uid !== process.getuid()) {
       throw new StartupError(
-        `DATA_DIR ${folder} belongs to another user (uid ${owner.uid}); set another one`,
+        `DATA_DIR ${folder} has the database of another user (uid ${owner.uid}); ` +
+          `allowed: a folder of this user's (uid ${process.getuid()}), or one that can be made`,
       );
     }
     return { bin, folder, cluster, logFile };
@@ -48,12 +47,10 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
         '(it refuses to run as root); set one that any user may enter',
     );
   }
-  return { ...(await reachablePrograms(bin, account, folder)), folder, cluster, logFile };
-}
-
-/** Lets everybody pass through the folder and those above it that were made for it, and look at none. */
-async function open(folder: string, made: string): Promise<void> {
-  for (let path = folder; path.length >= made.length; path = dirname(path)) await chmod(path, 0o711);
+  const programs = await reachablePrograms(bin, account, folder).catch(async (error: unknown) => {
+    throw await unusable(folder, error);
+  });
+  return { ...programs, folder, cluster, logFile };
 }
 
 /** The folder of the programs that npm installed for this platform. */

@@ -30,6 +30,8 @@ export const SUPERUSER = 'postgres';
 /**
  * Makes a new cluster at `folder`. It appears there complete or not at all, so neither a crash half-way nor two
  * processes at once leave half a cluster behind.
+ *
+ * @throws {StartupError} with the first lines of what initdb says
  */
 export async function createCluster({ bin, account }: ServerPrograms, folder: string, password: string) {
   const unfinished = `${folder}.new-${process.pid}`;
@@ -54,7 +56,11 @@ export async function createCluster({ bin, account }: ServerPrograms, folder: st
     await rename(unfinished, folder);
   } catch (error) {
     // Somebody else's cluster is as good as ours would have been.
-    if (!['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
+    if (['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) return;
+    const { stderr } = error as { stderr?: string };
+    if (stderr === undefined) throw error;
+    const lines = stderr.trim().split('\n').slice(0, 3);
+    throw new StartupError(`PostgreSQL cannot create ${folder}: ${lines.join(' | ')}`, { cause: error });
   } finally {
     await rm(unfinished, { recursive: true, force: true });
     await rm(passwordFile, { force: true });
@@ -127,10 +133,13 @@ export async function runningServer(folder: string): Promise<RunningServer | und
 
 /** Whether there is a cluster, and whose it is. */
 export async function clusterOwner(folder: string): Promise<Account | undefined> {
-  return await stat(join(folder, 'PG_VERSION')).then(
-    ({ uid, gid }) => ({ uid, gid }),
-    () => undefined,
-  );
+  try {
+    const { uid, gid } = await stat(join(folder, 'PG_VERSION'));
+    return { uid, gid };
+  } catch (error) {
+    // Closed to this user: the folder itself still tells whose it is.
+    return codeOf(error) === 'EACCES' ? stat(folder) : undefined;
+  }
 }
 
 /** A port that was free a moment ago. */
@@ -144,7 +153,8 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-function isAlive(pid: number): boolean {
+/** Whether there is a process of this id. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { ask } from '../database/plugin.ts';
-import { risks } from '../database/server-state.ts';
+import { type Risk, risks } from '../database/server-state.ts';
 import { problems } from '../errors/problem.ts';
 
 /** A database that takes longer than this to answer is not ready, in milliseconds. */
@@ -14,7 +14,8 @@ const readiness = Type.Object(
   {
     status: Type.String(),
     risks: Type.Array(Type.Object({ risk: Type.Enum(Object.keys(risks)), meaning: Type.String() }), {
-      description: 'Why an acknowledged write could still be lost on this server; empty: no reason is known',
+      description:
+        'Why a write could be refused, or lost although it was acknowledged; empty: no reason is known',
     }),
   },
   { description: 'ready', examples: [{ status: 'ready', risks: [] }] },
@@ -39,7 +40,9 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: readiness },
     },
     handler: async () => {
-      const { risks: names } = await ask(app.database, READY_MS_MAX);
+      const state = await ask(app.database, READY_MS_MAX);
+      // It answers, and reading works: no reason to take it, and all replicas with it, out of service.
+      const names: Risk[] = app.database.disk.isFull ? [...state.risks, 'disk_full'] : state.risks;
       return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };
     },
   });

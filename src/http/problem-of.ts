@@ -12,6 +12,7 @@ const FOREIGN_KEY_VIOLATION = '23503';
 const byFailure: Record<Failure, ProblemCode> = {
   conflict: 'conflict',
   busy: 'busy',
+  full: 'disk_full',
   unavailable: 'database_unavailable',
   lost: 'database_unavailable',
   unknown: 'outcome_unknown',

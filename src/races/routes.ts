@@ -46,6 +46,7 @@ export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, 
   });
 
   app.get('/races/stream', {
+    exposeHeadRoute: false,
     config: { writes: true },
     schema: streamSchema,
     handler: async ({ query, log }, reply) => {
@@ -73,9 +74,13 @@ function trialsOf(
   return chosen(names).map((strategy) => ({ strategy, workers, increments, signal, log }));
 }
 
-/** @throws {Problem} that names what is not a strategy */
+/** @throws {Problem} that names what is not a strategy, or is there twice */
 function chosen(names?: readonly string[]): readonly Strategy[] {
   if (!names) return strategies;
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new Problem('invalid_request', `"${twice}" is named twice; allowed: each strategy once`);
+  }
   return names.map((name) => {
     const strategy = strategies.find((one) => one.name === name);
     if (strategy) return strategy;

@@ -6,6 +6,7 @@ import { Problem } from '../errors/problem.ts';
 import { clientGone } from '../http/signals.ts';
 import { strategies } from './index.ts';
 import { Post } from './post.ts';
+import { makePost, removePost } from './requested-posts.ts';
 import { runStrategy } from './run.ts';
 import { countSchema, incrementSchema, listed, listSchema, makeSchema, removeSchema } from './schemas.ts';
 import type { Strategy } from './strategy.ts';
@@ -22,7 +23,7 @@ export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal 
   app.get('/strategies', { schema: listSchema, handler: async () => listed });
   app.post('/strategies/:strategy/posts', {
     schema: makeSchema,
-    handler: async (_request, reply) => reply.status(201).send(await make(em)),
+    handler: async (_request, reply) => reply.status(201).send({ pk: await makePost(em), likes: 0 }),
   });
   app.get('/strategies/:strategy/posts/:pk', {
     schema: countSchema,
@@ -36,7 +37,7 @@ export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal 
   app.delete('/strategies/:strategy/posts/:pk', {
     schema: removeSchema,
     handler: async ({ params }, reply) => {
-      await remove(em, params.pk);
+      await removePost(em, params.pk);
       return reply.status(204).send(null);
     },
   });
@@ -46,10 +47,6 @@ export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal 
 interface Counted {
   strategy: string;
   pk: number;
-}
-
-async function make(em: EntityManager) {
-  return { pk: await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() }), likes: 0 };
 }
 
 async function count(em: EntityManager, { strategy, pk }: Counted) {
@@ -68,11 +65,6 @@ async function increment(
   const { outcome, value, conflicts } = await runStrategy(strategyNamed(strategy), pk, options);
   if (outcome === 'acknowledged') return { like: value ?? null, conflicts };
   throw new Problem('conflict', `refused after ${conflicts} conflicts: nothing was changed`);
-}
-
-/** @throws {Problem} `not_found` when there is none */
-async function remove(em: EntityManager, pk: number): Promise<void> {
-  if ((await em.nativeDelete(Post, pk)) === 0) throw new Problem('not_found', `there is no post ${pk}`);
 }
 
 /** The schema has let only known names through. */

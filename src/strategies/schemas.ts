@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { strategies } from './index.ts';
+import { FIRST_REQUESTED, REQUESTED_MAX } from './requested-posts.ts';
 
 /** What GET /strategies answers. */
 export const listed = strategies.map(({ name, summary, claim: claims, attempts }) => ({
@@ -36,12 +37,19 @@ const strategyParams = Type.Object({
 
 const postParams = Type.Object({
   ...strategyParams.properties,
-  pk: Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: 'The key of a post' }),
+  pk: Type.Integer({
+    minimum: FIRST_REQUESTED,
+    maximum: 2_147_483_647,
+    description: 'The key of a post that was made by POST /strategies/{strategy}/posts',
+  }),
 });
 
 const postAnswer = Type.Object(
   { pk: Type.Integer(), likes: Type.Integer() },
-  { description: 'A post and its likes, as this strategy counts them', examples: [{ pk: 2, likes: 0 }] },
+  {
+    description: 'A post and its likes, as this strategy counts them',
+    examples: [{ pk: FIRST_REQUESTED, likes: 0 }],
+  },
 );
 
 const incrementAnswer = Type.Object(
@@ -65,6 +73,7 @@ export const listSchema = {
 export const makeSchema = {
   tags,
   summary: 'Makes a post to count with this strategy',
+  description: `At most ${REQUESTED_MAX} are kept: with each further one the oldest is removed.`,
   params: strategyParams,
   response: { 201: postAnswer },
 };

@@ -78,7 +78,7 @@ t.test('who does not read is not remembered for: the latest value is all that wa
 t.test('a stream holds one event at most, and the last one is the latest', async (t) => {
   let value = 0;
   const watch = new CounterWatch(async () => new Map([['likes', (value += 1)]]));
-  const stream = watch.watch('likes');
+  const stream = watch.watch('likes', '192.0.2.1');
   await until(async () => value > 3);
   t.ok(stream.readableLength < 100);
   const told: string[] = [];
@@ -90,10 +90,32 @@ t.test('a stream holds one event at most, and the last one is the latest', async
   await until(async () => watch.watchers === 0);
 });
 
-t.test('there is a limit to how many watch', async (t) => {
+t.test('there is a limit to how many watch, and to those of one address', async (t) => {
   const watch = new CounterWatch(async () => new Map());
-  for (let i = 0; i < 1000; i += 1) watch.watch('likes');
-  t.throws(() => watch.watch('likes'), { code: 'queue_full' });
+  const own = Array.from({ length: 100 }, () => watch.watch('likes', '192.0.2.1'));
+  t.throws(() => watch.watch('likes', '192.0.2.1'), {
+    code: 'too_many_requests',
+    message: /^100 streams are open from 192\.0\.2\.1 already; allowed: up to 100 /,
+  });
+  own[0]?.destroy();
+  await until(async () => watch.watchers === 99);
+  watch.watch('likes', '192.0.2.1');
+  for (let i = 100; i < 1000; i += 1) watch.watch('likes', `2001:db8::${i}`);
+  t.throws(() => watch.watch('likes', '192.0.2.2'), { code: 'queue_full' });
   watch.close();
   t.equal(watch.watchers, 0);
+});
+
+t.test('the address of a watcher is that of its connection', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const url = `${await app.listen({ port: 0 })}/counters/likes/events`;
+  const hangUp = new AbortController();
+  await Promise.all(Array.from({ length: 100 }, () => fetch(url, { signal: hangUp.signal })));
+  const refused = await fetch(url, { headers: { 'x-forwarded-for': '192.0.2.9' } });
+  t.match(await refused.json(), {
+    status: 429,
+    code: 'too_many_requests',
+    detail: /from (::ffff:)?127\.0\.0\.1|from ::1/,
+  });
+  hangUp.abort();
 });

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,6 +9,10 @@ import {
   reachablePrograms,
   serverAccount,
 } from '../../src/embedded-postgres/home.ts';
+import type { Account } from '../../src/embedded-postgres/server.ts';
+
+const HOME = import.meta.resolve('../../src/embedded-postgres/home.ts');
+const EMBEDDED = import.meta.resolve('../../src/embedded-postgres/embedded.ts');
 
 async function folder(t: Test, mode: number): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'safe-counters-home-'));
@@ -17,7 +21,32 @@ async function folder(t: Test, mode: number): Promise<string> {
   return path;
 }
 
+/** What a process of another user says of the folder. It loads everything first: the checkout may be closed to it. */
+function saidTo({ uid, gid }: Account, path: string): string {
+  const script = `
+    const { findPrograms } = await import(${JSON.stringify(HOME)});
+    const { startEmbedded } = await import(${JSON.stringify(EMBEDDED)});
+    await findPrograms();
+    process.setgroups([]);
+    process.setgid(${gid});
+    process.setuid(${uid});
+    const silent = { info() {}, warn() {} };
+    await startEmbedded(${JSON.stringify(path)}, 10, silent).catch((error) => console.log(String(error)));
+    process.kill(process.pid, 'SIGKILL');`;
+  // By a signal, since tap writes a file at the end of each process, where this user may not.
+  return spawnSync(process.execPath, ['--input-type=module', '--eval', script]).stdout.toString();
+}
+
 async function asOrdinaryUser(t: Test): Promise<void> {
+  const readOnly = await folder(t, 0o555);
+  await t.rejects(findHome(readOnly), {
+    name: 'StartupError',
+    message: /^DATA_DIR .* cannot be used: EACCES.*; allowed: a folder that this user \(uid \d+\) may read/,
+  });
+  await t.rejects(findHome('/'), {
+    name: 'StartupError',
+    message: /^DATA_DIR \/ cannot be used and belongs .* \(uid 0\)/,
+  });
   const home = await findHome(join(await folder(t, 0o700), 'data'));
   t.equal(home.account, undefined);
   t.equal(home.bin, await findPrograms());
@@ -34,6 +63,35 @@ async function asRoot(t: Test): Promise<void> {
     await t.rejects(findHome(closed), {
       name: 'StartupError',
       message: /^DATA_DIR .* cannot be entered by uid \d+/,
+    });
+  });
+
+  await t.test('a data folder where root was first is one clear line to another user', async (t) => {
+    const path = await folder(t, 0o755);
+    const account = serverAccount();
+    t.match(
+      saidTo(account, path),
+      new RegExp(
+        `^StartupError: DATA_DIR ${path} cannot be used and belongs to another user \\(uid 0\\): EACCES.*; allowed: .*\n$`,
+      ),
+    );
+    await chmod(path, 0o777);
+    await writeFile(join(path, 'password'), 'secret', { mode: 0o600 });
+    t.match(saidTo(account, path), /^StartupError: DATA_DIR .*: EACCES.*password.*; allowed: .*\n$/);
+    await mkdir(join(path, 'cluster'), { mode: 0o700 });
+    t.match(
+      saidTo(account, path),
+      /^StartupError: DATA_DIR .* has the database of another user \(uid 0\); allowed: .*\n$/,
+    );
+  });
+
+  await t.test('a data folder on a read-only file system is one clear line', async (t) => {
+    const path = await folder(t, 0o755);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', path]);
+    t.teardown(() => execFileSync('umount', [path]));
+    await t.rejects(findHome(path), {
+      name: 'StartupError',
+      message: /^DATA_DIR .* cannot be used: EROFS.*; allowed: .*$/,
     });
   });
 

@@ -2,9 +2,10 @@ import { text } from 'node:stream/consumers';
 import t from 'tap';
 import type { TrialResult } from '../../src/races/trial.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { testApp, until } from '../helper.ts';
+import { testApp, testClient, testDatabase, until } from '../helper.ts';
 
-const app = await testApp(t);
+const databaseUrl = await testDatabase(t);
+const app = await testApp(t, {}, databaseUrl);
 const names = strategies.map(({ name }) => name);
 
 const posts = async () => (await app.database.orm.em.fork().execute('select from posts where pk > 1')).length;
@@ -58,6 +59,15 @@ t.test('what cannot be raced is named, with what is allowed', async (t) => {
   t.match((await app.inject('/races/stream?strategies=atomic,magic')).json(), {
     detail: /"magic" is no strategy/,
   });
+  t.match((await app.inject('/races/stream?strategies=atomic,unsafe,atomic')).json(), {
+    status: 400,
+    detail: /"atomic" is named twice; allowed: each strategy once/,
+  });
+});
+
+t.test('HEAD runs no race', async (t) => {
+  const head = await app.inject({ method: 'HEAD', url: '/races/stream?strategies=atomic&increments=1' });
+  t.match(head, { statusCode: 405, headers: { allow: 'GET' } });
 });
 
 t.test('the stream tells the same, live', async (t) => {
@@ -121,10 +131,55 @@ t.test('a strategy over HTTP: a post of its own, one increment a request', async
     if (claim === 'loses') t.ok(likes < acknowledged, `${name}: ${likes} of ${acknowledged}`);
     else t.equal(likes, acknowledged, name);
     t.equal((await app.inject({ method: 'DELETE', url: `${base}/${pk}` })).statusCode, 204);
-    for (const gone of [`${base}/${pk}/increments`, `${base}/999999/increments`]) {
+    for (const gone of [`${base}/${pk}/increments`, `${base}/1999999999/increments`]) {
       t.match((await app.inject({ method: 'POST', url: gone })).json(), { code: 'not_found' }, name);
     }
     t.equal((await app.inject({ method: 'DELETE', url: `${base}/${pk}` })).statusCode, 404);
   }
   t.equal((await app.inject({ method: 'POST', url: '/strategies/magic/posts' })).statusCode, 400);
+});
+
+t.test('only posts that were made on request may be counted on and removed through a strategy', async (t) => {
+  await app.inject('/init');
+  const { em } = app.database.orm;
+  const [own] = await em.execute<{ pk: number }[]>('insert into posts default values returning pk');
+  for (const pk of [1, own?.pk]) {
+    const base = `/strategies/unsafe/posts/${pk}`;
+    for (const [method, url] of [
+      ['DELETE', base],
+      ['POST', `${base}/increments`],
+      ['GET', base],
+    ] as const) {
+      const answer = await app.inject({ method, url });
+      t.match(answer.json(), { status: 400, detail: /pk.*>= 1000000000/ }, `${method} ${url}`);
+    }
+  }
+  t.match(await em.execute('select "like" from posts where pk in (1, ?)', [own?.pk]), [
+    { like: 0 },
+    { like: 0 },
+  ]);
+  await em.execute('delete from posts where pk = ?', [own?.pk]);
+});
+
+t.test('posts made on request have a bound: the oldest gives way, unless it is in use', async (t) => {
+  const { em } = app.database.orm;
+  const first = (await app.inject({ method: 'POST', url: '/strategies/atomic/posts' })).json<{ pk: number }>()
+    .pk;
+  await em.execute(`insert into posts (pk) select nextval('requested_posts') from generate_series(1, 1000)`);
+  const client = await testClient(t, databaseUrl);
+  await client.query('begin');
+  await client.query('update posts set "like" = "like" + 1 where pk = $1', [first]);
+  const make = () => app.inject({ method: 'POST', url: '/strategies/atomic/posts' });
+  t.equal((await make()).statusCode, 201);
+  const requested = async () =>
+    (await em.execute<{ pk: number }[]>('select pk from posts where pk >= 1000000000 order by pk')).map(
+      ({ pk }) => pk,
+    );
+  const kept = await requested();
+  t.strictSame([kept.length, kept[0]], [1001, first], 'the second is gone, the first is being incremented');
+  await client.query('commit');
+  t.equal((await make()).statusCode, 201);
+  t.equal((await requested()).length, 1000);
+  t.notOk((await requested()).includes(first));
+  t.equal((await app.inject(`/strategies/atomic/posts/${first}`)).statusCode, 404);
 });

@@ -1,0 +1,35 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Problem } from '../errors/problem.ts';
+import { Post } from './post.ts';
+
+/** The lowest key of a post that was made on request: those below are the service's own, and nobody else's to change. */
+export const FIRST_REQUESTED = 1_000_000_000;
+
+/** Posts made on request that exist at the same time, through whichever replica; those in use may be a few more. */
+export const REQUESTED_MAX = 1000;
+
+/**
+ * Makes a post to count on, and removes the oldest ones that are too many now, unless one is being incremented at this
+ * moment: refusing instead would let a single client keep all others out for good.
+ *
+ * @returns its key
+ */
+export async function makePost(em: EntityManager): Promise<number> {
+  const [made] = await em.execute<{ pk: number }[]>(
+    `insert into posts (pk) values (nextval('requested_posts')) returning pk`,
+  );
+  await em.execute(
+    `delete from posts where pk in (
+       select pk from posts where pk between ? and
+         (select pk from posts where pk >= ? order by pk desc offset ? limit 1)
+       order by pk for update skip locked)`,
+    [FIRST_REQUESTED, FIRST_REQUESTED, REQUESTED_MAX],
+  );
+  if (!made) throw new TypeError('no key');
+  return made.pk;
+}
+
+/** @throws {Problem} `not_found` when there is none */
+export async function removePost(em: EntityManager, pk: number): Promise<void> {
+  if ((await em.nativeDelete(Post, pk)) === 0) throw new Problem('not_found', `there is no post ${pk}`);
+}

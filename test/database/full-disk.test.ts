@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { DiskWatch } from '../../src/database/disk-watch.ts';
+import { testApp, testFolder } from '../helper.ts';
+import { ownServer } from '../own-server.ts';
+
+t.test('a full disk is told of for a while, and other errors are not taken for one', async (t) => {
+  const disk = new DiskWatch();
+  t.notOk(disk.isFull);
+  disk.note(Object.assign(new Error('no such table'), { code: '42P01' }));
+  t.notOk(disk.isFull);
+  disk.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
+  t.ok(disk.isFull);
+  const forgetful = new DiskWatch(0);
+  forgetful.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
+  t.notOk(forgetful.isFull);
+});
+
+/** Only root may mount a file system that is small enough to be filled. */
+const skip = process.getuid?.() === 0 ? false : 'only root may mount a small disk';
+
+t.test(
+  'a full disk: writes are 503 and say why, reading goes on, and so do writes when there is room',
+  { skip },
+  async (t) => {
+    const disk = await testFolder(t, 'disk');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200m,mode=755', 'tmpfs', disk]);
+    t.teardown(() => execFileSync('umount', [disk]));
+    const { databaseUrl } = await ownServer(t, undefined, disk);
+    const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
+    const write = (prefix: string) =>
+      app.inject({
+        method: 'POST',
+        url: '/increments',
+        payload: Array.from({ length: 1000 }, (_, i) => ({ name: `${prefix} ${i} ${'x'.repeat(150)}` })),
+      });
+    t.equal((await write('before')).statusCode, 200);
+    const { bavail, bsize } = await statfs(disk);
+    const filler = join(disk, 'filler');
+    writeFileSync(filler, Buffer.alloc(bavail * bsize));
+
+    const refused = await write('full');
+    t.match(refused, { statusCode: 503, headers: { 'retry-after': '10' } });
+    t.match(refused.json(), { code: 'disk_full', detail: /^The disk of the database is full/ });
+    t.equal((await app.inject('/counters?prefix=before')).statusCode, 200);
+    const ready = await app.inject('/health/ready');
+    t.equal(ready.statusCode, 200);
+    t.ok(ready.json<{ risks: { risk: string }[] }>().risks.some(({ risk }) => risk === 'disk_full'));
+
+    rmSync(filler);
+    const again = await write('full');
+    t.equal(again.statusCode, 200);
+    t.ok(
+      again.json<{ value: number }[]>().every(({ value }) => value === 1),
+      'nothing was counted before',
+    );
+  },
+);
