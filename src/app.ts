@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { Background } from './concurrency/background.ts';
 import { requireToken } from './http/authorization.ts';
 import type { Config } from './config.ts';
 import { countersRoutes } from './counters/routes.ts';
@@ -69,7 +70,9 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   refuseUnread(app);
   await app.register(openapi, { secured: config.API_TOKEN !== undefined });
   await app.register(operationsRoutes);
+  const background = new Background();
   await app.register(countersRoutes, {
+    background,
     keyHours: config.IDEMPOTENCY_KEY_HOURS,
     queueMax: config.COUNTER_QUEUE_MAX,
     lockedMsMax: config.LOCK_TIMEOUT_MS,
@@ -77,7 +80,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     closing,
   });
   if (config.DEMOS) {
-    await app.register(demos, { config, databaseUrl, closing });
+    await app.register(demos, { config, databaseUrl, closing, background });
     await app.register(webRoutes);
   } else {
     app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });

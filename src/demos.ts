@@ -1,5 +1,6 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyPluginAsync } from 'fastify';
+import type { Background } from './concurrency/background.ts';
 import type { Config } from './config.ts';
 import { Problem } from './errors/problem.ts';
 import { labsRoutes } from './labs/routes.ts';
@@ -12,13 +13,17 @@ export interface DemosOptions {
   config: Config;
   databaseUrl: string;
   closing: AbortSignal;
+  background: Background;
 }
 
 /** Connections that the demonstrations leave to everything else. */
 const RESERVED_CONNECTIONS = 2;
 
 /** What shows how counts are lost and kept; none of it is needed to count. */
-export const demos: FastifyPluginAsync<DemosOptions> = async (app, { config, databaseUrl, closing }) => {
+export const demos: FastifyPluginAsync<DemosOptions> = async (
+  app,
+  { config, databaseUrl, closing, background },
+) => {
   if (config.DEMO_RATE_LIMIT > 0) {
     await app.register(rateLimit, {
       max: config.DEMO_RATE_LIMIT,
@@ -27,7 +32,7 @@ export const demos: FastifyPluginAsync<DemosOptions> = async (app, { config, dat
         new Problem('too_many_requests', `${max} requests a minute are allowed; the next ones in ${after}`),
     });
   }
-  const arena = new Arena(app.database.sessions, config.POOL_MAX - RESERVED_CONNECTIONS);
+  const arena = new Arena(app.database.sessions, config.POOL_MAX - RESERVED_CONNECTIONS, background);
   await app.register(postsRoutes, { arena, closing });
   await app.register(strategiesRoutes, { closing });
   await app.register(racesRoutes, { arena, closing });

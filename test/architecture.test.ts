@@ -29,6 +29,7 @@ const mayUse: Record<string, readonly string[]> = {
     'src/http',
     'src/database',
     'src/embedded-postgres',
+    'src/concurrency',
     'src/errors',
   ],
   'src/verify': [
@@ -73,11 +74,18 @@ const mayUse: Record<string, readonly string[]> = {
     'src/counters',
     'src/database',
   ],
+  'load-tests/benchmark/demos': [
+    'load-tests/benchmark/figures',
+    'load-tests/benchmark/http',
+    'load-tests/shared',
+    'src/command-line',
+  ],
   'load-tests/benchmark': [
     'load-tests/benchmark/figures',
     'load-tests/benchmark/orm',
     'load-tests/benchmark/http',
     'load-tests/benchmark/storage',
+    'load-tests/benchmark/demos',
     'src/command-line',
   ],
   'load-tests/fault-test': [

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { runCommand } from '../../src/command-line/command.ts';
 import { flag, part, path, whole, wholes } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
+import { demosBenchmark, shownDemos } from './demos/demos-benchmark.ts';
 import { isMissed, shownRatios } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
 import { shownHttp } from './http/http-tables.ts';
@@ -11,9 +12,9 @@ import { shownStorage, storageBenchmark } from './storage/storage-benchmark.ts';
 await runCommand({
   name: 'benchmark',
   about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
-and what an increment leaves on disk: everything in turns of the same run, on a database of its own, as medians.`,
+what an increment leaves on disk, and what a race costs the increments beside it: everything in turns of the same run, on a database of its own, as medians.`,
   options: {
-    only: part('http', 'orm', 'storage'),
+    only: part('http', 'orm', 'storage', 'demos'),
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
     connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
@@ -35,10 +36,17 @@ and what an increment leaves on disk: everything in turns of the same run, on a 
     if (http) print(shownHttp(http, connections));
     const storage = wanted('storage') ? await storageBenchmark({ preload, signal }) : undefined;
     if (storage) print(shownStorage(storage));
-    const ratios = [...(http?.ratios ?? []), ...orm.flatMap((result) => result.ratios)];
+    const demos = wanted('demos') ? await demosBenchmark({ rounds, sliceMs, signal }) : undefined;
+    if (demos) print(shownDemos(demos));
+    const ratios = [
+      ...(http?.ratios ?? []),
+      ...orm.flatMap((result) => result.ratios),
+      ...(demos?.ratios ?? []),
+    ];
     if (ratios.length > 0) print(`\n${shownRatios(ratios)}`);
     const asked = { only, rounds, sliceMs, connections, workers, preload };
-    if (json) await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, ratios }, null, 2));
+    if (json)
+      await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, demos, ratios }, null, 2));
     return !(assert && ratios.some(isMissed));
   },
 });

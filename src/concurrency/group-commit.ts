@@ -55,6 +55,11 @@ export class GroupCommit<Item, Result> {
     return this.#waitingWeight;
   }
 
+  /** Whether anything waits or is being written. */
+  get busy(): boolean {
+    return this.#writing || this.#queue.length > 0;
+  }
+
   /** Weight that may come and wait besides. */
   get room(): number {
     return Math.max(0, this.#options.queueMax - this.#waitingWeight);

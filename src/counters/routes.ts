@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify';
+import type { Background } from '../concurrency/background.ts';
 import { counterRoutes } from './counter-routes.ts';
 import { readExactJson } from './exact-json.ts';
 import { incrementRoutes } from './increment-routes.ts';
@@ -20,6 +21,8 @@ export interface CountersOptions {
   statementMsMax: number;
   /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;
+  /** What yields to increments. */
+  background: Background;
 }
 
 /**
@@ -44,6 +47,8 @@ export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, o
     }),
     options,
   );
+
+  options.background.yieldTo(() => writer.busy);
 
   // One line for each request costs more than the request. What goes wrong is still logged, and the rest is counted.
   app.addHook('onRoute', (route) => {

@@ -101,6 +101,11 @@ export class CounterWriter {
     return this.#group.waiting;
   }
 
+  /** Whether anything waits for its batch or is being written with it. */
+  get busy(): boolean {
+    return this.#group.busy;
+  }
+
   /** Weight that may come and wait besides. */
   get room(): number {
     return this.#group.room;

@@ -1,3 +1,4 @@
+import { Background } from '../concurrency/background.ts';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { failureOf } from '../database/failure.ts';
 import type { Sessions } from '../database/sessions.ts';
@@ -23,9 +24,12 @@ export interface RaceResult {
 export class Arena {
   readonly #sessions: Sessions;
   readonly #seats: Semaphore;
+  readonly #background: Pick<Background, 'turn'>;
 
-  constructor(sessions: Sessions, seats: number) {
+  /** @param background what each increment awaits its turn of; undefined: there is no foreground */
+  constructor(sessions: Sessions, seats: number, background: Pick<Background, 'turn'> = new Background()) {
     this.#sessions = sessions;
+    this.#background = background;
     this.#seats = new Semaphore({ permits: seats, queueMax: 1000, waitMsMax: 60_000 });
   }
 
@@ -41,7 +45,10 @@ export class Arena {
     const release = await this.#seats.acquire(seats, race.signal);
     const stop = new AbortController();
     const signal = AbortSignal.any([race.signal, stop.signal]);
-    const workers = Array.from({ length: race.workers }, (_, i) => new Worker({ ...race, signal }, i + 1));
+    const workers = Array.from(
+      { length: race.workers },
+      (_, i) => new Worker({ ...race, signal, background: this.#background }, i + 1),
+    );
     const waiting = [...workers];
     const start = startingGate(seats);
     let unknown: unknown;

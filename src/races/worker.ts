@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyBaseLogger } from 'fastify';
+import type { Background } from '../concurrency/background.ts';
 import type { Add } from '../concurrency/history.ts';
 import type { Observe } from '../database/observed.ts';
 import { StatementRecord, type TimelineEntry } from '../database/timeline.ts';
@@ -25,6 +26,10 @@ export interface Race {
   record?: boolean;
 }
 
+interface RunningRace extends Race {
+  background: Pick<Background, 'turn'>;
+}
+
 /** One increment, by which worker, and the statements that it took, where they are recorded. */
 export interface Increment extends Add {
   worker: number;
@@ -42,10 +47,10 @@ export class Worker {
   retries = 0;
   /** What is to be told of its statements, while it runs. */
   observe: Observe | undefined;
-  readonly #race: Race;
+  readonly #race: RunningRace;
   #statements: TimelineEntry[] = [];
 
-  constructor(race: Race, worker: number) {
+  constructor(race: RunningRace, worker: number) {
     this.#race = race;
     this.worker = worker;
   }
@@ -61,11 +66,12 @@ export class Worker {
    */
   async run(backendPid: number, beganAt: number): Promise<void> {
     this.backendPid = backendPid;
-    const { strategy, pk, increments, newSession, signal, onIncrement } = this.#race;
+    const { strategy, pk, increments, newSession, signal, onIncrement, background } = this.#race;
     const { worker } = this;
     const log = this.#race.log.child({ worker, backend_pid: backendPid });
     this.observe = this.#observer(log, beganAt);
     for (let i = 0; i < increments; i += 1) {
+      await background.turn();
       signal.throwIfAborted();
       this.#statements = [];
       const startedAt = performance.now();

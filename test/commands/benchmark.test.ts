@@ -78,6 +78,15 @@ t.test('the command measures on a database of its own and prints medians and rat
   );
 });
 
+t.test('what a race costs the increments beside it is measured, and the race goes on', async (t) => {
+  const args = ['load-tests/benchmark/main.ts', '--only', 'demos', '--rounds', '3', '--slice', '50'];
+  const { code, stdout, stderr } = await runProgram(t, args).ended;
+  t.equal(code, 0, stderr);
+  t.match(stdout, /^alone( +[\d.]+){3} *$/m);
+  t.match(stdout, /^beside a race( +[\d.]+){3} +[1-9]/m);
+  t.match(stdout, /^an increment beside a race ÷ alone, p99 +\d/m);
+});
+
 t.test('interrupted, it removes its database', async (t) => {
   const TMPDIR = await testFolder(t, 'command');
   const { child, ended } = runProgram(t, ['load-tests/benchmark/main.ts', '--only', 'orm'], { TMPDIR });

@@ -9,6 +9,17 @@ const { orm, sessions, databaseUrl } = await testOrm(t, { POOL_MAX: '34' });
 const log = pino({ level: 'silent' });
 const { signal } = new AbortController();
 
+t.test('each increment of a race awaits its turn', async (t) => {
+  let turns = 0;
+  const turn = async () => void (turns += 1);
+  const arena = new Arena(sessions, 4, { turn });
+  for (const strategy of strategies.filter(({ name }) => name === 'atomic')) {
+    const trial = { strategy, workers: 4, increments: 5, signal, log };
+    t.match(await runTrial(orm, arena, trial), { holds: true, final: 20 });
+  }
+  t.equal(turns, 20);
+});
+
 t.test('every claim holds among 2, 8 and 32 workers, each on a backend of its own', async (t) => {
   const arena = new Arena(sessions, 32);
   for (const [workers, increments] of [

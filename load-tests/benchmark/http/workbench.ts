@@ -45,6 +45,11 @@ export class Workbench {
     return new Workbench(database, service);
   }
 
+  /** Where the service is. */
+  get url(): string {
+    return this.#service.url;
+  }
+
   async close(): Promise<void> {
     await this.#generator.stop();
     await this.#database.end();
