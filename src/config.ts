@@ -24,7 +24,8 @@ const schema = Type.Object({
   REDIS_URL: Type.Optional(
     Type.String({
       pattern: '^rediss?://',
-      description: 'redis://user:password@host:port: the cache of the state lab; unset: one in the process',
+      description:
+        'redis://user:password@host:port: the cache of the state lab, which needs the optional package @keyv/redis; unset: one in the process',
     }),
   ),
   DATA_DIR: Type.Optional(
