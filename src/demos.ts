@@ -31,6 +31,9 @@ export const demos: FastifyPluginAsync<DemosOptions> = async (
       errorResponseBuilder: (_request, { max, after }) =>
         new Problem('too_many_requests', `${max} requests a minute are allowed; the next ones in ${after}`),
     });
+    app.addHook('onRoute', (route) => {
+      route.config = { ...route.config, problems: [...(route.config?.problems ?? []), 'too_many_requests'] };
+    });
   }
   const arena = new Arena(app.database.sessions, config.POOL_MAX - RESERVED_CONNECTIONS, background);
   await app.register(postsRoutes, { arena, closing });

@@ -3,6 +3,7 @@ import { type EntityManager, type MikroORM, UniqueConstraintViolationException }
 import { type Static, Type } from 'typebox';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { Problem } from '../errors/problem.ts';
+import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { sendEvents } from '../http/sse.ts';
 import { Counter } from './counter.ts';
 import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
@@ -47,6 +48,7 @@ const BOUNDS = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
 /** Counters are read, listed and watched. */
 const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reader, watch, turn }) => {
   app.get('/counters/:name', {
+    config: { problems: [...DATABASE_READ, 'not_found'] },
     schema: {
       tags,
       summary: 'Reads a counter',
@@ -67,6 +69,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
   });
 
   app.get('/counters', {
+    config: { problems: [...DATABASE_READ, 'queue_full'] },
     schema: {
       tags,
       summary: 'Lists counters by name, a page at a time',
@@ -77,6 +80,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
   });
 
   app.get('/counters/:name/events', {
+    config: { problems: ['queue_full'] },
     exposeHeadRoute: false,
     schema: {
       tags,
@@ -89,11 +93,15 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
   });
 };
 
+/** The problems of a change on a condition. */
+const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
+
 /** Counters are set and deleted, each on a condition. */
 const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reader, turn }) => {
   const { orm } = app.database;
 
   app.put('/counters/:name', {
+    config: { problems: [...CHANGE, 'out_of_range'] },
     schema: {
       tags,
       summary: 'Sets a counter, if it is as the request says',
@@ -117,6 +125,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
   });
 
   app.delete('/counters/:name', {
+    config: { problems: [...CHANGE, 'not_found'] },
     schema: {
       tags,
       summary: 'Deletes a counter, if it is as the request says',

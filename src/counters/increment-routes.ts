@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
+import { DATABASE_READ } from '../http/problem-answers.ts';
 import { allowNoBody } from '../http/validation.ts';
 import { refuseWhenFull } from './refusal.ts';
 import { type Increment, keyOf } from './request.ts';
@@ -15,6 +16,16 @@ import {
 } from './schemas.ts';
 import type { CounterWriter } from './writer.ts';
 
+/** The problems of an increment. A conflict is none: it is tried again. */
+const INCREMENT = [
+  ...DATABASE_READ,
+  'outcome_unknown',
+  'queue_full',
+  'retries_exhausted',
+  'out_of_range',
+  'key_reused',
+] as const;
+
 /** Adding to counters: one of them, or many at once. */
 export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter }> = async (
   app,
@@ -25,6 +36,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
   const onRequest = refuseWhenFull(app, writer);
 
   app.post('/counters/:name/increments', {
+    config: { problems: INCREMENT },
     schema: {
       tags,
       summary: 'Adds to a counter, creating it if need be; answered after the commit',
@@ -44,6 +56,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
   });
 
   app.post('/increments', {
+    config: { problems: INCREMENT },
     schema: {
       tags,
       summary: 'Adds to up to 1,000 counters at once, all or nothing',

@@ -1,44 +1,17 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, RouteOptions } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { OpenAPIV3 } from 'openapi-types';
 import manifest from '../../package.json' with { type: 'json' };
-import { problems } from '../errors/problem.ts';
+import type { ProblemCode } from '../errors/problem.ts';
 import { serveDocumentOnce } from './document.ts';
-
-const problemExample = {
-  type: '/problems#busy',
-  title: problems.busy.title,
-  status: problems.busy.status,
-  detail: problems.busy.title,
-  instance: 'urn:request:5f0c8a52-0f0e-4a43-9d5c-2f7c3f1f6a55',
-  code: 'busy',
-};
-
-const problemAnswer: OpenAPIV3.ResponseObject = {
-  description: 'What went wrong, as RFC 9457 describes it; `code` is one of those at /problems',
-  content: {
-    'application/problem+json': {
-      schema: {
-        type: 'object',
-        required: ['type', 'title', 'status', 'detail', 'instance', 'code'],
-        properties: {
-          type: { type: 'string' },
-          title: { type: 'string' },
-          status: { type: 'integer' },
-          detail: { type: 'string' },
-          instance: { type: 'string' },
-          code: { type: 'string', enum: Object.keys(problems) },
-        },
-        example: problemExample,
-      },
-    },
-  },
-};
+import { ProblemComponents, problemsOf } from './problem-answers.ts';
 
 /** The description of the API at /docs/json, and Swagger UI at /docs. */
 export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: { secured: boolean }) => {
+  /** The problems of each operation. */
+  const codes = new Map<string, ProblemCode[]>();
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -47,16 +20,24 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
       servers: [{ url: '/' }],
       ...(secured ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } } : {}),
     },
+    transform: ({ schema, url, route }) => {
+      const operationId = operationIdOf(route);
+      codes.set(operationId, problemsOf(route, secured));
+      return { schema: { ...schema, operationId }, url };
+    },
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject;
       const { openapiObject } = document;
+      const components = new ProblemComponents();
       for (const path of Object.values(openapiObject.paths ?? {})) {
         for (const operation of [path?.get, path?.post, path?.put, path?.delete]) {
           if (!operation) continue;
-          operation.responses = { ...operation.responses, default: problemAnswer };
+          const answers = components.answers(codes.get(operation.operationId ?? '') ?? []);
+          operation.responses = { ...operation.responses, ...answers };
           relax(operation);
         }
       }
+      Object.assign(openapiObject, { components: { ...openapiObject.components, ...components.all } });
       return openapiObject;
     },
   });
@@ -87,3 +68,10 @@ function relax({ parameters = [], requestBody }: OpenAPIV3.OperationObject): voi
 }
 
 const hasDefault = (schema: object | undefined): boolean => schema !== undefined && 'default' in schema;
+
+/** `postCountersNameIncrements` for POST /counters/:name/increments: the name of a method in a generated client. */
+function operationIdOf({ method, url }: Pick<RouteOptions, 'method' | 'url'>): string {
+  const words = url.split(/[^A-Za-z0-9]+/).filter(Boolean);
+  const capitalized = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1));
+  return [String(method).toLowerCase(), ...capitalized].join('');
+}

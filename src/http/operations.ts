@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { ask } from '../database/plugin.ts';
 import { type Risk, risks } from '../database/server-state.ts';
 import { problems } from '../errors/problem.ts';
+import { DATABASE_READ } from './problem-answers.ts';
 
 /** A database that takes longer than this to answer is not ready, in milliseconds. */
 const READY_MS_MAX = 1000;
@@ -34,6 +35,7 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/health/ready', {
     logLevel: 'warn',
+    config: { problems: DATABASE_READ },
     schema: {
       tags,
       summary: 'Whether the database answers, by a round trip, and what its commits do not promise',

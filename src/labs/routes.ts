@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
 import { Problem } from '../errors/problem.ts';
+import { DATABASE_WRITE } from '../http/problem-answers.ts';
 import { clientGone } from '../http/signals.ts';
 import { refuseBody } from '../http/validation.ts';
 import type { LabConfig } from './bench/context.ts';
@@ -18,6 +19,9 @@ interface LabsOptions {
   closing: AbortSignal;
 }
 
+/** The problems of a route that runs experiments. */
+const EXPERIMENT = [...DATABASE_WRITE, 'not_found', 'queue_full', 'out_of_time'] as const;
+
 /** The laboratories: what there is, and what is seen when it is run. */
 export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, options) => {
   const { config, databaseUrl, closing } = options;
@@ -33,10 +37,12 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
 
   app.get('/labs', { schema: listSchema, handler: async () => labs.map(listed) });
   app.post('/labs/:lab', {
+    config: { problems: EXPERIMENT },
     schema: labSchema,
     handler: async ({ params }, reply) => runLab(laboratory, labNamed(params.lab), stop(reply)),
   });
   app.post('/labs/:lab/:experiment', {
+    config: { problems: EXPERIMENT },
     schema: experimentSchema,
     handler: async ({ params }, reply) => {
       const lab = labNamed(params.lab);

@@ -1,10 +1,11 @@
 import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { DATABASE_WRITE } from '../http/problem-answers.ts';
 import { clientGone, withDeadline } from '../http/signals.ts';
 import type { Arena, RaceResult } from '../races/arena.ts';
 import { refuseBody } from '../http/validation.ts';
-import { totalOf } from '../races/limits.ts';
+import { RACE, totalOf } from '../races/limits.ts';
 import type { Race } from '../races/worker.ts';
 import { type Endpoint, endpoints } from './endpoints.ts';
 import { DEFAULT_POST, type Post } from '../strategies/post.ts';
@@ -51,7 +52,7 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         method,
         url: one.path,
         exposeHeadRoute: false,
-        config: { writes: one.act !== undefined },
+        config: { writes: one.act !== undefined, problems: DATABASE_WRITE },
         schema: plainSchema(one),
         handler: () => answered(em, one),
       });
@@ -61,7 +62,7 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         method,
         url: endpoint.path,
         exposeHeadRoute: false,
-        config: { writes: true },
+        config: { writes: true, problems: RACE },
         schema: endpointSchema(endpoint),
         handler: ({ query, log }, reply) =>
           withDeadline(CALL_MS_MAX, [clientGone(reply), closing], (signal) =>

@@ -1,8 +1,18 @@
 import { Type } from 'typebox';
-import { Problem } from '../errors/problem.ts';
+import { Problem, type ProblemCode } from '../errors/problem.ts';
+import { DATABASE_WRITE } from '../http/problem-answers.ts';
 
 /** Increments of one race at most, over all its workers: what it can finish in its time, with room to spare. */
 const TOTAL_MAX = 10_000;
+
+/** The problems of a route that runs races. */
+export const RACE = [
+  ...DATABASE_WRITE,
+  'not_found',
+  'queue_full',
+  'retries_exhausted',
+  'out_of_time',
+] as const satisfies readonly ProblemCode[];
 
 export const workersField = (by: number) =>
   Type.Integer({

@@ -9,7 +9,7 @@ import { allowNoBody } from '../http/validation.ts';
 import { strategies } from '../strategies/index.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import type { Arena } from './arena.ts';
-import { totalOf } from './limits.ts';
+import { RACE, totalOf } from './limits.ts';
 import { liveRaces } from './live.ts';
 import { racesSchema, streamSchema } from './schemas.ts';
 import { runTrial, type Trial, type TrialResult } from './trial.ts';
@@ -40,6 +40,7 @@ export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, 
   }
 
   app.post('/races', {
+    config: { problems: RACE },
     schema: racesSchema,
     preValidation: allowNoBody,
     handler: ({ body, log }, reply) => race(trialsOf(body, log, reply, closing)),

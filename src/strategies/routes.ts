@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger } from 'fastify';
 import { Problem } from '../errors/problem.ts';
+import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { clientGone } from '../http/signals.ts';
 import { strategies } from './index.ts';
 import { Post } from './post.ts';
@@ -22,19 +23,23 @@ export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal 
 
   app.get('/strategies', { schema: listSchema, handler: async () => listed });
   app.post('/strategies/:strategy/posts', {
+    config: { problems: DATABASE_WRITE },
     schema: makeSchema,
     handler: async (_request, reply) => reply.status(201).send({ pk: await makePost(em), likes: 0 }),
   });
   app.get('/strategies/:strategy/posts/:pk', {
+    config: { problems: [...DATABASE_READ, 'not_found'] },
     schema: countSchema,
     handler: ({ params }) => count(em, params),
   });
   app.post('/strategies/:strategy/posts/:pk/increments', {
+    config: { problems: [...DATABASE_WRITE, 'not_found', 'queue_full', 'retries_exhausted'] },
     schema: incrementSchema,
     handler: ({ params, log }, reply) =>
       increment(em, params, AbortSignal.any([clientGone(reply), closing]), log),
   });
   app.delete('/strategies/:strategy/posts/:pk', {
+    config: { problems: [...DATABASE_WRITE, 'not_found'] },
     schema: removeSchema,
     handler: async ({ params }, reply) => {
       await removePost(em, params.pk);

@@ -1,0 +1,116 @@
+import type { RouteOptions } from 'fastify';
+import type { OpenAPIV3 } from 'openapi-types';
+import { type ProblemCode, type ProblemKind, problems } from '../errors/problem.ts';
+import { writes } from './writes.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The problems that this route can answer, besides those that follow from its method and its place. */
+    problems?: readonly ProblemCode[];
+  }
+}
+
+/** What a route that reads the database can answer. */
+export const DATABASE_READ = ['busy', 'database_unavailable'] as const satisfies readonly ProblemCode[];
+
+/** What a route that writes to the database can answer. */
+export const DATABASE_WRITE = [
+  ...DATABASE_READ,
+  'conflict',
+  'outcome_unknown',
+] as const satisfies readonly ProblemCode[];
+
+const EVERY_ROUTE = ['invalid_request', 'shutting_down'] as const satisfies readonly ProblemCode[];
+const BODIES = ['body_too_large', 'unsupported_media_type'] as const satisfies readonly ProblemCode[];
+
+/** What any address can answer, whatever is done there: not repeated at each operation. */
+const ANYWHERE = [
+  'request_too_slow',
+  'unsupported_media_type',
+  'expectation_failed',
+  'forbidden_host',
+  'headers_too_large',
+  'internal_error',
+] as const satisfies readonly ProblemCode[];
+
+/** @param secured whether changes need a token */
+export function problemsOf(route: RouteOptions, secured: boolean): ProblemCode[] {
+  const { problems: own = [] } = route.config ?? {};
+  const changes: ProblemCode[] = secured ? ['unauthorized', 'forbidden_origin'] : ['forbidden_origin'];
+  const sendsBody = [route.method].flat().some((method) => method !== 'GET' && method !== 'HEAD');
+  return [...EVERY_ROUTE, ...(writes(route) ? changes : []), ...(sendsBody ? BODIES : []), ...own];
+}
+
+type Answers = Record<string, OpenAPIV3.ReferenceObject>;
+
+/** The problems of all operations as components of the document: each status and its codes are described once. */
+export class ProblemComponents {
+  readonly #responses: Record<string, OpenAPIV3.ResponseObject> = {};
+
+  /** All that `answers` refers to. */
+  get all(): OpenAPIV3.ComponentsObject {
+    return { schemas: { Problem: problemSchema }, responses: this.#responses };
+  }
+
+  /** The answers of an operation that can have these problems, by status; `default` has those of any address. */
+  answers(codes: readonly ProblemCode[]): Answers {
+    const byStatus = Object.groupBy(new Set(codes), (code) => problems[code].status);
+    const answers: Answers = {};
+    for (const [status, some = []] of Object.entries(byStatus)) answers[status] = this.#refer(some);
+    return { ...answers, default: this.#refer(ANYWHERE) };
+  }
+
+  #refer(codes: readonly ProblemCode[]): OpenAPIV3.ReferenceObject {
+    const sorted = codes.toSorted();
+    const name = codes === ANYWHERE ? 'AnyAddress' : sorted.join('-or-');
+    this.#responses[name] ??= answerOf(sorted);
+    return { $ref: `#/components/responses/${name}` };
+  }
+}
+
+function answerOf(codes: readonly ProblemCode[]): OpenAPIV3.ResponseObject {
+  const kinds: ProblemKind[] = codes.map((code) => problems[code]);
+  return {
+    description: codes.map((code) => `\`${code}\`: ${problems[code].title}`).join('; '),
+    ...(kinds.some(({ retryAfterS }) => retryAfterS !== undefined) ? { headers: retryAfter } : {}),
+    content: {
+      'application/problem+json': {
+        schema: {
+          allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { code: { enum: [...codes] } } }],
+        },
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
+      },
+    },
+  };
+}
+
+const retryAfter: Record<string, OpenAPIV3.HeaderObject> = {
+  'Retry-After': {
+    description: 'Seconds to wait before asking again; missing when a part of the work was done already',
+    schema: { type: 'integer', minimum: 1 },
+  },
+};
+
+const problemSchema: OpenAPIV3.SchemaObject = {
+  type: 'object',
+  description: 'What went wrong, as RFC 9457 describes it; `code` is one of those at /problems',
+  required: ['type', 'title', 'status', 'detail', 'instance', 'code'],
+  additionalProperties: false,
+  properties: {
+    type: { type: 'string', description: 'A link to the meaning of the code' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string', description: 'What was wrong with this request' },
+    instance: { type: 'string', description: 'The id of the request, as the log has it' },
+    code: { type: 'string', enum: Object.keys(problems) },
+  },
+};
+
+const exampleOf = (code: ProblemCode): object => ({
+  type: `/problems#${code}`,
+  title: problems[code].title,
+  status: problems[code].status,
+  detail: problems[code].title,
+  instance: 'urn:request:5f0c8a52-0f0e-4a43-9d5c-2f7c3f1f6a55',
+  code,
+});

@@ -1,0 +1,210 @@
+import * as fc from 'fast-check';
+import type { ApiDocument, Operation, Parameter } from './document.ts';
+import type { Sent } from './http-client.ts';
+import { near } from './values.ts';
+
+export interface FuzzRequest extends Sent {
+  /** Whether the address and the body are as documented; undefined: the document does not say. */
+  valid: boolean | undefined;
+}
+
+/** A part of a request, and whether it is as documented. */
+interface Part<T> {
+  value: T;
+  valid: boolean | undefined;
+}
+
+type Pair = [name: string, value: string];
+
+/** Requests to an operation: most of them as documented or nearly so, some as nobody would send them. */
+export function requestsTo(operation: Operation, document: ApiDocument): fc.Arbitrary<FuzzRequest> {
+  const parts = fc.tuple(
+    pathOf(operation, document),
+    queryOf(operation, document),
+    headersOf(operation),
+    bodyOf(operation, document),
+  );
+  return parts.map(([path, query, headers, body]) => {
+    const search = query.value.map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join('&');
+    const { type, text } = body.value;
+    return {
+      method: operation.method,
+      target: search ? `${path.value}?${search}` : path.value,
+      headers: [...headers, ...type.map((one): Pair => ['content-type', one])],
+      body: text,
+      valid: both([path.valid, query.valid, body.valid]),
+    };
+  });
+}
+
+/** One wrong part makes a request wrong, and one that nobody knows of makes it unknown. */
+function both(parts: (boolean | undefined)[]): boolean | undefined {
+  if (parts.includes(false)) return false;
+  return parts.includes(undefined) ? undefined : true;
+}
+
+/** What no client library would write. */
+const RAW = ['%', '%zz', '%ff', '%00', '%2F', '%ED%A0%80', '..', ';a=b', '%e2%98', 'a'.repeat(5000)];
+
+function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbitrary<Part<string>> {
+  const segments = path
+    .split('/')
+    .slice(1)
+    .map((segment): fc.Arbitrary<Part<string>> => {
+      const found = parameters.find(({ in: where, name }) => where === 'path' && segment === `{${name}}`);
+      if (!found) return fc.constant({ value: segment, valid: true });
+      const fitting = near(found.schema, found.name).map((value) => {
+        const text = textOf(value);
+        // Without a name it is another address.
+        return { value: encoded(text), valid: text === '' ? undefined : accepts(document, found, text) };
+      });
+      const raw = fc.constantFrom(...RAW).map((value) => ({ value, valid: undefined }));
+      return fc.oneof({ arbitrary: fitting, weight: 12 }, raw);
+    });
+  return fc.tuple(...segments).map((all) => ({
+    value: all.map(({ value }) => `/${value}`).join(''),
+    valid: both(all.map(({ valid }) => valid)),
+  }));
+}
+
+function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary<Part<Pair[]>> {
+  const known = parameters.filter((one) => one.in === 'query');
+  const each = known.map((one) => fc.array(near(one.schema, one.name).map(textOf), lengths(one)));
+  const extra = fc.oneof(
+    { arbitrary: fc.constant<Pair[]>([]), weight: 9 },
+    fc.constantFrom<Pair[][]>([['extra', '1']], [['__proto__', '1']], [['', '']]),
+  );
+  return fc.tuple(fc.tuple(...each), extra).map(([values, more]) => {
+    const pairs = known.flatMap(({ name }, i) => (values[i] ?? []).map((value): Pair => [name, value]));
+    const valid = known.every((one, i) => {
+      const [first, second] = values[i] ?? [];
+      if (second !== undefined) return false;
+      return first === undefined ? one.required !== true : accepts(document, one, first);
+    });
+    return { value: [...pairs, ...more], valid: valid && more.length === 0 };
+  });
+}
+
+/** How often a parameter comes: mostly once if it must, never twice if it is as it should be. */
+const lengths = ({ required }: Parameter) =>
+  required
+    ? ({ minLength: 1, maxLength: 2, size: 'xsmall' } as const)
+    : ({ maxLength: 2, size: 'xsmall' } as const);
+
+const KEYS = ['a', 'b', 'c', '', ' ', 'two words', 'a,b', 'é', '"quoted"', 'k'.repeat(255), 'k'.repeat(256)];
+
+const TAGS = [
+  '*',
+  ' * ',
+  '"0"',
+  '"1"',
+  '"2"',
+  'W/"1"',
+  '"1", "2"',
+  '"1","x",W/"2"',
+  '1',
+  '"',
+  ',',
+  '',
+  '"a b"',
+];
+const LONG_LIST = Array.from({ length: 500 }, (_, i) => `"${i}"`).join(', ');
+
+const VALUES: Record<string, string[]> = {
+  'idempotency-key': KEYS,
+  'if-match': [...TAGS, LONG_LIST],
+  'if-none-match': [...TAGS, LONG_LIST],
+};
+
+const FOREIGN: Pair[] = [
+  ['origin', 'https://evil.example'],
+  ['origin', 'null'],
+  ['sec-fetch-site', 'cross-site'],
+  ['content-encoding', 'gzip'],
+  ['accept', 'text/html'],
+  ['authorization', 'Bearer wrong'],
+  ['if-match', '"0"'],
+  ['if-none-match', '*'],
+  ['x-http-method-override', 'DELETE'],
+  ['cookie', 'a=b; a=c'],
+  ['x-long', 'a'.repeat(5000)],
+];
+
+/** The documented headers, none, once or twice; now and then one that no operation asks for. */
+function headersOf({ parameters }: Operation): fc.Arbitrary<Pair[]> {
+  const known = parameters.filter((one) => one.in === 'header');
+  const each = known.map(({ name }) => {
+    const value = fc.constantFrom(...(VALUES[name] ?? ['']));
+    return fc.oneof(
+      { arbitrary: fc.constant([]), weight: 2 },
+      { arbitrary: fc.tuple(value), weight: 4 },
+      { arbitrary: fc.tuple(value, value), weight: 1 },
+    );
+  });
+  const foreign = fc.oneof(
+    { arbitrary: fc.constant<Pair[]>([]), weight: 9 },
+    fc.constantFrom(...FOREIGN).map((one) => [one]),
+  );
+  return fc
+    .tuple(fc.tuple(...each), foreign)
+    .map(([values, more]) => [
+      ...known.flatMap(({ name }, i) => (values[i] ?? []).map((value): Pair => [name, value])),
+      ...more,
+    ]);
+}
+
+interface Body {
+  /** The headers Content-Type. */
+  type: string[];
+  text: string | undefined;
+}
+
+const JSON_TYPE = 'application/json';
+
+const ODD_BODIES: Body[] = [
+  { type: [JSON_TYPE], text: '' },
+  { type: [JSON_TYPE], text: '{' },
+  { type: [JSON_TYPE], text: '\ufeff{}' },
+  { type: [JSON_TYPE], text: '{"__proto__":{}}' },
+  { type: [JSON_TYPE], text: '{"by":1,"by":2}' },
+  { type: [JSON_TYPE], text: `${'['.repeat(5000)}${']'.repeat(5000)}` },
+  { type: ['text/plain'], text: '{}' },
+  { type: ['application/xml'], text: '<a/>' },
+  { type: ['application/json; charset=latin1'], text: '{}' },
+  { type: ['nonsense'], text: '{}' },
+  { type: [JSON_TYPE, 'text/plain'], text: '{}' },
+  { type: [], text: '{}' },
+];
+
+function bodyOf({ body, method }: Operation, document: ApiDocument): fc.Arbitrary<Part<Body>> {
+  const none: Body = { type: [], text: undefined };
+  const odd = fc.constantFrom(...ODD_BODIES).map((value) => ({ value, valid: undefined }));
+  if (!body) {
+    const nothing = fc.constant({ value: none, valid: true });
+    return method === 'GET' ? nothing : fc.oneof({ arbitrary: nothing, weight: 9 }, odd);
+  }
+  const { schema, required } = body;
+  const fitting = near(schema).map((value) => {
+    const text = JSON.stringify(value);
+    // Fractions and exponents are no whole numbers here, whatever their value (see exact-json.ts).
+    const plain = !/\d[.e]/.test(text);
+    const valid = document.accepts(schema, value) ? plain || undefined : false;
+    return { value: { type: [JSON_TYPE], text }, valid };
+  });
+  const missing = fc.constant({ value: none, valid: !required });
+  return fc.oneof({ arbitrary: fitting, weight: 9 }, missing, odd);
+}
+
+/** Whether the text in an address stands for a value that the parameter accepts. */
+function accepts(document: ApiDocument, { schema }: Parameter, text: string): boolean {
+  const isNumber = schema.type === 'integer' && /^-?\d+$/.test(text);
+  return document.accepts(schema, isNumber ? Number(text) : text);
+}
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
+/** Halves of characters cannot be encoded: they are sent as the bytes that they would be. */
+const encoded = (text: string): string =>
+  text.isWellFormed()
+    ? encodeURIComponent(text)
+    : encodeURIComponent(text.toWellFormed()).replaceAll('%EF%BF%BD', '%ED%A0%80');

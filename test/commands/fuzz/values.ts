@@ -1,0 +1,76 @@
+import * as fc from 'fast-check';
+import type { Schema } from './document.ts';
+
+/** How much work a request asks for, which is not what is looked for here: as little as is allowed. */
+const SIZES = new Set(['workers', 'increments']);
+
+/** A handful, so that requests meet what others have made. */
+const COMMON = ['likes', 'views', 'ünïcödé', '👍🏽', 'a b', 'x%y_z\\', '1', '2', '3'];
+
+const STRANGE = [
+  '',
+  ' ',
+  '.',
+  '..',
+  'a/b',
+  '?#&=',
+  '\u0000',
+  'a\nb',
+  '\ud800',
+  '\uffff',
+  '__proto__',
+  'null',
+];
+
+const NUMBERS = [0, 1, -1, 2 ** 31, 2 ** 53 - 1, 1 - 2 ** 53, 2 ** 53, 2 ** 63, -(2 ** 64), 0.5, 1e300];
+
+const repeated = fc
+  .tuple(fc.constantFrom('a', 'é', '👍'), fc.constantFrom(1, 100, 199, 200, 201, 5000))
+  .map(([one, times]) => one.repeat(times));
+
+const text = fc.oneof(
+  { arbitrary: fc.constantFrom(...COMMON), weight: 6 },
+  { arbitrary: fc.constantFrom(...STRANGE), weight: 2 },
+  fc.string({ unit: 'grapheme', maxLength: 20 }),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  repeated,
+);
+
+const ofAnotherType: fc.Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom(null, true, '1', '', [], {}, ...NUMBERS),
+  fc.jsonValue({ maxDepth: 2 }),
+);
+
+/** Values that a schema accepts, and values that it just does not: which they are is for a validator to say. */
+export function near(schema: Schema, name = ''): fc.Arbitrary<unknown> {
+  const wrong = { arbitrary: ofAnotherType, weight: 1 };
+  return fc.oneof({ arbitrary: meant(schema, name), weight: 9 }, wrong);
+}
+
+function meant(schema: Schema, name: string): fc.Arbitrary<unknown> {
+  if (schema.enum) return fc.oneof({ arbitrary: fc.constantFrom(...schema.enum), weight: 5 }, text);
+  if (schema.type === 'integer') return integer(schema, name);
+  if (schema.type === 'array') return fc.array(near(schema.items ?? {}, name), { maxLength: 4 });
+  if (schema.type === 'object') return object(schema);
+  const examples = schema.examples ?? [];
+  return examples.length > 0
+    ? fc.oneof({ arbitrary: fc.constantFrom(...examples), weight: 1 }, { arbitrary: text, weight: 9 })
+    : text;
+}
+
+function integer({ minimum = -5, maximum = 2 ** 53 }: Schema, name: string): fc.Arbitrary<number> {
+  const outside = [minimum - 1, maximum + 1];
+  if (SIZES.has(name)) return fc.constantFrom(1, 2, ...outside);
+  return fc.oneof(
+    { arbitrary: fc.integer({ min: minimum, max: Math.min(maximum, minimum + 5) }), weight: 4 },
+    fc.constantFrom(...outside, minimum, maximum, ...NUMBERS),
+  );
+}
+
+/** Fields that are missing, and one too many, now and then. */
+function object({ properties = {}, required = [] }: Schema): fc.Arbitrary<object> {
+  const fields = Object.entries(properties).map(([name, schema]) => [name, near(schema, name)] as const);
+  const known = fc.record(Object.fromEntries(fields), { requiredKeys: required });
+  const broken = fc.record({ ...Object.fromEntries(fields), extra: ofAnotherType }, { requiredKeys: [] });
+  return fc.oneof({ arbitrary: known, weight: 8 }, { arbitrary: broken, weight: 1 });
+}
