@@ -213,6 +213,9 @@ t.test('who needs no locked counter goes on', async (t) => {
   t.strictSame(rulesOf({ ...one, operations: [...one.operations, edge] }, is), [], 'refused for itself');
   const slow = { ...operation(0, 'acknowledged', [1]), endedAt: 6000 };
   t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['neighbours'], 'but late');
+  const late = { ...slow, id: 4, values: [2], again: true };
+  const both = truth({ 0: [1], 4: [2] }, { hot: 2 });
+  t.strictSame(rulesOf({ ...one, operations: [...one.operations, late] }, both), [], 'its client hung up');
   t.strictSame(
     rulesOf({ ...one, operations: [busy(1, 'bulk')] }, truth({}, {})),
     ['neighbours'],

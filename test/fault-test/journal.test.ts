@@ -22,7 +22,7 @@ t.test('the file alone says everything that the journal knows', async (t) => {
   const file = join(t.testdir(), 'journal');
   const journal = new Journal(file, 'run', 10);
   const [first, second, third] = [journal.begin('single'), journal.begin('bulk'), journal.begin('unkeyed')];
-  journal.end(first, 'acknowledged', { values: [1], replayed: true });
+  journal.end(first, 'acknowledged', { values: [1], replayed: true, again: true });
   journal.beginFault('SIGKILL of a replica');
   journal.end(second, 'unknown');
   journal.end(third, 'unknown', { unexpected: '500 x: y' });

@@ -76,7 +76,10 @@ export class Exchange {
    */
   record(operation: Operation, answer: TryResult, again: boolean): boolean {
     const known = answer.outcome === 'acknowledged' || (answer.outcome === 'refused' && !again);
-    this.#journal.end(operation, known ? answer.outcome : 'unknown', answer);
+    this.#journal.end(operation, known ? answer.outcome : 'unknown', {
+      ...answer,
+      ...(again ? { again } : {}),
+    });
     if (answer.outcome !== 'acknowledged') return known;
     const now = performance.now();
     this.#acknowledged += incrementsOf(operation).length;

@@ -21,7 +21,8 @@ export function neighboursOf(
   const result: Neighbours = { acknowledged: 0, refused: 0, slowestMs: 0 };
   for (const operation of operations) {
     if (operation.startedAt < startedAt || operation.startedAt > endedAt) continue;
-    if (operation.outcome === 'unknown') continue;
+    // Its client hung up: how long its answer took cannot be known.
+    if (operation.outcome === 'unknown' || operation.again) continue;
     if (incrementsOf(operation).some(({ name }) => locked.has(name))) continue;
     result.slowestMs = Math.max(result.slowestMs, operation.endedAt - operation.startedAt);
     if (operation.outcome === 'acknowledged') result.acknowledged += 1;

@@ -35,13 +35,15 @@ function readRequest(line: string, { operations }: History): boolean {
   if (mark !== '<') return false;
   const operation = operations[id];
   if (!operation) throw new TypeError(`operation ${id} ended before it began`);
-  const [values = '-', remark = '-', ...text] = rest;
+  const [values = '-', remarks = '-', ...text] = rest;
   operation.outcome = second as Outcome;
   operation.endedAt = Number(third);
   operation.fault = Number(fourth);
   if (values !== '-') operation.values = numbers(values);
-  if (remark === 'replayed') operation.replayed = true;
-  else if (remark !== '-') operation.code = remark;
+  for (const remark of remarks.split(',')) {
+    if (remark === 'replayed' || remark === 'again') operation[remark] = true;
+    else if (remark !== '-') operation.code = remark;
+  }
   if (text.join('')) operation.unexpected = text.join(' ');
   return true;
 }

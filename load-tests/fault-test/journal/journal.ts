@@ -12,7 +12,7 @@ const READS_MAX = 500_000;
 /**
  * Writes down what is about to be asked before it is asked, and what was answered after. A line each, so that the
  * file alone, even of a run that broke off, can be checked again:
- * `> id kind time about|-` is about to be sent; `< id outcome time fault values|- replayed|code|- text` came of it; `f
+ * `> id kind time about|-` is about to be sent; `< id outcome time fault values|- remarks|- text` came of it; `f
  * name` a fault begins; `? name from to value` was read; `l fault from to names` were locked; `x ids` have no keys any
  * more; `= id values`, `! key` and `# name value` are in the database; `.` ends what is.
  */
@@ -67,10 +67,10 @@ export class Journal implements History {
     const endedAt = outcome === 'unknown' ? operation.endedAt : performance.now();
     Object.assign(operation, answer, { outcome, endedAt, fault: this.#fault });
     if (outcome !== 'refused') delete operation.code;
-    const { id, fault, values, replayed, code, unexpected = '' } = operation;
+    const { id, fault, values, replayed, again, code, unexpected = '' } = operation;
     const text = unexpected.replaceAll(/\s+/g, ' ');
-    const remark = replayed ? 'replayed' : (code ?? '-');
-    this.#line(`< ${id} ${outcome} ${endedAt} ${fault} ${values?.join() || '-'} ${remark} ${text}`);
+    const remarks = [again && 'again', replayed && 'replayed', code].filter(Boolean).join() || '-';
+    this.#line(`< ${id} ${outcome} ${endedAt} ${fault} ${values?.join() || '-'} ${remarks} ${text}`);
   }
 
   beginFault(name: string): void {

@@ -46,6 +46,8 @@ export interface Operation {
   values?: number[];
   /** Whether the answer said that it had been counted before. */
   replayed?: boolean;
+  /** Whether it was sent again, because its outcome was unknown at first. */
+  again?: boolean;
   /** Why it was refused, in the service's words. */
   code?: string;
   /** Which fault of the run it ended under. */
