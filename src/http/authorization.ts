@@ -19,7 +19,8 @@ export function requireToken(app: FastifyInstance, token: string): void {
   app.addHook('onRoute', (route) => {
     if (!writes(route)) return;
     route.onRequest = [check, ...[route.onRequest ?? []].flat()];
-    if (route.schema) route.schema.security = [{ token: [] }];
+    // A copy: another app of this process, without a token, may have the same schema.
+    if (route.schema) route.schema = { ...route.schema, security: [{ token: [] }] };
   });
 }
 

@@ -1,3 +1,4 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { Ajv } from 'ajv';
 import t from 'tap';
 import { endpoints } from '../../src/posts/endpoints.ts';
@@ -8,9 +9,10 @@ interface Operation {
   requestBody?: { required?: boolean; content: Record<string, { schema: ObjectSchema }> };
   summary?: string;
   tags?: string[];
+  operationId?: string;
   responses: Record<
     string,
-    { content?: Record<string, { schema: { example?: unknown }; example?: unknown }> }
+    { $ref?: string; content?: Record<string, { schema: { example?: unknown }; example?: unknown }> }
   >;
 }
 
@@ -51,7 +53,7 @@ t.test(
         const name = `${method} ${path}`;
         t.ok(operation.summary, name);
         t.ok(operation.tags?.length, name);
-        t.ok(operation.responses.default?.content?.['application/problem+json'], name);
+        t.match(operation.responses, { default: { $ref: String }, 400: { $ref: String } }, name);
         const [status, success] =
           Object.entries(operation.responses).find(([code]) => code.startsWith('2')) ?? [];
         t.ok(success, name);
@@ -85,6 +87,52 @@ t.test('what has a default, and a body that may be missing, is not said to be re
     t.equal((await app.inject({ method: 'POST', url: path.replace(/\{.*\}/, 'x') })).statusCode, 200, path);
   }
 });
+
+t.test(
+  'the document keeps to the rules of its kind, with and without a token and the demonstrations',
+  async (t) => {
+    const rules = {
+      'operation-operationId': 'error',
+      'operation-tag-defined': 'error',
+      'operation-singular-tag': 'error',
+      'parameter-description': 'error',
+      'tag-description': 'error',
+      'no-invalid-media-type-examples': 'error',
+      'no-invalid-parameter-examples': 'error',
+      'no-invalid-schema-examples': 'error',
+    } as const;
+    const config = await createConfig({ extends: ['recommended-strict'], rules });
+    const secured = await testApp(t, { API_TOKEN: 'a-token-of-the-tests', DEMOS: 'false' });
+    for (const one of [app, secured]) {
+      const { body: source } = await one.inject('/docs/json');
+      const found = await lintFromString({ source, absoluteRef: 'openapi.json', config });
+      t.strictSame(
+        found.map(({ ruleId, message, location: [at] }) => `${ruleId}: ${message} ${at?.pointer}`),
+        [],
+      );
+    }
+  },
+);
+
+t.test(
+  'an operation documents the problems that it can answer, each with its codes, and no others',
+  async (t) => {
+    const statuses = (method: string, path: string) =>
+      Object.keys(document.paths[path]?.[method]?.responses ?? {}).join(' ');
+    t.equal(statuses('get', '/problems'), '200 400 503 default');
+    t.equal(statuses('get', '/counters/{name}'), '200 304 400 404 503 default');
+    t.equal(statuses('put', '/counters/{name}'), '200 201 400 403 409 412 413 415 422 428 503 504 default');
+    t.equal(statuses('get', '/init'), '200 400 403 409 503 504 default');
+    const bulk = document.paths['/increments']?.post?.responses['422'];
+    t.match(bulk, { $ref: '#/components/responses/key_reused-or-out_of_range' });
+
+    const limited = await testApp(t, { DEMO_RATE_LIMIT: '10', API_TOKEN: 'a-token-of-the-tests' });
+    const { paths } = (await limited.inject('/docs/json')).json<typeof document>();
+    t.match(paths['/races']?.post?.responses, { 401: { $ref: String }, 429: { $ref: String } });
+    t.notOk(paths['/increments']?.post?.responses['429']);
+    t.notOk(paths['/counters']?.get?.responses['401']);
+  },
+);
 
 t.test('the document is made once, and not sent again to a client that has it', async (t) => {
   for (const [path, type] of [
