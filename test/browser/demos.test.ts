@@ -47,21 +47,17 @@ t.test('what the page shows', { skip }, async (t) => {
     },
   );
 
-  t.test('a race of four strategies with 2 × 25 shows its verdict in under 3 s', async (t) => {
+  t.test('a race of four strategies ends in a verdict, and can be run again', async (t) => {
     const { page } = await watchedPage(browser);
     await page.goto(`${url}/#labs`);
     await page.locator('[data-strategy]').first().waitFor();
     await page.getByLabel('Likes each').fill('25');
-    // Whatever else the machine is doing at the moment: one of three must be that fast.
-    const tookMs: number[] = [];
-    while (tookMs.length < 3 && !tookMs.some((ms) => ms < 3000)) {
-      const startedAt = performance.now();
+    for (let race = 1; race <= 2; race += 1) {
       await page.getByRole('button', { name: 'Race' }).click();
       await page.getByText('Racing …').waitFor();
       await page.getByText(/unsafe lost \d+ of 50 likes|All 4 kept every like/).waitFor();
-      tookMs.push(Math.round(performance.now() - startedAt));
     }
-    t.ok(Math.min(...tookMs) < 3000, `${tookMs.join(', ')} ms`);
+    t.match(await page.locator('[data-strategy=group-commit]').innerText(), /50 of 50/);
   });
 
   t.test('what races can be chosen, and what is refused is said in a sentence', async (t) => {
