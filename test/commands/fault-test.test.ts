@@ -23,14 +23,17 @@ t.test('a table, a verdict, and a journal that can be checked again', async (t) 
   ];
   const { code, stdout, stderr } = await faultTest(t, args, { TMPDIR }).ended;
   t.equal(code, 0, stderr || stdout);
-  t.match(stdout, /^none +0 +\d+ +0 +0 +0 +0 +0 /m);
+  // On a busy machine a client may hang up before its answer; nothing is lost or doubled.
+  t.match(stdout, /^none +0 +\d+ +\d+ +\d+ +\d+ +0 +0 /m);
   t.match(stdout, /every rule holds: \d+ requests to 1 replicas in \d+ s, seed 7/);
   t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
 
   t.match(await faultTest(t, ['--check', journal]).ended, { code: 0, stdout: /, 0 rules broken/ });
   const text = await readFile(journal, 'utf8');
   // As if the database did not have one of them.
-  const [, id = ''] = /^= (\d+) /m.exec(text) ?? [];
+  const keyed = new Set([...text.matchAll(/^> (\d+) single /gm)].map(([, id]) => id));
+  const told = [...text.matchAll(/^< (\d+) acknowledged /gm)].map(([, id = '']) => id);
+  const id = told.find((one) => keyed.has(one));
   await writeFile(journal, text.replaceAll(new RegExp(`^= ${id} .*\\n`, 'gm'), ''));
   const broken = await faultTest(t, ['--check', journal]).ended;
   t.match(broken, { code: 1, stdout: /^BROKEN: acknowledged ⊆ counted: 1 requests, such as / });

@@ -69,17 +69,23 @@ export const settlementFaults: readonly Fault[] = [
     name: 'pg_terminate_backend of the one that settles',
     scope: 'replica',
     async make(world, replica) {
-      const [first, settler] = await settling(world, replica, ['hold sync', 'watch']);
+      // Before, since a backend waits for a lock for a short time only.
+      const client = await world.postgres.connect().catch(orMissed);
       try {
-        const [row] = await world.postgres
-          .query('select pg_terminate_backend(pid) as ended from pg_stat_activity where client_port = $1', [
-            settler.clientPort,
-          ])
-          .catch(orMissed);
-        if (!row?.ended) throw new MissedError('the backend was gone');
-        await expectOutcome(world, settler, ['57P01', 'cut']);
+        const [first, settler] = await settling(world, replica, ['hold sync', 'watch']);
+        try {
+          const terminate =
+            'select pg_terminate_backend(pid) as ended from pg_stat_activity where client_port = $1';
+          const { rows } = await client
+            .query<{ ended: boolean }>(terminate, [settler.clientPort])
+            .catch(orMissed);
+          if (!rows[0]?.ended) throw new MissedError('the backend was gone');
+          await expectOutcome(world, settler, ['57P01', 'cut']);
+        } finally {
+          first.release();
+        }
       } finally {
-        first.release();
+        await client.end();
       }
     },
   },
