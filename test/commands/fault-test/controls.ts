@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import t from 'tap';
-import type { Violation } from '../../load-tests/fault-test/checks/violation.ts';
-import { runControls } from '../../load-tests/fault-test/controls/controls.ts';
-import type { Defect } from '../../load-tests/fault-test/controls/defects.ts';
-import { withPostgres } from '../../load-tests/fault-test/run.ts';
+import type { Violation } from '../../../load-tests/fault-test/checks/violation.ts';
+import { runControls } from '../../../load-tests/fault-test/controls/controls.ts';
+import type { Defect } from '../../../load-tests/fault-test/controls/defects.ts';
+import { withPostgres } from '../../../load-tests/fault-test/run.ts';
 
 /** The rule that says what is wrong with the service that has this defect. */
 export const ruleOf: Record<Defect, Violation['rule']> = {

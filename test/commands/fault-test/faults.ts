@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { check } from '../../load-tests/fault-test/checks/checker.ts';
-import { rules } from '../../load-tests/fault-test/checks/violation.ts';
-import type { Fault } from '../../load-tests/fault-test/faults/fault.ts';
-import { faultNamed, faults } from '../../load-tests/fault-test/faults/index.ts';
-import { readJournal } from '../../load-tests/fault-test/journal/journal-reader.ts';
-import { report } from '../../load-tests/fault-test/report.ts';
-import { run, type RunResult, withPostgres } from '../../load-tests/fault-test/run.ts';
+import { check } from '../../../load-tests/fault-test/checks/checker.ts';
+import { rules } from '../../../load-tests/fault-test/checks/violation.ts';
+import type { Fault } from '../../../load-tests/fault-test/faults/fault.ts';
+import { faultNamed, faults } from '../../../load-tests/fault-test/faults/index.ts';
+import { readJournal } from '../../../load-tests/fault-test/journal/journal-reader.ts';
+import { report } from '../../../load-tests/fault-test/report.ts';
+import { run, type RunResult, withPostgres } from '../../../load-tests/fault-test/run.ts';
 
 /** These, one for each replica, at the same time. */
 const together = (names: readonly string[]): Fault => ({
