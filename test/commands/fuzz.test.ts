@@ -23,7 +23,7 @@ t.comment(`FUZZ_SEED=${seed}`);
 
 const TOKEN = 'a-token-of-the-tests';
 
-async function subject(t: Test, env: NodeJS.ProcessEnv) {
+async function newSubject(t: Test, env: NodeJS.ProcessEnv) {
   const log: string[] = [];
   const logger = pino<string>({ level: 'error' }, { write: (line) => void log.push(line) });
   const app = await testApp(t, env, undefined, logger);
@@ -69,11 +69,11 @@ async function fuzzAll(t: Test, subject: Subject, headers: Sent['headers'] = [])
 }
 
 t.test('every answer is documented, and no request is answered with a defect', async (t) => {
-  await fuzzAll(t, await subject(t, {}));
+  await fuzzAll(t, await newSubject(t, {}));
 });
 
 t.test('the same for the counters alone, and for those who may and may not change them', async (t) => {
-  const it = await subject(t, { DEMOS: 'false', API_TOKEN: TOKEN });
+  const it = await newSubject(t, { DEMOS: 'false', API_TOKEN: TOKEN });
   t.ok(it.document.operations.every(({ path }) => /^\/(counters|increments|health|problems)/.test(path)));
   for (const operation of it.document.operations) await fuzzed(t, operation, it);
   t.strictSame(await countersOf(it.client), [], 'nothing was changed without the token');
@@ -85,7 +85,7 @@ const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'P
 t.test(
   'a method that a path is not documented with is refused, and those that it is are named',
   async (t) => {
-    const { client, document } = await subject(t, {});
+    const { client, document } = await newSubject(t, {});
     const paths = Map.groupBy(document.operations, ({ path }) => path);
     for (const [path, operations] of paths) {
       const documented = operations.map(({ method }) => method);
