@@ -32,7 +32,7 @@ async function newSubject(t: Test, env: NodeJS.ProcessEnv) {
   return { client, log, document: await ApiDocument.of(app), model: new CounterModel() };
 }
 
-type Subject = Awaited<ReturnType<typeof subject>>;
+type Subject = Awaited<ReturnType<typeof newSubject>>;
 
 /** Sends requests to an operation until one is answered as it must not be. */
 async function fuzzed(t: Test, operation: Operation, subject: Subject, headers: Sent['headers'] = []) {
