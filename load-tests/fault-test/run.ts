@@ -24,7 +24,7 @@ export interface RunOptions {
   seed: number;
   /** Where the journal is written. */
   journal: string;
-  /** What is sent all the time; otherwise it changes with each fault. */
+  /** What is sent all the time; otherwise everything at first, and something else with each fault. */
   traffic?: Traffic;
   /** What to run instead of the service, and its environment. */
   program?: string;
@@ -109,7 +109,7 @@ class FaultRun {
     const startedAt = performance.now();
     const { acknowledged, faults, clients, traffic } = this.#options;
     const { postgres, journal, exchange } = this.#world;
-    this.#callers.change(traffic);
+    this.#callers.change(traffic ?? 'mixed');
     const called = this.#callers.run(clients);
     for (const [i, fault] of faults.entries()) {
       await this.#until((acknowledged * (i + 1)) / (faults.length + 1), fault.name);
