@@ -25,7 +25,7 @@ interface StrategyRun {
 }
 
 /** A hot row makes many attempts collide, so waits are short; both ends are bounded. */
-const RETRY = { elapsedMsMax: 10_000, delayMsBase: 0.5, delayMsMax: 100 };
+const RETRY = { elapsedMsMax: 30_000, delayMsBase: 0.5, delayMsMax: 100 };
 
 /**
  * Adds 1 to a post, once, by this strategy and its own policy of retries.

@@ -1,4 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
+import type { PoolClient } from 'pg';
 import { failureOf } from '../../database/failure.ts';
 import { ending } from '../bench/outcome.ts';
 import type { newPostClass } from '../bench/post-table.ts';
@@ -31,6 +32,19 @@ export class Requests {
   get pool() {
     const { totalCount, idleCount, waitingCount } = this.#pool;
     return { connections: totalCount, free: idleCount, waiting: waitingCount };
+  }
+
+  /** Opens all connections of the pool: what is timed later is waiting, and not connecting to a busy server. */
+  async connect(): Promise<void> {
+    const clients: PoolClient[] = [];
+    while (clients.length < (this.#pool.options.max ?? 0)) {
+      this.#scratch.context.signal.throwIfAborted();
+      await this.#pool.connect().then(
+        (client) => clients.push(client),
+        () => {},
+      );
+    }
+    for (const client of clients) client.release();
   }
 
   like(name: string, pk = 1): Promise<RequestEnd> {
