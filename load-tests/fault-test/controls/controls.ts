@@ -6,7 +6,10 @@ import { faultNamed } from '../faults/index.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { run, type RunOptions } from '../run.ts';
 
-/** Under which fault a defect must show, if any, and what is sent meanwhile, so that it does for certain. */
+/** A batch that a fault hits may have nothing in it that shows the defect: three in a row have. */
+const TIMES = 3;
+
+/** Under which fault a defect must show, if any, and what is sent meanwhile. */
 const shows: Record<Defect, { fault?: Fault; traffic?: Traffic }> = {
   'answer before commit': { fault: faultNamed('SIGKILL of a replica') },
   'fence off': { fault: faultNamed('cut after the commit, before its answer'), traffic: 'unkeyed' },
@@ -43,7 +46,7 @@ export async function runControls(
     const { violations } = await run(postgres, {
       ...options,
       acknowledged: 1000,
-      faults: fault ? [fault] : [],
+      faults: fault ? Array.from({ length: TIMES }, () => fault) : [],
       traffic,
       replicas: 1,
       clients: 32,
