@@ -4,10 +4,11 @@ import { noQuery } from './validation.ts';
 
 /**
  * Refuses what would be ignored otherwise: an encoding of the body that is not decoded, an expectation that is not met,
- * and parameters in the address of a route that has none. To be called before the routes are registered.
+ * and parameters in the address of a route that has none; and a query that would be read as something else, since it is
+ * not percent-encoded UTF-8. To be called before the routes are registered.
  */
 export function refuseUnread(app: FastifyInstance): void {
-  app.addHook('onRequest', ({ raw: { headers, httpVersion } }, reply, done) => {
+  app.addHook('onRequest', ({ raw: { headers, httpVersion, url = '' }, routeOptions }, reply, done) => {
     const { expect, 'content-encoding': encoding = 'identity' } = headers;
     if (encoding.toLowerCase() !== 'identity') {
       reply.header('accept-encoding', 'identity');
@@ -19,6 +20,9 @@ export function refuseUnread(app: FastifyInstance): void {
     if (expect !== undefined && httpVersion !== '1.0' && !/^100-continue$/i.test(expect.trim())) {
       return done(new Problem('expectation_failed', 'only Expect: 100-continue can be met'));
     }
+    if (!isDecodable(url) && !routeOptions.schema?.hide) {
+      return done(new Problem('invalid_request', 'the query is not percent-encoded UTF-8'));
+    }
     done();
   });
   app.addHook('onRoute', (route) => {
@@ -26,4 +30,15 @@ export function refuseUnread(app: FastifyInstance): void {
     if (route.schema?.hide || route.schema?.querystring) return;
     route.schema = { ...route.schema, querystring: noQuery };
   });
+}
+
+/** Fastify takes what it cannot decode as it stands: `%zz` would mean the same as `%25zz`. */
+function isDecodable(url: string): boolean {
+  if (!url.includes('%')) return true;
+  try {
+    decodeURIComponent(url);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -46,6 +46,15 @@ t.test('parameters that a route does not have are refused, wherever they are', a
     t.equal((await app.inject(path)).statusCode, 200, path);
 });
 
+t.test('a query that cannot be decoded is refused, not read as the text that it stands for', async (t) => {
+  for (const bad of ['%', '%zz', '%ff', '%ED%A0%80']) {
+    const answer = await app.inject(`/counters?prefix=${bad}`);
+    t.match(answer.json(), { status: 400, detail: /not percent-encoded UTF-8/ }, bad);
+  }
+  t.equal((await app.inject('/counters?prefix=%25zz')).statusCode, 200);
+  t.equal((await app.inject('/?utm_source=%zz')).statusCode, 200, 'links that others make');
+});
+
 t.test('numbers in an address are decimal digits', async (t) => {
   for (const bad of ['0x10', '1e1', '%205', '5%20', '+5', '', '1_0', '٣', 'Infinity']) {
     const answer = await app.inject(`/2th?increments=${bad}`);

@@ -16,7 +16,7 @@ const bad = [
   ['GET', '/2th?increments=99999999999999999999', 400, /"increments" must be <= 1000/],
   ['GET', '/2th?workers=64&increments=1000', 400, /64000; allowed: up to 10000/],
   ['GET', '/2th?worker=3', 400, /unknown field "worker"/],
-  ['GET', '/2th?workers=%zz', 400, /"workers" must be integer/],
+  ['GET', '/2th?workers=%zz', 400, /not percent-encoded UTF-8/],
   ['GET', '/%zz', 400, /%zz/],
   ['GET', '/nowhere', 404, /no route GET \/nowhere/],
   ['GET', '/2th/', 404, /no route/],
