@@ -7,14 +7,18 @@ export const NAME_MAX = 200;
 export const PAGE_MAX = 1000;
 export const BULK_MAX = 1000;
 
-/** No control characters, and no halves of characters (they have no UTF-8). */
-const CHARACTERS = '[^\\p{Cc}\\p{Cs}]';
+/**
+ * No control characters, and no halves of characters (they have no UTF-8). Written so that it says the same to those who
+ * read it without Unicode mode (Swagger UI, among others), for whom an emoji is two halves.
+ */
+const CHARACTER = '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
 
 const name = Type.String({
   minLength: 1,
   maxLength: NAME_MAX,
-  pattern: `^${CHARACTERS}+$`,
+  pattern: `^${CHARACTER}+$`,
   description: `1 to ${NAME_MAX} characters, any but control characters; compared code point by code point`,
+  examples: ['likes'],
 });
 
 /** For routes whose parameters go into the body: one in the address would be ignored, and that is better said. */
@@ -34,7 +38,7 @@ export const counterAnswer = (description: string) =>
 
 export const incrementBody = Type.Object(
   { by: Type.Optional(amount('What to add; 1 if not given, and negative to subtract')) },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ by: 1 }] },
 );
 
 export const bulkBody = Type.Array(
@@ -42,7 +46,11 @@ export const bulkBody = Type.Array(
     { name, by: Type.Optional(amount('What to add; 1 if not given')) },
     { additionalProperties: false },
   ),
-  { minItems: 1, maxItems: BULK_MAX },
+  {
+    minItems: 1,
+    maxItems: BULK_MAX,
+    examples: [[{ name: 'likes' }, { name: 'views', by: 10 }]],
+  },
 );
 
 export const bulkAnswer = Type.Array(counter, {
@@ -55,20 +63,20 @@ export const bulkAnswer = Type.Array(counter, {
   ],
 });
 
-export const putBody = Type.Object({ value }, { additionalProperties: false });
+export const putBody = Type.Object({ value }, { additionalProperties: false, examples: [{ value: 42 }] });
 
 export const listQuery = Type.Object(
   {
     prefix: Type.String({
       default: '',
       maxLength: NAME_MAX,
-      pattern: `^${CHARACTERS}*$`,
+      pattern: `^${CHARACTER}*$`,
       description: 'How the names begin',
     }),
     after: Type.String({
       default: '',
       maxLength: NAME_MAX,
-      pattern: `^${CHARACTERS}*$`,
+      pattern: `^${CHARACTER}*$`,
       description: 'The name after which the page begins: `next` of the page before',
     }),
     limit: Type.Integer({ minimum: 1, maximum: PAGE_MAX, default: 100, description: 'Counters at most' }),
@@ -107,13 +115,14 @@ export const incrementHeaders = Type.Object({
   ),
 });
 
-const etag = (description: string) => Type.Optional(Type.String({ description }));
+const etag = (description: string, examples: string[] = []) =>
+  Type.Optional(Type.String({ description, ...(examples.length > 0 ? { examples } : {}) }));
 
 export const readHeaders = Type.Object({
   'if-none-match': etag('ETags that you have: 304 if one still holds'),
 });
 
 export const changeHeaders = Type.Object({
-  'if-match': etag('The ETag that the counter must have, or *'),
+  'if-match': etag('The ETag that the counter must have, or *', ['"42"']),
   'if-none-match': etag('*: only if there is no such counter yet'),
 });

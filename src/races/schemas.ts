@@ -34,7 +34,10 @@ const raceBody = Type.Object(
 const raceQuery = Type.Object(
   {
     strategies: Type.Optional(
-      Type.String({ description: 'Names of strategies, with commas between them; default: all of them' }),
+      Type.String({
+        description: 'Names of strategies, with commas between them; default: all of them',
+        examples: ['unsafe,pessimistic'],
+      }),
     ),
     ...size,
   },

@@ -41,6 +41,7 @@ const postParams = Type.Object({
     minimum: FIRST_REQUESTED,
     maximum: 2_147_483_647,
     description: 'The key of a post that was made by POST /strategies/{strategy}/posts',
+    examples: [FIRST_REQUESTED],
   }),
 });
 

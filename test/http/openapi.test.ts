@@ -5,7 +5,7 @@ import { endpoints } from '../../src/posts/endpoints.ts';
 import { testApp } from '../helper.ts';
 
 interface Operation {
-  parameters?: { name: string; in: string; required?: boolean; schema: object }[];
+  parameters?: { name: string; in: string; required?: boolean; schema: { pattern?: string } }[];
   requestBody?: { required?: boolean; content: Record<string, { schema: ObjectSchema }> };
   summary?: string;
   tags?: string[];
@@ -131,6 +131,30 @@ t.test(
     t.match(paths['/races']?.post?.responses, { 401: { $ref: String }, 429: { $ref: String } });
     t.notOk(paths['/increments']?.post?.responses['429']);
     t.notOk(paths['/counters']?.get?.responses['401']);
+  },
+);
+
+t.test(
+  'the pattern of a name says the same with and without Unicode mode: Swagger UI has none',
+  async (t) => {
+    const parameters = document.paths['/counters/{name}']?.get?.parameters ?? [];
+    const pattern = parameters.find(({ name }) => name === 'name')?.schema.pattern ?? '';
+    const names = [
+      'likes',
+      '좋아요',
+      '👍🏽',
+      'a b',
+      '',
+      'a\nb',
+      '\u0085',
+      '\ud83d',
+      'a\udc4d',
+      '\udc4d\ud83d',
+    ];
+    for (const flags of ['u', '']) {
+      const accepted = names.filter((name) => new RegExp(pattern, flags).test(name));
+      t.strictSame(accepted, ['likes', '좋아요', '👍🏽', 'a b'], `with the flags "${flags}"`);
+    }
   },
 );
 
