@@ -4,8 +4,6 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 export interface Schema {
   type?: string;
   enum?: unknown[];
-  examples?: unknown[];
-  example?: unknown;
   minimum?: number;
   maximum?: number;
   minLength?: number;
@@ -20,6 +18,7 @@ export interface Parameter {
   in: 'path' | 'query' | 'header';
   required?: boolean;
   schema: Schema;
+  example?: unknown;
 }
 
 interface Response {
@@ -32,13 +31,13 @@ export interface Operation {
   method: string;
   path: string;
   parameters: Parameter[];
-  body?: { required: boolean; schema: Schema } | undefined;
+  body?: { required: boolean; schema: Schema; example?: unknown } | undefined;
   responses: Record<string, Response>;
 }
 
 interface Described {
   parameters?: Parameter[];
-  requestBody?: { required: boolean; content: Record<string, { schema: Schema }> };
+  requestBody?: { required: boolean; content: Record<string, { schema: Schema; example?: unknown }> };
   responses: Record<string, Response>;
 }
 
@@ -59,17 +58,17 @@ export class ApiDocument {
   // Unknown keywords are those of OpenAPI around the schemas.
   readonly #ajv = new Ajv2020({ strict: false, formats: { 'date-time': isDate } });
 
-  constructor(json: object) {
-    const { paths, components } = json as {
+  constructor(text: object) {
+    const { paths, components } = text as {
       paths: Record<string, Record<string, Described>>;
       components: Components;
     };
     this.#components = components;
-    this.#ajv.addSchema(json, 'api');
+    this.#ajv.addSchema(text, 'api');
     this.operations = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { parameters = [], requestBody, responses }]) => {
-        const schema = requestBody?.content['application/json']?.schema;
-        const body = schema && { required: requestBody.required, schema };
+        const json = requestBody?.content['application/json'];
+        const body = json && { ...json, required: requestBody?.required ?? false };
         return { method: method.toUpperCase(), path, parameters, body, responses };
       }),
     );

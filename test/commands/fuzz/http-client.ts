@@ -30,7 +30,9 @@ export class HttpClient {
   send({ method, target, headers, body }: Sent): Promise<Answer> {
     const { hostname, port, host } = this.#url;
     const all = [['host', host], ...headers];
-    if (body !== undefined) all.push(['content-length', String(Buffer.byteLength(body))]);
+    // Otherwise Node announces a body of unknown length where there is none.
+    const hasLength = body !== undefined || !['GET', 'HEAD'].includes(method);
+    if (hasLength) all.push(['content-length', String(Buffer.byteLength(body ?? ''))]);
     return new Promise((resolve, reject) => {
       const signal = AbortSignal.timeout(ANSWER_MS_MAX);
       const options = {

@@ -19,10 +19,10 @@ export class CounterModel {
       const { name, value } = JSON.parse(answer.text) as Counter;
       this.#values.set(name, value);
     } else if (path === '/counters/{name}/increments') {
-      const { by = 1 } = (body === '' ? {} : JSON.parse(body)) as { by?: number };
+      const { by = 1 } = (body === '' ? {} : read(body)) as { by?: number };
       return this.#increment([by], [JSON.parse(answer.text) as Counter], answer);
     } else if (path === '/increments') {
-      const bys = (JSON.parse(body) as { by?: number }[]).map(({ by = 1 }) => by);
+      const bys = (read(body) as { by?: number }[]).map(({ by = 1 }) => by);
       return this.#increment(bys, JSON.parse(answer.text) as Counter[], answer);
     }
     return undefined;
@@ -43,6 +43,9 @@ export class CounterModel {
     return sorted([...this.#values].map(([name, value]) => ({ name, value })));
   }
 }
+
+/** A byte order mark may be ignored (RFC 8259, 8.1), and is. */
+const read = (body: string): unknown => JSON.parse(body.replace(/^\ufeff/, ''));
 
 /** All counters, as the service lists them, three a page. */
 export async function countersOf(client: HttpClient): Promise<Counter[]> {

@@ -37,6 +37,25 @@ export function requestsTo(operation: Operation, document: ApiDocument): fc.Arbi
   });
 }
 
+/** The request that the document shows: what Swagger UI sends. */
+export function exampleOf({ method, path, parameters, body }: Operation): FuzzRequest {
+  const target = path.replaceAll(/\{(\w+)\}/g, (_all, wanted: string) => {
+    const { example, schema } = parameters.find(({ name }) => name === wanted) ?? { schema: {} };
+    return encoded(textOf(example ?? schema.enum?.[0] ?? ''));
+  });
+  const headers = parameters.flatMap(({ in: where, name, example }): Pair[] =>
+    where === 'header' && example !== undefined ? [[name, textOf(example)]] : [],
+  );
+  if (body?.example === undefined) return { method, target, headers, valid: true };
+  return {
+    method,
+    target,
+    headers: [...headers, ['content-type', JSON_TYPE]],
+    body: JSON.stringify(body.example),
+    valid: true,
+  };
+}
+
 /** One wrong part makes a request wrong, and one that nobody knows of makes it unknown. */
 function both(parts: (boolean | undefined)[]): boolean | undefined {
   if (parts.includes(false)) return false;
@@ -53,7 +72,7 @@ function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbi
     .map((segment): fc.Arbitrary<Part<string>> => {
       const found = parameters.find(({ in: where, name }) => where === 'path' && segment === `{${name}}`);
       if (!found) return fc.constant({ value: segment, valid: true });
-      const fitting = near(found.schema, found.name).map((value) => {
+      const fitting = near(found.schema, found.name, found.example).map((value) => {
         const text = textOf(value);
         // Without a name it is another address.
         return { value: encoded(text), valid: text === '' ? undefined : accepts(document, found, text) };
@@ -69,7 +88,9 @@ function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbi
 
 function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary<Part<Pair[]>> {
   const known = parameters.filter((one) => one.in === 'query');
-  const each = known.map((one) => fc.array(near(one.schema, one.name).map(textOf), lengths(one)));
+  const each = known.map((one) =>
+    fc.array(near(one.schema, one.name, one.example).map(textOf), lengths(one)),
+  );
   const extra = fc.oneof(
     { arbitrary: fc.constant<Pair[]>([]), weight: 9 },
     fc.constantFrom<Pair[][]>([['extra', '1']], [['__proto__', '1']], [['', '']]),
@@ -94,6 +115,8 @@ const lengths = ({ required }: Parameter) =>
 const KEYS = ['a', 'b', 'c', '', ' ', 'two words', 'a,b', 'é', '"quoted"', 'k'.repeat(255), 'k'.repeat(256)];
 
 const TAGS = [
+  '*',
+  '*',
   '*',
   ' * ',
   '"0"',
@@ -136,7 +159,7 @@ function headersOf({ parameters }: Operation): fc.Arbitrary<Pair[]> {
   const each = known.map(({ name }) => {
     const value = fc.constantFrom(...(VALUES[name] ?? ['']));
     return fc.oneof(
-      { arbitrary: fc.constant([]), weight: 2 },
+      { arbitrary: fc.constant([]), weight: 5 },
       { arbitrary: fc.tuple(value), weight: 4 },
       { arbitrary: fc.tuple(value, value), weight: 1 },
     );

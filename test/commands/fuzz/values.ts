@@ -29,7 +29,7 @@ const repeated = fc
   .map(([one, times]) => one.repeat(times));
 
 const text = fc.oneof(
-  { arbitrary: fc.constantFrom(...COMMON), weight: 6 },
+  { arbitrary: fc.constantFrom(...COMMON), weight: 20 },
   { arbitrary: fc.constantFrom(...STRANGE), weight: 2 },
   fc.string({ unit: 'grapheme', maxLength: 20 }),
   fc.string({ unit: 'binary', maxLength: 20 }),
@@ -42,27 +42,25 @@ const ofAnotherType: fc.Arbitrary<unknown> = fc.oneof(
 );
 
 /** Values that a schema accepts, and values that it just does not: which they are is for a validator to say. */
-export function near(schema: Schema, name = ''): fc.Arbitrary<unknown> {
+export function near(schema: Schema, name = '', example?: unknown): fc.Arbitrary<unknown> {
   const wrong = { arbitrary: ofAnotherType, weight: 1 };
-  return fc.oneof({ arbitrary: meant(schema, name), weight: 9 }, wrong);
+  const shown = { arbitrary: fc.constant(example), weight: example === undefined ? 0 : 2 };
+  return fc.oneof({ arbitrary: meant(schema, name), weight: 20 }, shown, wrong);
 }
 
 function meant(schema: Schema, name: string): fc.Arbitrary<unknown> {
-  if (schema.enum) return fc.oneof({ arbitrary: fc.constantFrom(...schema.enum), weight: 5 }, text);
+  if (schema.enum) return fc.oneof({ arbitrary: fc.constantFrom(...schema.enum), weight: 20 }, text);
   if (schema.type === 'integer') return integer(schema, name);
   if (schema.type === 'array') return fc.array(near(schema.items ?? {}, name), { maxLength: 4 });
   if (schema.type === 'object') return object(schema);
-  const examples = schema.examples ?? [];
-  return examples.length > 0
-    ? fc.oneof({ arbitrary: fc.constantFrom(...examples), weight: 1 }, { arbitrary: text, weight: 9 })
-    : text;
+  return text;
 }
 
 function integer({ minimum = -5, maximum = 2 ** 53 }: Schema, name: string): fc.Arbitrary<number> {
   const outside = [minimum - 1, maximum + 1];
-  if (SIZES.has(name)) return fc.constantFrom(1, 2, ...outside);
+  if (SIZES.has(name)) return fc.constantFrom(1, 1, 1, 2, 2, 2, ...outside);
   return fc.oneof(
-    { arbitrary: fc.integer({ min: minimum, max: Math.min(maximum, minimum + 5) }), weight: 4 },
+    { arbitrary: fc.integer({ min: minimum, max: Math.min(maximum, minimum + 10) }), weight: 9 },
     fc.constantFrom(...outside, minimum, maximum, ...NUMBERS),
   );
 }
@@ -72,5 +70,5 @@ function object({ properties = {}, required = [] }: Schema): fc.Arbitrary<object
   const fields = Object.entries(properties).map(([name, schema]) => [name, near(schema, name)] as const);
   const known = fc.record(Object.fromEntries(fields), { requiredKeys: required });
   const broken = fc.record({ ...Object.fromEntries(fields), extra: ofAnotherType }, { requiredKeys: [] });
-  return fc.oneof({ arbitrary: known, weight: 8 }, { arbitrary: broken, weight: 1 });
+  return fc.oneof({ arbitrary: known, weight: 20 }, { arbitrary: broken, weight: 1 });
 }
