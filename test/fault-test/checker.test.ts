@@ -50,9 +50,9 @@ t.test('acknowledged and counted, refused and not, unknown and either: legal', a
     operation(7, 'unknown', undefined, 'unkeyed'),
     operation(8, 'unknown', undefined, 'unkeyed-bulk'),
     operation(9, 'refused', undefined, 'edge'),
-    operation(10, 'acknowledged', [max, max - 1, max], 'edge'),
+    operation(10, 'acknowledged', [max, 0, -1], 'edge'),
   );
-  const own = { 'own-4': 1, 'own-6': 1, 'own-8-a': 1, 'own-8-b': 1, 'own-8-c': 1, 'own-10': max };
+  const own = { 'own-4': 1, 'own-6': 1, 'own-8-a': 1, 'own-8-b': 1, 'own-8-c': 1, 'own-10': -1 };
   const shared = { hot: 3, left: 1, amounts: -5 };
   const is = truth({ 0: [1], 2: [2], 4: [3, 1, 1], 5: [-5] }, { ...shared, ...own });
   t.strictSame(check(one, is, false), []);
@@ -147,7 +147,7 @@ t.test('what would leave the range is not counted, and what stays in it is not r
   const over = history(operation(1, 'refused', undefined, 'edge'));
   t.strictSame(rulesOf(over, truth({}, {})), []);
   t.strictSame(rulesOf(over, truth({}, { 'own-1': max })), ['range']);
-  const within = history(operation(0, 'acknowledged', [max, max - 1, max], 'edge'));
+  const within = history(operation(0, 'acknowledged', [max, 0, -1], 'edge'));
   t.strictSame(rulesOf(within, truth({}, {})), ['range']);
 });
 

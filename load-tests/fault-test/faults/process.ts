@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { caughtBy } from './catch.ts';
 import { bounded, type Fault, MissedError, type World } from './fault.ts';
 
 /** How long the server is stopped: longer than the service waits for an answer, in milliseconds. */
@@ -14,6 +15,22 @@ const serviceEnded = (signal: 'SIGKILL' | 'SIGTERM'): Fault => ({
     await replica.start(postgres);
   },
 });
+
+/** With a batch under way that never arrives: what was not committed may not have been acknowledged. */
+const killedDuringCommit: Fault = {
+  name: 'SIGKILL of a replica during a commit',
+  scope: 'replica',
+  async make(world, replica) {
+    const caught = await caughtBy('hold', world, replica);
+    try {
+      await replica.settled();
+      await replica.end('SIGKILL');
+    } finally {
+      caught.cut();
+    }
+    await replica.start(world.postgres);
+  },
+};
 
 /** Does something to a backend that is writing counters: `what` is an expression of its `pid`. */
 async function toWriter(world: World, what: string): Promise<unknown> {
@@ -52,6 +69,7 @@ async function answers({ postgres, signal }: World): Promise<void> {
 export const processFaults: readonly Fault[] = [
   serviceEnded('SIGKILL'),
   serviceEnded('SIGTERM'),
+  killedDuringCommit,
   {
     name: 'pg_terminate_backend',
     scope: 'server',

@@ -86,7 +86,9 @@ const increments: Record<Kind, (id: number) => Increment[]> = {
   unkeyed: (id) => byOne(ownName(id)),
   'unkeyed-bulk': (id) => byOne(ownName(id, '-a'), ownName(id, '-b'), ownName(id, '-c')),
   shared: () => byOne(UNKEYED),
-  edge: (id) => [VALUE_MAX, ...(fits({ id }) ? [-1] : []), 1].map((by) => ({ name: ownName(id), by })),
+  // The one that fits ends below zero: counted twice, it would fit again, and hide no neighbour that was doubled.
+  edge: (id) =>
+    [VALUE_MAX, ...(fits({ id }) ? [-VALUE_MAX, -1] : [1])].map((by) => ({ name: ownName(id), by })),
   put: () => [],
   delete: () => [],
 };

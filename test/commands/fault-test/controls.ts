@@ -7,7 +7,7 @@ import { withPostgres } from '../../../load-tests/fault-test/run.ts';
 
 /** The rule that says what is wrong with the service that has this defect. */
 export const ruleOf: Record<Defect, Violation['rule']> = {
-  'answer before commit': 'acknowledged',
+  'answer before commit': 'bound',
   'fence off': 'own',
   'numbers not checked': 'own',
   'guess when forgotten': 'own',

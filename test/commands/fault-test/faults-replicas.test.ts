@@ -30,6 +30,7 @@ testFaults(
       'SIGSTOP of a replica, its writer removed before the commit',
       'all connections cut and turned away',
     ],
+    ['SIGKILL of a replica during a commit'],
   ],
   ({ figures }) => {
     const settled = (outcome: 'applied' | 'not applied' | 'unknown') =>
