@@ -26,6 +26,9 @@ const CALL_S_MAX = 90;
 /** How often autocannon looks whether it is done, in milliseconds; by default once a second. */
 const SAMPLE_MS = 20;
 
+/** Problems of a service that has waited or tried for as long as it may. */
+const OUT_OF_TIME = new Set<unknown>(['busy', 'retries_exhausted', 'out_of_time', 'queue_full']);
+
 /** What an answer says of its increments; one of a strategy is a single one. */
 interface CallAnswer {
   acknowledged?: number;
@@ -46,6 +49,7 @@ export async function measure(
 ): Promise<Measurement> {
   const connections = Math.min(subject.connections, calls);
   const seen = { answered: 0, refused: 0, acknowledged: 0, conflicts: 0 };
+  let late = 0;
   let done = 0;
   let lastAt = 0;
   const { add, count } = await subject.prepare((path) => callOnce(url, path, 'POST'));
@@ -57,6 +61,7 @@ export async function measure(
       seen.refused += 1;
       seen.conflicts += 1;
     }
+    if (status === 503 && isOutOfTime(body)) late += 1;
     if (status !== 200) return;
     const { acknowledged = 1, conflicts } = JSON.parse(body) as CallAnswer;
     seen.answered += 1;
@@ -78,6 +83,7 @@ export async function measure(
     likes,
     acknowledged: seen.acknowledged,
     open: (calls - seen.answered - seen.refused) * subject.perCall,
+    late: late * subject.perCall,
     conflicts: seen.conflicts,
     contention: connections * subject.workersPerCall,
   };
@@ -95,6 +101,8 @@ export async function measure(
     latencyMs: { p50: latency.p50, p99: latency.p99, max: latency.max },
   };
 }
+
+const isOutOfTime = (body: string): boolean => OUT_OF_TIME.has((JSON.parse(body) as { code?: unknown }).code);
 
 async function callAll(signal: AbortSignal, load: Options): Promise<Result> {
   signal.throwIfAborted();

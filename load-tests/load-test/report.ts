@@ -52,7 +52,8 @@ export const pictures = (rows: readonly Measurement[]): Picture[] =>
 /** One file that explains itself, with the pictures in it, for someone who has not read the code. */
 export function report({ machine, load, endpoints, strategies }: Results, drawn: readonly Picture[]): string {
   const all = [...endpoints, ...strategies];
-  const broken = all.filter(({ holds }) => !holds).length;
+  const broken = all.filter(({ holds }) => holds === false).length;
+  const inconclusive = all.filter(({ holds }) => holds === null).length;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -64,8 +65,7 @@ export function report({ machine, load, endpoints, strategies }: Results, drawn:
 <p>Every call below asked the service to add likes to a post. A call that was answered with success is
 <em>acknowledged</em>: its likes must be there. After the calls the likes were counted. <em>Lost</em> is what was
 acknowledged and is not there.</p>
-<p class="${broken ? 'bad' : 'good'}">${broken ? `${broken} of ${all.length} claims are broken` : `All ${all.length} claims hold`}: what is said to
-be exact was exact, and what is said to lose did lose.</p>
+<p class="${broken ? 'bad' : inconclusive ? '' : 'good'}">${outcome(all.length, broken, inconclusive)}</p>
 <h2>As more people like at once</h2>
 ${drawn.map(({ svg, caption }) => `<figure>${svg}<figcaption>${caption}</figcaption></figure>`).join('\n')}
 <h2>Each strategy, each number of callers</h2>
@@ -84,6 +84,13 @@ ${htmlTable(endpoints)}
 `;
 }
 
+function outcome(all: number, broken: number, inconclusive: number): string {
+  const untold = `${inconclusive} of ${all} claims are inconclusive: the service was too slow to tell`;
+  if (broken) return `${broken} of ${all} claims are broken${inconclusive ? `; ${untold}` : ''}.`;
+  if (inconclusive) return `${untold}. The others hold.`;
+  return `All ${all} claims hold: what is said to be exact was exact, and what is said to lose did lose.`;
+}
+
 const COLUMNS: Column[] = [
   ['', (row) => row.name],
   ['callers', (row) => row.connections],
@@ -96,14 +103,14 @@ const COLUMNS: Column[] = [
   ['increments/s', (row) => row.incrementsPerSecond],
   ['p50 ms', (row) => row.latencyMs.p50],
   ['p99 ms', (row) => row.latencyMs.p99],
-  ['', (row) => (row.holds ? '✓ ' : '✗ ') + row.verdict],
+  ['', (row) => (row.holds === null ? '? ' : row.holds ? '✓ ' : '✗ ') + row.verdict],
 ];
 
 function htmlTable(rows: readonly Measurement[]): string {
   const head = COLUMNS.map(([heading]) => `<th>${heading}</th>`).join('');
   const body = rows.map(
     (row) =>
-      `<tr class="${row.holds ? (row.lost > 0 ? 'loses' : '') : 'broken'}">${COLUMNS.map(([, value]) => cell(value(row))).join('')}</tr>`,
+      `<tr class="${row.holds === false ? 'broken' : row.lost > 0 ? 'loses' : ''}">${COLUMNS.map(([, value]) => cell(value(row))).join('')}</tr>`,
   );
   return `<div class="wide"><table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
 }

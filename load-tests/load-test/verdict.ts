@@ -7,6 +7,8 @@ export interface Observation {
   acknowledged: number;
   /** Asked for in calls that were answered without a success or not at all: each may count or not. */
   open: number;
+  /** Those of them that the service had no time for: it gave up waiting or trying. */
+  late: number;
   /** Attempts that somebody else was faster than. */
   conflicts: number;
   /** How many could have collided. */
@@ -14,26 +16,27 @@ export interface Observation {
 }
 
 export interface Verdict {
-  holds: boolean;
+  /** null: the service had not time enough to tell. */
+  holds: boolean | null;
   /** In a few words. */
   verdict: string;
 }
 
 /** Whether the count is what the claim says it must be. One alone has nobody to lose against. */
-export function judge(
-  claim: Claim,
-  { likes, acknowledged, open, conflicts, contention }: Observation,
-): Verdict {
+export function judge(claim: Claim, observation: Observation): Verdict {
+  const { likes, acknowledged, open, late, conflicts, contention } = observation;
   const lost = acknowledged - likes;
-  if (acknowledged === 0) return { holds: false, verdict: 'nothing was acknowledged' };
+  const mustLose = claim === 'loses' && contention > 1;
   if (likes > acknowledged + open)
     return { holds: false, verdict: `${likes - acknowledged - open} too many` };
-  if (claim === 'loses' && contention > 1) {
-    return lost > 0
+  if (lost > 0) {
+    return mustLose
       ? { holds: true, verdict: `loses, as it must: ${lost}` }
-      : { holds: false, verdict: 'lost nothing' };
+      : { holds: false, verdict: `LOST ${lost}` };
   }
-  if (lost > 0) return { holds: false, verdict: `LOST ${lost}` };
+  if (late > 0) return { holds: null, verdict: `inconclusive: too slow to tell, ${late} gave up` };
+  if (acknowledged === 0) return { holds: false, verdict: 'nothing was acknowledged' };
+  if (mustLose) return { holds: false, verdict: 'lost nothing' };
   if (claim === 'rejects' && contention > 1 && conflicts === 0)
     return { holds: false, verdict: 'rejected nothing' };
   if (open > 0) return { holds: true, verdict: `within bounds: ${open} open` };

@@ -9,14 +9,15 @@ export interface Command<O extends Options> extends Description<O> {
    * Does it.
    *
    * @param signal aborted by Ctrl-C: clean up, and throw its reason
-   * @returns whether everything is as it must be
+   * @returns whether everything is as it must be; null: that could not be told in the time
    */
-  run: (given: Given<O>, signal: AbortSignal) => Promise<boolean>;
+  run: (given: Given<O>, signal: AbortSignal) => Promise<boolean | null>;
 }
 
 /**
  * Runs a command with the arguments of this process. The exit code is 0 when everything is as it must be, 1 when it is
- * not or the command failed, 2 when the command line is not understood, and 130 after Ctrl-C. With `--help` it only
+ * not or the command failed, 2 when the command line is not understood, 3 when there was not time enough to tell, and 130
+ * after Ctrl-C. With `--help` it only
  * says how it is used.
  */
 export async function runCommand<O extends Options>(command: Command<O>): Promise<void> {
@@ -27,7 +28,7 @@ export async function runCommand<O extends Options>(command: Command<O>): Promis
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
   try {
     const holds = await command.run(readOptions(command.options, args), interrupted.signal);
-    process.exitCode = holds ? 0 : 1;
+    process.exitCode = holds === null ? 3 : holds ? 0 : 1;
   } catch (error) {
     progress();
     if (interrupted.signal.aborted) process.exitCode = 130;

@@ -22,6 +22,13 @@ export interface RetryPolicy {
 /** The last attempt's error is the `cause`. */
 export class RetriesExhaustedError extends Error {
   override name = 'RetriesExhaustedError';
+  /** What ran out: with more time, or on a faster machine, another attempt could have been made. */
+  readonly usedUp: 'attempts' | 'time';
+
+  constructor(usedUp: 'attempts' | 'time', message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.usedUp = usedUp;
+  }
 }
 
 /**
@@ -47,9 +54,9 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, polic
       const base = Math.max(delayMsBase, now - attemptAt);
       const delayMs = Math.random() * Math.min(delayMsMax, base * 2 ** (attempt - 1));
       if (attempt >= attemptsMax || elapsedMs + delayMs > elapsedMsMax) {
-        throw new RetriesExhaustedError(`gave up after ${attempt} attempts in ${Math.round(elapsedMs)} ms`, {
-          cause: error,
-        });
+        const usedUp = attempt >= attemptsMax ? 'attempts' : 'time';
+        const message = `gave up after ${attempt} attempts in ${Math.round(elapsedMs)} ms`;
+        throw new RetriesExhaustedError(usedUp, message, { cause: error });
       }
       policy.onRetry?.(error, attempt);
       // A timer cannot wait for less than a millisecond, and rounding up would make the shortest waits the same.

@@ -17,6 +17,17 @@ export interface RaceResult {
   durationMs: number;
 }
 
+/** A race that was not run to its end, for the reason that is the cause. */
+export class UnfinishedRaceError extends PartlyDoneError {
+  /** What had been done by then. */
+  readonly result: RaceResult;
+
+  constructor(result: RaceResult, cause: unknown) {
+    super(result.acknowledged, cause);
+    this.result = result;
+  }
+}
+
 /**
  * Where races are run: as many workers at once as there are sessions, for all races together. Further workers
  * of a race begin when one of its sessions is free; other races wait until they can begin.
@@ -37,7 +48,7 @@ export class Arena {
    * Lets the workers loose at the same moment and waits until all of them are done.
    *
    * @throws {QueueFullError} when too many races are waiting, or this one did for too long
-   * @throws {PartlyDoneError} when the race could not be run to its end: an increment that did not get through, a
+   * @throws {UnfinishedRaceError} when the race could not be run to its end: an increment that did not get through, a
    *   connection that broke, the signal that was aborted. The increments under way are finished first
    */
   async run(race: Race): Promise<RaceResult> {
@@ -65,10 +76,10 @@ export class Arena {
       }
     };
     await Promise.all(Array.from({ length: seats }, seat));
-    if (!signal.aborted) return summary(workers);
-    const done = workers.reduce((sum, one) => sum + one.acknowledged, 0);
+    const result = summary(workers);
+    if (!signal.aborted) return result;
     // An outcome that cannot be known must be said, whatever else went wrong.
-    throw new PartlyDoneError(done, unknown ?? signal.reason);
+    throw new UnfinishedRaceError(result, unknown ?? signal.reason);
   }
 
   /** Lets workers run one after another in one session, until none waits any more. */
@@ -116,6 +127,8 @@ function summary(workers: Worker[]): RaceResult {
     conflicts: sum((one) => one.conflicts),
     retries: sum((one) => one.retries),
     durationMs:
-      Math.max(...history.map((add) => add.endedAt)) - Math.min(...history.map((add) => add.startedAt)),
+      history.length > 0
+        ? Math.max(...history.map((add) => add.endedAt)) - Math.min(...history.map((add) => add.startedAt))
+        : 0,
   };
 }

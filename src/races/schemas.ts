@@ -47,11 +47,15 @@ const raceQuery = Type.Object(
 export const trialResult = Type.Object({
   strategy: Type.String(),
   claim,
-  /** What was seen, in the words of the claims. */
-  verdict: claim,
-  holds: Type.Boolean({ description: 'Whether the claim does' }),
+  verdict: Type.Enum(['exact', 'rejects', 'loses', 'inconclusive'], {
+    description:
+      'What was seen, in the words of the claims; inconclusive: it ran out of time before that could be told',
+  }),
+  holds: Type.Union([Type.Boolean(), Type.Null()], {
+    description: 'Whether the claim does; null where the verdict is inconclusive',
+  }),
   violations: Type.Array(Type.String(), { description: 'The rules of a counter that the history breaks' }),
-  attempted: Type.Integer(),
+  attempted: Type.Integer({ description: 'Increments whose outcome is known' }),
   acknowledged: Type.Integer(),
   conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
   retries: Type.Integer(),

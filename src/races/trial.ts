@@ -1,30 +1,38 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { Static } from 'typebox';
-import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
 import { Post } from '../strategies/post.ts';
-import type { Claim, Strategy } from '../strategies/strategy.ts';
 import type { Arena, RaceResult } from './arena.ts';
+import { measureRetry } from './pace.ts';
 import type { trialResult } from './schemas.ts';
-import type { Increment, Race } from './worker.ts';
-import { timeline } from './timeline.ts';
+import { judge } from './verdict.ts';
+import { withinTime } from './within-time.ts';
+import type { Race } from './worker.ts';
 
-export type Trial = Pick<Race, 'strategy' | 'workers' | 'increments' | 'signal' | 'log' | 'onIncrement'>;
+export type Trial = Pick<
+  Race,
+  'strategy' | 'workers' | 'increments' | 'signal' | 'retryMsMax' | 'log' | 'onIncrement'
+>;
 
 /** What came of one strategy's race on a post of its own, and whether that is what the strategy claims. */
 export type TrialResult = Static<typeof trialResult>;
 
+/** Races without a loss after which a strategy that claims to lose is not believed any more. */
+const LOSER_RACES = 5;
+
 /**
- * Races a strategy on a new post, counts, and removes the post again, whatever happens.
+ * Races a strategy on a new post, counts, and removes the post again, whatever happens. Unless it is given, how long an
+ * increment may retry follows from how long one takes here, alone.
  *
- * @throws as `Arena.run`
+ * @throws as `Arena.run`, but not when the race ran out of time: that is a result
  */
 export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promise<TrialResult> {
   const { strategy } = trial;
   const em = orm.em.fork();
-  const pk = await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() });
-  try {
-    const newSession = () => orm.em.fork();
-    const result = await arena.run({ ...trial, pk, newSession, record: true });
+  return withPost(em, async (pk) => {
+    const race = { ...trial, pk, newSession: () => orm.em.fork(), record: true };
+    const result = await withinTime(async () =>
+      arena.run({ ...race, retryMsMax: await retryMsMaxOf(em, arena, race) }),
+    );
     const startedAt = performance.now();
     const final = await (strategy.count?.(em, pk) ?? likesOf(em, pk));
     const read = { startedAt, endedAt: performance.now(), value: final };
@@ -34,38 +42,39 @@ export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promi
       ...judge(strategy, result, read),
       ...figures(result),
     };
+  });
+}
+
+/**
+ * The same; a strategy that claims to lose is raced again while it has lost nothing, since nothing follows from that.
+ *
+ * @throws as `runTrial`
+ */
+export async function runUntilItLoses(orm: MikroORM, arena: Arena, trial: Trial): Promise<TrialResult> {
+  let result = await runTrial(orm, arena, trial);
+  for (let race = 1; race < LOSER_RACES && trial.strategy.claim === 'loses' && result.lost === 0; race += 1) {
+    result = await runTrial(orm, arena, trial);
+  }
+  return result;
+}
+
+async function withPost<T>(em: EntityManager, work: (pk: number) => Promise<T>): Promise<T> {
+  const pk = await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() });
+  try {
+    return await work(pk);
   } finally {
     await em.nativeDelete(Post, pk);
   }
 }
 
+/** As asked for; otherwise measured, where there are retries, on a post of its own. */
+async function retryMsMaxOf(em: EntityManager, arena: Arena, race: Race): Promise<number | undefined> {
+  if (race.retryMsMax !== undefined || race.strategy.attempts === 1) return race.retryMsMax;
+  return withPost(em, (pk) => measureRetry(arena, { ...race, pk }));
+}
+
 async function likesOf(em: MikroORM['em'], pk: number): Promise<number> {
   return (await em.findOneOrFail(Post, pk, { refresh: true })).like;
-}
-
-/** The verdict, by the rules for a counter's history. */
-function judge({ claim }: Strategy, { history, acknowledged }: RaceResult, final: Read) {
-  const lost = acknowledged - final.value;
-  const verdict: Claim = lost > 0 ? 'loses' : acknowledged < history.length ? 'rejects' : 'exact';
-  const pair = witness(history);
-  const violations = [...checkBound(0, history, [final]), ...valueViolations(history)];
-  // A strategy that may refuse need not; one that must not lose must break no rule.
-  const expected = verdict === claim || (claim === 'rejects' && verdict === 'exact');
-  return {
-    verdict,
-    holds: expected && (claim === 'loses' || violations.length === 0),
-    violations,
-    final: final.value,
-    lost: Math.max(0, lost),
-    witness: pair ? { value: pair[0].value ?? 0, workers: pair.map(({ worker }) => worker) } : null,
-    timeline: timeline(history, pair),
-  };
-}
-
-/** Some strategies cannot know what they wrote; a history with such increments says nothing about values. */
-function valueViolations(history: readonly Increment[]): string[] {
-  const silent = history.some(({ outcome, value }) => outcome === 'acknowledged' && value === undefined);
-  return silent ? [] : checkValues(0, history);
 }
 
 function figures({ history, acknowledged, conflicts, retries, durationMs }: RaceResult) {
@@ -75,6 +84,6 @@ function figures({ history, acknowledged, conflicts, retries, durationMs }: Race
     conflicts,
     retries,
     duration_ms: Math.round(durationMs * 10) / 10,
-    increments_per_second: Math.round((acknowledged / durationMs) * 1000),
+    increments_per_second: durationMs > 0 ? Math.round((acknowledged / durationMs) * 1000) : 0,
   };
 }

@@ -19,6 +19,8 @@ export interface Race {
   /** The EntityManager for one attempt, with an empty identity map. */
   newSession: () => EntityManager;
   signal: AbortSignal;
+  /** How long each increment may retry, in milliseconds. */
+  retryMsMax?: number | undefined;
   log: FastifyBaseLogger;
   /** Told of each increment when its outcome is known. */
   onIncrement?: ((increment: Increment) => void) | undefined;
@@ -66,16 +68,17 @@ export class Worker {
    */
   async run(backendPid: number, beganAt: number): Promise<void> {
     this.backendPid = backendPid;
-    const { strategy, pk, increments, newSession, signal, onIncrement, background } = this.#race;
+    const { strategy, pk, increments, newSession, signal, retryMsMax, onIncrement, background } = this.#race;
     const { worker } = this;
     const log = this.#race.log.child({ worker, backend_pid: backendPid });
     this.observe = this.#observer(log, beganAt);
+    const options = { newSession, signal, retryMsMax, log };
     for (let i = 0; i < increments; i += 1) {
       await background.turn();
       signal.throwIfAborted();
       this.#statements = [];
       const startedAt = performance.now();
-      const { conflicts, retries, ...done } = await runStrategy(strategy, pk, { newSession, signal, log });
+      const { conflicts, retries, ...done } = await runStrategy(strategy, pk, options);
       const endedAt = performance.now();
       this.conflicts += conflicts;
       this.retries += retries;

@@ -9,6 +9,8 @@ interface RunOptions {
   /** The EntityManager for one attempt, with an empty identity map. */
   newSession: () => EntityManager;
   signal: AbortSignal;
+  /** How long it may retry, in milliseconds. */
+  retryMsMax?: number | undefined;
   /** Told of each conflict, at level debug. */
   log: FastifyBaseLogger;
 }
@@ -25,7 +27,10 @@ interface StrategyRun {
 }
 
 /** A hot row makes many attempts collide, so waits are short; both ends are bounded. */
-const RETRY = { elapsedMsMax: 30_000, delayMsBase: 0.5, delayMsMax: 100 };
+const DELAYS = { delayMsBase: 0.5, delayMsMax: 100 };
+
+/** How long an increment may retry where nothing is known of how many contend, in milliseconds. */
+export const RETRY_MS_MAX = 30_000;
 
 /**
  * Adds 1 to a post, once, by this strategy and its own policy of retries.
@@ -35,7 +40,7 @@ const RETRY = { elapsedMsMax: 30_000, delayMsBase: 0.5, delayMsMax: 100 };
  *   reason when it is aborted
  */
 export async function runStrategy(strategy: Strategy, pk: number, options: RunOptions): Promise<StrategyRun> {
-  const { newSession, signal, log } = options;
+  const { newSession, signal, retryMsMax = RETRY_MS_MAX, log } = options;
   let conflicts = 0;
   let retries = 0;
   const note = (error: unknown) => {
@@ -45,7 +50,8 @@ export async function runStrategy(strategy: Strategy, pk: number, options: RunOp
   };
   try {
     const value = await retry(() => strategy.increment(newSession(), pk), {
-      ...RETRY,
+      ...DELAYS,
+      elapsedMsMax: retryMsMax,
       attemptsMax: strategy.attempts,
       retryable: (error) => isConflict(error) || (strategy.conflict?.(error) ?? false),
       onRetry: (error) => {

@@ -9,7 +9,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 export type Claim = 'exact' | 'rejects' | 'loses';
 
 /** Attempts that end only when a hot row stays hot for longer than an increment may take. */
-export const PERSISTENT = 1000;
+export const PERSISTENT = 100_000;
 
 /** One way to add 1 to the likes of a post. */
 export interface Strategy {

@@ -3,8 +3,9 @@ import { codeOf, messageOf } from '../errors/caught.ts';
 
 /** Whether a claim holds on a database. */
 export interface Judgement {
-  holds: boolean;
-  /** In a few words: "exact", "loses 12 of 20", "not supported: …". */
+  /** null: there was not time enough to tell. */
+  holds: boolean | null;
+  /** In a few words: "exact", "loses 12 of 20", "not supported: …", "inconclusive: …". */
   verdict: string;
 }
 
@@ -40,10 +41,18 @@ export async function judgeAll<T>(
   return judged;
 }
 
-/** What an engine cannot run makes no claim there; what fails otherwise breaks its claim. */
+/** What an engine cannot run makes no claim there, and time that ran out tells nothing; any other failure breaks the claim. */
 function failed(error: unknown): Judgement {
+  if (error instanceof DOMException && error.name === 'TimeoutError')
+    return { holds: null, verdict: 'inconclusive: too slow to tell' };
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const supported = !NOT_SUPPORTED.has(codeOf(error) ?? codeOf(cause) ?? '');
   const why = messageOf(supported ? error : cause).split('\n')[0];
   return { holds: !supported, verdict: `${supported ? 'failed' : 'not supported'}: ${why}` };
+}
+
+/** Whether all of them hold: false when one does not, null when that could not be told of one. */
+export function allHold(judged: readonly Pick<Judgement, 'holds'>[]): boolean | null {
+  if (judged.some(({ holds }) => holds === false)) return false;
+  return judged.some(({ holds }) => holds === null) ? null : true;
 }

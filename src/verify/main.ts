@@ -3,14 +3,15 @@ import { runCommand } from '../command-line/command.ts';
 import { flag, part, whole, wholes } from '../command-line/option.ts';
 import { print } from '../command-line/progress.ts';
 import { table } from '../command-line/table.ts';
+import { allHold } from './judgement.ts';
 import type { VerificationResult } from './verification.ts';
 
-const mark = (holds: boolean) => (holds ? '✓' : '✗');
+const mark = (holds: boolean | null) => (holds === null ? '?' : holds ? '✓' : '✗');
 
 await runCommand({
   name: 'verify',
   about: `Runs every strategy and every experiment against a database, in schemas of its own that are removed afterwards.
-Exit code 1 if a claim does not hold there.`,
+Exit code 1 if a claim does not hold there, 3 if one could not be told because the database was too slow.`,
   options: {
     databaseUrl: {
       operand: true,
@@ -30,21 +31,21 @@ Exit code 1 if a claim does not hold there.`,
     const { verify } = await import('./verification.ts');
     const result = await verify({ ...options, signal });
     print(json ? JSON.stringify(result, null, 2) : shown(result, options.workers));
-    return [...result.rows, ...result.experiments].every(({ holds }) => holds);
+    return allHold([...result.rows, ...result.experiments]);
   },
 });
 
 /** A line for each strategy, a column for each number of workers. */
 function shown({ server, rows, experiments }: VerificationResult, workers: readonly number[]): string {
   const strategies = [...Map.groupBy(rows, ({ strategy }) => strategy)].map(([name, own]) => [
-    mark(own.every(({ holds }) => holds)),
+    mark(allHold(own)),
     name,
     own[0]?.claim ?? '',
     ...own.map(({ verdict }) => verdict),
   ]);
   const examined = experiments.map((one) => [mark(one.holds), `${one.lab}/${one.experiment}`, one.verdict]);
   const all = [...strategies, ...examined];
-  const broken = all.filter(([first]) => first === mark(false)).length;
+  const marked = (holds: boolean | null) => all.filter(([first]) => first === mark(holds)).length;
   const tables = [
     { headings: ['', 'strategy', 'claim', ...workers.map((count) => `${count} workers`)], lines: strategies },
     { headings: ['', 'experiment', ''], lines: examined },
@@ -52,6 +53,12 @@ function shown({ server, rows, experiments }: VerificationResult, workers: reado
   return [
     server,
     ...tables.filter(({ lines }) => lines.length > 0).map(({ headings, lines }) => table(headings, lines)),
-    broken ? `${broken} of ${all.length} claims do not hold` : `all ${all.length} claims hold`,
+    summary(marked(false), marked(null), all.length),
   ].join('\n\n');
+}
+
+function summary(broken: number, inconclusive: number, all: number): string {
+  const untold = inconclusive ? `${inconclusive} of ${all} are inconclusive: too slow to tell` : '';
+  if (broken) return [`${broken} of ${all} claims do not hold`, untold].filter(Boolean).join('; ');
+  return untold || `all ${all} claims hold`;
 }

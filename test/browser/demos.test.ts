@@ -2,6 +2,20 @@ import t from 'tap';
 import { testApp } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
+/** What the stream says of a race in which all of 7 likes count. */
+const resultOf = (strategy: string, verdict: string) => ({
+  strategy,
+  verdict,
+  holds: verdict === 'inconclusive' ? null : true,
+  attempted: 7,
+  acknowledged: 7,
+  final: 7,
+  lost: 0,
+  conflicts: 0,
+  retries: 0,
+  increments_per_second: 1,
+});
+
 t.test('what the page shows', { skip }, async (t) => {
   const app = await testApp(t, { DEMO_RATE_LIMIT: '0' });
   const url = await app.listen({ port: 0 });
@@ -58,6 +72,31 @@ t.test('what the page shows', { skip }, async (t) => {
       await page.getByText(/unsafe lost \d+ of 50 likes|All 4 kept every like/).waitFor();
     }
     t.match(await page.locator('[data-strategy=group-commit]').innerText(), /50 of 50/);
+  });
+
+  t.test('a race that ran out of time is neither good nor bad', async (t) => {
+    const { page } = await watchedPage(browser);
+    const results = [resultOf('pessimistic', 'exact'), resultOf('optimistic', 'inconclusive')];
+    const body = [...results.map((one) => ['result', one]), ['end', {}]]
+      .map(([event, data]) => `event: ${event as string}\ndata: ${JSON.stringify(data)}\n\n`)
+      .join('');
+    await page.route('**/races/stream*', (route) =>
+      route.fulfill({ contentType: 'text/event-stream', body }),
+    );
+    await page.goto(`${url}/#race-form`);
+    await page.getByRole('button', { name: 'Race' }).click();
+    await page
+      .getByText('optimistic ran out of time: too slow to tell. The other one kept every like.')
+      .waitFor();
+    const slow = page.locator('[data-strategy=optimistic] .result');
+    t.match(await slow.innerText(), /^Too slow to tell · inconclusive$/);
+    const colourOf = (selector: string) =>
+      page.evaluate<string>(`getComputedStyle(document.querySelector('${selector}')).color`);
+    t.equal(
+      await colourOf('[data-strategy=optimistic] .result b'),
+      await colourOf('[data-strategy=optimistic] .summary'),
+    );
+    t.notOk(await page.locator('#verdict').evaluate((element) => element.classList.contains('bad')));
   });
 
   t.test('what races can be chosen, and what is refused is said in a sentence', async (t) => {

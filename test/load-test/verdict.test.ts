@@ -1,7 +1,7 @@
 import t from 'tap';
 import { judge } from '../../load-tests/load-test/verdict.ts';
 
-const seen = { likes: 100, acknowledged: 100, open: 0, conflicts: 0, contention: 8 };
+const seen = { likes: 100, acknowledged: 100, open: 0, late: 0, conflicts: 0, contention: 8 };
 
 t.test('exact holds when every acknowledged increment is there', async (t) => {
   t.match(judge('exact', seen), { holds: true, verdict: 'exact' });
@@ -27,6 +27,20 @@ t.test('a claim to lose or to reject is broken when nothing is lost or rejected'
   t.match(judge('rejects', seen), { holds: false });
   t.match(judge('rejects', { ...seen, conflicts: 7, likes: 99 }), { holds: false, verdict: 'LOST 1' });
 });
+
+t.test(
+  'what the service had no time for leaves it open, unless what it answered is wrong already',
+  async (t) => {
+    const late = { ...seen, acknowledged: 90, likes: 90, open: 10, late: 10 };
+    for (const claim of ['exact', 'rejects', 'loses'] as const) {
+      t.match(judge(claim, late), { holds: null, verdict: 'inconclusive: too slow to tell, 10 gave up' });
+      t.match(judge(claim, { ...late, acknowledged: 0, likes: 0 }), { holds: null });
+      t.match(judge(claim, { ...late, likes: 101 }), { holds: false, verdict: '1 too many' });
+    }
+    t.match(judge('exact', { ...late, likes: 89 }), { holds: false, verdict: 'LOST 1' });
+    t.match(judge('loses', { ...late, likes: 89 }), { holds: true });
+  },
+);
 
 t.test('a run in which nothing was acknowledged proves nothing', async (t) => {
   t.match(judge('exact', { ...seen, likes: 0, acknowledged: 0, open: 100 }), { holds: false });

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { pino } from 'pino';
 import { Arena } from '../../src/races/arena.ts';
-import { runTrial } from '../../src/races/trial.ts';
+import { runTrial, runUntilItLoses } from '../../src/races/trial.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { testClient, testOrm } from '../helper.ts';
 
@@ -14,7 +14,7 @@ t.test('each increment of a race awaits its turn', async (t) => {
   const turn = async () => void (turns += 1);
   const arena = new Arena(sessions, 4, { turn });
   for (const strategy of strategies.filter(({ name }) => name === 'atomic')) {
-    const trial = { strategy, workers: 4, increments: 5, signal, log };
+    const trial = { strategy, workers: 4, increments: 5, signal, retryMsMax: 60_000, log };
     t.match(await runTrial(orm, arena, trial), { holds: true, final: 20 });
   }
   t.equal(turns, 20);
@@ -28,7 +28,7 @@ t.test('every claim holds among 2, 8 and 32 workers, each on a backend of its ow
     [32, 3],
   ] as const) {
     for (const strategy of strategies) {
-      const result = await runTrial(orm, arena, { strategy, workers, increments, signal, log });
+      const result = await runUntilItLoses(orm, arena, { strategy, workers, increments, signal, log });
       const { timeline: _, ...shown } = result;
       t.match(shown, { holds: true, attempted: workers * increments }, `${strategy.name} among ${workers}`);
       if (result.lost > 0) t.ok(result.witness, `${strategy.name} lost, and there is a witness`);

@@ -18,6 +18,8 @@ const TERMS = {
   exact: 'Claims that each like that was acknowledged counts.',
   rejects: 'Claims that likes may be refused, and that each one that was acknowledged counts.',
   loses: 'Claims nothing: likes that were acknowledged vanish.',
+  inconclusive:
+    'The race ran out of time. What was counted until then shows nothing wrong, and proves nothing.',
   possible: 'It was seen to happen at this level, just now.',
   prevented:
     'It was tried just now, and did not happen: the database kept it out, or refused one of the transactions.',

@@ -36,7 +36,7 @@ export class Lane {
     this.counted.style.width = `${(100 * likes) / this.expected}%`;
   }
 
-  /** @param {{ final: number, acknowledged: number, attempted: number, lost: number, verdict: string, holds: boolean }} result */
+  /** @param {{ final: number, acknowledged: number, attempted: number, lost: number, verdict: string, holds: boolean | null }} result */
   end({ final, acknowledged, attempted, lost, verdict, holds }) {
     this.progress({ likes: final, acknowledged });
     this.element.classList.remove('on');
@@ -47,11 +47,12 @@ export class Lane {
       loses: `${count(lost, 'like')} missing`,
       rejects: `${number(refused)} refused, and nothing lost`,
       exact: 'Every like counts',
+      inconclusive: 'Too slow to tell',
     }[verdict];
     fill(
       this.result,
       el('b', {}, seen ?? verdict),
-      holds ? null : ' — not what it claims',
+      holds !== false ? null : ' — not what it claims',
       ' · ',
       term(verdict),
     );

@@ -115,17 +115,27 @@ async function follow(path, signal, lanes) {
 /** The verdict in a sentence, and what it rests on. @param {any[]} results */
 function showResults(results) {
   const losers = results.filter(({ lost }) => lost > 0);
-  const kept = results.length - losers.length;
   const worst = losers.toSorted((a, b) => b.lost - a.lost)[0];
-  const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} kept every like.` : '';
-  const all =
-    results.length === 1
-      ? 'Every like that was acknowledged counts.'
-      : `All ${results.length} kept every like.`;
-  const lost = losers
-    .map((one) => `${one.strategy} lost ${one.lost} of ${count(one.acknowledged, 'like')}`)
-    .join(', ');
-  fill(id('verdict'), losers.length > 0 ? `${lost}.${others}` : all);
+  fill(id('verdict'), sentence(results, losers));
   showWitness(worst);
   showFigures(results);
+}
+
+/** @param {any[]} results @param {any[]} losers */
+function sentence(results, losers) {
+  const slow = results.filter(({ verdict }) => verdict === 'inconclusive').map(({ strategy }) => strategy);
+  const kept = results.length - losers.length - slow.length;
+  const lost = losers.map((one) => `${one.strategy} lost ${one.lost} of ${count(one.acknowledged, 'like')}`);
+  const parts = [
+    lost.join(', '),
+    slow.length > 0 ? `${slow.join(', ')} ran out of time: too slow to tell` : '',
+  ];
+  const said = parts.filter(Boolean).join('. ');
+  if (said) {
+    const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} kept every like.` : '';
+    return `${said}.${others}`;
+  }
+  return results.length === 1
+    ? 'Every like that was acknowledged counts.'
+    : `All ${results.length} kept every like.`;
 }

@@ -1,0 +1,43 @@
+import type { Static } from 'typebox';
+import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
+import type { Claim, Strategy } from '../strategies/strategy.ts';
+import type { trialResult } from './schemas.ts';
+import { timeline } from './timeline.ts';
+import type { TimedResult } from './within-time.ts';
+import type { Increment } from './worker.ts';
+
+/** The verdict, by the rules for a counter's history. */
+export function judge({ claim }: Strategy, { history, acknowledged, outOfTime }: TimedResult, final: Read) {
+  const lost = Math.max(0, acknowledged - final.value);
+  const seen: Claim = lost > 0 ? 'loses' : acknowledged < history.length ? 'rejects' : 'exact';
+  const pair = witness(history);
+  const violations = [...checkBound(0, history, [final]), ...valueViolations(history)];
+  return {
+    ...judgeClaim(claim, seen, violations.length > 0, outOfTime),
+    violations,
+    final: final.value,
+    lost,
+    witness: pair ? { value: pair[0].value ?? 0, workers: pair.map(({ worker }) => worker) } : null,
+    timeline: timeline(history, pair),
+  };
+}
+
+/** A part of a race can show that likes are lost, and not that none are. */
+function judgeClaim(
+  claim: Claim,
+  seen: Claim,
+  violated: boolean,
+  outOfTime: boolean,
+): Pick<Static<typeof trialResult>, 'verdict' | 'holds'> {
+  const broken = claim !== 'loses' && violated;
+  if (outOfTime && seen !== 'loses' && !broken) return { verdict: 'inconclusive', holds: null };
+  // A strategy that may refuse need not; one that must not lose must break no rule.
+  const expected = seen === claim || (claim === 'rejects' && seen === 'exact');
+  return { verdict: seen, holds: expected && !broken };
+}
+
+/** Some strategies cannot know what they wrote; a history with such increments says nothing about values. */
+function valueViolations(history: readonly Increment[]): string[] {
+  const silent = history.some(({ outcome, value }) => outcome === 'acknowledged' && value === undefined);
+  return silent ? [] : checkValues(0, history);
+}

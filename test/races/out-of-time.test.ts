@@ -1,0 +1,110 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { pino } from 'pino';
+import t from 'tap';
+import { Arena } from '../../src/races/arena.ts';
+import { measureRetry } from '../../src/races/pace.ts';
+import { runTrial, type TrialResult } from '../../src/races/trial.ts';
+import { Post } from '../../src/strategies/post.ts';
+import { atomic } from '../../src/strategies/atomic.ts';
+import type { Strategy } from '../../src/strategies/strategy.ts';
+import { testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+
+const { orm, sessions, databaseUrl } = await testOrm(t, { LOCK_TIMEOUT_MS: '100' });
+const arena = new Arena(sessions, 4);
+const { signal } = new AbortController();
+const size = { workers: 4, increments: 3, signal, log: pino({ level: 'silent' }) };
+
+/** A lock that the test holds as long as it runs: who waits for it waits in vain. */
+const holder = await testClient(t, databaseUrl);
+await holder.query('select pg_advisory_lock(1)');
+const WAIT = 'select pg_advisory_xact_lock(1)';
+
+const refused = Object.assign(new Error('refused'), { code: '40001' });
+
+/** Right, but its increments from the given one on cannot come through in time. */
+const slowFrom = (first: number, more: Partial<Strategy>): Strategy => {
+  let begun = 0;
+  return {
+    ...atomic,
+    ...more,
+    increment: async (em, pk) => {
+      begun += 1;
+      if (begun < first) return more.increment ? more.increment(em, pk) : atomic.increment(em, pk);
+      if (more.attempts !== 1) throw refused;
+      await em.execute(WAIT);
+      return undefined;
+    },
+  };
+};
+
+const measured = async (strategy: Strategy, workers: number, increments: number) =>
+  measureRetry(arena, { ...size, strategy, workers, increments, pk: 0, newSession: () => orm.em.fork() });
+
+const inconclusive = { verdict: 'inconclusive', holds: null, lost: 0, violations: [] };
+
+t.test('a strategy whose increments wait too long for a lock is inconclusive', async (t) => {
+  const strategy = slowFrom(6, { attempts: 1 });
+  const result = await runTrial(orm, arena, { ...size, strategy });
+  t.match(result, { ...inconclusive, acknowledged: 5, final: 5 });
+});
+
+t.test('so is one whose retries come to no end in their time', async (t) => {
+  const result = await runTrial(orm, arena, { ...size, strategy: slowFrom(6, {}), retryMsMax: 50 });
+  t.match(result, inconclusive);
+  t.equal(result.final, result.acknowledged);
+});
+
+t.test('so is a race that begins or goes on when the time of its request is over', async (t) => {
+  const over = AbortSignal.timeout(0);
+  await wait(1);
+  const result = await runTrial(orm, arena, { ...size, strategy: atomic, signal: over });
+  t.match(result, { ...inconclusive, attempted: 0, duration_ms: 0, increments_per_second: 0 });
+});
+
+t.test('what is wrong is broken, also in a race that has no end', async (t) => {
+  // Each says that it wrote, and only the first one did.
+  const liar = slowFrom(6, {
+    attempts: 1,
+    increment: async (em, pk) => em.nativeUpdate(Post, pk, { like: 1 }),
+  });
+  t.match(await runTrial(orm, arena, { ...size, strategy: liar }), {
+    verdict: 'loses',
+    holds: false,
+    lost: 4,
+  });
+});
+
+t.test('attempts that are used up are no lack of time: the claim is broken', async (t) => {
+  const strategy = slowFrom(6, { attempts: 2 });
+  await t.rejects(runTrial(orm, arena, { ...size, strategy }), { message: /gave up after 2 attempts/ });
+  const never = slowFrom(0, { attempts: 2 });
+  await t.rejects(runTrial(orm, arena, { ...size, strategy: never }), { message: /although it is alone/ });
+});
+
+t.test(
+  'how long an increment may retry follows from how long one takes alone, and how many contend',
+  async (t) => {
+    const slow: Strategy = {
+      ...atomic,
+      increment: async (em) => em.execute('select pg_sleep(0.05)').then(() => 1),
+    };
+    const ms = await measured(slow, 8, 25);
+    t.ok(ms >= 0.05 * 8 * 8 * 25 * 1000, `${ms} ms`);
+    t.equal(await measured(slow, 64, 100), 300_000, 'and is bounded');
+    t.equal(await measured(slow, 2, 1), 30_000, 'a fast one has what it always had');
+  },
+);
+
+t.test('POST /races answers with what is inconclusive and with the others', async (t) => {
+  const url = await testDatabase(t);
+  const app = await testApp(t, { LOCK_TIMEOUT_MS: '100' }, url);
+  const client = await testClient(t, url);
+  // The key of this project's advisory locks, for each post that the race could make.
+  await client.query('select pg_advisory_lock(1318902001, pk) from generate_series(1, 50) pk');
+  const payload = { strategies: ['advisory-lock', 'atomic'] };
+  const response = await app.inject({ method: 'POST', url: '/races', payload });
+  t.match(response.json<TrialResult[]>(), [
+    { strategy: 'advisory-lock', ...inconclusive, acknowledged: 0 },
+    { strategy: 'atomic', verdict: 'exact', holds: true },
+  ]);
+});
