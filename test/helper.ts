@@ -9,6 +9,8 @@ import { entities } from '../src/entities.ts';
 import { type Database, openDatabase } from '../src/database/orm.ts';
 import { ownFolder } from '../load-tests/shared/own-folder.ts';
 import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/shared/own-service.ts';
+import { endInEmergency, removeInEmergency } from './emergency.ts';
+import { slow } from './pace.ts';
 import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.ts';
 
 export const CHECKOUT = join(import.meta.dirname, '..');
@@ -29,6 +31,13 @@ export async function testDatabase(t: Test, { migrated = true } = {}): Promise<s
   return migrated ? cloneDatabase(name) : createEmptyDatabase(name);
 }
 
+/** The waits for the database that a service allows itself, on this machine at this moment. */
+const patience = () => ({
+  POOL_ACQUIRE_TIMEOUT_MS: String(slow(5000)),
+  LOCK_TIMEOUT_MS: String(slow(5000)),
+  STATEMENT_TIMEOUT_MS: String(slow(10_000)),
+});
+
 /** The service's own app on a database of its own, to be asked by `inject` or to listen. */
 export async function testApp(
   t: Test,
@@ -37,7 +46,7 @@ export async function testApp(
   logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
   const url = databaseUrl ?? (await testDatabase(t));
-  const config = loadConfig({ DEMO_RATE_LIMIT: '0', ...env });
+  const config = loadConfig({ DEMO_RATE_LIMIT: '0', ...patience(), ...env });
   const app = await buildApp({ config, databaseUrl: url, logger });
   await app.ready();
   t.teardown(() => app.close());
@@ -49,15 +58,21 @@ export async function testOrm(
   env: NodeJS.ProcessEnv = {},
 ): Promise<Database & { databaseUrl: string }> {
   const databaseUrl = await testDatabase(t);
-  const database = openDatabase({ databaseUrl, entities, config: loadConfig(env), log: silent });
+  const database = openDatabase({
+    databaseUrl,
+    entities,
+    config: loadConfig({ ...patience(), ...env }),
+    log: silent,
+  });
   t.teardown(() => database.orm.close());
   return { ...database, databaseUrl };
 }
 
 /** A folder of the test's own, which other users may enter; removed when the test ends. */
-export async function testFolder(t: Test, name: string): Promise<string> {
-  const folder = await ownFolder(name);
+export async function testFolder(t: Test, name: string, parent?: string): Promise<string> {
+  const folder = await ownFolder(name, parent);
   t.teardown(() => rm(folder, { recursive: true, force: true }));
+  removeInEmergency(t, folder);
   return folder;
 }
 
@@ -78,6 +93,8 @@ export interface Service extends Program {
 export function runProgram(t: Test, args: string[], env: NodeJS.ProcessEnv = {}): Program {
   const program = runAnyProgram(args, env);
   t.teardown(() => void program.child.kill('SIGKILL'));
+  // A command has to end what it has started itself.
+  endInEmergency(t, program.child, args[0] === 'src/server.ts' ? 'SIGKILL' : 'SIGTERM');
   return program;
 }
 

@@ -1,8 +1,7 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
-import { ownFolder } from '../load-tests/shared/own-folder.ts';
+import { testFolder } from './helper.ts';
 import { findTestPrograms } from './test-server.ts';
 
 export interface OwnServer {
@@ -19,16 +18,13 @@ export interface OwnServer {
  * @param parent where its folder is made; undefined: where all such folders are
  */
 export async function ownServer(t: Test, bin?: string, parent?: string): Promise<OwnServer> {
-  const folder = await ownFolder('own', parent);
+  const folder = await testFolder(t, 'own', parent);
   const cluster = join(folder, 'cluster');
   const programs = await findTestPrograms(bin);
   const port = await freePort();
   const logFile = join(folder, 'postgres.log');
   const settings = { fsync: 'off' };
-  t.teardown(async () => {
-    await stopServer(programs, cluster);
-    await rm(folder, { recursive: true, force: true });
-  });
+  t.teardown(() => stopServer(programs, cluster));
   await createCluster(programs, cluster, 'test');
   const start = () => startServer(programs, cluster, { port, logFile, settings });
   await start();

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { freePort } from '../src/embedded-postgres/server.ts';
+import { endInEmergency } from './emergency.ts';
 import { testFolder, until } from './helper.ts';
 
 const PGBOUNCER = '/usr/sbin/pgbouncer';
@@ -31,6 +32,7 @@ auth_file = ${folder}/users\npool_mode = transaction\ndefault_pool_size = 20\n${
     child.kill('SIGKILL');
     await once(child, 'close');
   });
+  endInEmergency(t, child);
   await until(async () => {
     const socket = connect({ port, host: '127.0.0.1' });
     await once(socket, 'connect');

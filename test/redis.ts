@@ -1,22 +1,21 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
 import { freePort } from '../src/embedded-postgres/server.ts';
+import { endInEmergency } from './emergency.ts';
+import { testFolder } from './helper.ts';
 
 /** A Redis of this test's own on a free port, without a disk. */
 export async function startRedis(t: Test): Promise<string> {
   const port = await freePort();
-  const folder = await mkdtemp(join(tmpdir(), 'safe-counters-redis-'));
+  const folder = await testFolder(t, 'redis');
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder];
   const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'ignore'] });
   t.teardown(async () => {
     if (child.exitCode === null && child.kill()) await once(child, 'exit');
-    await rm(folder, { recursive: true, force: true });
   });
+  endInEmergency(t, child);
   await once(child, 'spawn');
   for await (const line of createInterface(child.stdout)) if (/Ready to accept/.test(line)) break;
   child.stdout.resume();

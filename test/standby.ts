@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, readdir, rm } from 'node:fs/promises';
+import { chown, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { Test } from 'tap';
-import { ownFolder } from '../load-tests/shared/own-folder.ts';
 import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
 import { serverAccount } from '../src/embedded-postgres/home.ts';
+import { testFolder } from './helper.ts';
 
 const PASSWORD = 'test';
 const installed = '/usr/lib/postgresql';
@@ -23,12 +23,11 @@ export async function completePostgres(): Promise<string | undefined> {
 export async function startPair(t: Test, bin: string): Promise<{ primary: string; standby: string }> {
   const account = process.getuid?.() === 0 ? serverAccount() : undefined;
   const programs = { bin, account };
-  const folder = await ownFolder('standby');
+  const folder = await testFolder(t, 'standby');
   const clusters = ['primary', 'standby'].map((name) => join(folder, name));
   const [primary = '', standby = ''] = clusters;
   t.teardown(async () => {
     for (const cluster of clusters.toReversed()) await stopServer(programs, cluster);
-    await rm(folder, { recursive: true, force: true });
   });
   const start = async (cluster: string) => {
     const port = await freePort();

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -30,8 +31,24 @@ const PASSWORD = 'test';
 /** The migrated database that every test file clones. */
 const TEMPLATE = 'safe_counters_template';
 
+/** How long the start takes on a machine that has nothing else to do, in milliseconds. */
+const START_MS = 3000;
+
+interface TestRun {
+  port: number;
+  programs: ServerPrograms;
+  /** How many times as long as there the start of this run took. */
+  slowness: number;
+}
+
+/** The run that this file belongs to. */
+export const testRun = (): TestRun => JSON.parse(readFileSync(about, 'utf8')) as TestRun;
+
+const describe = (run: TestRun) => writeFile(about, JSON.stringify(run));
+
 /** Starts the server and migrates the template. `POSTGRES_BIN` names the programs of another PostgreSQL to use. */
 export async function startTestServer(): Promise<string> {
+  const startedAt = performance.now();
   await stopTestServer();
   await mkdir(folder, { recursive: true });
   await chmod(folder, 0o711);
@@ -44,7 +61,7 @@ export async function startTestServer(): Promise<string> {
     // Nothing here must survive the machine; what must survive a killed process does.
     settings: { fsync: 'off', max_connections: '300' },
   });
-  await writeFile(about, JSON.stringify({ port, programs }));
+  await describe({ port, programs, slowness: 1 });
   const template = await createEmptyDatabase(TEMPLATE);
   await migrate({
     databaseUrl: template,
@@ -54,6 +71,8 @@ export async function startTestServer(): Promise<string> {
   });
   const client = new Client(await databaseUrl('postgres'));
   await client.connect();
+  const slowness = (performance.now() - startedAt) / START_MS;
+  await describe({ port, programs, slowness });
   const { rows } = await client.query<{ server_version: string }>('show server_version');
   await client.end();
   return rows[0]?.server_version ?? '';
@@ -62,13 +81,13 @@ export async function startTestServer(): Promise<string> {
 /** Stops the server of this run, or one that an interrupted run left behind. */
 export async function stopTestServer(): Promise<void> {
   const known = await readFile(about, 'utf8').catch(() => undefined);
-  if (known) await stopServer((JSON.parse(known) as { programs: ServerPrograms }).programs, cluster);
+  if (known) await stopServer((JSON.parse(known) as TestRun).programs, cluster);
   await rm(folder, { recursive: true, force: true });
 }
 
 /** The address of a database on the server of this run. */
 export async function databaseUrl(name: string): Promise<string> {
-  const { port } = JSON.parse(await readFile(about, 'utf8')) as { port: number };
+  const { port } = testRun();
   return `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/${name}`;
 }
 

@@ -9,6 +9,7 @@ import { ConnectionError } from '../../src/database/failure.ts';
 import type { PreparedStatement, Sessions } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testApp, testClient, testDatabase, testOrm, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 const unheard: WriterEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
@@ -125,7 +126,7 @@ t.test('a request that waits in quarantine is refused when its time is over', as
   const ends = await Promise.all(Array.from({ length: 200 }, () => ended(lane, bulk('a', 'b'))));
   const ms = performance.now() - since;
   t.ok(ends.every((end) => end === 'busy'));
-  t.ok(ms < 3000, `took ${Math.round(ms)} ms; 200 + 50 are allowed`);
+  t.ok(ms < slow(3000), `took ${Math.round(ms)} ms; 200 + 50 are allowed`);
   await holder.query('rollback');
 });
 
@@ -143,7 +144,7 @@ t.test('those that wait for other locks do not hold up a counter that is free ag
   const since = performance.now();
   t.strictSame(await held, [1]);
   const ms = performance.now() - since;
-  t.ok(ms < 2000, `took ${Math.round(ms)} ms after the release`);
+  t.ok(ms < slow(2000), `took ${Math.round(ms)} ms after the release`);
   await holder.query('rollback');
   await Promise.all(bulks);
 });
@@ -256,7 +257,7 @@ t.test('what is quarantined does not hold up the end of the service', async (t) 
   const since = performance.now();
   await lane.drain();
   const ms = performance.now() - since;
-  t.ok(ms < 5000, `drained after ${Math.round(ms)} ms`);
+  t.ok(ms < slow(5000), `drained after ${Math.round(ms)} ms`);
   await holder.query('rollback');
   await held;
 });

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import { CounterWatch } from '../../src/counters/watch.ts';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 /** What a watcher is told, event by event. */
 async function* events(
@@ -50,12 +51,12 @@ t.test('a watcher sees a counter come, change through any replica, and go', asyn
 t.test('a service that closes ends its streams at once', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const url = await app.listen({ port: 0 });
-  const seen = events(`${url}/counters/likes/events`, AbortSignal.timeout(20_000));
+  const seen = events(`${url}/counters/likes/events`, AbortSignal.timeout(slow(20_000)));
   await seen.next();
   const startedAt = performance.now();
   await app.close();
   t.ok((await seen.next()).done);
-  t.ok(performance.now() - startedAt < 2000);
+  t.ok(performance.now() - startedAt < slow(2000));
 });
 
 t.test('who does not read is not remembered for: the latest value is all that waits', async (t) => {
