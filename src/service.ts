@@ -28,10 +28,11 @@ export async function startService(opened: Close[], signal: AbortSignal): Promis
   await assertFree(config);
   let databaseUrl = config.DATABASE_URL;
   if (!databaseUrl) {
-    const embedded = startEmbedded(config.DATA_DIR, config.POOL_MAX, {
-      info: (message) => log.info(message),
-      warn: (message) => log.warn(message),
-    });
+    const about = {
+      info: (message: string) => log.info(message),
+      warn: (message: string) => log.warn(message),
+    };
+    const embedded = startEmbedded(config.DATA_DIR, config.POOL_MAX, about, signal);
     opened.push(() =>
       embedded.then(
         (server) => server.stop(),

@@ -54,10 +54,10 @@ t.test('SIGTERM: what is in flight is answered, idle clients do not hold it up, 
   await once(idle, 'connect');
   // fetch keeps its connection alive, too.
   await getJson(`${service.url}/init`);
-  const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=300`);
+  const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=100`);
   await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
   service.child.kill('SIGTERM');
-  t.match(await inFlight, { status: 200, acknowledged: 600 });
+  t.match(await inFlight, { status: 200, acknowledged: 200 });
   const start = performance.now();
   t.match(await service.ended, { code: 0, signal: null });
   t.ok(performance.now() - start < slow(5000));
@@ -85,7 +85,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   t.test(`two ${signal}s, as a group and npm pass one on, close as gracefully as one`, async (t) => {
     const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
     await getJson(`${service.url}/init`);
-    const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=200`);
+    const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=100`);
     await until(async () => (await likes(service.url)) > 0);
     service.child.kill(signal);
     // Heard: it does not listen any more.
@@ -96,7 +96,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       ),
     );
     service.child.kill(signal);
-    t.match(await inFlight, { status: 200, acknowledged: 400 });
+    t.match(await inFlight, { status: 200, acknowledged: 200 });
     t.match(await service.ended, { code: 0, signal: null, stderr: '' });
   });
 }
@@ -132,9 +132,8 @@ t.test('SIGTERM to the whole group while a database is created leaves nothing be
   await says('creating a database');
   signalAll();
   t.strictSame(await ended, [0, null]);
-  t.equal(await runningServer(cluster), undefined);
-  const left = (await readdir(dirname(cluster))).filter((name) => name.includes('.new-'));
-  t.strictSame(left, []);
+  const left = (await readdir(dirname(cluster))).filter((name) => name.startsWith('cluster'));
+  t.strictSame(left, [], 'not even the database, which was not waited for');
 });
 
 t.test('SIGTERM while the embedded PostgreSQL takes long to start leaves none behind', async (t) => {

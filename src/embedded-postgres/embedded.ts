@@ -42,6 +42,7 @@ const OWNER_LOCK = 4_157_112_104;
  *
  * @param dataDir the folder; undefined: a default one
  * @param connectionsMax how many the service will make
+ * @param signal aborted when the server is not wanted any more before it is up: then none is left running
  * @throws {StartupError} when there is no PostgreSQL for this platform, the folder cannot be used, or another
  *   service is using it
  */
@@ -49,26 +50,46 @@ export async function startEmbedded(
   dataDir: string | undefined,
   connectionsMax: number,
   log: EmbeddedLog,
+  signal?: AbortSignal,
 ): Promise<EmbeddedServer> {
   const home = await findHome(dataDir);
-  const password = await prepare(home, log).catch(async (error: unknown) => {
+  const password = await prepare(home, log, signal).catch(async (error: unknown) => {
     throw await unusable(home.folder, error);
   });
   const keeper = new Keeper(home, password, connectionsMax, log);
-  await keeper.hold();
+  await holdUnless(signal, keeper);
   return {
     databaseUrl: `postgresql://${SUPERUSER}:${password}@127.0.0.1:${keeper.port}/${DATABASE}`,
     stop: () => keeper.release(),
   };
 }
 
+/** @throws when the signal is aborted, after which no server of ours runs */
+async function holdUnless(signal: AbortSignal | undefined, keeper: Keeper): Promise<void> {
+  signal?.throwIfAborted();
+  let abandoned: Promise<void> | undefined;
+  const abandon = () => {
+    abandoned = keeper.abandon();
+  };
+  signal?.addEventListener('abort', abandon);
+  try {
+    await keeper.hold();
+    // It was up before it could be stopped.
+    if (signal?.aborted) await keeper.release();
+  } finally {
+    signal?.removeEventListener('abort', abandon);
+    await abandoned;
+  }
+  signal?.throwIfAborted();
+}
+
 /** Makes sure that there is a cluster; returns its password. */
-async function prepare(home: Home, log: EmbeddedLog): Promise<string> {
+async function prepare(home: Home, log: EmbeddedLog, signal?: AbortSignal): Promise<string> {
   await removeLeftovers(home.folder);
   const password = await readPassword(home);
   if (!(await clusterOwner(home.cluster))) {
     log.info(`creating a database in ${home.folder}`);
-    await createCluster(home, home.cluster, password);
+    await createCluster(home, home.cluster, password, signal);
   }
   return password;
 }
@@ -82,6 +103,8 @@ class Keeper {
   #owner: Client | undefined;
   /** Aborted when the server is no longer wanted. */
   readonly #released = new AbortController();
+  /** Whether the server is one that we have started, or are starting: another may be another service's. */
+  #started = false;
   /** A restart that is under way. */
   #comingBack: Promise<void> | undefined;
   port = 0;
@@ -102,6 +125,12 @@ class Keeper {
     client.on('end', () => {
       this.#comingBack = this.#comeBack();
     });
+  }
+
+  /** Ends a `hold` that is under way, also while the server recovers from a crash, which can take long. */
+  async abandon(): Promise<void> {
+    this.#released.abort();
+    if (this.#started) await stopServer(this.#home, this.#home.cluster).catch(() => {});
   }
 
   async release(): Promise<void> {
@@ -142,8 +171,10 @@ class Keeper {
       try {
         // The laboratories make some of their own, and somebody may want to look in from outside.
         const settings = { max_connections: String(this.#connectionsMax + 60) };
+        this.#started = true;
         await startServer(this.#home, cluster, { port, logFile, settings });
       } catch (error) {
+        this.#started = false;
         // Somebody else's, started a moment ago, may not answer yet.
         if (round === STARTS_MAX || !(await runningServer(cluster))) throw error;
         await setTimeout(100);

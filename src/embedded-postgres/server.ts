@@ -33,7 +33,12 @@ export const SUPERUSER = 'postgres';
  *
  * @throws {StartupError} with the first lines of what initdb says
  */
-export async function createCluster({ bin, account }: ServerPrograms, folder: string, password: string) {
+export async function createCluster(
+  { bin, account }: ServerPrograms,
+  folder: string,
+  password: string,
+  signal?: AbortSignal,
+): Promise<void> {
   const unfinished = `${folder}.new-${process.pid}`;
   const passwordFile = `${unfinished}.password`;
   await rm(unfinished, { recursive: true, force: true });
@@ -44,7 +49,7 @@ export async function createCluster({ bin, account }: ServerPrograms, folder: st
       await own(unfinished, account);
       await own(passwordFile, account);
     }
-    await program(join(bin, 'initdb'), account, [
+    const args = [
       `--pgdata=${unfinished}`,
       `--username=${SUPERUSER}`,
       `--pwfile=${passwordFile}`,
@@ -52,7 +57,8 @@ export async function createCluster({ bin, account }: ServerPrograms, folder: st
       '--encoding=UTF8',
       '--locale=C',
       '--no-instructions',
-    ]);
+    ];
+    await program(join(bin, 'initdb'), account, args, signal);
     await rename(unfinished, folder);
   } catch (error) {
     // Somebody else's cluster is as good as ours would have been.
@@ -173,7 +179,13 @@ async function own(path: string, { uid, gid }: Account): Promise<void> {
  * Runs one of the programs to its end. In a process group of its own: a terminal or a supervisor signals all of our
  * group when the service is to end, and what starts or stops the server must come to its end then.
  */
-async function program(path: string, account: Account | undefined, args: string[]): Promise<void> {
+async function program(
+  path: string,
+  account: Account | undefined,
+  args: string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted();
   // The variables of libpq that may be around here (PGDATA, PGPORT, …) are not meant for this server.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PG')));
   const child = spawn(path, args, {
@@ -187,8 +199,15 @@ async function program(path: string, account: Account | undefined, args: string[
   child.stderr.setEncoding('utf8').on('data', (part: string) => {
     said = (said + part).slice(-SAID_MAX);
   });
-  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
-  if (code !== 0) throw new Error(`${path} ended with ${code ?? signal}: ${said.trim()}`);
+  // Not spawn's own `signal`, which does not wait for the end.
+  const kill = () => void child.kill();
+  signal?.addEventListener('abort', kill);
+  try {
+    const [code, killedBy] = (await once(child, 'close')) as [number | null, string | null];
+    if (code !== 0) throw new Error(`${path} ended with ${code ?? killedBy}: ${said.trim()}`);
+  } finally {
+    signal?.removeEventListener('abort', kill);
+  }
 }
 
 /** Characters of what a program said that are kept for the error. */
