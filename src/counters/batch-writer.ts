@@ -54,12 +54,15 @@ export class BatchWriter {
     this.#options = options;
   }
 
-  /** @returns for each request its outcome; does not throw */
-  async write(requests: readonly PendingRequest[]): Promise<Outcome[]> {
+  /**
+   * @param lockMs how long to wait for each lock, if not as long as the store does
+   * @returns for each request its outcome; does not throw
+   */
+  async write(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcome[]> {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter((request) => !request.abandoned?.());
     for (let fruitless = 0; open.length > 0 && fruitless < FRUITLESS_MAX; fruitless += 1) {
-      const decisions = await this.#decide(compose(open), fruitless > 0);
+      const decisions = await this.#decide(compose(open), fruitless > 0, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -72,10 +75,10 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? gone());
   }
 
-  async #decide(batch: Batch, again: boolean): Promise<Decisions> {
+  async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
     const { lane, events, onLocked } = this.#options;
     try {
-      const written = await retry(() => lane.write(batch), {
+      const written = await retry(() => lane.write(batch, lockMs), {
         ...RETRY,
         retryable: mayBeRetried,
         onRetry: (error) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other'),
@@ -83,7 +86,7 @@ export class BatchWriter {
       return written.known.length > 0 ? this.#replay(batch, written.known) : this.#answer(batch, written);
     } catch (error) {
       try {
-        if (isOutOfRange(error)) return await this.#refuseOutOfRange(batch, again);
+        if (isOutOfRange(error)) return await this.#refuseOutOfRange(batch, again, lockMs);
         if (isLocked(error)) return await onLocked(batch, error as Error, again);
         return batch.requests.map(() => error as Error);
       } catch (failure) {
@@ -110,7 +113,7 @@ export class BatchWriter {
   }
 
   /** In the order of arrival: a request that does not fit leaves the room to those after it. */
-  async #refuseOutOfRange({ requests, deltas }: Batch, again: boolean): Promise<Decisions> {
+  async #refuseOutOfRange({ requests, deltas }: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
     const { store } = this.#options;
     const keys = requests.flatMap(({ key }) => key ?? []);
     // Counted meanwhile through another replica: the next attempt replays it.
@@ -120,7 +123,9 @@ export class BatchWriter {
     if (decisions.some((decision) => decision !== undefined)) return decisions;
     // All fit, one after another: the sum of them is beyond the range, or other writers were faster.
     const half = Math.floor(requests.length / 2);
-    return half === 0 ? requests.map(outOfRange) : this.#decide(compose(requests.slice(0, half)), again);
+    return half === 0
+      ? requests.map(outOfRange)
+      : this.#decide(compose(requests.slice(0, half)), again, lockMs);
   }
 }
 

@@ -40,15 +40,16 @@ export class Lane {
   /**
    * To be called with one batch at a time.
    *
+   * @param lockMs how long to wait for each lock, if not as long as the store does
    * @throws {Problem} `outcome_unknown` when the database could not be asked in time
    * @throws whatever the server refused it for: nothing was applied
    */
-  async write(batch: Batch): Promise<Written> {
+  async write(batch: Batch, lockMs?: number): Promise<Written> {
     this.#writer ??= await this.#register();
     this.#seq += 1;
     const id = { writer: this.#writer, seq: this.#seq };
     try {
-      return await this.#store.write(batch, id);
+      return await this.#store.write(batch, id, lockMs);
     } catch (error) {
       if (isForgotten(error)) this.#writer = undefined;
       if (failureOf(error) !== 'unknown') throw error;

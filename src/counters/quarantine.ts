@@ -5,17 +5,17 @@ import { type PendingRequest, weightOf } from './batch.ts';
 import { isLocked, type Outcome } from './batch-writer.ts';
 import type { Answer } from './request.ts';
 
-/** Writes requests on a lane of its own; does not throw. */
-export type WriteAlone = (requests: readonly PendingRequest[]) => Promise<Outcome[]>;
+/** Writes requests on a lane of its own, waiting so many milliseconds for each lock; does not throw. */
+export type WriteAlone = (requests: readonly PendingRequest[], lockMs: number) => Promise<Outcome[]>;
 
 export interface QuarantineOptions {
-  /** One for each batch that may be written at the same time. */
+  /** One for each batch that may be written at the same time: two or more, as one is kept for first attempts. */
   writers: readonly WriteAlone[];
   /** Weight of one batch at most. */
   batchMax: number;
-  /** How long a request waits for its locks at most, in milliseconds. */
+  /** How long a request whose locks were found taken waits for them at most, in milliseconds. */
   waitMsMax: number;
-  /** Weight that waits here at most. */
+  /** Weight that waits for locks at most; as much again may wait to be tried. */
   queueMax: number;
 }
 
@@ -28,19 +28,26 @@ interface Waiting {
 
 /** Requests that need the same locks, in the order of their arrival. */
 interface Group {
+  id: string;
   /** The counters and keys of these requests that were suspects when the first of them came. */
   suspects: readonly string[];
   waiting: Waiting[];
-  /** When it was tried last, by `performance.now()`. */
-  triedAt: number;
+  /** When its locks were found taken, by `performance.now()`; undefined: they were not. */
+  lockedAt: number | undefined;
+  /** How many groups may be tried together with it: half as many after each attempt that met a lock. */
+  togetherMax: number;
   /** Whether a lane is trying it. */
   running: boolean;
 }
 
-const NEVER = Number.NEGATIVE_INFINITY;
-
-/** Before a group that found its lock taken is tried again, in milliseconds. */
+/** Before a group whose lock was taken is tried again, in milliseconds. */
 const AGAIN_MS = 50;
+
+/** How long a first attempt waits for each lock, in milliseconds: another transaction's short commit, but no more. */
+const FIRST_LOCK_MS = 5;
+
+/** In how many milliseconds each group whose lock was taken should have its turn again. */
+const ROUND_MS = 500;
 
 /** Suspects that nobody asks for any more are forgotten when there are so many; those that matter are found again. */
 const SUSPECTS_MAX = 10_000;
@@ -53,9 +60,11 @@ const keyToken = (key: string) => `\0${key}`;
 
 /**
  * Where requests wait whose counter, or key, may be locked by another transaction, so that all others go on: a batch
- * waits for the slowest of its locks. Requests that need the same locks are tried together, with a real write on a lane
- * of its own and a short lock timeout, those that were never tried first. A write that succeeds ends the suspicion: a
- * counter that is merely busy is soon back on the main lane.
+ * waits for the slowest of its locks. Requests that need the same locks form a group. Groups are first tried together,
+ * with a real write and a very short wait for locks; when that meets a lock, in halves, until each group is written or
+ * known to be locked. So a request that needs no locked counter is written soon, however many others are locked. Locked
+ * groups are tried again in turns. A write that succeeds ends the suspicion: a counter that is merely busy is soon back
+ * on the main lane.
  */
 export class Quarantine {
   readonly #options: QuarantineOptions;
@@ -64,6 +73,8 @@ export class Quarantine {
   readonly #groups = new Map<string, Group>();
   #waiting = 0;
   #weight = 0;
+  /** Lanes that try groups whose locks were found taken. */
+  #retrying = 0;
   #ticking = false;
   #drained = Promise.withResolvers<void>();
   #closed: Error | undefined;
@@ -93,11 +104,13 @@ export class Quarantine {
 
   /** @throws {Problem} `busy` when the lock was not to be had in time, or too many wait: not counted */
   submit(request: PendingRequest): Promise<Answer> {
-    if (this.#weight >= this.#options.queueMax) return Promise.reject(locked(request));
     const suspects = this.#suspectsOf(request);
     const id = suspects.find((token) => token.startsWith('\0')) ?? locksOf(request);
     const known = this.#groups.get(id);
-    const group = known ?? { suspects, waiting: [], triedAt: NEVER, running: false };
+    // Those that wait for a lock leave room for those that are only suspected to need one.
+    const queueMax = this.#options.queueMax * (known?.lockedAt === undefined ? 2 : 1);
+    if (this.#weight >= queueMax) return Promise.reject(locked(request));
+    const group = known ?? newGroup(id, suspects);
     if (!known) this.#groups.set(id, group);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     if (this.#waiting === 0) this.#drained = Promise.withResolvers<void>();
@@ -126,27 +139,30 @@ export class Quarantine {
     return [...tokens].filter((token) => this.#suspects.has(token));
   }
 
-  /** Gives work to idle lanes: the group that was never tried, or longest ago, comes first. */
+  /** Gives work to idle lanes. All but one may be kept waiting by locks; the last is for groups never tried. */
   #schedule(): void {
     if (this.#idle.length > 0) {
-      const latest = performance.now() - AGAIN_MS;
-      const ready = [...this.#groups].filter(([, { running, triedAt }]) => !running && triedAt <= latest);
-      for (const [id, group] of ready.toSorted(([, a], [, b]) => a.triedAt - b.triedAt)) {
-        const write = this.#idle.pop();
-        if (!write) break;
-        void this.#try(id, group, write);
-      }
+      const groups = [...this.#groups.values()].filter(({ running }) => !running);
+      const { untried = [], locked = [] } = Object.groupBy(groups, ({ lockedAt }) =>
+        lockedAt === undefined ? 'untried' : 'locked',
+      );
+      const turns = this.#options.writers.length - 1 - this.#retrying;
+      const lockMs = Math.max(FIRST_LOCK_MS, Math.ceil(ROUND_MS / this.#groups.size));
+      for (const group of longestAgo(locked).slice(0, turns)) void this.#try([group], lockMs);
+      while (untried.length > 0 && this.#idle.length > 0)
+        void this.#try(this.#takeTogether(untried), FIRST_LOCK_MS);
     }
     if (this.#groups.size === 0 || this.#ticking) return;
     this.#ticking = true;
     setTimeout(() => this.#tick(), AGAIN_MS);
   }
 
+  /** Refuses what has waited too long, but nothing that was not tried: that waits for its turn, not for a lock. */
   #tick(): void {
     this.#ticking = false;
     const latest = performance.now() - this.#options.waitMsMax;
-    for (const [id, { running, waiting }] of this.#groups) {
-      const late = waiting.findIndex(({ since }) => since > latest);
+    for (const [id, { running, waiting, lockedAt }] of this.#groups) {
+      const late = lockedAt === undefined ? 0 : waiting.findIndex(({ since }) => since > latest);
       for (const one of waiting.splice(0, late < 0 ? waiting.length : late))
         this.#leave(one).reject(locked(one.request));
       if (!running && waiting.length === 0) this.#groups.delete(id);
@@ -154,13 +170,28 @@ export class Quarantine {
     this.#schedule();
   }
 
-  async #try(id: string, group: Group, write: WriteAlone): Promise<void> {
-    group.running = true;
-    const batch = this.#takeBatch(group);
-    const outcomes = await write(batch.map(({ request }) => request)).catch((error: Error) =>
-      batch.map((): Outcome => error),
+  async #try(groups: readonly Group[], lockMs: number): Promise<void> {
+    const write = this.#idle.pop() as WriteAlone;
+    const retrying = groups.filter(({ lockedAt }) => lockedAt !== undefined).length;
+    this.#retrying += retrying;
+    const batches = groups.map((group) => {
+      group.running = true;
+      return this.#takeBatch(group);
+    });
+    const requests = batches.flat().map(({ request }) => request);
+    const outcomes = await write(requests, lockMs).catch((error: Error) =>
+      requests.map((): Outcome => error),
     );
     this.#idle.push(write);
+    this.#retrying -= retrying;
+    for (const [i, group] of groups.entries()) {
+      const batch = batches[i] ?? [];
+      this.#settle(group, batch, outcomes.splice(0, batch.length), groups.length);
+    }
+    this.#schedule();
+  }
+
+  #settle(group: Group, batch: readonly Waiting[], outcomes: readonly Outcome[], together: number): void {
     const again: Waiting[] = [];
     for (const [i, one] of batch.entries()) {
       const outcome = outcomes[i];
@@ -172,10 +203,25 @@ export class Quarantine {
     const free = outcomes.some((outcome) => 'values' in outcome && !outcome.replayed);
     if (free) for (const token of group.suspects) this.#suspects.delete(token);
     group.waiting.unshift(...again);
-    group.triedAt = free ? NEVER : performance.now();
+    group.togetherMax = Math.max(1, Math.floor(together / 2));
+    // Of several groups, it is not known which one needs the lock.
+    if (again.length > 0 && together === 1) group.lockedAt = performance.now();
+    else if (free) group.lockedAt = undefined;
     group.running = false;
-    if (group.waiting.length === 0) this.#groups.delete(id);
-    this.#schedule();
+    if (group.waiting.length === 0) this.#groups.delete(group.id);
+  }
+
+  /** Takes the groups that are tried together from those that were never tried, the first of them included. */
+  #takeTogether(untried: Group[]): Group[] {
+    const { togetherMax = 1 } = untried[0] ?? {};
+    let weight = 0;
+    let count = 0;
+    for (const { waiting } of untried.slice(0, togetherMax)) {
+      weight += waiting.reduce((sum, { request }) => sum + weightOf(request), 0);
+      if (count > 0 && weight > this.#options.batchMax) break;
+      count += 1;
+    }
+    return untried.splice(0, count);
   }
 
   #takeBatch({ waiting }: Group): Waiting[] {
@@ -193,6 +239,22 @@ export class Quarantine {
     if (this.#waiting === 0) this.#drained.resolve();
     return one;
   }
+}
+
+const newGroup = (id: string, suspects: readonly string[]): Group => ({
+  id,
+  suspects,
+  waiting: [],
+  lockedAt: undefined,
+  togetherMax: Number.POSITIVE_INFINITY,
+  running: false,
+});
+
+/** Those that may be tried again by now, in turn. */
+function longestAgo(groups: readonly Group[]): Group[] {
+  const latest = performance.now() - AGAIN_MS;
+  const at = ({ lockedAt = 0 }: Group) => lockedAt;
+  return groups.filter((group) => at(group) <= latest).toSorted((a, b) => at(a) - at(b));
 }
 
 /** The same for requests that write the same counters. Their keys are locks that each has to itself. */

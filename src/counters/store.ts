@@ -40,7 +40,7 @@ export interface BatchId {
 export interface StoreOptions {
   /** How long idempotency keys are kept, in hours. */
   keyHours: number;
-  /** How long a batch waits for a lock, in milliseconds. */
+  /** How long a batch waits for each lock at most, in milliseconds. */
   lockMsMax: number;
 }
 
@@ -67,8 +67,12 @@ export class CounterStore {
    * @throws {ConnectionError} `unknown` when the answer was lost
    * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfRange`, `failureOf`
    */
-  async write({ requests, deltas, steps }: Batch, { writer, seq }: BatchId): Promise<Written> {
-    const head = [writer, seq, `${this.#options.lockMsMax}ms`];
+  async write(
+    { requests, deltas, steps }: Batch,
+    { writer, seq }: BatchId,
+    lockMs = Number.POSITIVE_INFINITY,
+  ): Promise<Written> {
+    const head = [writer, seq, `${Math.min(lockMs, this.#options.lockMsMax)}ms`];
     const keyed = requests.some(({ key }) => key !== undefined);
     const [only] = deltas;
     if (!keyed && only && deltas.length === 1) {

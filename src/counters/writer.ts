@@ -76,7 +76,7 @@ export class CounterWriter {
       batchWriter(({ requests }, error) => requests.map(() => error)),
     );
     this.#quarantine = new Quarantine({
-      writers: sides.map((side) => (requests) => side.write(requests)),
+      writers: sides.map((side) => (requests, lockMs) => side.write(requests, lockMs)),
       batchMax: BATCH_MAX,
       waitMsMax: lockedMsMax,
       queueMax,

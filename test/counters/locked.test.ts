@@ -2,9 +2,10 @@ import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import type { IncrementRequest } from '../../src/counters/request.ts';
 import { CounterStore } from '../../src/counters/store.ts';
-import { CounterWriter, type WriterLimits } from '../../src/counters/writer.ts';
+import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
 import { Problem } from '../../src/errors/problem.ts';
-import { testClient, testOrm } from '../helper.ts';
+import { testClient, testOrm, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
@@ -17,10 +18,19 @@ const ended = (writer: CounterWriter, request: IncrementRequest) =>
   );
 
 /** A writer whose patience for locks is short, and another session that can hold some. */
-async function setting(t: Test, limits: WriterLimits = {}) {
+async function setting(
+  t: Test,
+  limits: WriterLimits = {},
+  events: Partial<WriterEvents> = {},
+  lockMsMax = 50,
+) {
   const { sessions, databaseUrl } = await testOrm(t);
   const newWriter = () =>
-    new CounterWriter(new CounterStore(sessions, { keyHours: 24, lockMsMax: 50 }), unheard, limits);
+    new CounterWriter(
+      new CounterStore(sessions, { keyHours: 24, lockMsMax }),
+      { ...unheard, ...events },
+      limits,
+    );
   const holder = await testClient(t, databaseUrl);
   const release = () => holder.query('rollback');
   return { sessions, databaseUrl, newWriter, holder, release };
@@ -116,4 +126,61 @@ t.test('more requests for locked counters than may wait are refused at once', as
   t.equal(await ended(writer, one('locked')), 'busy');
   await release();
   t.strictSame(await Promise.all(held), [[2], [4], [7]]);
+});
+
+/** Creates counters in a transaction that stays open, so that their names look unused. */
+const createUncommitted = (holder: Client, count: number) =>
+  holder.query(`begin; insert into counters select 'new ' || i, 0 from generate_series(1, ${count}) i`);
+
+for (const count of [30, 200])
+  t.test(`a new counter beside ${count} that are not committed is written, and soon`, async (t) => {
+    const { newWriter, holder, release } = await setting(t, { lockedMsMax: 300 });
+    const writer = newWriter();
+    await createUncommitted(holder, count);
+    const held = Array.from({ length: count }, (_, i) => ended(writer, one(`new ${i + 1}`)));
+    const since = performance.now();
+    t.strictSame(await ended(writer, one('neighbour')), [1]);
+    const ms = performance.now() - since;
+    t.ok(ms < slow(50 + 10 * count), `took ${Math.round(ms)} ms`);
+    t.ok(
+      (await Promise.all(held)).every((end) => end === 'busy'),
+      'the others are refused when their time is over',
+    );
+    await release();
+  });
+
+t.test('many new counters beside one that is not committed are written by a few statements', async (t) => {
+  const commits: number[] = [];
+  const { newWriter, holder, release } = await setting(
+    t,
+    {},
+    { written: (increments) => commits.push(increments) },
+  );
+  const writer = newWriter();
+  await createUncommitted(holder, 1);
+  const held = ended(writer, one('new 1'));
+  const ends = await Promise.all(Array.from({ length: 900 }, (_, i) => ended(writer, one(`free ${i}`))));
+  t.ok(ends.every((end) => Array.isArray(end)));
+  t.ok(commits.length < 40, `${commits.length} commits`);
+  await release();
+  t.strictSame(await held, [1]);
+});
+
+t.test('a counter that is free again has its turn before long, though many are still locked', async (t) => {
+  const { newWriter, holder, release, databaseUrl } = await setting(t, {}, {}, 250);
+  const writer = newWriter();
+  await Promise.all(Array.from({ length: 41 }, (_, i) => writer.submit(one(`counter ${i}`))));
+  const other = await testClient(t, databaseUrl);
+  await hold(other, 'counter 0');
+  await holder.query(`begin; select from counters where name <> 'counter 0' for update`);
+  const held = Array.from({ length: 41 }, (_, i) => ended(writer, one(`counter ${i}`)));
+  // All of them have been found to be locked.
+  await until(async () => writer.quarantined === 41);
+  await other.query('rollback');
+  const since = performance.now();
+  t.strictSame(await held[0], [2]);
+  const ms = performance.now() - since;
+  t.ok(ms < slow(2000), `took ${Math.round(ms)} ms after the release`);
+  await release();
+  await Promise.all(held);
 });
