@@ -143,12 +143,12 @@ export class Quarantine {
   #schedule(): void {
     if (this.#idle.length > 0) {
       const groups = [...this.#groups.values()].filter(({ running }) => !running);
-      const { untried = [], locked = [] } = Object.groupBy(groups, ({ lockedAt }) =>
-        lockedAt === undefined ? 'untried' : 'locked',
+      const { untried = [], again = [] } = Object.groupBy(groups, ({ lockedAt }) =>
+        lockedAt === undefined ? 'untried' : 'again',
       );
       const turns = this.#options.writers.length - 1 - this.#retrying;
       const lockMs = Math.max(FIRST_LOCK_MS, Math.ceil(ROUND_MS / this.#groups.size));
-      for (const group of longestAgo(locked).slice(0, turns)) void this.#try([group], lockMs);
+      for (const group of longestAgo(again).slice(0, turns)) void this.#try([group], lockMs);
       while (untried.length > 0 && this.#idle.length > 0)
         void this.#try(this.#takeTogether(untried), FIRST_LOCK_MS);
     }
