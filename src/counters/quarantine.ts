@@ -32,22 +32,27 @@ interface Group {
   /** The counters and keys of these requests that were suspects when the first of them came. */
   suspects: readonly string[];
   waiting: Waiting[];
-  /** When its locks were found taken, by `performance.now()`; undefined: they were not. */
-  lockedAt: number | undefined;
+  /** How often in a row its locks were found taken, by itself. */
+  refusals: number;
+  /** When it may be tried again, by `performance.now()`. */
+  dueAt: number;
   /** How many groups may be tried together with it: half as many after each attempt that met a lock. */
   togetherMax: number;
   /** Whether a lane is trying it. */
   running: boolean;
 }
 
-/** Before a group whose lock was taken is tried again, in milliseconds. */
-const AGAIN_MS = 50;
+/** Before a group whose lock was taken is tried again, in milliseconds; twice as long after each further attempt. */
+const AGAIN_MS = { base: 50, max: 500 };
 
 /** How long a first attempt waits for each lock, in milliseconds: another transaction's short commit, but no more. */
 const FIRST_LOCK_MS = 5;
 
-/** In how many milliseconds each group whose lock was taken should have its turn again. */
-const ROUND_MS = 500;
+/**
+ * How long an attempt that needs several locks waits for each of them, in milliseconds: those it has already are held
+ * meanwhile, and other replicas may need them.
+ */
+const SEVERAL_LOCKS_MS = 25;
 
 /** Suspects that nobody asks for any more are forgotten when there are so many; those that matter are found again. */
 const SUSPECTS_MAX = 10_000;
@@ -108,7 +113,7 @@ export class Quarantine {
     const id = suspects.find((token) => token.startsWith('\0')) ?? locksOf(request);
     const known = this.#groups.get(id);
     // Those that wait for a lock leave room for those that are only suspected to need one.
-    const queueMax = this.#options.queueMax * (known?.lockedAt === undefined ? 2 : 1);
+    const queueMax = this.#options.queueMax * (known?.refusals ? 1 : 2);
     if (this.#weight >= queueMax) return Promise.reject(locked(request));
     const group = known ?? newGroup(id, suspects);
     if (!known) this.#groups.set(id, group);
@@ -143,26 +148,28 @@ export class Quarantine {
   #schedule(): void {
     if (this.#idle.length > 0) {
       const groups = [...this.#groups.values()].filter(({ running }) => !running);
-      const { untried = [], again = [] } = Object.groupBy(groups, ({ lockedAt }) =>
-        lockedAt === undefined ? 'untried' : 'again',
+      const { untried = [], refused = [] } = Object.groupBy(groups, ({ refusals }) =>
+        refusals === 0 ? 'untried' : 'refused',
       );
+      const due = refused.filter(({ dueAt }) => dueAt <= performance.now());
       const turns = this.#options.writers.length - 1 - this.#retrying;
-      const lockMs = Math.max(FIRST_LOCK_MS, Math.ceil(ROUND_MS / this.#groups.size));
-      for (const group of longestAgo(again).slice(0, turns)) void this.#try([group], lockMs);
+      // What was refused less often is more likely to be merely busy.
+      const inTurn = due.toSorted((a, b) => a.refusals - b.refusals || a.dueAt - b.dueAt);
+      for (const group of inTurn.slice(0, turns)) void this.#try([group], lockMsOf(group, due.length));
       while (untried.length > 0 && this.#idle.length > 0)
         void this.#try(this.#takeTogether(untried), FIRST_LOCK_MS);
     }
     if (this.#groups.size === 0 || this.#ticking) return;
     this.#ticking = true;
-    setTimeout(() => this.#tick(), AGAIN_MS);
+    setTimeout(() => this.#tick(), AGAIN_MS.base);
   }
 
   /** Refuses what has waited too long, but nothing that was not tried: that waits for its turn, not for a lock. */
   #tick(): void {
     this.#ticking = false;
     const latest = performance.now() - this.#options.waitMsMax;
-    for (const [id, { running, waiting, lockedAt }] of this.#groups) {
-      const late = lockedAt === undefined ? 0 : waiting.findIndex(({ since }) => since > latest);
+    for (const [id, { running, waiting, refusals }] of this.#groups) {
+      const late = refusals === 0 ? 0 : waiting.findIndex(({ since }) => since > latest);
       for (const one of waiting.splice(0, late < 0 ? waiting.length : late))
         this.#leave(one).reject(locked(one.request));
       if (!running && waiting.length === 0) this.#groups.delete(id);
@@ -172,7 +179,7 @@ export class Quarantine {
 
   async #try(groups: readonly Group[], lockMs: number): Promise<void> {
     const write = this.#idle.pop() as WriteAlone;
-    const retrying = groups.filter(({ lockedAt }) => lockedAt !== undefined).length;
+    const retrying = groups.filter(({ refusals }) => refusals > 0).length;
     this.#retrying += retrying;
     const batches = groups.map((group) => {
       group.running = true;
@@ -205,8 +212,11 @@ export class Quarantine {
     group.waiting.unshift(...again);
     group.togetherMax = Math.max(1, Math.floor(together / 2));
     // Of several groups, it is not known which one needs the lock.
-    if (again.length > 0 && together === 1) group.lockedAt = performance.now();
-    else if (free) group.lockedAt = undefined;
+    if (free) group.refusals = 0;
+    else if (again.length > 0 && together === 1) {
+      group.dueAt = performance.now() + Math.min(AGAIN_MS.base * 2 ** group.refusals, AGAIN_MS.max);
+      group.refusals += 1;
+    }
     group.running = false;
     if (group.waiting.length === 0) this.#groups.delete(group.id);
   }
@@ -245,17 +255,15 @@ const newGroup = (id: string, suspects: readonly string[]): Group => ({
   id,
   suspects,
   waiting: [],
-  lockedAt: undefined,
+  refusals: 0,
+  dueAt: 0,
   togetherMax: Number.POSITIVE_INFINITY,
   running: false,
 });
 
-/** Those that may be tried again by now, in turn. */
-function longestAgo(groups: readonly Group[]): Group[] {
-  const latest = performance.now() - AGAIN_MS;
-  const at = ({ lockedAt = 0 }: Group) => lockedAt;
-  return groups.filter((group) => at(group) <= latest).toSorted((a, b) => at(a) - at(b));
-}
+/** How long another attempt waits for each lock, in milliseconds, so that all that are due have their turn soon. */
+const lockMsOf = ({ id }: Group, due: number): number =>
+  id.startsWith('\0') ? SEVERAL_LOCKS_MS : Math.max(FIRST_LOCK_MS, Math.ceil(AGAIN_MS.max / due));
 
 /** The same for requests that write the same counters. Their keys are locks that each has to itself. */
 function locksOf({ increments }: PendingRequest): string {

@@ -25,17 +25,14 @@ export interface CountersOptions {
   background: Background;
 }
 
-/**
- * How long a batch waits for a lock, in milliseconds, before its counters are written apart from the others: longer than the
- * commits of other replicas take, and short enough for all those in the batch that do not need the lock.
- */
-const LOCK_MS_MAX = 250;
+/** How long a write waits for a lock at most, in milliseconds. */
+const LOCK_MS_MAX = 500;
 
 /** Counters for production: durable, exact, idempotent. */
 export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, options) => {
   const { keyHours, lockedMsMax, statementMsMax } = options;
-  // A request whose batch waited in vain still has most of its time.
-  const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 4), Math.ceil(statementMsMax / 2));
+  // The wait for a lock ends before the statement does, and leaves time for another attempt.
+  const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
   const storing: StoreOptions = { keyHours, lockMsMax };
   const store = new CounterStore(app.database.counters, storing);
   const reader = new CounterReader(store);

@@ -5,7 +5,7 @@ import { pick } from '../world/random.ts';
 import { type Fault, MissedError, type World } from './fault.ts';
 
 /** How long a lock is held: several times as long as a request waits for one, in milliseconds. */
-const HELD_MS = 1500;
+const HELD_MS = 2500;
 
 /** How many counters of requests to come are created, and after how many others. */
 const CREATED = 200;

@@ -17,7 +17,7 @@ export const noneSettled = (): Settled => ({ applied: 0, 'not applied': 0, unkno
 /** Short, so that a fault outlasts them and the run does not take all day. In milliseconds. */
 const TIMEOUTS = {
   STATEMENT_TIMEOUT_MS: '500',
-  LOCK_TIMEOUT_MS: '300',
+  LOCK_TIMEOUT_MS: '1000',
   POOL_ACQUIRE_TIMEOUT_MS: '1000',
   IDLE_IN_TRANSACTION_TIMEOUT_MS: '1000',
 };
