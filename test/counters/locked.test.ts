@@ -141,7 +141,7 @@ for (const count of [30, 200])
     const since = performance.now();
     t.strictSame(await ended(writer, one('neighbour')), [1]);
     const ms = performance.now() - since;
-    t.ok(ms < slow(50 + 10 * count), `took ${Math.round(ms)} ms`);
+    t.ok(ms < slow(500 + 10 * count), `took ${Math.round(ms)} ms`);
     t.ok(
       (await Promise.all(held)).every((end) => end === 'busy'),
       'the others are refused when their time is over',

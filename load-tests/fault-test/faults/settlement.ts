@@ -34,7 +34,10 @@ async function settling(
       ofBatch(first.statement, does),
     );
     next.catch(() => {});
-    const isLost = lost === 'hold sync' || (await within(world, first.outcome, 'the server')) !== 'nothing';
+    // What the server refused has its answer, and is not sent again.
+    const isLost =
+      lost === 'hold sync' ||
+      ['committed', 'cut'].includes(await within(world, first.outcome, 'the server to answer'));
     if (isLost) {
       const settler = await next.catch((error: unknown) => {
         throw new MissedError('nothing had to be settled', { cause: error });
