@@ -77,6 +77,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     queueMax: config.COUNTER_QUEUE_MAX,
     lockedMsMax: config.LOCK_TIMEOUT_MS,
     statementMsMax: config.STATEMENT_TIMEOUT_MS,
+    settleMsMax: config.FAILOVER_TIMEOUT_MS,
     closing,
   });
   if (config.DEMOS) {

@@ -1,6 +1,7 @@
 import { envSchema } from 'env-schema';
 import { type Static, type TSchema, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
+import { ADDRESS_FORM, AddressError, parseAddress } from './database/address.ts';
 import { StartupError } from './errors/startup-error.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
 
@@ -12,7 +13,7 @@ const schema = Type.Object({
   DATABASE_URL: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://',
-      description: 'postgresql://user:password@host:port/database; unset: an embedded PostgreSQL 18',
+      description: `${ADDRESS_FORM} (any, read-write or primary; any if it is not given); unset: an embedded PostgreSQL 18`,
     }),
   ),
   DATABASE_REPLICA_URLS: Type.Optional(
@@ -65,6 +66,10 @@ const schema = Type.Object({
   IDLE_IN_TRANSACTION_TIMEOUT_MS: timeoutMs(
     10_000,
     'how long a transaction stays open with nothing to do, 1 to 3600000',
+  ),
+  FAILOVER_TIMEOUT_MS: timeoutMs(
+    45_000,
+    'how long a failover of the database may take, 1 to 3600000: a start waits so long for a server that takes writes, and the outcome of a commit is asked for so long while no server answers',
   ),
   ISOLATION_LEVEL: Type.Enum(['read uncommitted', 'read committed', 'repeatable read', 'serializable'], {
     default: 'read committed',
@@ -149,23 +154,42 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const given = { ...data };
   try {
     const config = envSchema<Static<typeof schema>>({ schema, data, env: false });
-    if (config.DATABASE_URL && !URL.canParse(config.DATABASE_URL)) throw invalid('DATABASE_URL');
+    for (const name of ['DATABASE_URL', 'DATABASE_REPLICA_URLS'] as const) checkAddresses(name, config[name]);
     if (trustedProxies(config.TRUST_PROXY) === undefined) throw invalid('TRUST_PROXY');
     return Object.freeze(config);
   } catch (error) {
-    const bad = new Set(
-      ((error as { errors?: { instancePath: string }[] }).errors ?? []).map((e) => e.instancePath.slice(1)),
+    const bad = new Map(
+      ((error as { errors?: Invalid[] }).errors ?? []).map((e) => [e.instancePath.slice(1), e.reason]),
     );
     if (bad.size === 0) throw error;
     const lines = variables
       .filter(({ name }) => bad.has(name))
-      .map(({ name, description }) => `${name} is ${shown(name, given[name])}; allowed: ${description}`);
+      .map(({ name, description }) => {
+        const reason = bad.get(name);
+        return `${name} is ${shown(name, given[name])}${reason ? ` (${reason})` : ''}; allowed: ${description}`;
+      });
     throw new StartupError(lines.join('\n'), { cause: error });
   }
 }
 
-/** As the validator reports it. */
-const invalid = (name: string) => Object.assign(new Error(name), { errors: [{ instancePath: `/${name}` }] });
+/** As the validator reports it; `reason`: what the description does not say. */
+interface Invalid {
+  instancePath: string;
+  reason?: string;
+}
+
+const invalid = (name: string, reason?: string) =>
+  Object.assign(new Error(name), { errors: [{ instancePath: `/${name}`, reason }] });
+
+/** @param addresses those of several databases are separated by commas, so each of them names one host */
+function checkAddresses(name: 'DATABASE_URL' | 'DATABASE_REPLICA_URLS', addresses = ''): void {
+  const all = name === 'DATABASE_URL' ? [addresses] : addresses.split(',');
+  try {
+    for (const address of all.filter(Boolean)) parseAddress(address);
+  } catch (error) {
+    throw error instanceof AddressError ? invalid(name, error.message) : error;
+  }
+}
 
 /** A value as an error message may show it: an address can hold a password, so only its beginning is shown. */
 function shown(name: string, value = ''): string {

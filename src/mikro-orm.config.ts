@@ -1,12 +1,19 @@
 import type { Options } from '@mikro-orm/postgresql';
+import { PostgresDialect } from 'kysely';
 import { loadConfig } from './config.ts';
-import { ormOptions } from './database/orm.ts';
+import { openSessions, ormOptions } from './database/orm.ts';
 import { entities } from './entities.ts';
 import { StartupError } from './errors/startup-error.ts';
 
 /** The configuration of MikroORM's command line (`npm run mikro-orm -- migration:create`). */
 export default (): Options => {
-  const { DATABASE_URL } = loadConfig();
+  const config = loadConfig();
+  const { DATABASE_URL } = config;
   if (!DATABASE_URL) throw new StartupError('set DATABASE_URL to use the command line of MikroORM');
-  return ormOptions({ databaseUrl: DATABASE_URL, entities });
+  const log = { info: console.log, warn: console.warn };
+  return {
+    ...ormOptions({ databaseUrl: DATABASE_URL, entities }),
+    driverOptions: () =>
+      new PostgresDialect({ pool: openSessions({ databaseUrl: DATABASE_URL, config, log }) }),
+  };
 };

@@ -71,6 +71,15 @@ t.test('a bad address is named without its password', async (t) => {
   const good = 'postgresql://me:secret@host/db';
   t.throws(() => loadConfig({ DATABASE_URL: bad }), { message: /^((?!secret).)*$/ });
   t.throws(() => loadConfig({ REDIS_URL: bad }), { message: /^REDIS_URL ((?!secret).)*$/ });
+  const cases = {
+    'postgresql://me:secret@one,,two/db': 'host 2 is empty',
+    'postgresql://me:secret@one/db?target_session_attrs=standby':
+      'target_session_attrs is "standby", not one of any,',
+  };
+  for (const [value, reason] of Object.entries(cases)) {
+    const message = new RegExp(`^DATABASE_URL is "postgresql://…" \\(${reason}((?!secret).)*\\); allowed: `);
+    t.throws(() => loadConfig({ DATABASE_URL: value }), { message });
+  }
   for (const value of [bad, `${good},${bad}`, `${good},`]) {
     const message = /^DATABASE_REPLICA_URLS ((?!secret).)*$/;
     t.throws(() => loadConfig({ DATABASE_REPLICA_URLS: value }), { message });

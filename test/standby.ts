@@ -49,6 +49,23 @@ export async function startPair(t: Test, bin: string): Promise<{ primary: string
   return { primary: url(primaryPort), standby: url(standbyPort) };
 }
 
+/** Makes a server that takes writes read-only for new transactions, or a read-only one take them again, at once. */
+export async function setReadOnly(client: Client, readOnly: boolean): Promise<void> {
+  await client.query(`alter system set default_transaction_read_only = ${readOnly ? 'on' : 'off'}`);
+  await client.query('select pg_reload_conf()');
+  for (let now: boolean | undefined; now !== readOnly; ) {
+    const { rows } = await client.query<{ now: boolean }>(
+      `select current_setting('transaction_read_only')::boolean as now`,
+    );
+    now = rows[0]?.now;
+  }
+}
+
+/** The standby becomes a primary of its own; the one that there was is not told. */
+export async function promote(standby: Client): Promise<void> {
+  await standby.query('select pg_promote()');
+}
+
 /** From now on commits wait for a standby that does not exist; the server takes a moment to take that up. */
 export async function requireMissingStandby(client: Client, databaseUrl: string): Promise<void> {
   await client.query(`alter system set synchronous_standby_names = 'missing'`);

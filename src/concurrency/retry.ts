@@ -5,6 +5,8 @@ export interface RetryPolicy {
   attemptsMax: number;
   /** No attempt starts later than this after the first one, in milliseconds. */
   elapsedMsMax: number;
+  /** The clock of `elapsedMsMax`, in milliseconds, where something does not count; by default `performance.now`. */
+  now?: () => number;
   /**
    * The longest the first wait can be, in milliseconds; it doubles with each further attempt … An attempt that took
    * longer than this counts instead: waits that are short beside an attempt do not keep callers apart.
@@ -41,15 +43,16 @@ export class RetriesExhaustedError extends Error {
  */
 export async function retry<T>(operation: (attempt: number) => Promise<T>, policy: RetryPolicy): Promise<T> {
   const { attemptsMax, elapsedMsMax, delayMsBase, delayMsMax, signal } = policy;
-  const startedAt = performance.now();
+  const clock = policy.now ?? (() => performance.now());
+  const startedAt = clock();
   for (let attempt = 1; ; attempt += 1) {
     signal?.throwIfAborted();
-    const attemptAt = performance.now();
+    const attemptAt = clock();
     try {
       return await operation(attempt);
     } catch (error) {
       if (!policy.retryable(error)) throw error;
-      const now = performance.now();
+      const now = clock();
       const elapsedMs = now - startedAt;
       const base = Math.max(delayMsBase, now - attemptAt);
       const delayMs = Math.random() * Math.min(delayMsMax, base * 2 ** (attempt - 1));

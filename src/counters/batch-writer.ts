@@ -1,4 +1,5 @@
 import { retry } from '../concurrency/retry.ts';
+import { goingElsewhere } from '../database/elsewhere.ts';
 import { failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
@@ -37,7 +38,7 @@ export interface BatchWriterOptions {
   onLocked: OnLocked;
 }
 
-/** How long a conflict is retried. */
+/** How long a conflict is retried, besides the time in which lost answers are asked for. */
 const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
 /** How often a batch may be refused in a row without any of its requests being the reason. */
@@ -78,10 +79,12 @@ export class BatchWriter {
   async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
     const { lane, events, onLocked } = this.#options;
     try {
-      const written = await retry(() => lane.write(batch, lockMs), {
+      const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
+      const written = await retry(() => goingElsewhere(() => lane.write(batch, lockMs), onRetry), {
         ...RETRY,
+        now: () => lane.now(),
         retryable: mayBeRetried,
-        onRetry: (error) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other'),
+        onRetry,
       });
       return written.known.length > 0 ? this.#replay(batch, written.known) : this.#answer(batch, written);
     } catch (error) {

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type EntityManager, type MikroORM, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
 import { type Static, Type } from 'typebox';
 import { Semaphore } from '../concurrency/semaphore.ts';
+import { goingElsewhere } from '../database/elsewhere.ts';
 import { Problem } from '../errors/problem.ts';
 import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { sendEvents } from '../http/sse.ts';
@@ -117,7 +118,9 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
     handler: async ({ params: { name }, headers, body: { value } }, reply) => {
       const precondition = preconditionOf(headers);
       assertValue('value', value);
-      const done = await turn.run(() => set(orm.em.fork(), { name, value }, precondition));
+      const done = await turn.run(() =>
+        goingElsewhere(() => set(orm.em.fork(), { name, value }, precondition)),
+      );
       if (!done) throw failed(name);
       const status = precondition === 'missing' ? 201 : 200;
       return reply.status(status).header('etag', etagOf(value)).send({ name, value });
@@ -139,7 +142,9 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
       if (precondition === 'missing') {
         throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
       }
-      const deleted = await turn.run(() => orm.em.fork().nativeDelete(Counter, as(name, precondition)));
+      const deleted = await turn.run(() =>
+        goingElsewhere(() => orm.em.fork().nativeDelete(Counter, as(name, precondition))),
+      );
       if (deleted > 0) return reply.status(204).send(null);
       throw (await reader.value(name)) === undefined ? unknownCounter(name) : failed(name);
     },

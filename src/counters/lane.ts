@@ -11,7 +11,7 @@ export const settlements = ['applied', 'not applied', 'unknown'] as const;
 export type Settlement = (typeof settlements)[number];
 
 export interface LaneOptions {
-  /** How long a lost answer is asked for, in milliseconds. */
+  /** How long a lost answer is asked for while no server answers, in milliseconds. */
   settleMsMax: number;
   onSettled: (settlement: Settlement) => void;
   /** Aborted when nothing may be waited for any more. */
@@ -20,6 +20,12 @@ export interface LaneOptions {
 
 /** Between two attempts to be answered, in milliseconds. */
 const DELAY = { delayMsBase: 10, delayMsMax: 250 };
+
+/**
+ * How long a lost answer is asked for where a server answers and cannot tell, in milliseconds: the first attempt, which no
+ * client hears of any more, keeps its row locked. Other counters must not wait for that as long as for a failover.
+ */
+const HEARD_MS_MAX = 10_000;
 
 /**
  * Writes one batch after another, each exactly once whatever becomes of connections: batches carry the identity of
@@ -31,10 +37,16 @@ export class Lane {
   readonly #options: LaneOptions;
   #writer: string | undefined;
   #seq = 0;
+  #settlingMs = 0;
 
   constructor(store: CounterStore, options: LaneOptions) {
     this.#store = store;
     this.#options = options;
+  }
+
+  /** A clock, in milliseconds, that stands still while a lost answer is asked for. */
+  now(): number {
+    return performance.now() - this.#settlingMs;
   }
 
   /**
@@ -53,7 +65,12 @@ export class Lane {
     } catch (error) {
       if (isForgotten(error)) this.#writer = undefined;
       if (failureOf(error) !== 'unknown') throw error;
-      return this.#settle(batch, id, error);
+      const since = performance.now();
+      try {
+        return await this.#settle(batch, id, error);
+      } finally {
+        this.#settlingMs += performance.now() - since;
+      }
     }
   }
 
@@ -64,6 +81,11 @@ export class Lane {
   async #settle(batch: Batch, id: BatchId, lost: unknown): Promise<Written> {
     const { settleMsMax, onSettled, closing } = this.#options;
     let refusal: unknown;
+    let heardAt: number | undefined;
+    const heardForLong = (error: unknown) => {
+      heardAt = isAnswer(error) ? (heardAt ?? performance.now()) : undefined;
+      return heardAt !== undefined && performance.now() - heardAt > HEARD_MS_MAX;
+    };
     const attempt = async () => {
       if (refusal === undefined) {
         try {
@@ -82,7 +104,9 @@ export class Lane {
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
         // What keeps the row of the writer locked is the first attempt: closing waits for its end, however often.
-        retryable: (error) => isUnheard(error) || (refusal !== undefined && failureOf(error) !== undefined),
+        retryable: (error) =>
+          (isUnheard(error) || (refusal !== undefined && failureOf(error) !== undefined)) &&
+          !heardForLong(error),
         signal: closing,
       });
       onSettled(applied ? 'applied' : 'not applied');
@@ -117,6 +141,10 @@ function isUnheard(error: unknown): boolean {
   if (failure === 'busy' || failure === 'full') return codeOf(error) === undefined;
   return failure !== undefined;
 }
+
+/** Whether a server said so, one that takes writes, and not the way there. */
+const isAnswer = (error: unknown): boolean =>
+  codeOf(error) !== undefined && /^(conflict|busy|full)$/.test(failureOf(error) ?? '');
 
 const unknown = (cause: unknown) =>
   new Problem(

@@ -19,6 +19,8 @@ export interface CountersOptions {
   lockedMsMax: number;
   /** How long a statement runs at most, in milliseconds: the wait for a lock has to end before. */
   statementMsMax: number;
+  /** How long the outcome of a commit is asked for while no server answers, in milliseconds. */
+  settleMsMax: number;
   /** Aborted when the service stops waiting for what is under way. */
   closing: AbortSignal;
   /** What yields to increments. */

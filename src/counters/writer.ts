@@ -17,7 +17,7 @@ export interface WriterEvents extends BatchEvents {
 export interface WriterLimits {
   /** Requests that wait for their batch at most; a bulk counts as one for each five of its increments. */
   queueMax?: number;
-  /** How long a lost answer is asked for, in milliseconds. */
+  /** How long a lost answer is asked for while no server answers, in milliseconds. */
   settleMsMax?: number;
   /** How long a request waits for a counter that another transaction has locked, in milliseconds. */
   lockedMsMax?: number;
@@ -65,7 +65,7 @@ export class CounterWriter {
     events: WriterEvents,
     {
       queueMax = 4096,
-      settleMsMax = 10_000,
+      settleMsMax = 45_000,
       lockedMsMax = 5000,
       closing = new AbortController().signal,
     }: WriterLimits = {},

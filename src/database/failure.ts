@@ -5,11 +5,12 @@ import { OptimisticLockError } from '@mikro-orm/core';
  * - `conflict`: somebody was faster. Nothing was applied; the whole transaction may be run again, at once.
  * - `busy`: it waited as long as it may. Nothing was applied; trying again later may help.
  * - `full`: the server has no room on its disk. Nothing was applied; reads still work.
+ * - `read_only`: the server takes no writes, as a standby. Nothing was applied; another server may take them.
  * - `unavailable`: no connection could be had. Nothing was sent.
  * - `lost`: the connection broke before a commit was asked for. The server rolls back: nothing was applied.
  * - `unknown`: the connection broke while a commit was in flight. Whether it was applied cannot be known.
  */
-export type Failure = 'conflict' | 'busy' | 'full' | 'unavailable' | 'lost' | 'unknown';
+export type Failure = 'conflict' | 'busy' | 'full' | 'read_only' | 'unavailable' | 'lost' | 'unknown';
 
 /**
  * The SQLSTATEs that say more about the moment than about the statement. Source: PostgreSQL documentation,
@@ -23,7 +24,7 @@ const bySqlState: Record<string, Failure> = {
   '55P03': 'busy', // lock_not_available: lock_timeout ran out, or NOWAIT found a lock
   '57014': 'busy', // query_canceled: statement_timeout ran out
   '53100': 'full', // disk_full: a file could not be extended
-  '25006': 'unavailable', // read_only_sql_transaction: this server is (or has become) a standby
+  '25006': 'read_only', // read_only_sql_transaction: this server is (or has become) a standby
 };
 
 /** An error of the connection rather than of the server: the driver reports these without a SQLSTATE. */
@@ -47,3 +48,5 @@ export function failureOf(error: unknown): Failure | undefined {
 }
 
 export const isConflict = (error: unknown): boolean => failureOf(error) === 'conflict';
+
+export const isReadOnly = (error: unknown): boolean => failureOf(error) === 'read_only';

@@ -1,5 +1,4 @@
 import type { PoolClient, QueryResult } from 'pg';
-import { codeOf } from '../errors/caught.ts';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
 import { type Observe, observed } from './observed.ts';
@@ -13,8 +12,13 @@ export interface Connection {
   release(): void;
 }
 
-/** A server that was a standby a moment ago leaves sessions behind that stay read-only: those are not kept. */
-const READ_ONLY = '25006';
+/** Whom a connection belongs to. */
+export interface ConnectionKeeper {
+  /** Told of each error of the server. */
+  onError(error: unknown): void;
+  /** Whether the connection is wanted any longer. */
+  keeps(): boolean;
+}
 
 /** The server's function that waits for synchronous standbys; its name is the same in every language. */
 const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN';
@@ -25,25 +29,23 @@ const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN';
  * - When the connection breaks, the error says whether the statement may have been applied, and the connection leaves
  *   the pool at once: Kysely returns a connection only after a begin, commit or rollback that succeeded.
  * - A commit that was answered with a rollback is an error, and one that no synchronous standby confirmed is `unknown`.
- * - A connection that is busy, inside a transaction or read-only does not go back into the pool.
+ * - A connection that is busy, inside a transaction, or not wanted any more does not go back into the pool.
  */
 export class GuardedConnection implements Connection {
   readonly processID: number;
   /** Told of the statements until the connection is lent again. */
   observe: Observe | undefined;
   readonly #client: PoolClient;
-  readonly #onError: ((error: unknown) => void) | undefined;
+  readonly #pool: ConnectionKeeper;
   readonly #waiting: (() => void)[] = [];
   #busy = false;
   #broken: unknown;
-  #readOnly = false;
   /** The server's warning, if the statement was committed without the confirmation of a standby. */
   #unconfirmed: unknown;
 
-  /** @param onError told of each error of the server */
-  constructor(client: PoolClient, onError?: (error: unknown) => void) {
+  constructor(client: PoolClient, pool: ConnectionKeeper) {
     this.#client = client;
-    this.#onError = onError;
+    this.#pool = pool;
     this.processID = (client as unknown as { processID: number }).processID;
     client.on('notice', (notice) => {
       if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
@@ -66,7 +68,7 @@ export class GuardedConnection implements Connection {
   release(): void {
     if (this.#broken) return;
     const inTransaction = this.#client.getTransactionStatus() !== 'I';
-    this.#client.release(this.#readOnly || this.#busy || inTransaction);
+    this.#client.release(!this.#pool.keeps() || this.#busy || inTransaction);
   }
 
   async #send(sql: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {
@@ -93,8 +95,7 @@ export class GuardedConnection implements Connection {
   }
 
   #judged(error: unknown, sql: string, status: string | null): unknown {
-    this.#onError?.(error);
-    this.#readOnly ||= codeOf(error) === READ_ONLY;
+    this.#pool.onError(error);
     if (isServerError(error)) return error;
     const lost = connectionLost(error, sql, status);
     this.#broken = lost;

@@ -4,6 +4,8 @@ import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { Pool, type PoolConfig, TypeOverrides, types } from 'pg';
+import { parseAddress } from './address.ts';
+import { type Driver, driverFor } from './driver.ts';
 import { Sessions } from './sessions.ts';
 import { type DatabaseConfig, type SessionKind, sessionSettings } from './settings.ts';
 
@@ -59,13 +61,13 @@ export function poolOptions({
   databaseUrl,
   config,
   session,
-}: Pick<DatabaseOptions, 'databaseUrl' | 'config' | 'session'>): PoolConfig {
+}: Pick<DatabaseOptions, 'databaseUrl' | 'config' | 'session'>): PoolConfig & Driver {
   const parsers = new TypeOverrides();
   // MikroORM parses dates and intervals itself, from the text that the server sends.
   const { DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = types.builtins;
   for (const type of [DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL]) parsers.setTypeParser(type, (text) => text);
   return {
-    connectionString: databaseUrl,
+    ...driverFor(databaseUrl),
     types: parsers,
     max: config.POOL_MAX,
     connectionTimeoutMillis: config.POOL_ACQUIRE_TIMEOUT_MS,
@@ -84,7 +86,8 @@ export function ormOptions({
   schema,
 }: Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'schema'>): Options {
   return {
-    clientUrl: databaseUrl,
+    // It reads the name of the database from there, and does not connect by itself: see `driverOptions`.
+    clientUrl: parseAddress(databaseUrl).urls[0],
     entities: [...entities],
     ...(schema ? inSchema(schema) : {}),
     extensions: [Migrator],

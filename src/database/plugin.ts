@@ -1,14 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { messageOf } from '../errors/caught.ts';
-import { StartupError } from '../errors/startup-error.ts';
 import { DiskWatch } from './disk-watch.ts';
-import { ConnectionError } from './failure.ts';
 import { migrate } from './migrate.ts';
 import { type Database, type DatabaseLog, type DatabaseOptions, openDatabase, openSessions } from './orm.ts';
-import { risks, type ServerState, serverState } from './server-state.ts';
+import { ServerWatch } from './server-watch.ts';
 import type { Sessions } from './sessions.ts';
-import { probeSessions, type SessionKind } from './settings.ts';
+import { type DatabaseConfig, probeSessions } from './settings.ts';
+import { whenWritable } from './writable-server.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -21,9 +20,14 @@ export interface ServiceDatabase extends Database {
   /** Those of the counters, which wait for no list and for no demonstration. */
   counters: Sessions;
   disk: DiskWatch;
+  server: ServerWatch;
 }
 
-export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'config'> {
+/** A server that takes longer than this at the start says nothing of its risks there, in milliseconds. */
+const ASK_MS_MAX = 5000;
+
+export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities'> {
+  config: DatabaseConfig & { readonly FAILOVER_TIMEOUT_MS: number };
   /** Connections that the counters have to themselves. */
   counterConnections: number;
 }
@@ -36,15 +40,14 @@ export const databasePlugin = fastifyPlugin(
       info: (message) => app.log.info(message),
       warn: (message) => app.log.warn(message),
     };
-    let session: SessionKind;
-    try {
-      session = await probeSessions(databaseUrl, config, log.warn);
+    const prepare = async () => {
+      const session = await probeSessions(databaseUrl, config, log.warn);
       const applied = await migrate({ ...options, log, session });
       log.info(`the database is up to date, ${applied} migrations applied just now`);
-    } catch (error) {
-      if (error instanceof StartupError) throw error;
-      throw new StartupError(unusable(databaseUrl, error as Error), { cause: error });
-    }
+      return session;
+    };
+    const waitMsMax = config.FAILOVER_TIMEOUT_MS;
+    const session = await whenWritable(prepare, { databaseUrl, waitMsMax, log });
     const disk = new DiskWatch();
     const database = openDatabase({ ...options, log, session, onError: disk.note });
     const counters = openSessions({
@@ -55,8 +58,12 @@ export const databasePlugin = fastifyPlugin(
       // Its statements are transactions of their own, which a higher level would only refuse more often.
       config: { ...config, POOL_MAX: options.counterConnections, ISOLATION_LEVEL: 'read committed' },
     });
-    app.decorate('database', { ...database, counters, disk });
-    await tellRisks(counters, log);
+    counters.shareServerWith(database.sessions);
+    const server = new ServerWatch(database.sessions, log);
+    app.decorate('database', { ...database, counters, disk, server });
+    await server.ask(ASK_MS_MAX).catch((error: unknown) => {
+      log.warn(`the server does not say how durable its commits are: ${messageOf(error)}`);
+    });
     app.addHook('onClose', async () => {
       await database.orm.close();
       await counters.end();
@@ -64,49 +71,3 @@ export const databasePlugin = fastifyPlugin(
   },
   { name: 'database' },
 );
-
-/** Says at the start what "acknowledged" does not promise on this server. */
-async function tellRisks(sessions: Sessions, log: DatabaseLog): Promise<void> {
-  try {
-    for (const risk of (await serverState(sessions)).risks) log.warn(risks[risk]);
-  } catch (error) {
-    log.warn(`the server does not say how durable its commits are: ${messageOf(error)}`);
-  }
-}
-
-/**
- * Asks the server for its state: a real round trip.
- *
- * @throws {ConnectionError} when it fails, or takes longer than `deadlineMs` milliseconds
- */
-export async function ask(
-  { sessions }: Pick<Database, 'sessions'>,
-  deadlineMs: number,
-): Promise<ServerState> {
-  const asked = serverState(sessions);
-  // It may fail when nobody waits for it any more.
-  asked.catch(() => {});
-  const late = Promise.withResolvers<never>();
-  const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);
-  const timer = setTimeout(() => late.reject(error), deadlineMs);
-  try {
-    return await Promise.race([asked, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A name with several addresses fails with several errors: the first says why. */
-function reasonOf(error: unknown): string {
-  return error instanceof AggregateError && error.errors.length > 0
-    ? messageOf(error.errors[0])
-    : messageOf(error);
-}
-
-/** One line that names the place and the reason, and never the password. */
-function unusable(databaseUrl: string, error: Error): string {
-  const { hostname, port, pathname, username } = new URL(databaseUrl);
-  const place = `${hostname || 'localhost'}:${port || 5432}${pathname}`;
-  const reason = reasonOf(error.cause ?? error).split('\n')[0];
-  return `cannot use the database at ${place} as "${username}" (DATABASE_URL): ${reason}`;
-}

@@ -29,15 +29,20 @@ interface Settings {
   oldestSnapshotAge: number | null;
 }
 
-/** What every role may ask: the names of standbys and who is synchronous need more. */
+/**
+ * What every role may ask: the names of standbys and who is synchronous need more. Who receives logical changes is no
+ * standby.
+ */
 const ASK = {
-  name: 'server-state-1',
+  name: 'server-state-2',
   text: `
     select current_setting('transaction_read_only') = 'on' as "readOnly",
            current_setting('fsync', true) as fsync,
            current_setting('synchronous_commit', true) as "synchronousCommit",
            current_setting('synchronous_standby_names', true) as "standbyNames",
-           (select count(*)::int from pg_stat_replication) as standbys,
+           (select count(*)::int from pg_stat_replication where pid not in (
+              select active_pid from pg_replication_slots where slot_type = 'logical' and active_pid is not null
+            )) as standbys,
            (select max(age) from (
               select age(backend_xmin) from pg_stat_activity where backend_xmin is not null
               union all select age(xmin) from pg_replication_slots where xmin is not null
@@ -54,7 +59,8 @@ export async function serverState(sessions: Pick<Sessions, 'query'>): Promise<Se
   const { rows } = await sessions.query<Settings>(ASK);
   const [row] = rows;
   if (!row) throw new TypeError('no answer');
-  const asynchronous = row.standbys > 0 && (!row.standbyNames || row.synchronousCommit === 'local');
+  const asynchronous =
+    row.standbys > 0 && (!row.standbyNames || /^(off|local)$/.test(row.synchronousCommit ?? ''));
   const found: [Risk, boolean][] = [
     ['fsync_off', row.fsync === 'off'],
     ['synchronous_commit_off', row.synchronousCommit === 'off'],

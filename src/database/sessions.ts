@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
-import { ConnectionError } from './failure.ts';
+import { ConnectionError, isReadOnly } from './failure.ts';
 import { type Connection, GuardedConnection } from './guarded-connection.ts';
 import type { Observe } from './observed.ts';
 import { PinnedConnection } from './pinned-connection.ts';
@@ -45,6 +45,9 @@ export class Sessions implements PostgresPool {
   readonly #guarded = new WeakMap<PoolClient, GuardedConnection>();
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
   #prepares: boolean;
+  readonly #sharing = new Set<Sessions>();
+  /** How often the pool was emptied. */
+  #emptied = 0;
 
   constructor(pool: Pool, { prepares = true, observe, onError }: SessionsOptions = {}) {
     this.#pool = pool;
@@ -63,7 +66,7 @@ export class Sessions implements PostgresPool {
     return { total, idle, waiting };
   }
 
-  /** @throws {ConnectionError} `busy` when none came free in time, `unavailable` when none could be made */
+  /** @throws {ConnectionError} `busy` when none came free in time; `unavailable` or `read_only` when none could be made */
   async connect(): Promise<PostgresPoolClient> {
     // Kysely also streams through cursors; MikroORM does so only when asked to, which is never the case here.
     return (this.#pinned.getStore() ?? (await this.#lend())) as unknown as PostgresPoolClient;
@@ -71,6 +74,31 @@ export class Sessions implements PostgresPool {
 
   end(): Promise<void> {
     return this.#pool.end();
+  }
+
+  /** What one of the two finds out about its server is true for the other as well. */
+  shareServerWith(other: Sessions): void {
+    this.#sharing.add(other);
+    other.#sharing.add(this);
+  }
+
+  /**
+   * Closes the connections that there are, those of pools that share the server too: idle ones at once, others when they
+   * are given back. Where one of them leads to a server that takes no writes (any more), so do the others, and what is
+   * read there can be behind what was acknowledged.
+   */
+  empty(): void {
+    for (const sessions of [this, ...this.#sharing]) sessions.#emptyOwn();
+  }
+
+  #emptyOwn(): void {
+    this.#emptied += 1;
+    // The driver's pool lends idle connections first, in the order of the calls.
+    for (let idle = this.#pool.idleCount; idle > 0; idle -= 1)
+      this.#pool.connect().then(
+        (client) => client.release(true),
+        () => {},
+      );
   }
 
   /**
@@ -115,15 +143,28 @@ export class Sessions implements PostgresPool {
   async #lend(): Promise<GuardedConnection> {
     const client = await this.#acquire();
     let connection = this.#guarded.get(client);
-    if (!connection) this.#guarded.set(client, (connection = new GuardedConnection(client, this.#onError)));
+    if (!connection) this.#guarded.set(client, (connection = this.#guard(client)));
     connection.observe = this.#observe;
     return connection;
+  }
+
+  #guard(client: PoolClient): GuardedConnection {
+    const since = this.#emptied;
+    return new GuardedConnection(client, {
+      keeps: () => since === this.#emptied,
+      onError: (error) => {
+        // The first one to find out tells for all.
+        if (isReadOnly(error) && since === this.#emptied) this.empty();
+        this.#onError?.(error);
+      },
+    });
   }
 
   async #acquire(): Promise<PoolClient> {
     try {
       return await this.#pool.connect();
     } catch (error) {
+      if (error instanceof ConnectionError) throw error;
       const message = messageOf(error);
       if (message !== 'timeout exceeded when trying to connect') {
         throw new ConnectionError('unavailable', 'cannot connect to the database', error);

@@ -1,6 +1,8 @@
-import { Client, type ClientConfig } from 'pg';
+import type { ClientConfig } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
+import { newClient } from './driver.ts';
+import { ConnectionError } from './failure.ts';
 
 /** What the database layer reads of the service's configuration. Times in milliseconds. */
 export interface DatabaseConfig {
@@ -58,6 +60,7 @@ export function sessionSettings(config: DatabaseConfig, synchronousCommit?: stri
  *
  * @param warn told what has to be set there
  * @throws {StartupError} when the isolation level that was asked for cannot be had
+ * @throws {ConnectionError} `read_only` when the server takes no writes
  * @throws whatever connecting threw
  */
 export async function probeSessions(
@@ -71,6 +74,7 @@ export async function probeSessions(
     if (!refused) throw error;
     return currentSettings(databaseUrl, config, {});
   });
+  if (seen.readOnly) throw new ConnectionError('read_only', 'it is read-only, as a standby is');
   if (seen.isolation !== config.ISOLATION_LEVEL) {
     throw new StartupError(
       `sessions get the isolation level "${seen.isolation}" there, not ISOLATION_LEVEL "${config.ISOLATION_LEVEL}": ` +
@@ -90,10 +94,9 @@ export async function probeSessions(
   return { pooled: refused, synchronousCommit: synchronousCommit === 'off' ? 'on' : synchronousCommit };
 }
 
-async function currentSettings(connectionString: string, config: DatabaseConfig, settings: SessionSettings) {
+async function currentSettings(databaseUrl: string, config: DatabaseConfig, settings: SessionSettings) {
   const connectionTimeoutMillis = config.POOL_ACQUIRE_TIMEOUT_MS;
-  const client = new Client({
-    connectionString,
+  const client = newClient(databaseUrl, {
     connectionTimeoutMillis,
     query_timeout: connectionTimeoutMillis,
     ...settings,
@@ -106,16 +109,19 @@ async function currentSettings(connectionString: string, config: DatabaseConfig,
       lock: string;
       statement: string;
       synchronous: string | null;
+      read_only: boolean;
     }>(
       `select current_setting('default_transaction_isolation') as isolation,
               extract(epoch from current_setting('lock_timeout')::interval) * 1000 as lock,
               extract(epoch from current_setting('statement_timeout')::interval) * 1000 as statement,
-              current_setting('synchronous_commit', true) as synchronous`,
+              current_setting('synchronous_commit', true) as synchronous,
+              current_setting('transaction_read_only') = 'on' as read_only`,
     );
     const [row] = rows;
     return {
       isolation: row?.isolation,
       synchronousCommit: row?.synchronous ?? 'on',
+      readOnly: row?.read_only,
       lockTimeoutMs: Number(row?.lock),
       statementTimeoutMs: Number(row?.statement),
     };

@@ -39,6 +39,11 @@ export const problems = {
     retryAfterS: 10,
   },
   out_of_time: { status: 503, title: 'The work was stopped before it was complete', retryAfterS: 1 },
+  read_only: {
+    status: 503,
+    title: 'The database is read-only at the moment, as a standby is',
+    retryAfterS: 2,
+  },
   database_unavailable: { status: 503, title: 'The database cannot be reached', retryAfterS: 2 },
   shutting_down: { status: 503, title: 'The service is shutting down', retryAfterS: 5 },
   outcome_unknown: { status: 504, title: 'The connection broke before the outcome was known' },

@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { ask } from '../database/plugin.ts';
 import { type Risk, risks } from '../database/server-state.ts';
-import { problems } from '../errors/problem.ts';
+import { Problem, problems } from '../errors/problem.ts';
 import { DATABASE_READ } from './problem-answers.ts';
 
 /** A database that takes longer than this to answer is not ready, in milliseconds. */
@@ -35,14 +34,16 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/health/ready', {
     logLevel: 'warn',
-    config: { problems: DATABASE_READ },
+    config: { problems: [...DATABASE_READ, 'read_only'] },
     schema: {
       tags,
-      summary: 'Whether the database answers, by a round trip, and what its commits do not promise',
+      summary:
+        'Whether the database answers and takes writes, by a round trip, and what its commits do not promise',
       response: { 200: readiness },
     },
     handler: async () => {
-      const state = await ask(app.database, READY_MS_MAX);
+      const state = await app.database.server.ask(READY_MS_MAX);
+      if (state.readOnly) throw new Problem('read_only', problems.read_only.title);
       // It answers, and reading works: no reason to take it, and all replicas with it, out of service.
       const names: Risk[] = app.database.disk.isFull ? [...state.risks, 'disk_full'] : state.risks;
       return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };

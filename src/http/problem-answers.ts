@@ -16,6 +16,7 @@ export const DATABASE_READ = ['busy', 'database_unavailable'] as const satisfies
 /** What a route that writes to the database can answer. */
 export const DATABASE_WRITE = [
   ...DATABASE_READ,
+  'read_only',
   'conflict',
   'outcome_unknown',
 ] as const satisfies readonly ProblemCode[];

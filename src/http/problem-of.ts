@@ -13,6 +13,7 @@ const byFailure: Record<Failure, ProblemCode> = {
   conflict: 'conflict',
   busy: 'busy',
   full: 'disk_full',
+  read_only: 'read_only',
   unavailable: 'database_unavailable',
   lost: 'database_unavailable',
   unknown: 'outcome_unknown',
@@ -35,7 +36,12 @@ export function problemOf(error: unknown): Problem {
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
   }
   if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
-  if (error instanceof RetriesExhaustedError) return new Problem('retries_exhausted', error.message);
+  if (error instanceof RetriesExhaustedError) {
+    const reason = failureOf(error.cause);
+    // What was retried was not always a conflict.
+    if (reason === 'read_only' || reason === 'lost') return problemOf(error.cause);
+    return new Problem('retries_exhausted', error.message);
+  }
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return new Problem('out_of_time', 'not all of it was done within the time allowed');
   }

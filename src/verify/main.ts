@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 import { runCommand } from '../command-line/command.ts';
-import { flag, part, whole, wholes } from '../command-line/option.ts';
+import { flag, part, UsageError, whole, wholes } from '../command-line/option.ts';
 import { print } from '../command-line/progress.ts';
 import { table } from '../command-line/table.ts';
+import { ADDRESS_FORM, AddressError, parseAddress } from '../database/address.ts';
 import { allHold } from './judgement.ts';
 import type { VerificationResult } from './verification.ts';
 
@@ -17,8 +18,8 @@ Exit code 1 if a claim does not hold there, 3 if one could not be told because t
       operand: true,
       value: 'DATABASE_URL',
       about: 'the database',
-      allowed: 'postgresql://user:password@host:port/database',
-      read: (text) => (/^postgres(ql)?:/.test(text) && URL.canParse(text) ? text : undefined),
+      allowed: ADDRESS_FORM,
+      read: addressOf,
     },
     workers: wholes('how many increment one post at the same time, one after another', 1, 64, '2,8,32'),
     increments: whole('increments of each worker', 1, 1000, 10),
@@ -34,6 +35,17 @@ Exit code 1 if a claim does not hold there, 3 if one could not be told because t
     return allHold([...result.rows, ...result.experiments]);
   },
 });
+
+/** @throws {UsageError} that says what is wrong with it, without a password */
+function addressOf(text: string): string {
+  try {
+    parseAddress(text);
+    return text;
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    throw new UsageError(`DATABASE_URL: ${error.message}; allowed: ${ADDRESS_FORM}`, { cause: error });
+  }
+}
 
 /** A line for each strategy, a column for each number of workers. */
 function shown({ server, rows, experiments }: VerificationResult, workers: readonly number[]): string {

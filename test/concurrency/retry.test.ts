@@ -70,3 +70,14 @@ t.test('an abort ends the wait', async (t) => {
   await t.rejects(running, { message: 'stop' });
   await t.rejects(retry(failing(0), { ...policy, signal: controller.signal }), { message: 'stop' });
 });
+
+t.test('what the clock leaves out is not counted', async (t) => {
+  let ms = 0;
+  const slow = async (attempt: number) => {
+    ms += 2000;
+    if (attempt < 3) throw new Error('again');
+    return attempt;
+  };
+  await t.rejects(retry(slow, { ...policy, now: () => ms }), RetriesExhaustedError);
+  t.equal(await retry(slow, { ...policy, now: () => 0 }), 3);
+});

@@ -288,6 +288,53 @@ t.test('when the database cannot be asked any more, the outcome is said to be un
   t.strictSame(await writerOn(sessions).submit(one('likes', 1, 'key')), { values: [1], replayed: true });
 });
 
+t.test('the time in which a lost answer is asked for is not time of retrying', async (t) => {
+  const { sessions } = await testOrm(t);
+  const now = performance.now.bind(performance);
+  t.teardown(() => void (performance.now = now));
+  let writes = 0;
+  const query = async (statement: PreparedStatement) => {
+    if (act(statement) !== 'write-keyed') return sessions.query(statement);
+    writes += 1;
+    if (writes === 1) throw lost();
+    if (writes > 2) return sessions.query(statement);
+    // A failover later, the same key is under way through another replica.
+    performance.now = () => now() + 40_000;
+    throw Object.assign(new Error('duplicate key'), { code: '23505' });
+  };
+  t.strictSame(await ended(writerOn({ query } as Query), one('likes', 1, 'key')), [1]);
+  t.equal(writes, 3);
+});
+
+t.test(
+  'a lost answer is asked for as long as a failover takes, and less long where a server answers',
+  async (t) => {
+    const { sessions } = await testOrm(t);
+    const now = performance.now.bind(performance);
+    t.teardown(() => void (performance.now = now));
+    const asking = (error: () => Error) => {
+      let writes = 0;
+      let passedMs = 0;
+      const query = async (statement: PreparedStatement) => {
+        if (act(statement) === 'register') return sessions.query(statement);
+        if (writes++ > 0) {
+          passedMs += 4000;
+          performance.now = () => now() + passedMs;
+        }
+        throw writes === 1 ? lost() : error();
+      };
+      return { query: { query } as Query, passedMs: () => passedMs };
+    };
+    const away = asking(() => new ConnectionError('unavailable', 'cannot connect'));
+    t.equal(await ended(writerOn(away.query), one('likes')), 'outcome_unknown');
+    t.ok(away.passedMs() >= 44_000, `${away.passedMs()} ms`);
+    performance.now = now;
+    const locked = asking(() => Object.assign(new Error('lock timeout'), { code: '55P03' }));
+    t.equal(await ended(writerOn(locked.query), one('likes')), 'outcome_unknown');
+    t.ok(locked.passedMs() >= 12_000 && locked.passedMs() <= 20_000, `${locked.passedMs()} ms`);
+  },
+);
+
 t.test(
   'what was refused stays refused when it cannot be found out which request was the reason',
   async (t) => {

@@ -1,7 +1,9 @@
+import { pino } from 'pino';
 import t from 'tap';
-import { getJson, testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+import { getJson, testApp, testClient, testDatabase, testOrm, until } from '../helper.ts';
 import { serverState } from '../../src/database/server-state.ts';
 import { ownServer } from '../own-server.ts';
+import { completePostgres, startPair } from '../standby.ts';
 
 t.test(
   'a role or a database that does not wait for the disk is overruled by the sessions of the service',
@@ -60,3 +62,35 @@ t.test('a session that does not wait for the disk is a risk', async (t) => {
   await client.query('set default_transaction_read_only = on');
   t.equal((await serverState({ query })).readOnly, true);
 });
+
+const bin = await completePostgres();
+
+t.test(
+  'a standby that commits do not wait for is a risk, for any role to see, whenever it comes',
+  { skip: bin ? false : 'there is no pg_basebackup here' },
+  async (t) => {
+    const { primary } = await startPair(t, bin ?? '');
+    const administrator = await testClient(t, primary);
+    await administrator.query(`create role app login password 'app'; grant all on schema public to app`);
+    const log: string[] = [];
+    const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
+    const app = await testApp(t, {}, primary.replace('postgres:test@', 'app:app@'), logger);
+    const risks = async () =>
+      (await app.inject('/health/ready')).json<{ risks: { risk: string }[] }>().risks.map(({ risk }) => risk);
+    const logged = (line: RegExp) => log.filter((text) => line.test(text)).length;
+    t.ok((await risks()).includes('asynchronous_standbys'));
+    t.match(
+      (await app.inject('/metrics')).body,
+      /^safe_counters_durability_risk\{risk="asynchronous_standbys"\} 1$/m,
+    );
+    t.equal(logged(/"level":40.*standbys replicate asynchronously/), 1);
+    await administrator.query(`alter system set synchronous_standby_names = '*'`);
+    await administrator.query('select pg_reload_conf()');
+    await until(async () => !(await risks()).includes('asynchronous_standbys'));
+    t.equal(logged(/not any more: standbys replicate asynchronously/), 1);
+    await administrator.query('alter system reset synchronous_standby_names');
+    await administrator.query('select pg_reload_conf()');
+    await until(async () => (await risks()).includes('asynchronous_standbys'));
+    t.equal(logged(/"level":40.*standbys replicate asynchronously/), 2, 'after the start as well');
+  },
+);

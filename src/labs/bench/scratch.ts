@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect, type PostgresPool } from 'kysely';
-import { Client, Pool } from 'pg';
+import { type Client, Pool } from 'pg';
+import { parseAddress } from '../../database/address.ts';
 import { Sessions } from '../../database/sessions.ts';
 import type { LabContext } from './context.ts';
 import { Observer } from './observer.ts';
@@ -33,15 +34,13 @@ export class Scratch {
 
   constructor(context: LabContext) {
     this.context = context;
-    this.outside = new Client(sessionOptions(context, this.schema, 'outside', {}));
-    this.outside.on('error', () => {});
+    this.outside = this.#newClient('outside', {});
     this.observer = new Observer(this.outside, this.schema, this.timeline);
   }
 
   /** A session of its own, on a backend of its own. */
   async connect(name: string, settings: PoolSettings = {}): Promise<Client> {
-    const client = new Client(sessionOptions(this.context, this.schema, name, settings));
-    client.on('error', () => {});
+    const client = this.#newClient(name, settings);
     this.#own(() => client.end());
     await client.connect();
     return client;
@@ -71,7 +70,7 @@ export class Scratch {
     return new MikroORM({
       // Of two instances with one name, either finds the other's EntityManager inside of the other's transaction.
       contextName: `${this.schema} ${this.#instances}`,
-      clientUrl: this.context.databaseUrl,
+      clientUrl: parseAddress(this.context.databaseUrl).urls[0],
       entities: entities ?? [],
       driverOptions: () => new PostgresDialect({ pool }),
       useBatchUpdates: false,
@@ -102,6 +101,13 @@ export class Scratch {
     } finally {
       await this.outside.end();
     }
+  }
+
+  #newClient(name: string, settings: PoolSettings): Client {
+    const options = sessionOptions(this.context, this.schema, name, settings);
+    const client = new options.Client(options);
+    client.on('error', () => {});
+    return client;
   }
 
   /** A backend whose client has left goes on waiting for its lock: it must be told. */

@@ -1,4 +1,5 @@
 import type { PoolConfig } from 'pg';
+import type { Driver } from '../../database/driver.ts';
 import { poolOptions } from '../../database/orm.ts';
 import type { DatabaseConfig } from '../../database/settings.ts';
 import type { LabContext } from './context.ts';
@@ -36,7 +37,7 @@ export function sessionOptions(
   schema: string,
   name: string,
   { limits, readOnly, databaseUrl = context.databaseUrl }: PoolSettings,
-): PoolConfig {
+): PoolConfig & Driver {
   const config = { ...context.config, ...LIMITS, ...limits };
   const options = poolOptions({ databaseUrl, config });
   const words = [options.options, `-c search_path=${schema}`];

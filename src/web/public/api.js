@@ -20,6 +20,7 @@ const SENTENCES = {
   queue_full: 'Too many are waiting for their turn here.',
   busy: 'The database was too busy.',
   out_of_time: 'It took too long, and was stopped.',
+  read_only: 'The database takes no changes at the moment.',
   database_unavailable: 'The database cannot be reached.',
   shutting_down: 'The service is shutting down.',
   unauthorized: 'Without the token nothing can be changed here.',

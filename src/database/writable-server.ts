@@ -1,0 +1,59 @@
+import { retry, RetriesExhaustedError } from '../concurrency/retry.ts';
+import { codeOf, reasonOf } from '../errors/caught.ts';
+import { StartupError } from '../errors/startup-error.ts';
+import { parseAddress, serversOf } from './address.ts';
+import { isReadOnly } from './failure.ts';
+import type { DatabaseLog } from './orm.ts';
+
+const DELAY = { delayMsBase: 100, delayMsMax: 1000 };
+
+/** cannot_connect_now: the server is starting up, or shutting down. */
+const NOT_YET = '57P03';
+
+interface Waiting {
+  databaseUrl: string;
+  /** How long to wait at most, in milliseconds. */
+  waitMsMax: number;
+  log: DatabaseLog;
+}
+
+/**
+ * Does `work`, which is the first to use the database, and does it again while there are servers of which none takes
+ * writes: a start in the middle of a failover, or on a standby that is about to be promoted, is no mistake.
+ *
+ * @throws {StartupError} one line that names the place and the reason, and never the password
+ */
+export async function whenWritable<T>(
+  work: () => Promise<T>,
+  { databaseUrl, waitMsMax, log }: Waiting,
+): Promise<T> {
+  try {
+    return await retry(work, {
+      ...DELAY,
+      attemptsMax: Number.POSITIVE_INFINITY,
+      elapsedMsMax: waitMsMax,
+      retryable: (error) => isReadOnly(error) || codeOf(error) === NOT_YET,
+      onRetry: (error, attempt) => {
+        if (attempt > 1) return;
+        log.warn(`the database takes no writes yet, waiting up to ${waitMsMax} ms: ${reasonOf(error)}`);
+      },
+    });
+  } catch (error) {
+    if (error instanceof StartupError) throw error;
+    throw new StartupError(unusable(databaseUrl, waitMsMax, error as Error), { cause: error });
+  }
+}
+
+function unusable(databaseUrl: string, waitMsMax: number, error: Error): string {
+  const address = parseAddress(databaseUrl);
+  const { pathname, username } = new URL(address.urls[0]);
+  const waited = error instanceof RetriesExhaustedError;
+  const last = waited ? (error.cause as Error) : error;
+  // MikroORM's errors carry the driver's.
+  const reason = reasonOf(last.cause ?? last);
+  const place = `${serversOf(address).join(',')}${pathname}`;
+  return (
+    `cannot use the database at ${place} as "${username}" (DATABASE_URL): ${reason}` +
+    (waited ? `; waited ${waitMsMax} ms (FAILOVER_TIMEOUT_MS)` : '')
+  );
+}

@@ -1,0 +1,125 @@
+import { pino } from 'pino';
+import t from 'tap';
+import { failureOf } from '../../src/database/failure.ts';
+import { runProgram, testApp, testClient, until } from '../helper.ts';
+import { ownServer } from '../own-server.ts';
+import { completePostgres, promote, setReadOnly, startPair } from '../standby.ts';
+
+const bin = await completePostgres();
+const skip = bin ? false : 'there is no pg_basebackup here';
+
+const POST = { method: 'POST', url: '/counters/likes/increments' } as const;
+
+t.test('a server that takes no writes is not ready, and says so; then it is ready again', async (t) => {
+  const { databaseUrl } = await ownServer(t);
+  const log: string[] = [];
+  const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
+  const app = await testApp(t, { DEMOS: 'false' }, databaseUrl, logger);
+  const client = await testClient(t, databaseUrl);
+  t.match((await app.inject('/metrics')).body, /^safe_counters_database_read_only 0$/m);
+  await setReadOnly(client, true);
+  const ready = await app.inject('/health/ready');
+  t.match(ready, { statusCode: 503, headers: { 'retry-after': '2' } });
+  t.match(ready.json(), { code: 'read_only', detail: /read-only/ });
+  t.match((await app.inject('/metrics')).body, /^safe_counters_database_read_only 1$/m);
+  t.equal((await app.inject('/health/live')).statusCode, 200);
+  await setReadOnly(client, false);
+  t.equal((await app.inject('/health/ready')).statusCode, 200);
+  t.match((await app.inject('/metrics')).body, /^safe_counters_database_read_only 0$/m);
+  t.equal(log.filter((line) => /takes no writes: it is read-only/.test(line)).length, 1, 'once');
+  t.equal(log.filter((line) => /takes writes again/.test(line)).length, 1);
+});
+
+t.test('what meets a read-only server is answered as such when no other one comes', async (t) => {
+  const { databaseUrl } = await ownServer(t);
+  const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
+  t.equal((await app.inject(POST)).statusCode, 200);
+  await setReadOnly(await testClient(t, databaseUrl), true);
+  const answers = await Promise.all([
+    app.inject(POST),
+    app.inject({
+      method: 'PUT',
+      url: '/counters/likes',
+      payload: { value: 5 },
+      headers: { 'if-match': '*' },
+    }),
+    app.inject({ method: 'DELETE', url: '/counters/likes', headers: { 'if-match': '*' } }),
+  ]);
+  for (const answer of answers) {
+    t.match(answer, { statusCode: 503, headers: { 'retry-after': '2' } });
+    t.match(answer.json(), { code: 'read_only' });
+  }
+});
+
+t.test('the first refusal of a read-only server empties the pool, idle connections as well', async (t) => {
+  const { databaseUrl } = await ownServer(t);
+  const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
+  const client = await testClient(t, databaseUrl);
+  const { sessions } = app.database;
+  const held = await Promise.all([1, 2, 3, 4].map(() => sessions.connect()));
+  const [inUse, ...idle] = held;
+  for (const connection of idle) connection.release();
+  t.equal(sessions.load.idle, 3);
+  await setReadOnly(client, true);
+  const write = { name: 'write', text: 'insert into posts default values', values: [] };
+  t.equal(await sessions.query(write).catch(failureOf), 'read_only');
+  await until(async () => sessions.load.total === 1);
+  t.equal(sessions.load.idle, 0);
+  inUse?.release();
+  await until(async () => sessions.load.total === 0);
+  await setReadOnly(client, false);
+  t.equal((await sessions.query(write)).rowCount, 1);
+});
+
+t.test('a start on a standby waits until it is promoted, and a failover is survived', { skip }, async (t) => {
+  const { primary, standby } = await startPair(t, bin ?? '');
+  const [old, next] = [await testClient(t, primary), await testClient(t, standby)];
+  const both = [primary, standby].map((url) => new URL(url).host).join();
+  const DATABASE_URL = `postgresql://postgres:test@${both}/postgres?target_session_attrs=read-write`;
+
+  await t.test('one that waits in vain says so in one line', async (t) => {
+    const env = { DATABASE_URL: standby, PORT: '0', FAILOVER_TIMEOUT_MS: '300', LOG_LEVEL: 'error' };
+    const { code, stderr } = await runProgram(t, ['src/server.ts'], env).ended;
+    t.equal(code, 1);
+    t.match(
+      stderr.trimEnd(),
+      /^cannot use the database at 127.0.0.1:\d+\/postgres as "postgres" \(DATABASE_URL\): it is read-only, as a standby is; waited 300 ms \(FAILOVER_TIMEOUT_MS\)$/,
+    );
+  });
+
+  const app = await testApp(t, { DEMOS: 'false' }, DATABASE_URL);
+  t.match((await app.inject(POST)).json(), { value: 1 });
+  const log: string[] = [];
+  const logger = pino<string>({ level: 'warn' }, { write: (line) => void log.push(line) });
+  const waiting = testApp(t, { DEMOS: 'false' }, standby, logger);
+  await until(async () =>
+    log.some((line) => /takes no writes yet, waiting up to 45000 ms: .*read-only/.test(line)),
+  );
+
+  await t.test(
+    'an increment goes on at the new primary, and so do reads, a change and readiness',
+    async (t) => {
+      await until(async () => (await next.query(`select from counters where name = 'likes'`)).rowCount === 1);
+      await setReadOnly(old, true);
+      await promote(next);
+      t.match(await app.inject(POST), { statusCode: 200 });
+      t.match((await app.inject('/counters/likes')).json(), { value: 2 });
+      t.equal((await app.inject('/health/ready')).statusCode, 200);
+      const put = {
+        method: 'PUT',
+        url: '/counters/likes',
+        payload: { value: 7 },
+        headers: { 'if-match': '"2"' },
+      };
+      t.match((await app.inject(put as never)).json(), { value: 7 });
+      t.strictSame((await next.query('select value::int from counters')).rows, [{ value: 7 }]);
+      t.strictSame((await old.query('select value::int from counters')).rows, [{ value: 1 }]);
+      const ours = `select from pg_stat_activity where application_name = 'safe-counters'`;
+      await until(async () => (await old.query(ours)).rowCount === 0);
+    },
+  );
+
+  await t.test('and the service that waited is ready', async (t) => {
+    t.equal((await (await waiting).inject('/health/ready')).statusCode, 200);
+  });
+});
