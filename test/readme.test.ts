@@ -1,18 +1,36 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { labs } from '../src/labs/index.ts';
 import { endpoints } from '../src/posts/endpoints.ts';
 import { strategies } from '../src/strategies/index.ts';
 import { CHECKOUT } from './helper.ts';
 
-for (const file of ['README.md', 'CONTRIBUTING.md']) {
+/** As GitHub names the anchor of a heading. */
+const anchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\w\s-]/g, '')
+    .replaceAll(/\s/g, '-');
+
+const anchorsIn = async (file: string) =>
+  [...(await readFile(file, 'utf8')).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchor(heading));
+
+const docs = (await readdir(join(CHECKOUT, 'docs'), { recursive: true })).filter((file) =>
+  file.endsWith('.md'),
+);
+
+for (const file of ['README.md', 'CONTRIBUTING.md', ...docs.map((name) => join('docs', name))]) {
   t.test(`${file} has no dead link and nothing left to fill in`, async (t) => {
-    const text = await readFile(join(CHECKOUT, file), 'utf8');
-    t.notMatch(text, /<!--|TODO|TBD/);
-    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)[^)]*\)/g)) {
-      if (!/^https?:/.test(target)) t.ok(existsSync(join(CHECKOUT, target)), target);
+    const path = join(CHECKOUT, file);
+    const text = await readFile(path, 'utf8');
+    t.notMatch(text, /<!--|TODO|TBD|@@/);
+    for (const [, target = '', to] of text.matchAll(/\]\(([^)#]*)(?:#([^)]*))?\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const linked = target ? join(dirname(path), target) : path;
+      t.ok(existsSync(linked), target);
+      if (to) t.ok((await anchorsIn(linked)).includes(to), `${target}#${to}`);
     }
     const scripts = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { scripts: object };
     for (const [, script = ''] of text.matchAll(/npm run ([\w:-]+)/g))
