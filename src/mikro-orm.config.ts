@@ -1,4 +1,4 @@
-import type { Options } from '@mikro-orm/postgresql';
+import { defineConfig, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { loadConfig } from './config.ts';
 import { openSessions, ormOptions } from './database/orm.ts';
@@ -11,9 +11,9 @@ export default (): Options => {
   const { DATABASE_URL } = config;
   if (!DATABASE_URL) throw new StartupError('set DATABASE_URL to use the command line of MikroORM');
   const log = { info: console.log, warn: console.warn };
-  return {
+  return defineConfig({
     ...ormOptions({ databaseUrl: DATABASE_URL, entities }),
     driverOptions: () =>
       new PostgresDialect({ pool: openSessions({ databaseUrl: DATABASE_URL, config, log }) }),
-  };
+  });
 };

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors/caught.ts';
 import { ConnectionError } from './failure.ts';
 
 export const isCommit = (sql: string): boolean => /^\s*commit\b/i.test(sql);
@@ -13,6 +14,12 @@ export function isServerError(error: unknown): boolean {
   const { severity, code = '' } = error as { severity?: string; code?: string };
   return severity !== undefined && !/^(FATAL|PANIC)$/.test(severity) && !/^(08|57P0|25P0[34])/.test(code);
 }
+
+/**
+ * Whether there was no answer within `query_timeout`, not even that of the server's own, shorter timeout. What has stopped
+ * answering on one connection will not answer on others; the driver tells it by this text alone.
+ */
+export const isSilence = (error: unknown): boolean => messageOf(error) === 'Query read timeout';
 
 const MESSAGE = 'the connection to the database was lost';
 

@@ -1,6 +1,6 @@
 import { callbackify } from 'node:util';
 import { Client, type ClientConfig } from 'pg';
-import { reasonOf } from '../errors/caught.ts';
+import { codeOf, reasonOf } from '../errors/caught.ts';
 import { type DatabaseAddress, parseAddress, serversOf, type Target } from './address.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
 
@@ -110,10 +110,13 @@ class Servers {
     const servers = serversOf(this.#address);
     const reasons = errors.map((error, i) => `${servers[i]} (${reasonOf(error)})`).join(', ');
     const wanted = { any: 'can be connected to', 'read-write': 'takes writes', primary: 'is a primary' };
-    const failure = errors.some(isReadOnly) ? 'read_only' : 'unavailable';
+    const failure = errors.some(mayComeSoon) ? 'read_only' : 'unavailable';
     return new ConnectionError(failure, `no server ${wanted[this.#address.target]}: ${reasons}`);
   }
 }
+
+/** A standby, or a server that is starting up (57P03): the one that is wanted may be among them in a moment. */
+const mayComeSoon = (error: unknown): boolean => isReadOnly(error) || codeOf(error) === '57P03';
 
 async function firstInOrder<T>(answers: readonly Promise<T>[]): Promise<T> {
   for (const answer of answers) answer.catch(() => {});

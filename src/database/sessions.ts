@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
+import { isSilence } from './connection-loss.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
 import { type Connection, GuardedConnection } from './guarded-connection.ts';
 import type { Observe } from './observed.ts';
@@ -84,8 +85,8 @@ export class Sessions implements PostgresPool {
 
   /**
    * Closes the connections that there are, those of pools that share the server too: idle ones at once, others when they
-   * are given back. Where one of them leads to a server that takes no writes (any more), so do the others, and what is
-   * read there can be behind what was acknowledged.
+   * are given back. Where one of them leads to a server that takes no writes (any more) or has stopped answering, so do the
+   * others, and what is read there can be behind what was acknowledged.
    */
   empty(): void {
     for (const sessions of [this, ...this.#sharing]) sessions.#emptyOwn();
@@ -154,7 +155,7 @@ export class Sessions implements PostgresPool {
       keeps: () => since === this.#emptied,
       onError: (error) => {
         // The first one to find out tells for all.
-        if (isReadOnly(error) && since === this.#emptied) this.empty();
+        if ((isReadOnly(error) || isSilence(error)) && since === this.#emptied) this.empty();
         this.#onError?.(error);
       },
     });

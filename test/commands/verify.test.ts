@@ -7,6 +7,7 @@ import { strategies } from '../../src/strategies/index.ts';
 import { runProgram, testClient, testDatabase, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 import { noPgBouncer, pgbouncer } from '../pgbouncer.ts';
+import { completePostgres, startPair } from '../standby.ts';
 import { POSTGRESQL_15 } from '../test-server.ts';
 
 const verify = (t: Test, args: string[]) => runProgram(t, ['src/verify/main.ts', ...args]);
@@ -67,6 +68,31 @@ t.test(
     await verifies(t, `postgresql://postgres:test@127.0.0.1:${pooler}${pathname}`);
   },
 );
+
+const bin = await completePostgres();
+
+t.test(
+  'of several hosts, the one that takes writes is verified; a standby is refused in one line',
+  { skip: bin ? false : 'there is no pg_basebackup here' },
+  async (t) => {
+    const { primary, standby } = await startPair(t, bin ?? '');
+    const hosts = [standby, primary].map((url) => new URL(url).host).join();
+    const both = `postgresql://postgres:test@${hosts}/postgres?target_session_attrs=primary`;
+    const some = ['--only', 'strategies', '--workers', '4', '--increments', '8'];
+    t.match(await verify(t, [both, ...some]).ended, { code: 0, stdout: /all \d+ claims hold/ });
+    t.match(await verify(t, [standby]).ended, {
+      code: 1,
+      stderr: 'verify: it is read-only, as a standby is\n',
+    });
+  },
+);
+
+t.test('an address that cannot be read is refused, and not shown', async (t) => {
+  const { code, stderr } = await verify(t, ['postgresql://me:secret@one,,two/db']).ended;
+  t.equal(code, 2);
+  t.match(stderr, /^DATABASE_URL: host 2 is empty; allowed: postgresql:/);
+  t.notMatch(stderr, 'secret');
+});
 
 t.test('an interrupted verification removes its schema as well', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { promisify } from 'node:util';
 import { Pool } from 'pg';
 import t, { type Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
@@ -11,7 +13,7 @@ import { probeSessions } from '../../src/database/settings.ts';
 import { freePort } from '../../src/embedded-postgres/server.ts';
 import { entities } from '../../src/entities.ts';
 import { readerWriter } from '../../src/labs/session/reader-writer.ts';
-import { silent } from '../helper.ts';
+import { CHECKOUT, silent } from '../helper.ts';
 import { completePostgres, startPair } from '../standby.ts';
 
 const bin = await completePostgres();
@@ -116,6 +118,13 @@ t.test('among several servers, the one that is wanted is connected to', { skip }
     const clients = await Promise.all([1, 2, 3, 4, 5].map(() => pool.connect()));
     for (const client of clients) client.release();
     t.equal(opened, 6);
+  });
+
+  await t.test('so does the command line of MikroORM', async (t) => {
+    const env = { PATH: process.env.PATH, DATABASE_URL: at([closed, readOnly, writable], 'read-write') };
+    const args = ['run', 'mikro-orm', '--', 'migration:pending'];
+    const { stdout } = await promisify(execFile)('npm', args, { cwd: CHECKOUT, env });
+    t.match(stdout, '20261121000000_posts');
   });
 
   await t.test('everything that connects goes there: migrations, MikroORM, the labs', async (t) => {

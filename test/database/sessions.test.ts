@@ -1,9 +1,13 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
+import { loadConfig } from '../../src/config.ts';
 import { failureOf } from '../../src/database/failure.ts';
 import type { Observe } from '../../src/database/observed.ts';
+import { openSessions } from '../../src/database/orm.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/database/timeline.ts';
 import { Post } from '../../src/strategies/post.ts';
-import { testClient, testOrm } from '../helper.ts';
+import { silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
 
 /** Keeps an entry for each statement of a session. */
 function recorder(): { entries: TimelineEntry[]; observe: Observe } {
@@ -278,6 +282,37 @@ t.test('MikroORM meets the same connection again, and never two for one backend'
   t.not(other, first);
   again.release();
   other.release();
+});
+
+t.test('a server that has stopped answering on one connection is left on all of them', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const port = Number(new URL(databaseUrl).port);
+  const links: Socket[] = [];
+  const network = createServer((socket) => {
+    const behind = connect(port, '127.0.0.1');
+    links.push(socket, behind);
+    for (const one of [socket, behind]) one.on('error', () => {});
+    socket.pipe(behind).pipe(socket);
+  });
+  await once(network.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    for (const link of links) link.destroy();
+    network.close();
+  });
+  const there = (network.address() as AddressInfo).port;
+  const sessions = openSessions({
+    databaseUrl: databaseUrl.replace(`:${port}/`, `:${there}/`),
+    config: loadConfig({ STATEMENT_TIMEOUT_MS: '100' }),
+    log: silent,
+  });
+  t.teardown(() => sessions.end());
+  for (const connection of await Promise.all([1, 2, 3].map(() => sessions.connect()))) connection.release();
+  t.equal(sessions.load.idle, 3);
+  for (const link of links) link.unpipe().pause();
+  const ask = { name: 'one', text: 'select 1 as one', values: [] };
+  t.equal(await sessions.query(ask).catch(failureOf), 'lost');
+  await until(async () => sessions.load.total === 0);
+  t.strictSame((await sessions.query(ask)).rows, [{ one: 1 }]);
 });
 
 t.test('a session that failed over to a standby is not kept', async (t) => {
