@@ -100,7 +100,8 @@ export async function dropDatabase(name: string): Promise<void> {
 }
 
 async function create(name: string, template: string): Promise<string> {
-  await asAdministrator(`create database ${name} template ${template}`);
+  // The files are copied as they are: through the log, which is the default, it takes several times as long.
+  await asAdministrator(`create database ${name} template ${template} strategy file_copy`);
   return databaseUrl(name);
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { progress } from '../../src/command-line/progress.ts';
-import { type Fault, MissedError, type World } from './faults/fault.ts';
+import { type Fault, makeAndHeal, MissedError, type World } from './faults/fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
 import type { History } from './journal/history.ts';
 import { Journal } from './journal/journal.ts';
@@ -153,7 +153,7 @@ class FaultRun {
     for (let attempt = 1; ; attempt += 1) {
       progress(fault.name, exchange.acknowledged, this.#options.acknowledged);
       try {
-        await fault.make(this.#world, pick(random, replicas));
+        await makeAndHeal(fault, this.#world, pick(random, replicas));
         break;
       } catch (error) {
         this.#world.signal.throwIfAborted();

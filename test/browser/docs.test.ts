@@ -1,6 +1,7 @@
 import type { Locator, Page } from 'playwright-core';
 import t from 'tap';
 import { testApp, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
 t.setTimeout(300_000);
@@ -47,7 +48,7 @@ t.test(
       Object.entries(methods).map(([method, described]): Operation => ({ method, path, ...described })),
     );
     const { page, complaints, hosts } = await watchedPage(await testBrowser(t));
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(slow(60_000));
     await page.goto(`${url}/docs`);
 
     const stream = operations.filter(({ operationId }) => operationId === STREAM);

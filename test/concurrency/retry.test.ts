@@ -1,7 +1,7 @@
 import t from 'tap';
 import { RetriesExhaustedError, retry } from '../../src/concurrency/retry.ts';
 
-const policy = { attemptsMax: 5, elapsedMsMax: 1000, delayMsBase: 1, delayMsMax: 4, retryable: () => true };
+const policy = { attemptsMax: 5, elapsedMsMax: 60_000, delayMsBase: 1, delayMsMax: 4, retryable: () => true };
 
 /** Fails so many times, then answers with the attempt's number. */
 const failing = (times: number) => async (attempt: number) => {

@@ -154,7 +154,7 @@ t.test('a request for two counters does not hold up those for one of them', asyn
   const other = await testClient(t, databaseUrl);
   await create(holder, 'x', 'y');
   await hold(holder, 'x');
-  const lane = writer({ lockedMsMax: 3000 });
+  const lane = writer({ lockedMsMax: slow(3000) });
   const first = ended(lane, one('x'));
   await until(async () => lane.quarantined === 1);
   await hold(other, 'y');
@@ -266,7 +266,7 @@ t.test(
   'neighbours are not refused when statements may take less time than the usual wait for a lock',
   async (t) => {
     const databaseUrl = await testDatabase(t);
-    const app = await testApp(t, { STATEMENT_TIMEOUT_MS: '300', DEMOS: 'false' }, databaseUrl);
+    const app = await testApp(t, { STATEMENT_TIMEOUT_MS: String(slow(300)), DEMOS: 'false' }, databaseUrl);
     const holder = await testClient(t, databaseUrl);
     await create(holder, 'locked');
     await hold(holder, 'locked');

@@ -8,6 +8,7 @@ import { openSessions } from '../../src/database/orm.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/database/timeline.ts';
 import { Post } from '../../src/strategies/post.ts';
 import { silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 /** Keeps an entry for each statement of a session. */
 function recorder(): { entries: TimelineEntry[]; observe: Observe } {
@@ -84,7 +85,7 @@ t.test('a connection left inside a transaction does not go back to the pool', as
   t.not(await pidOf(orm.em.fork()), pid);
   const client = await testClient(t, databaseUrl);
   const open = `select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`;
-  while ((await client.query(open)).rowCount !== 0);
+  await until(async () => (await client.query(open)).rowCount === 0);
   t.pass('nothing is idle in transaction');
 });
 
@@ -110,8 +111,8 @@ t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
   const { orm, databaseUrl } = await testOrm(t, {
     LOCK_TIMEOUT_MS: '50',
     // Longer than a connection takes on a busy machine; and a statement longer than the wait for a connection.
-    STATEMENT_TIMEOUT_MS: '1000',
-    POOL_ACQUIRE_TIMEOUT_MS: '500',
+    STATEMENT_TIMEOUT_MS: String(slow(1000)),
+    POOL_ACQUIRE_TIMEOUT_MS: String(slow(500)),
     POOL_MAX: '4',
   });
   const client = await testClient(t, databaseUrl);
@@ -139,7 +140,7 @@ t.test('a connection that breaks says whether what was in flight may have been a
         await em.execute(doomed);
       })().then(() => 'applied', failureOf);
       const busy = `select from pg_stat_activity where pid = $1 and query like '%pg_sleep%' and state = 'active'`;
-      while ((await client.query(busy, [backendPid])).rowCount === 0);
+      await until(async () => (await client.query(busy, [backendPid])).rowCount === 1);
       await client.query('select pg_terminate_backend($1)', [backendPid]);
       return running;
     });
@@ -173,16 +174,18 @@ t.test('a server that cannot be reached is unavailable, not unknown', async (t) 
 });
 
 t.test('connections that break inside transactions leave their places in the pool', async (t) => {
-  const { orm, databaseUrl } = await testOrm(t, { POOL_MAX: '4', POOL_ACQUIRE_TIMEOUT_MS: '1000' });
+  const { orm, databaseUrl } = await testOrm(t, {
+    POOL_MAX: '4',
+    POOL_ACQUIRE_TIMEOUT_MS: String(slow(1000)),
+  });
   const client = await testClient(t, databaseUrl);
   const others = 'where datname = current_database() and pid <> pg_backend_pid()';
   for (let outage = 1; outage <= 3; outage += 1) {
     const work = [1, 2, 3, 4].map(() =>
       failure(orm.em.fork().transactional((tx) => tx.execute('select pg_sleep(60)'))),
     );
-    while (
-      (await client.query(`select from pg_stat_activity ${others} and query like '%sleep%'`)).rowCount !== 4
-    );
+    const asleep = `select from pg_stat_activity ${others} and query like '%sleep%'`;
+    await until(async () => (await client.query(asleep)).rowCount === 4);
     await client.query(`select pg_terminate_backend(pid) from pg_stat_activity ${others}`);
     t.strictSame(await Promise.all(work), ['lost', 'lost', 'lost', 'lost'], `outage ${outage}`);
   }
@@ -218,7 +221,7 @@ t.test('statements that are sent in parallel are sent one after another', async 
 });
 
 t.test('a connection that the server ends inside a transaction leaves its place in the pool', async (t) => {
-  const { orm, databaseUrl } = await testOrm(t, { POOL_MAX: '4', POOL_ACQUIRE_TIMEOUT_MS: '5000' });
+  const { orm, databaseUrl } = await testOrm(t, { POOL_MAX: '4' });
   const client = await testClient(t, databaseUrl);
   // More often than the pool has places.
   for (let i = 0; i < 5; i += 1) {

@@ -4,6 +4,7 @@ import type { Caught, Trap, Wanted } from '../../load-tests/fault-test/network/t
 import { Proxy } from '../../load-tests/fault-test/network/proxy.ts';
 import { CLOSE, REGISTER, WRITE_ONE } from '../../src/counters/statements.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 const TEXT = `with written as (
   insert into counters as c (name, value) values ('a', $1)
@@ -27,8 +28,8 @@ async function setUp(t: Test) {
   const connect = async () => {
     const client = new Client({
       connectionString: through,
-      query_timeout: 500,
-      connectionTimeoutMillis: 500,
+      query_timeout: slow(500),
+      connectionTimeoutMillis: slow(500),
     });
     client.on('error', () => {});
     await client.connect();

@@ -2,6 +2,7 @@ import t from 'tap';
 import { runningServer } from '../../src/embedded-postgres/server.ts';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
+import { slow } from '../pace.ts';
 
 const { databaseUrl, cluster, start, stop } = await ownServer(t);
 
@@ -25,7 +26,8 @@ t.test(
 );
 
 t.test('while the database has stopped answering, every wait ends; then it comes back', async (t) => {
-  const app = await testApp(t, { STATEMENT_TIMEOUT_MS: '200', POOL_ACQUIRE_TIMEOUT_MS: '500' }, databaseUrl);
+  const env = { STATEMENT_TIMEOUT_MS: String(slow(200)), POOL_ACQUIRE_TIMEOUT_MS: String(slow(500)) };
+  const app = await testApp(t, env, databaseUrl);
   const likes = async () => (await app.inject('/check')).json<{ like_result?: number }>().like_result;
   await until(async () => (await likes()) !== undefined);
   const before = await likes();

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import { boundedServer, type ConnectionBounds, connectionBounds } from '../../src/http/connections.ts';
 import { handleClientError, handleErrors } from '../../src/http/error-handler.ts';
 import { getJson, testApp, testDatabase, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 const LARGE = Buffer.alloc(1_000_000, 'x');
 
@@ -80,7 +81,7 @@ t.test('after an answer that closes the connection, nothing more is done for it'
 
 t.test('who reads no answer costs one answer, holds nobody up, and is cut off', async (t) => {
   const load = new Load();
-  const { app, url, open } = await served(t, { stalledMsMax: 300 }, load);
+  const { app, url, open } = await served(t, { stalledMsMax: slow(300) }, load);
   const connected = once(app.server, 'connection') as Promise<[Socket]>;
   const socket = open();
   socket.pause();

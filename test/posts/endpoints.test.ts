@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import t from 'tap';
 import { endpoints } from '../../src/posts/endpoints.ts';
-import { testApp, testClient, testDatabase } from '../helper.ts';
+import { testApp, testClient, testDatabase, until } from '../helper.ts';
 
 interface Answer {
   message: string;
@@ -180,7 +180,7 @@ t.test('a client that goes away stops its increments and frees their connections
   const controller = new AbortController();
   const call10k = fetch(`${url}/2th-plock?workers=10&increments=1000`, { signal: controller.signal });
   const likes = async () => (await call('/check', 'GET', own)).like_result;
-  while ((await likes()) < 20);
+  await until(async () => (await likes()) >= 20);
   controller.abort();
   await t.rejects(call10k, { name: 'AbortError' });
   let before = -1;

@@ -8,8 +8,12 @@ import { Post } from '../../src/strategies/post.ts';
 import { atomic } from '../../src/strategies/atomic.ts';
 import type { Strategy } from '../../src/strategies/strategy.ts';
 import { testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+import { slow } from '../pace.ts';
 
-const { orm, sessions, databaseUrl } = await testOrm(t, { LOCK_TIMEOUT_MS: '100' });
+/** Longer than the increments of a race wait for each other. */
+const LOCK_TIMEOUT_MS = String(slow(250));
+
+const { orm, sessions, databaseUrl } = await testOrm(t, { LOCK_TIMEOUT_MS });
 const arena = new Arena(sessions, 4);
 const { signal } = new AbortController();
 const size = { workers: 4, increments: 3, signal, log: pino({ level: 'silent' }) };
@@ -84,20 +88,20 @@ t.test('attempts that are used up are no lack of time: the claim is broken', asy
 t.test(
   'how long an increment may retry follows from how long one takes alone, and how many contend',
   async (t) => {
-    const slow: Strategy = {
+    const sleeping: Strategy = {
       ...atomic,
       increment: async (em) => em.execute('select pg_sleep(0.05)').then(() => 1),
     };
-    const ms = await measured(slow, 8, 25);
+    const ms = await measured(sleeping, 8, 25);
     t.ok(ms >= 0.05 * 8 * 8 * 25 * 1000, `${ms} ms`);
-    t.equal(await measured(slow, 64, 100), 300_000, 'and is bounded');
-    t.equal(await measured(slow, 2, 1), 30_000, 'a fast one has what it always had');
+    t.equal(await measured(sleeping, 64, 100), 300_000, 'and is bounded');
+    t.equal(await measured(sleeping, 2, 1), 30_000, 'a fast one has what it always had');
   },
 );
 
 t.test('POST /races answers with what is inconclusive and with the others', async (t) => {
   const url = await testDatabase(t);
-  const app = await testApp(t, { LOCK_TIMEOUT_MS: '100' }, url);
+  const app = await testApp(t, { LOCK_TIMEOUT_MS }, url);
   const client = await testClient(t, url);
   // The key of this project's advisory locks, for each post that the race could make.
   await client.query('select pg_advisory_lock(1318902001, pk) from generate_series(1, 50) pk');

@@ -36,6 +36,20 @@ export interface Fault {
 /** The fault was not made, so it must not be counted. */
 export class MissedError extends Error {}
 
+/**
+ * Makes the fault, and lets every network pass again, whatever comes of it: a statement that was caught and never released
+ * would keep its locks, and with them every request that needs them, until the end of the run.
+ *
+ * @throws {MissedError} when it did not happen
+ */
+export async function makeAndHeal(fault: Fault, world: World, replica: Replica): Promise<void> {
+  try {
+    await fault.make(world, replica);
+  } finally {
+    for (const { proxy } of world.replicas) proxy.heal();
+  }
+}
+
 /** For what asks the database, which something else may have taken away. @throws {MissedError} */
 export function orMissed(error: unknown): never {
   throw error instanceof MissedError ? error : new MissedError('the database was away', { cause: error });

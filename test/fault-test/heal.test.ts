@@ -1,0 +1,41 @@
+import { Client } from 'pg';
+import t from 'tap';
+import { makeAndHeal, MissedError, type World } from '../../load-tests/fault-test/faults/fault.ts';
+import { faultNamed } from '../../load-tests/fault-test/faults/index.ts';
+import { Proxy } from '../../load-tests/fault-test/network/proxy.ts';
+import type { Replica } from '../../load-tests/fault-test/world/replica.ts';
+import { testClient, testDatabase, until } from '../helper.ts';
+import { slow } from '../pace.ts';
+
+// Those that catch a statement which has been run and keeps its locks.
+for (const name of [
+  'pg_terminate_backend of the one that settles',
+  'half-open: written, and the commit comes late',
+]) {
+  t.test(`"${name}" leaves no lock behind where it is missed`, async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const [direct, spare] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
+    const proxy = new Proxy(Number(new URL(databaseUrl).port));
+    await proxy.listen();
+    t.teardown(() => proxy.close());
+    const over = new AbortController();
+    const replica = { proxy } as Replica;
+    const postgres = { connect: async () => spare };
+    const world = { postgres, replicas: [replica], signal: over.signal } as unknown as World;
+
+    const made = makeAndHeal(faultNamed(name), world, replica).catch((error: unknown) => error);
+    const client = new Client(databaseUrl.replace(/:\d+\//, `:${proxy.port}/`));
+    await client.connect();
+    const written = client.query(`insert into counters values ('hot', $1)`, [1]);
+    const running = `select from pg_stat_activity where datname = current_database() and backend_xid is not null`;
+    await until(async () => (await direct.query(running)).rowCount === 1);
+    // As with a service that neither gives up nor settles in time.
+    over.abort();
+    t.ok((await made) instanceof MissedError);
+    await direct.query(`set lock_timeout = ${slow(5000)}`);
+    const again = await direct.query(`insert into counters values ('hot', 1) on conflict do nothing`);
+    t.equal(again.rowCount, 0, 'the one that was caught has been committed');
+    await written;
+    await client.end();
+  });
+}
