@@ -92,7 +92,7 @@ const schema = Type.Object({
     Type.String({
       pattern: '^[A-Za-z0-9._~+/-]{16,512}=*$',
       description:
-        'what a request that changes something must bring (Authorization: Bearer …): 16 to 512 letters, digits or ._~+/-; unset: anybody may',
+        'what a request that changes something must bring (Authorization: Bearer …): 16 to 512 letters, digits or ._~+/-; unset: none',
     }),
   ),
   DEMO_RATE_LIMIT: Type.Integer({

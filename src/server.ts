@@ -19,8 +19,8 @@ let exitCode = 0;
 let signals = 0;
 let firstSignalAt = 0;
 
-// Signals are heard before the rest is loaded, which takes most of a second: as process 1 of a container we would
-// not even be ended by one that nobody hears.
+// Handlers are set before the rest is loaded, which takes most of a second: a process with the id 1, as in a container,
+// is not ended by a signal without a handler.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => hear(signal));
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error) => {
@@ -57,7 +57,7 @@ async function answer(args: string[]): Promise<void> {
   process.exitCode = 1;
 }
 
-/** A second signal is the same wish: a supervisor or a terminal signals the whole group, and npm passes it on. */
+/** A second signal means no more than the first: a supervisor or a terminal signals the whole group, and npm forwards it. */
 function hear(signal: NodeJS.Signals): void {
   signals += 1;
   firstSignalAt ||= performance.now();

@@ -9,7 +9,7 @@ export interface Chart {
   scale: 'log' | 'value';
 }
 
-/** Told apart also by those who do not see all colours: Okabe and Ito's, and some between them. */
+/** Distinguishable with colour blindness, too: Okabe and Ito's, and some between them. */
 const COLOURS = [
   '#0072b2',
   '#009e73',
@@ -29,7 +29,7 @@ const DASHES = { exact: 'solid', rejects: 'dashed', loses: 'dotted' } as const;
 /** A line for each strategy over the number of callers, drawn without a browser (ECharts on its server side). */
 export function lineChart({ title, unit, value, scale }: Chart, rows: readonly Measurement[]): string {
   const callers = [...new Set(rows.map((row) => row.connections))];
-  // Who stays at zero is told in the caption and would only be in the way.
+  // What stays at zero is named in the caption.
   const names = [...new Set(rows.filter((row) => (value(row) ?? 0) > 0).map((row) => row.name))];
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: 900, height: 540 });
   let colour = 0;

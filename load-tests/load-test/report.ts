@@ -32,8 +32,7 @@ const charts: (Chart & { file: string; caption: string })[] = [
     unit: 'milliseconds (p99)',
     scale: 'log',
     value: (row) => Math.max(1, row.latencyMs.p99),
-    caption:
-      'How long the slowest one in a hundred callers waits for an answer. Whole milliseconds; less than 1 is shown as 1.',
+    caption: '99th percentile of the time to an answer, in whole milliseconds; less than 1 is shown as 1.',
   },
   {
     file: 'conflicts.svg',
@@ -42,14 +41,14 @@ const charts: (Chart & { file: string; caption: string })[] = [
     scale: 'value',
     value: (row) => row.conflicts / Math.max(1, row.acknowledged),
     caption:
-      'How often somebody else was faster, for each increment that got through. Those who wait for a lock, or need none, have none and are not drawn.',
+      'Conflicts per acknowledged increment. Strategies that wait for a lock, or need none, have no conflicts and are not drawn.',
   },
 ];
 
 export const pictures = (rows: readonly Measurement[]): Picture[] =>
   charts.map((chart) => ({ file: chart.file, caption: chart.caption, svg: lineChart(chart, rows) }));
 
-/** One file that explains itself, with the pictures in it, for someone who has not read the code. */
+/** One file that explains itself, with the pictures in it, for readers who have not seen the code. */
 export function report({ machine, load, endpoints, strategies }: Results, drawn: readonly Picture[]): string {
   const all = [...endpoints, ...strategies];
   const broken = all.filter(({ holds }) => holds === false).length;

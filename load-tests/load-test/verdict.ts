@@ -9,7 +9,7 @@ export interface Observation {
   open: number;
   /** Those of them that the service had no time for: it gave up waiting or trying. */
   late: number;
-  /** Attempts that somebody else was faster than. */
+  /** Attempts that met a conflict. */
   conflicts: number;
   /** How many could have collided. */
   contention: number;
@@ -22,7 +22,7 @@ export interface Verdict {
   verdict: string;
 }
 
-/** Whether the count is what the claim says it must be. One alone has nobody to lose against. */
+/** Whether the count is what the claim says it must be. A single caller has no conflicts. */
 export function judge(claim: Claim, observation: Observation): Verdict {
   const { likes, acknowledged, open, late, conflicts, contention } = observation;
   const lost = acknowledged - likes;

@@ -22,7 +22,7 @@ export interface Program {
 
 /**
  * Runs a program of the checkout with this environment and no other variables but PATH and Node's own cache. Not in the checkout, where a
- * file `.env` may name a database that matters to somebody.
+ * file `.env` may name a database that matters.
  */
 export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
   const { PATH, NODE_COMPILE_CACHE } = process.env;
@@ -48,7 +48,7 @@ export async function whenReady({ child, ended }: Program): Promise<string> {
   if (child.stdout) {
     for await (const line of createInterface({ input: child.stdout })) {
       const url = /ready: (http:[^\s"]+)/.exec(line)?.[1];
-      // Reading on, unseen: a service whose output nobody reads would stop at a full pipe.
+      // Reads on: a service whose output is not read would block on a full pipe.
       child.stdout.resume();
       if (url) return url;
     }

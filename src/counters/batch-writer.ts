@@ -25,9 +25,9 @@ export interface BatchEvents {
 }
 
 /**
- * Decides on a batch that waited for a lock in vain. Nothing of it was applied.
+ * Decides on a batch whose wait for a lock ran out. Nothing of it was applied.
  *
- * @param again whether the attempt before it waited in vain, too, and nothing was decided then
+ * @param again whether the wait of the attempt before it ran out, too, and nothing was decided then
  */
 export type OnLocked = (batch: Batch, error: Error, again: boolean) => Promise<Decisions> | Decisions;
 
@@ -72,8 +72,8 @@ export class BatchWriter {
       if (rest.length < open.length) fruitless = 0;
       open = rest;
     }
-    for (const request of open) outcomes.set(request, endless());
-    return requests.map((request) => outcomes.get(request) ?? gone());
+    for (const request of open) outcomes.set(request, retriesExhausted());
+    return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
   async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
@@ -135,9 +135,9 @@ export class BatchWriter {
 /** lock_not_available: the bound on waiting for a lock ran out. */
 export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';
 
-const gone = () => new Problem('client_gone', 'the client went away');
+const clientGone = () => new Problem('client_gone', 'the client went away');
 
-const endless = () =>
+const retriesExhausted = () =>
   new Problem(
     'retries_exhausted',
     `the batch was refused ${FRUITLESS_MAX} times as other writers changed its counters`,

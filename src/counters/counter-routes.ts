@@ -52,7 +52,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
     config: { problems: [...DATABASE_READ, 'not_found'] },
     schema: {
       tags,
-      summary: 'Reads a counter',
+      summary: 'Read a counter',
       description:
         'From the primary: the value includes every increment that was acknowledged before. It may also include one that is not acknowledged yet, which a failover can undo.',
       params,
@@ -73,7 +73,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
     config: { problems: [...DATABASE_READ, 'queue_full'] },
     schema: {
       tags,
-      summary: 'Lists counters by name, a page at a time',
+      summary: 'List counters by name, a page at a time',
       querystring: listQuery,
       response: { 200: listAnswer },
     },
@@ -85,7 +85,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
     exposeHeadRoute: false,
     schema: {
       tags,
-      summary: 'The value, live, as server-sent events',
+      summary: 'Watch a counter (server-sent events)',
       params,
       querystring,
       response: { 200: eventsAnswer },
@@ -105,7 +105,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
     config: { problems: [...CHANGE, 'out_of_range'] },
     schema: {
       tags,
-      summary: 'Sets a counter, if it is as the request says',
+      summary: 'Set a counter, on a condition',
       params,
       querystring,
       headers: changeHeaders,
@@ -131,11 +131,11 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
     config: { problems: [...CHANGE, 'not_found'] },
     schema: {
       tags,
-      summary: 'Deletes a counter, if it is as the request says',
+      summary: 'Delete a counter, on a condition',
       params,
       querystring,
       headers: changeHeaders,
-      response: { 204: Type.Null({ description: 'It is gone' }) },
+      response: { 204: Type.Null({ description: 'Deleted' }) },
     },
     handler: async ({ params: { name }, headers }, reply) => {
       const precondition = preconditionOf(headers);
@@ -161,7 +161,7 @@ async function page(orm: MikroORM, { prefix, after, limit }: Static<typeof listQ
 }
 
 /** No content: `null` is how it is said. */
-const notModified = Type.Null({ description: 'What you have still holds' });
+const notModified = Type.Null({ description: 'Not modified: the ETag that was sent is still current' });
 
 /** A condition of the statement itself, so that nothing can come between looking and changing. */
 const as = (name: string, precondition: Exclude<Precondition, 'missing'>) =>

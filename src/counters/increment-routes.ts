@@ -39,12 +39,16 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     config: { problems: INCREMENT },
     schema: {
       tags,
-      summary: 'Adds to a counter, creating it if need be; answered after the commit',
+      summary: 'Increment a counter',
       params: counterParams,
       querystring: noQuery,
       headers,
       body: incrementBody,
-      response: { 200: counterAnswer('What the increment wrote') },
+      response: {
+        200: counterAnswer(
+          'The value after the increment. It has been committed; a counter that did not exist started at 0',
+        ),
+      },
     },
     onRequest,
     preValidation: allowNoBody,
@@ -59,7 +63,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     config: { problems: INCREMENT },
     schema: {
       tags,
-      summary: 'Adds to up to 1,000 counters at once, all or nothing',
+      summary: 'Increment up to 1,000 counters, all or nothing',
       querystring: noQuery,
       headers,
       body: bulkBody,

@@ -22,7 +22,7 @@ export function counterMetrics(
   });
   const settled = new Counter({
     name: 'safe_counters_lost_answers_total',
-    help: 'Commits whose answer was lost, by what was found out about them',
+    help: 'Commits whose answer was lost, by their outcome',
     labelNames: ['outcome'],
     registers,
   });
@@ -48,7 +48,7 @@ export function counterMetrics(
   };
 }
 
-/** A figure that is asked for when somebody looks. */
+/** A figure that is read at each scrape. */
 function gauge(register: Registry, name: string, help: string, value: () => number): void {
   const figure = new Gauge({
     name,

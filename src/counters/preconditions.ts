@@ -5,8 +5,8 @@ import { Problem } from '../errors/problem.ts';
 export type Precondition = { oneOf: number[] } | 'exists' | 'missing';
 
 /**
- * The entity tag of a counter. It is its value, since a counter has no other state: who saw 5 and says "if it is
- * still 5" means just that, however often it has changed meanwhile.
+ * The entity tag of a counter: its value, since a counter has no other state. A client that read 5 and sends "if it is
+ * still 5" means the value, however often it has changed meanwhile.
  */
 export const etagOf = (value: number): string => `"${value}"`;
 

@@ -54,7 +54,7 @@ const FIRST_LOCK_MS = 5;
  */
 const SEVERAL_LOCKS_MS = 25;
 
-/** Suspects that nobody asks for any more are forgotten when there are so many; those that matter are found again. */
+/** Beyond so many, suspects are forgotten; those that matter are found again. */
 const SUSPECTS_MAX = 10_000;
 
 /** Lanes belong to many callers, and run in the asynchronous context of none. */

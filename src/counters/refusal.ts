@@ -15,9 +15,9 @@ interface Pausable {
 type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
 
 /**
- * Refuses at the door, before the body is read, while as many wait as may. Refusing takes the time that serving needs,
- * so it is cheap (no error with its stack, one line in the log for all refusals of a second), and there is a limit to
- * it: who was refused is listened to again when there is room, or when it is their turn.
+ * Refuses before the body is read while the queue is full. Refusing takes processor time from serving, so it is cheap (no
+ * error with its stack, one log line a second for all refusals) and limited: a connection that was refused is read again
+ * when there is room, or when it is its turn.
  */
 export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHookHandler {
   const held = new Held(queue);
@@ -54,7 +54,7 @@ class Held {
   }
 
   #look(): void {
-    // Those who were not refused want the room, too.
+    // Requests that were not refused need the room, too.
     const again = Math.max(AGAIN_MIN, this.#queue.room >> 3);
     for (const connection of this.#connections.splice(0, again)) {
       connection.resume();

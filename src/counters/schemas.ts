@@ -8,8 +8,8 @@ export const PAGE_MAX = 1000;
 export const BULK_MAX = 1000;
 
 /**
- * No control characters, and no halves of characters (they have no UTF-8). Written so that it says the same to those who
- * read it without Unicode mode (Swagger UI, among others), for whom an emoji is two halves.
+ * No control characters, and no lone surrogates (they have no UTF-8). Written so that it means the same without Unicode
+ * mode (as in Swagger UI), where an emoji is two surrogates.
  */
 const CHARACTER = '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
 
@@ -21,7 +21,7 @@ const name = Type.String({
   examples: ['likes'],
 });
 
-/** For routes whose parameters go into the body: one in the address would be ignored, and that is better said. */
+/** For routes whose parameters go into the body: a query parameter is refused rather than ignored. */
 export const noQuery = Type.Object({}, { additionalProperties: false });
 
 /** Beyond the range is 422, which says more than that the form is wrong; so no bounds here. */
@@ -37,13 +37,13 @@ export const counterAnswer = (description: string) =>
   Type.Object(counter.properties, { description, examples: [{ name: 'likes', value: 42 }] });
 
 export const incrementBody = Type.Object(
-  { by: Type.Optional(amount('What to add; 1 if not given, and negative to subtract')) },
+  { by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')) },
   { additionalProperties: false, examples: [{ by: 1 }] },
 );
 
 export const bulkBody = Type.Array(
   Type.Object(
-    { name, by: Type.Optional(amount('What to add; 1 if not given')) },
+    { name, by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')) },
     { additionalProperties: false },
   ),
   {
@@ -54,7 +54,7 @@ export const bulkBody = Type.Array(
 );
 
 export const bulkAnswer = Type.Array(counter, {
-  description: 'What each increment wrote, in the order of the request',
+  description: 'The value after each increment, in the order of the request',
   examples: [
     [
       { name: 'likes', value: 42 },
@@ -71,15 +71,20 @@ export const listQuery = Type.Object(
       default: '',
       maxLength: NAME_MAX,
       pattern: `^${CHARACTER}*$`,
-      description: 'How the names begin',
+      description: 'Only names that begin with this',
     }),
     after: Type.String({
       default: '',
       maxLength: NAME_MAX,
       pattern: `^${CHARACTER}*$`,
-      description: 'The name after which the page begins: `next` of the page before',
+      description: 'The name after which the page starts: `next` of the previous page',
     }),
-    limit: Type.Integer({ minimum: 1, maximum: PAGE_MAX, default: 100, description: 'Counters at most' }),
+    limit: Type.Integer({
+      minimum: 1,
+      maximum: PAGE_MAX,
+      default: 100,
+      description: 'The most counters on a page',
+    }),
   },
   { additionalProperties: false },
 );
@@ -88,11 +93,11 @@ export const listAnswer = Type.Object(
   {
     counters: Type.Array(counter),
     next: Type.Union([Type.String(), Type.Null()], {
-      description: '`after` of the next page; null: this is the last',
+      description: 'The `after` of the next page; null on the last page',
     }),
   },
   {
-    description: 'A page, in the order of the code points of the names',
+    description: 'A page of counters, ordered by the code points of their names',
     examples: [{ counters: [{ name: 'likes', value: 42 }], next: null }],
   },
 );
@@ -101,7 +106,7 @@ const example = 'event: value\ndata: {"name":"likes","value":42}\n\n';
 
 export const eventsAnswer = {
   description:
-    '`value` now and whenever it has changed (null: no such counter); `problem` while it cannot be read',
+    '`value` at once and after each change (null: the counter does not exist); `problem` while it cannot be read',
   content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string', example }) } },
 };
 
@@ -110,7 +115,7 @@ export const incrementHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        'Your name for this request: however often it comes, it counts once. Keys are one namespace for all callers and counters of this service, so use a UUID',
+        'A unique key for this request, best a UUID: however often the request is sent, it counts once. All callers and counters of the service share one namespace of keys',
     }),
   ),
 });
@@ -119,10 +124,10 @@ const etag = (description: string, examples: string[] = []) =>
   Type.Optional(Type.String({ description, ...(examples.length > 0 ? { examples } : {}) }));
 
 export const readHeaders = Type.Object({
-  'if-none-match': etag('ETags that you have: 304 if one still holds'),
+  'if-none-match': etag('ETags known to the client: 304 if one is current'),
 });
 
 export const changeHeaders = Type.Object({
-  'if-match': etag('The ETag that the counter must have, or *', ['"42"']),
-  'if-none-match': etag('*: only if there is no such counter yet'),
+  'if-match': etag('The ETag that the counter must have, or `*` for any', ['"42"']),
+  'if-none-match': etag('`*`: only if the counter does not exist'),
 });

@@ -4,13 +4,13 @@ import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { sseEvent } from '../http/sse.ts';
 
-/** How often the watched counters are read, in milliseconds, while anybody watches. */
+/** How often the watched counters are read, in milliseconds, while there are watchers. */
 const LOOK_MS = 100;
 
-/** A comment is sent after this time without a change, so that whoever is gone is noticed. */
+/** A comment is sent after this time without a change, so that a client that is gone is noticed. */
 const QUIET_MS_MAX = 15_000;
 
-/** Who has not taken anything for this long is cut off. */
+/** A client that has not read anything for this long is disconnected. */
 const STALLED_MS_MAX = 60_000;
 
 /** Streams at the same time at most, and those of them that one address may have. */
@@ -20,9 +20,9 @@ const WATCHERS_OF_ADDRESS_MAX = 100;
 type ReadValues = (names: readonly string[]) => Promise<ReadonlyMap<string, number>>;
 
 /**
- * Tells watchers of the values of counters, whoever changes them and through whichever replica: all that are watched
- * are read together, a few times a second. (LISTEN and NOTIFY would need a session of their own, which a pooler does
- * not give, and a lock that all who commit a notification wait for.) A slow reader misses values, never the latest.
+ * Sends the values of counters to watchers, whichever replica changes them: all watched counters are read together, a few
+ * times a second. (LISTEN and NOTIFY would need a session, which a pooler does not give, and a lock that all commits with a
+ * notification wait for.) A slow reader misses intermediate values, never the latest.
  */
 export class CounterWatch {
   readonly #read: ReadValues;
@@ -43,7 +43,7 @@ export class CounterWatch {
   /**
    * A stream of server-sent events: the value now, and then whenever it has changed.
    *
-   * @param address who watches
+   * @param address the address of the client
    * @throws {Problem} `queue_full` when too many are watching, `too_many_requests` when this address is
    */
   watch(name: string, address: string): Readable {

@@ -168,7 +168,7 @@ export class CounterWriter {
   }
 
   /**
-   * A batch waited for a lock in vain. Its counters that are free go on in the next one; the others, and those that do
+   * The wait of a batch for a lock ran out. Its counters that are free go on in the next one; the others, and those that do
    * not exist, which another transaction may be about to create, are suspects. If all are free, twice in a row, it is a
    * key.
    */

@@ -1,8 +1,8 @@
 import { OptimisticLockError } from '@mikro-orm/core';
 
 /**
- * What a failed statement means to the one who sent it:
- * - `conflict`: somebody was faster. Nothing was applied; the whole transaction may be run again, at once.
+ * What a failed statement means to its caller:
+ * - `conflict`: another transaction changed the rows first. Nothing was applied; the whole transaction may be retried at once.
  * - `busy`: it waited as long as it may. Nothing was applied; trying again later may help.
  * - `full`: the server has no room on its disk. Nothing was applied; reads still work.
  * - `read_only`: the server takes no writes, as a standby. Nothing was applied; another server may take them.

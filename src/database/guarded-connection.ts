@@ -12,7 +12,7 @@ export interface Connection {
   release(): void;
 }
 
-/** Whom a connection belongs to. */
+/** The owner of a connection. */
 export interface ConnectionKeeper {
   /** Told of each error of the server. */
   onError(error: unknown): void;

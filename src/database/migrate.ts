@@ -1,14 +1,14 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import { type DatabaseOptions, openDatabase } from './orm.ts';
 
-/** Any number that nobody else locks. */
+/** Any number that no other program locks. */
 const MIGRATION_LOCK = 4_157_112_103;
 
 /** Time for another process to finish the same migration, and for a migration of a large table. */
 const TIMEOUTS = { LOCK_TIMEOUT_MS: 60_000, STATEMENT_TIMEOUT_MS: 300_000 };
 
 /**
- * Brings the database up to date, whoever else is doing the same at the moment: one migrates, the others wait and
+ * Brings the database up to date. Of several processes that do so at the same time, one migrates, and the others wait and
  * then find nothing to do (MikroORM's migrator takes no lock of its own). All or nothing.
  *
  * @returns how many migrations were applied

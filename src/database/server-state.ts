@@ -30,8 +30,8 @@ interface Settings {
 }
 
 /**
- * What every role may ask: the names of standbys and who is synchronous need more. Who receives logical changes is no
- * standby.
+ * Questions that every role may ask: the names of standbys, and which are synchronous, need more privileges. Receivers
+ * of logical replication are not standbys.
  */
 const ASK = {
   name: 'server-state-2',

@@ -3,7 +3,7 @@ import type { DatabaseLog } from './orm.ts';
 import { type Risk, risks, type ServerState, serverState } from './server-state.ts';
 import type { Sessions } from './sessions.ts';
 
-/** Asks the server for its state whenever somebody looks, and logs what has changed since. */
+/** Asks the server for its state on demand, and logs what has changed since. */
 export class ServerWatch {
   readonly #sessions: Sessions;
   readonly #log: DatabaseLog;
@@ -23,7 +23,7 @@ export class ServerWatch {
    */
   async ask(deadlineMs: number): Promise<ServerState> {
     const asked = this.#ask();
-    // It may fail when nobody waits for it any more.
+    // It may fail after the last reader has stopped waiting.
     asked.catch(() => {});
     const late = Promise.withResolvers<never>();
     const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);

@@ -9,7 +9,7 @@ const ms = (description: string) => Type.Number({ description: `${description}, 
 /** One step of a timeline, as every answer of the API shows it. */
 export const timelineEntry = Type.Object({
   at_ms: ms('When it was begun, since the race or the experiment began'),
-  session: text('Who: a worker of a race, a named session, or a task of the program'),
+  session: text('The session: a worker of a race, a named session, or a task of the program'),
   sql: Type.Optional(text('What was sent to the server')),
   event: Type.Optional(text('What happened outside of it')),
   backend_pid: Type.Optional(Type.Integer({ description: 'The process that served it' })),
@@ -20,7 +20,9 @@ export const timelineEntry = Type.Object({
   command: Type.Optional(text('What the server did, where that is not what it was asked to do')),
   sqlstate: Type.Optional(text('How it failed: PostgreSQL’s code, or the system’s')),
   message: Type.Optional(text('How it failed, in words')),
-  blocked_by: Type.Optional(Type.Array(Type.String(), { description: 'Whose locks it waited for' })),
+  blocked_by: Type.Optional(
+    Type.Array(Type.String(), { description: 'The sessions whose locks it waited for' }),
+  ),
   blocked_ms: Type.Optional(ms('How long it was seen waiting')),
   part: Type.Optional(text('The run it belongs to, in an experiment that has several')),
 });

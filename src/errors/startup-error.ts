@@ -1,4 +1,4 @@
-/** Why the service cannot start, in words for the person who started it: printed alone, without a stack. */
+/** Why the service cannot start, in words for its operator: printed alone, without a stack. */
 export class StartupError extends Error {
   override name = 'StartupError';
 }

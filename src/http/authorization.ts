@@ -4,8 +4,8 @@ import { Problem } from '../errors/problem.ts';
 import { writes } from './writes.ts';
 
 /**
- * Asks everybody who wants to change something for the token (RFC 6750). Reading is free: a browser's EventSource
- * cannot send a header. To be called before the routes are registered.
+ * Requires the token for requests that change something (RFC 6750). Reading needs none: a browser's EventSource cannot
+ * send a header. Call it before the routes are registered.
  */
 export function requireToken(app: FastifyInstance, token: string): void {
   const expected = digest(`Bearer ${token}`);

@@ -9,10 +9,10 @@ const DRAIN_MS_MAX = 5000;
 const LAST_WORD_MS = 1500;
 
 /**
- * Closes without cutting anybody off and without waiting for anybody who asks for nothing: requests under way are
- * answered, each answer ends its connection, and with the last one every connection that is still open is closed
- * (one that never sent a request, as browsers open them in advance, is not idle in the eyes of Node). What was opened
- * before this is called is closed only when nothing works on an answer, also where the client has left.
+ * Closes gracefully: requests under way are answered, each answer ends its connection, and after the last answer every
+ * connection that is still open is closed. (Node does not count a connection as idle that never sent a request, as
+ * browsers open them in advance.) Resources opened before this call are closed only when no handler works on an answer,
+ * even where the client has disconnected.
  *
  * @returns aborted when the requests still under way have to stop
  */
@@ -48,7 +48,7 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
     draining = true;
     const reason = new Problem('shutting_down', 'the service is shutting down');
     setTimeout(() => stop.abort(reason), DRAIN_MS_MAX).unref();
-    // Who has not sent all of a request, or does not read an answer, by then is cut off.
+    // Connections that have not sent a whole request, or do not read an answer, by then are closed.
     setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();
     closeIfDone();
   });

@@ -53,7 +53,7 @@ export function handleFrameworkError(
 
 /** What Node refuses before there is a request: bytes that are not HTTP, headers that are too large or too slow. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
-  // Browsers open connections in advance: on one that nothing was sent on, nobody waits for an answer.
+  // Browsers open connections in advance: on one without a byte sent, no client waits for an answer.
   const silent = socket.bytesRead === 0;
   if (error.code === 'ECONNRESET' || silent || !socket.writable) return void socket.destroy();
   const detail = clientErrors[error.code ?? ''] ?? 'what was sent is not an HTTP/1.1 request';
@@ -84,7 +84,7 @@ const clientErrorCodes: Record<string, ProblemCode> = {
 /** What of a problem its caller is told. */
 type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'>;
 
-/** Answers with a problem that nobody threw: an error, with its stack, costs more than the rest of a refusal. */
+/** Answers with a problem without an exception: an error with its stack costs more than the rest of a refusal. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
   const { status, retryAfterS }: ProblemKind = problems[problem.code];
   if (retryAfterS !== undefined && !problem.partlyDone) reply.header('retry-after', retryAfterS);

@@ -24,11 +24,11 @@ const readiness = Type.Object(
 /** Health, and what the problems mean. */
 export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const tags = ['Operations'];
-  // Asked every few seconds by whoever looks after us: only what goes wrong is worth a line.
+  // Monitors ask every few seconds: only failures are logged.
 
   app.get('/health/live', {
     logLevel: 'warn',
-    schema: { tags, summary: 'Whether the process answers', response: { 200: health('live') } },
+    schema: { tags, summary: 'Check that the process answers', response: { 200: health('live') } },
     handler: async () => ({ status: 'live' }),
   });
 
@@ -37,13 +37,14 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     config: { problems: [...DATABASE_READ, 'read_only'] },
     schema: {
       tags,
-      summary:
-        'Whether the database answers and takes writes, by a round trip, and what its commits do not promise',
+      summary: 'Check that the database takes writes',
+      description: 'Asks the database, within a second, and lists what its commits do not guarantee.',
       response: { 200: readiness },
     },
     handler: async () => {
       const state = await app.database.server.ask(READY_MS_MAX);
-      if (state.readOnly) throw new Problem('read_only', problems.read_only.title);
+      if (state.readOnly)
+        throw new Problem('read_only', 'the database accepts no writes: it is a standby, or read-only');
       // It answers, and reading works: no reason to take it, and all replicas with it, out of service.
       const names: Risk[] = app.database.disk.isFull ? [...state.risks, 'disk_full'] : state.risks;
       return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };
@@ -54,10 +55,10 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/problems', {
     schema: {
       tags,
-      summary: 'Every problem that an answer can name',
+      summary: 'List the problem codes',
       response: {
         200: Type.Array(problem, {
-          description: 'The problems',
+          description: 'The problem codes with their status and title',
           examples: [[{ status: problems.busy.status, code: 'busy', title: problems.busy.title }]],
         }),
       },

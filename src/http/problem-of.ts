@@ -4,9 +4,9 @@ import { RetriesExhaustedError } from '../concurrency/retry.ts';
 import { QueueFullError } from '../concurrency/semaphore.ts';
 import { type Failure, failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
-import { PartlyDoneError, Problem, type ProblemCode, problems } from '../errors/problem.ts';
+import { PartlyDoneError, Problem, type ProblemCode } from '../errors/problem.ts';
 
-/** A row that refers to another one which is not there (any more). */
+/** foreign_key_violation: a row refers to one that does not exist. */
 const FOREIGN_KEY_VIOLATION = '23503';
 
 const byFailure: Record<Failure, ProblemCode> = {
@@ -19,6 +19,17 @@ const byFailure: Record<Failure, ProblemCode> = {
   unknown: 'outcome_unknown',
 };
 
+const details: Record<Failure, string> = {
+  conflict: 'another transaction changed the same rows first; nothing was changed: send the request again',
+  busy: 'a lock, a statement or a connection was not available in time; nothing was changed: try again later',
+  full: 'the disk of the database is full; nothing was changed, and reading still works: tell the operator',
+  read_only:
+    'the database accepts no writes at the moment, as a standby does not; nothing was changed: try again later',
+  unavailable: 'the database does not answer; nothing was changed: try again later',
+  lost: 'the connection to the database broke before anything was sent: try again later',
+  unknown: 'the connection to the database broke during the commit; it may or may not have been applied',
+};
+
 const byFastifyCode: Record<string, ProblemCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
@@ -27,38 +38,38 @@ const byFastifyCode: Record<string, ProblemCode> = {
 
 const MEDIA_TYPE = 'bodies are read as JSON: send the header Content-Type: application/json';
 
-/** Any error as the problem that its caller may be told of. */
+/** Maps any error to the problem that is sent to the caller. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof PartlyDoneError) {
     const { code, message } = problemOf(error.cause);
-    const detail = `${message}; ${error.done} increments were done before that, and count`;
+    const detail = `${message}; ${error.done} increments were acknowledged before, and count`;
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
   }
   if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
   if (error instanceof RetriesExhaustedError) {
     const reason = failureOf(error.cause);
-    // What was retried was not always a conflict.
+    // Not only conflicts are retried.
     if (reason === 'read_only' || reason === 'lost') return problemOf(error.cause);
     return new Problem('retries_exhausted', error.message);
   }
   if (error instanceof DOMException && error.name === 'TimeoutError') {
-    return new Problem('out_of_time', 'not all of it was done within the time allowed');
+    return new Problem('out_of_time', 'the work was not complete within its time limit');
   }
   if (error instanceof NotFoundError || codeOf(error) === FOREIGN_KEY_VIOLATION) {
-    return new Problem('not_found', 'what the address names does not exist');
+    return new Problem('not_found', 'the resource in the path does not exist');
   }
   const failure = failureOf(error);
   if (failure) {
     const code = byFailure[failure];
-    return new Problem(code, problems[code].title, { cause: error });
+    return new Problem(code, details[failure], { cause: error });
   }
   const { code, statusCode = 500, validation, message = '' } = error as Partial<FastifyError>;
   const known = byFastifyCode[code ?? ''];
   if (known === 'unsupported_media_type') return new Problem(known, MEDIA_TYPE);
   if (known) return new Problem(known, message);
   if (validation || (statusCode >= 400 && statusCode < 500)) return new Problem('invalid_request', message);
-  return new Problem('internal_error', 'The mistake was logged under the id of this request', {
+  return new Problem('internal_error', 'the error was logged under the id of this request', {
     cause: error,
   });
 }

@@ -26,10 +26,10 @@ interface DemosOptions {
   signal: AbortSignal;
 }
 
-/** Connections of the database server: the service's, and who looks. */
+/** Connections of the database server: the service's and the benchmark's. */
 const DATABASE_CONNECTIONS = 40;
 
-/** An open loop, far below what the service can do: what is measured is who has to wait for the race. */
+/** An open loop far below the capacity of the service: it measures the wait caused by the race. */
 const ARRIVALS = { perSecond: 200, whenBusy: 'wait' } as const;
 const CONNECTIONS = 64;
 

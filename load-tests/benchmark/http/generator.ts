@@ -4,7 +4,7 @@ import type { Load, Seen } from './load.ts';
 import { closedLoop, openLoop } from './loops.ts';
 import { Tally } from './tally.ts';
 
-/** A process of its own, so that what it measures is not held up by who asks for it, nor by the service. */
+/** A process of its own, so that neither the benchmark nor the service delays what it measures. */
 process.on('message', (load: Load) => {
   void offer(load).then(
     (seen) => process.send?.({ seen }),

@@ -23,7 +23,7 @@ export interface HttpResult {
   ratios: Ratio[];
 }
 
-/** Connections of the service's database server: two services, and who looks. */
+/** Connections of the service's database server: two services and the benchmark. */
 const DATABASE_CONNECTIONS = 40;
 
 /** The production counters over HTTP, and what they are compared with, in turns; the first round is for warming up. */

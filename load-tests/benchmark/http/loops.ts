@@ -2,7 +2,7 @@ import type { HttpConnection } from './connection.ts';
 import type { Arrivals } from './load.ts';
 import type { Tally } from './tally.ts';
 
-/** How often the open loop looks who has arrived, in milliseconds: the finest that timers here are. */
+/** Between two checks for arrivals in the open loop, in milliseconds: the finest timers here. */
 const LOOK_MS = 1;
 
 /** Every connection sends the next request when it has the answer to the one before. */

@@ -19,7 +19,7 @@ export interface OverloadRound {
 export const CALM = 0.7;
 export const OVERLOAD = 3;
 
-/** Connections of those who come all at once: more than are under way at the peak by far. */
+/** Connections of the overload: far more than are busy at the peak. */
 export const CROWD = 1000;
 
 /** Of the peak's closed loop. */

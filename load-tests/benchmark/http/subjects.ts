@@ -31,7 +31,7 @@ export const bulkSubjects = [many, ['bulk']].map((names): HttpSubject => {
   };
 });
 
-/** Who is compared with whom has its turn close by. */
+/** Subjects that are compared take neighbouring turns. */
 export const httpSubjects = {
   noop: subject('no-op', ['/noop/hot/increments']),
   hot: subject('group commit', ['/counters/hot/increments'], ['hot']),

@@ -23,7 +23,7 @@ interface Marks {
   cpuS: number;
 }
 
-/** The service with what it is compared with, its database, and who loads it. */
+/** The service, the subjects it is compared with, their database and the load generator. */
 export class Workbench {
   readonly #database: Client;
   readonly #generator = new LoadGenerator();
@@ -113,7 +113,7 @@ export class Workbench {
 }
 
 /**
- * What was acknowledged is counted, and nothing else but what nobody can know.
+ * What was acknowledged is counted, and besides it only requests without an answer.
  *
  * @throws {Error} when it is not so
  */

@@ -26,11 +26,11 @@ export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
     await migrate(opened);
     const { orm } = openDatabase(opened);
     const pool = new Pool({ connectionString: databaseUrl, max: config.POOL_MAX });
-    // A connection that breaks while nobody uses it is not the end: the pool makes another one.
+    // The pool replaces a connection that breaks while idle.
     pool.on('error', (error) => quiet.warn(error.message));
     try {
       const bare = bareDriver(pool);
-      // Who is compared has its turn one after the other.
+      // Subjects that are compared take turns one after the other.
       const runners = strategies.flatMap((strategy): Runner[] => [
         ...bare.filter(({ name }) => name === `${strategy.name}, bare driver`),
         { name: strategy.name, increment: (pk) => increment(strategy, orm.em.fork(), pk) },

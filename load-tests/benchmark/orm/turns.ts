@@ -23,7 +23,7 @@ export interface Turns {
 }
 
 /**
- * Gives everybody a turn, again and again: a machine that is slow for a while is slow for all of them, so that what
+ * Gives each subject a turn, again and again: a machine that is slow for a while is slow for all of them, so that what
  * was measured in one round can be compared. The first round is for warming up and does not count.
  *
  * @throws the signal's reason
@@ -45,7 +45,7 @@ export async function inTurns(
   return seen.map(({ name, rounds: all }) => ({ name, rounds: all, perSecond: spread(all) }));
 }
 
-/** On a row of its own, so that nobody inherits the dead versions of another's. */
+/** On a row of its own, so that no subject inherits the dead row versions of another. */
 async function turn(pool: Pool, { increment }: Runner, sliceMs: number, workers: number): Promise<number> {
   const { rows } = await pool.query<{ pk: number }>('insert into posts default values returning pk');
   const pk = rows[0]?.pk ?? 0;

@@ -10,7 +10,7 @@ import { pickKind, type Traffic, traffics } from './traffic.ts';
 /** Of 100 keyed requests, those sent to two replicas at once: both must give the same answer, and it counts once. */
 const TWINS = 1;
 
-/** Of 100 requests, those whose sender hangs up soon; in milliseconds, how soon. */
+/** Of 100 requests, those whose client disconnects early; in milliseconds, how early. */
 const IMPATIENT = 20;
 const IMPATIENT_MS = 1000;
 

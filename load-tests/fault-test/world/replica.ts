@@ -112,7 +112,7 @@ export class Replica {
     for await (const [text] of told) if (String(text).includes('clock shifted')) return;
   }
 
-  /** What it has found out since the beginning, as far as anybody asked before it was killed. */
+  /** What it has found out since the beginning, as of the last scrape before it was killed. */
   async settled(): Promise<Settled> {
     const text = await this.#get('/metrics').catch(() => '');
     const seen = { ...this.#settledBefore };
