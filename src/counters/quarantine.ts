@@ -29,16 +29,14 @@ interface Waiting {
 /** Requests that need the same locks, in the order of their arrival. */
 interface Group {
   id: string;
-  /** The counters and keys of these requests that were suspects when the first of them came. */
-  suspects: readonly string[];
   waiting: Waiting[];
   /** How often in a row its locks were found taken, by itself. */
   refusals: number;
   /** When it may be tried again, by `performance.now()`. */
   dueAt: number;
-  /** How many groups may be tried together with it: half as many after each attempt that met a lock. */
+  /** How many groups may be tried together, it included: half as many after each attempt that met a lock. */
   togetherMax: number;
-  /** Whether a lane is trying it. */
+  /** Whether a lane is trying it; otherwise it is in one of the queues. */
   running: boolean;
 }
 
@@ -76,6 +74,10 @@ export class Quarantine {
   readonly #idle: WriteAlone[];
   readonly #suspects = new Set<string>();
   readonly #groups = new Map<string, Group>();
+  /** Those that are not known to be locked, in the order of their turns. */
+  readonly #untried = new Set<Group>();
+  /** Those whose locks were found taken. */
+  readonly #locked = new Set<Group>();
   #waiting = 0;
   #weight = 0;
   /** Lanes that try groups whose locks were found taken. */
@@ -115,14 +117,14 @@ export class Quarantine {
     // Those that wait for a lock leave room for those that are only suspected to need one.
     const queueMax = this.#options.queueMax * (known?.refusals ? 1 : 2);
     if (this.#weight >= queueMax) return Promise.reject(locked(request));
-    const group = known ?? newGroup(id, suspects);
-    if (!known) this.#groups.set(id, group);
+    const group = known ?? this.#newGroup(id);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     if (this.#waiting === 0) this.#drained = Promise.withResolvers<void>();
     this.#waiting += 1;
     this.#weight += weightOf(request);
     group.waiting.push({ request, since: performance.now(), resolve, reject });
-    inNoContext(() => this.#schedule());
+    // One that is known is being tried, or has its turn.
+    if (!known) inNoContext(() => this.#schedule());
     return promise;
   }
 
@@ -138,41 +140,55 @@ export class Quarantine {
       for (const one of waiting.splice(0)) this.#leave(one).reject(reason);
   }
 
-  #suspectsOf({ increments, key }: PendingRequest): string[] {
-    const tokens = new Set(increments.map(({ name }) => name));
-    if (key !== undefined) tokens.add(keyToken(key));
-    return [...tokens].filter((token) => this.#suspects.has(token));
+  #suspectsOf(request: PendingRequest): string[] {
+    return [...tokensOf(request)].filter((token) => this.#suspects.has(token));
+  }
+
+  #newGroup(id: string): Group {
+    const togetherMax = Number.POSITIVE_INFINITY;
+    const group: Group = { id, waiting: [], refusals: 0, dueAt: 0, togetherMax, running: false };
+    this.#groups.set(id, group);
+    this.#untried.add(group);
+    return group;
   }
 
   /** Gives work to idle lanes. All but one may be kept waiting by locks; the last is for groups never tried. */
   #schedule(): void {
-    if (this.#idle.length > 0) {
-      const groups = [...this.#groups.values()].filter(({ running }) => !running);
-      const { untried = [], refused = [] } = Object.groupBy(groups, ({ refusals }) =>
-        refusals === 0 ? 'untried' : 'refused',
-      );
-      const due = refused.filter(({ dueAt }) => dueAt <= performance.now());
-      const turns = this.#options.writers.length - 1 - this.#retrying;
-      // What was refused less often is more likely to be merely busy.
-      const inTurn = due.toSorted((a, b) => a.refusals - b.refusals || a.dueAt - b.dueAt);
-      for (const group of inTurn.slice(0, turns)) void this.#try([group], lockMsOf(group, due.length));
-      while (untried.length > 0 && this.#idle.length > 0)
-        void this.#try(this.#takeTogether(untried), FIRST_LOCK_MS);
+    while (this.#idle.length > 0 && this.#retrying < this.#options.writers.length - 1) {
+      const { next, count } = this.#due();
+      if (!next) break;
+      void this.#try([next], lockMsOf(next, count));
     }
+    while (this.#untried.size > 0 && this.#idle.length > 0)
+      void this.#try(this.#nextTogether(), FIRST_LOCK_MS);
     if (this.#groups.size === 0 || this.#ticking) return;
     this.#ticking = true;
     setTimeout(() => this.#tick(), AGAIN_MS.base);
+  }
+
+  /** How many locked groups may be tried again by now, and which one is the next. */
+  #due(): { next: Group | undefined; count: number } {
+    const now = performance.now();
+    let next: Group | undefined;
+    let count = 0;
+    for (const group of this.#locked) {
+      if (group.dueAt > now) continue;
+      count += 1;
+      if (!next || rankOf(group) < rankOf(next)) next = group;
+    }
+    return { next, count };
   }
 
   /** Refuses what has waited too long, but nothing that was not tried: that waits for its turn, not for a lock. */
   #tick(): void {
     this.#ticking = false;
     const latest = performance.now() - this.#options.waitMsMax;
-    for (const [id, { running, waiting, refusals }] of this.#groups) {
+    for (const group of this.#groups.values()) {
+      const { running, waiting, refusals } = group;
       const late = refusals === 0 ? 0 : waiting.findIndex(({ since }) => since > latest);
       for (const one of waiting.splice(0, late < 0 ? waiting.length : late))
         this.#leave(one).reject(locked(one.request));
-      if (!running && waiting.length === 0) this.#groups.delete(id);
+      if (!running && waiting.length === 0) this.#forget(group);
     }
     this.#schedule();
   }
@@ -182,6 +198,8 @@ export class Quarantine {
     const retrying = groups.filter(({ refusals }) => refusals > 0).length;
     this.#retrying += retrying;
     const batches = groups.map((group) => {
+      this.#untried.delete(group);
+      this.#locked.delete(group);
       group.running = true;
       return this.#takeBatch(group);
     });
@@ -204,34 +222,50 @@ export class Quarantine {
       const outcome = outcomes[i];
       if (outcome instanceof Error && isLocked(outcome) && !this.#closed) again.push(one);
       else if (outcome instanceof Error) this.#leave(one).reject(outcome);
-      else this.#leave(one).resolve(outcome as Answer);
+      else this.#answer(one, outcome as Answer);
     }
-    // Replays and refusals need no lock, so they say nothing about it.
-    const free = outcomes.some((outcome) => 'values' in outcome && !outcome.replayed);
-    if (free) for (const token of group.suspects) this.#suspects.delete(token);
     group.waiting.unshift(...again);
-    group.togetherMax = Math.max(1, Math.floor(together / 2));
-    // Of several groups, it is not known which one needs the lock.
-    if (free) group.refusals = 0;
-    else if (again.length > 0 && together === 1) {
-      group.dueAt = performance.now() + Math.min(AGAIN_MS.base * 2 ** group.refusals, AGAIN_MS.max);
-      group.refusals += 1;
-    }
     group.running = false;
-    if (group.waiting.length === 0) this.#groups.delete(group.id);
+    if (again.length === 0) {
+      group.togetherMax = Number.POSITIVE_INFINITY;
+      group.refusals = 0;
+    } else {
+      group.togetherMax = Math.max(1, Math.floor(together / 2));
+      // Of several groups, it is not known which one needs the lock.
+      if (together === 1) {
+        group.dueAt = performance.now() + Math.min(AGAIN_MS.base * 2 ** group.refusals, AGAIN_MS.max);
+        group.refusals += 1;
+      }
+    }
+    if (group.waiting.length === 0) this.#forget(group);
+    // Behind all others, so that each of them has its turn.
+    else (group.refusals > 0 ? this.#locked : this.#untried).add(group);
   }
 
-  /** Takes the groups that are tried together from those that were never tried, the first of them included. */
-  #takeTogether(untried: Group[]): Group[] {
-    const { togetherMax = 1 } = untried[0] ?? {};
+  /** What was written needed no lock that is taken. A replay needs none at all, so it says nothing about them. */
+  #answer(one: Waiting, answer: Answer): void {
+    if (!answer.replayed) for (const token of tokensOf(one.request)) this.#suspects.delete(token);
+    this.#leave(one).resolve(answer);
+  }
+
+  #forget(group: Group): void {
+    this.#groups.delete(group.id);
+    this.#untried.delete(group);
+    this.#locked.delete(group);
+  }
+
+  /** The next groups that are tried together: as many as each of them allows. */
+  #nextTogether(): Group[] {
+    const groups: Group[] = [];
     let weight = 0;
-    let count = 0;
-    for (const { waiting } of untried.slice(0, togetherMax)) {
-      weight += waiting.reduce((sum, { request }) => sum + weightOf(request), 0);
-      if (count > 0 && weight > this.#options.batchMax) break;
-      count += 1;
+    let countMax = Number.POSITIVE_INFINITY;
+    for (const group of this.#untried) {
+      weight += group.waiting.reduce((sum, { request }) => sum + weightOf(request), 0);
+      countMax = Math.min(countMax, group.togetherMax);
+      if (groups.length > 0 && (groups.length >= countMax || weight > this.#options.batchMax)) break;
+      groups.push(group);
     }
-    return untried.splice(0, count);
+    return groups;
   }
 
   #takeBatch({ waiting }: Group): Waiting[] {
@@ -251,15 +285,18 @@ export class Quarantine {
   }
 }
 
-const newGroup = (id: string, suspects: readonly string[]): Group => ({
-  id,
-  suspects,
-  waiting: [],
-  refusals: 0,
-  dueAt: 0,
-  togetherMax: Number.POSITIVE_INFINITY,
-  running: false,
-});
+/** The counters, and the key, that a request needs. */
+function tokensOf({ increments, key }: PendingRequest): Set<string> {
+  const tokens = new Set(increments.map(({ name }) => name));
+  if (key !== undefined) tokens.add(keyToken(key));
+  return tokens;
+}
+
+/**
+ * The order of turns. What was refused less often is more likely to be merely busy, and comes first; but not for ever:
+ * what has been due for long comes before what has just become due.
+ */
+const rankOf = ({ dueAt, refusals }: Group): number => dueAt + Math.min(refusals, 4) * AGAIN_MS.max;
 
 /** How long another attempt waits for each lock, in milliseconds, so that all that are due have their turn soon. */
 const lockMsOf = ({ id }: Group, due: number): number =>

@@ -1,0 +1,185 @@
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import t from 'tap';
+import type { Outcome } from '../../src/counters/batch-writer.ts';
+import { Quarantine, type QuarantineOptions } from '../../src/counters/quarantine.ts';
+import type { IncrementRequest } from '../../src/counters/request.ts';
+import { Problem } from '../../src/errors/problem.ts';
+import { until } from '../helper.ts';
+import { slow } from '../pace.ts';
+
+const one = (name: string, key?: string): IncrementRequest => ({ increments: [{ name, by: 1 }], key });
+
+const lockTimeout = () => Object.assign(new Error('lock timeout'), { code: '55P03' });
+const outOfRange = () => new Problem('out_of_range', 'too large');
+
+/** A database of which only the locks are there: what is locked, and what is at the end of its range. */
+class Locks {
+  readonly locked = new Set<string>();
+  readonly full = new Set<string>();
+  /** For each attempt, the counters that it needed. */
+  readonly attempts: string[][] = [];
+  /** The counters that were tried alone. */
+  readonly alone = new Set<string>();
+  /** Attempts under way. */
+  writing = 0;
+  /** How long an attempt waits for a lock, in milliseconds; undefined: as long as it is told. */
+  waitMs: number | undefined;
+
+  async write(requests: readonly IncrementRequest[], lockMs: number): Promise<Outcome[]> {
+    this.writing += 1;
+    try {
+      return await this.#attempt(requests, lockMs);
+    } finally {
+      this.writing -= 1;
+    }
+  }
+
+  async #attempt(requests: readonly IncrementRequest[], lockMs: number): Promise<Outcome[]> {
+    const names = requests.flatMap(({ increments }) => increments.map(({ name }) => name));
+    this.attempts.push([...new Set(names)]);
+    if (names.length === 1) this.alone.add(String(names[0]));
+    if (names.some((name) => this.locked.has(name))) {
+      await (this.waitMs === 0 ? setImmediate() : setTimeout(this.waitMs ?? lockMs));
+      if (names.some((name) => this.locked.has(name))) return requests.map(lockTimeout);
+    }
+    await setImmediate();
+    return requests.map(({ increments }) =>
+      increments.some(({ name }) => this.full.has(name))
+        ? outOfRange()
+        : { values: increments.map(() => 1), replayed: false },
+    );
+  }
+}
+
+function setting(options: Partial<QuarantineOptions> = {}) {
+  const locks = new Locks();
+  const write: Locks['write'] = (requests, lockMs) => locks.write(requests, lockMs);
+  const quarantine = new Quarantine({
+    writers: [write, write],
+    batchMax: 1000,
+    waitMsMax: 5000,
+    queueMax: 4096,
+    ...options,
+  });
+  const ended = (request: IncrementRequest) =>
+    quarantine.submit(request).then(
+      () => 'written',
+      (error: unknown) => (error instanceof Problem ? error.code : String(error)),
+    );
+  return { locks, quarantine, ended };
+}
+
+/** Callers of one counter who ask again as soon as they are answered, until `over` says so. */
+const ask = async (send: () => Promise<string>, over: () => boolean) => {
+  do await send();
+  while (!over());
+};
+
+t.test('counters whose requests are all refused do not keep the lanes from the others', async (t) => {
+  const { locks, quarantine, ended } = setting();
+  quarantine.suspect(['full 1', 'full 2', 'other']);
+  for (const name of ['full 1', 'full 2']) locks.full.add(name);
+  let over = false;
+  const callers = ['full 1', 'full 2'].flatMap((name) =>
+    [1, 2, 3].map(() =>
+      ask(
+        () => ended(one(name)),
+        () => over || locks.attempts.length > 1000,
+      ),
+    ),
+  );
+  t.equal(await ended(one('other')), 'written');
+  over = true;
+  await Promise.all(callers);
+  t.ok(locks.attempts.length < 50, `written by attempt ${locks.attempts.length}`);
+});
+
+t.test(
+  'a counter whose requests are all refused does not take the turns of those that are locked',
+  async (t) => {
+    const { locks, quarantine, ended } = setting({ waitMsMax: 1000, batchMax: 2 });
+    quarantine.suspect(['full', 'locked']);
+    locks.full.add('full');
+    for (const name of ['full', 'locked']) locks.locked.add(name);
+    let over = false;
+    const callers = [1, 2, 3, 4, 5, 6].map(() =>
+      ask(
+        () => ended(one('full')),
+        () => over,
+      ),
+    );
+    const held = ended(one('locked'));
+    await until(async () => locks.attempts.length >= 4);
+    locks.locked.clear();
+    t.equal(await held, 'written');
+    over = true;
+    await Promise.all(callers);
+  },
+);
+
+t.test('what was written is under no suspicion any more, whenever that arose', async (t) => {
+  const { quarantine, ended } = setting();
+  const both = { increments: [...one('a').increments, ...one('b').increments] };
+  quarantine.suspect(['a']);
+  const first = ended(both);
+  quarantine.suspect(['b']);
+  t.strictSame(await Promise.all([first, ended(both)]), ['written', 'written']);
+  t.notOk(quarantine.concerns(one('a')));
+  t.notOk(quarantine.concerns(one('b')));
+});
+
+t.test('those that wait for locks do not take the room of those that were never tried', async (t) => {
+  const { locks, quarantine, ended } = setting({ queueMax: 20, waitMsMax: 1000 });
+  const names = Array.from({ length: 40 }, (_, i) => `locked ${i}`);
+  quarantine.suspect([...names, 'free']);
+  for (const name of names) locks.locked.add(name);
+  const held = names.map((name) => ended(one(name)));
+  await until(async () => locks.alone.size === 40);
+  t.equal(await ended(one('free')), 'written');
+  t.ok((await Promise.all(held)).every((end) => end === 'busy'));
+});
+
+t.test('a request costs little, however many counters are locked', async (t) => {
+  const { locks, quarantine, ended } = setting({ waitMsMax: 60_000, queueMax: 100_000 });
+  const names = Array.from({ length: 4000 }, (_, i) => `locked ${i}`);
+  quarantine.suspect(names);
+  for (const name of names) locks.locked.add(name);
+  locks.waitMs = 0;
+  const held = names.map((name) => ended(one(name)));
+  await until(async () => locks.alone.size === names.length && locks.writing < 2);
+  locks.waitMs = undefined;
+  const since = performance.now();
+  const more = Array.from({ length: 1000 }, () => ended(one('locked 1')));
+  const ms = performance.now() - since;
+  t.ok(ms < slow(100), `took ${Math.round(ms)} ms`);
+  locks.locked.clear();
+  await Promise.all([...held, ...more]);
+});
+
+t.test(
+  'a counter that was locked for long has its turn, though others are always newly locked',
+  async (t) => {
+    const { locks, quarantine, ended } = setting({ waitMsMax: 1500 });
+    const others = Array.from({ length: 300 }, (_, i) => `other ${i}`);
+    quarantine.suspect(['long', ...others]);
+    for (const name of ['long', ...others]) locks.locked.add(name);
+    let over = false;
+    // Callers who overlap, so that it never is a new one.
+    const patient = [ended(one('long'))];
+    await until(async () => locks.attempts.filter(([name]) => name === 'long').length >= 6);
+    const callers = others.map((name) =>
+      ask(
+        () => ended(one(name)),
+        () => over,
+      ),
+    );
+    for (let i = 0; i < 12; i += 1) {
+      await setTimeout(250);
+      patient.push(ended(one('long')));
+    }
+    locks.locked.delete('long');
+    t.equal(await patient.at(-1), 'written');
+    over = true;
+    await Promise.all([...callers, ...patient]);
+  },
+);
