@@ -128,17 +128,6 @@ t.test('what was written is under no suspicion any more, whenever that arose', a
   t.notOk(quarantine.concerns(one('b')));
 });
 
-t.test('those that wait for locks do not take the room of those that were never tried', async (t) => {
-  const { locks, quarantine, ended } = setting({ queueMax: 20, waitMsMax: 1000 });
-  const names = Array.from({ length: 40 }, (_, i) => `locked ${i}`);
-  quarantine.suspect([...names, 'free']);
-  for (const name of names) locks.locked.add(name);
-  const held = names.map((name) => ended(one(name)));
-  await until(async () => locks.alone.size === 40);
-  t.equal(await ended(one('free')), 'written');
-  t.ok((await Promise.all(held)).every((end) => end === 'busy'));
-});
-
 t.test('a request costs little, however many counters are locked', async (t) => {
   const { locks, quarantine, ended } = setting({ waitMsMax: 60_000, queueMax: 100_000 });
   const names = Array.from({ length: 4000 }, (_, i) => `locked ${i}`);
@@ -155,31 +144,3 @@ t.test('a request costs little, however many counters are locked', async (t) => 
   locks.locked.clear();
   await Promise.all([...held, ...more]);
 });
-
-t.test(
-  'a counter that was locked for long has its turn, though others are always newly locked',
-  async (t) => {
-    const { locks, quarantine, ended } = setting({ waitMsMax: 1500 });
-    const others = Array.from({ length: 300 }, (_, i) => `other ${i}`);
-    quarantine.suspect(['long', ...others]);
-    for (const name of ['long', ...others]) locks.locked.add(name);
-    let over = false;
-    // Callers who overlap, so that it never is a new one.
-    const patient = [ended(one('long'))];
-    await until(async () => locks.attempts.filter(([name]) => name === 'long').length >= 6);
-    const callers = others.map((name) =>
-      ask(
-        () => ended(one(name)),
-        () => over,
-      ),
-    );
-    for (let i = 0; i < 12; i += 1) {
-      await setTimeout(250);
-      patient.push(ended(one('long')));
-    }
-    locks.locked.delete('long');
-    t.equal(await patient.at(-1), 'written');
-    over = true;
-    await Promise.all([...callers, ...patient]);
-  },
-);
