@@ -97,6 +97,13 @@ const mayUse: Record<string, readonly string[]> = {
     'src/concurrency',
     'src/errors',
   ],
+  'load-tests/failover-test': [
+    'load-tests/fault-test',
+    'load-tests/shared',
+    'src/command-line',
+    'src/embedded-postgres',
+    'src/errors',
+  ],
 };
 
 /** The innermost folder that is a room. */

@@ -201,6 +201,34 @@ t.test('a read sees everything that was acknowledged or read before it, and noth
   }
 });
 
+t.test('a failover may undo what was read, and nothing that was acknowledged', async (t) => {
+  const one = history(operation(0, 'acknowledged', [1]), operation(3, 'unknown'));
+  one.failovers.push({ startedAt: 45, endedAt: 60 });
+  const is = truth({ 0: [1], 3: [2] }, { hot: 2 });
+  for (const [reads, legal] of [
+    [[read(40, 2), read(44, 1)], false],
+    [[read(40, 2), read(50, 1)], true],
+    [[read(40, 2), read(50, 0)], false],
+    [[read(40, 2), read(50, 2), read(58, 1), read(61, 1)], true],
+    [[read(40, 2), read(61, 2), read(70, 1)], false],
+  ] as const) {
+    t.strictSame(rulesOf({ ...one, reads: [...reads] }, is), legal ? [] : ['reads'], JSON.stringify(reads));
+  }
+  // What was on the old primary only, and was refused once the new one did not have it.
+  const gone = history(operation(0, 'acknowledged', [1]), operation(3, 'refused'));
+  gone.failovers.push({ startedAt: 45, endedAt: 60 });
+  for (const [reads, legal] of [
+    [[read(50, 2), read(61, 1)], true],
+    [[read(44.5, 2)], true],
+    [[read(50, 3)], false],
+    [[read(61, 2)], false],
+    [[read(40, 2)], false],
+  ] as const) {
+    const rules = rulesOf({ ...gone, reads: [...reads] }, truth({ 0: [1] }, { hot: 1 }));
+    t.strictSame(rules, legal ? [] : ['reads'], JSON.stringify(reads));
+  }
+});
+
 t.test('who needs no locked counter goes on', async (t) => {
   const lock = { names: ['left'], startedAt: 0, endedAt: 100, fault: 0 };
   const busy = (id: number, kind: Kind) => ({ ...operation(id, 'refused', undefined, kind), code: 'busy' });

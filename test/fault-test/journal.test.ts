@@ -30,6 +30,7 @@ t.test('the file alone says everything that the journal knows', async (t) => {
   journal.end(put, 'refused', { code: 'busy' });
   journal.end(gone, 'acknowledged');
   journal.locked({ names: ['hot', 'own-9'], startedAt: 1.5, endedAt: 2.5 });
+  journal.failedOver({ startedAt: 1.5, endedAt: 2.5 });
   journal.expire([0]);
   journal.read('hot', { startedAt: 1.5, endedAt: 2.5, value: 1 });
   const truth: Truth = {
@@ -52,7 +53,7 @@ t.test('the file alone says everything that the journal knows', async (t) => {
     [{ outcomes: ['acknowledged', 'unknown', 'unknown', 'refused', 'acknowledged'], truth }],
     'as it was then',
   );
-  for (const part of ['faults', 'operations', 'reads', 'locks', 'expired'] as const) {
+  for (const part of ['faults', 'operations', 'reads', 'locks', 'failovers', 'expired'] as const) {
     t.strictSame(again[part], journal[part], part);
   }
 });

@@ -2,8 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Journal } from '../journal/journal.ts';
 import { documentOf, isKeyed, MISSING, type Operation } from '../journal/operation.ts';
 import { pick, type Random } from '../world/random.ts';
-import type { Replica } from '../world/replica.ts';
-import { type Exchange, longer, PATIENT_MS, PAUSE_MS_MIN } from './exchange.ts';
+import { type Exchange, longer, PATIENT_MS, PAUSE_MS_MIN, type Target } from './exchange.ts';
 import type { TryResult } from './http-client.ts';
 import { pickKind, type Traffic, traffics } from './traffic.ts';
 
@@ -17,18 +16,18 @@ const IMPATIENT_MS = 1000;
 /** A client stays with its replica for so many requests on average, or until that does not serve it. */
 const STAY = 100;
 
-/** Clients that ask for increments, each as soon as its last one has ended. */
+/** Clients that ask for increments, one after another. */
 export class Callers {
   readonly #journal: Journal;
   readonly #exchange: Exchange;
-  readonly #replicas: readonly Replica[];
+  readonly #replicas: readonly Target[];
   readonly #random: Random;
-  readonly #traffic = new Map<Replica, Traffic>();
-  readonly #busy = new Map<Replica, number>();
+  readonly #traffic = new Map<Target, Traffic>();
+  readonly #busy = new Map<Target, number>();
   #running: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
-  constructor(journal: Journal, exchange: Exchange, replicas: readonly Replica[], random: Random) {
+  constructor(journal: Journal, exchange: Exchange, replicas: readonly Target[], random: Random) {
     this.#journal = journal;
     this.#exchange = exchange;
     this.#replicas = replicas;
@@ -40,10 +39,14 @@ export class Callers {
     for (const replica of this.#replicas) this.#traffic.set(replica, traffic ?? pick(this.#random, traffics));
   }
 
-  /** Runs so many clients until `stop`, or until the journal is full. Resolves when all have their answers. */
-  async run(clients: number): Promise<void> {
+  /**
+   * Runs so many clients until `stop`, or until the journal is full. Resolves when all have their answers.
+   *
+   * @param thinkMs how long each waits after an acknowledgement before it asks again, in milliseconds
+   */
+  async run(clients: number, thinkMs = 0): Promise<void> {
     this.#exchange.begin();
-    this.#running = Promise.all(Array.from({ length: clients }, () => this.#one()));
+    this.#running = Promise.all(Array.from({ length: clients }, () => this.#one(thinkMs)));
     await this.#running;
   }
 
@@ -58,7 +61,7 @@ export class Callers {
     await this.#running;
   }
 
-  async #one(): Promise<void> {
+  async #one(thinkMs: number): Promise<void> {
     let pauseMs = PAUSE_MS_MIN;
     let replica = pick(this.#random, this.#replicas);
     while (!this.#stopped && !this.#journal.full) {
@@ -71,16 +74,14 @@ export class Callers {
         this.#busy.set(replica, (this.#busy.get(replica) ?? 1) - 1);
       }
       if (!served || this.#random() * STAY < 1) replica = pick(this.#random, this.#replicas);
-      if (served) pauseMs = PAUSE_MS_MIN;
-      else {
-        await setTimeout(pauseMs * (0.5 + this.#random()));
-        pauseMs = longer(pauseMs);
-      }
+      const waitMs = served ? thinkMs : pauseMs;
+      if (waitMs > 0) await setTimeout(waitMs * (0.5 + this.#random()));
+      pauseMs = served ? PAUSE_MS_MIN : longer(pauseMs);
     }
   }
 
   /** @returns whether it was acknowledged */
-  async #ask(replica: Replica, traffic: Traffic): Promise<boolean> {
+  async #ask(replica: Target, traffic: Traffic): Promise<boolean> {
     const operation = await this.#begin(traffic);
     if (!operation) return false;
     const exchange = this.#exchange;

@@ -2,9 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type { Journal } from '../journal/journal.ts';
 import { incrementsOf, type Operation } from '../journal/operation.ts';
 import { pick, type Random } from '../world/random.ts';
-import type { Replica } from '../world/replica.ts';
 import { HttpClient, type TryResult } from './http-client.ts';
 import { requestOf } from './request.ts';
+
+/** A process of the service, at a port of this machine that may change when it is started again. */
+export interface Target {
+  readonly port: number;
+}
 
 /** How long a client that was refused waits before it asks again, in milliseconds: this long at first, then longer. */
 export const PAUSE_MS_MIN = 5;
@@ -21,7 +25,7 @@ const FINISHED_MAX = 200;
 /** Sends operations and writes down what became of them. */
 export class Exchange {
   readonly #journal: Journal;
-  readonly #replicas: readonly Replica[];
+  readonly #replicas: readonly Target[];
   readonly #random: Random;
   readonly #client = new HttpClient();
   #finished: number[] = [];
@@ -29,7 +33,7 @@ export class Exchange {
   #lastAt = performance.now();
   #longestGapMs = 0;
 
-  constructor(journal: Journal, replicas: readonly Replica[], random: Random) {
+  constructor(journal: Journal, replicas: readonly Target[], random: Random) {
     this.#journal = journal;
     this.#replicas = replicas;
     this.#random = random;
@@ -140,7 +144,7 @@ export class Exchange {
    *
    * @throws {Error} when it does not within that time, in milliseconds
    */
-  async probe(replica: Replica, elapsedMsMax: number): Promise<void> {
+  async probe(replica: Target, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; ) {
       // The run is about to end for that.

@@ -67,7 +67,12 @@ export function checkReplays(resent: readonly Operation[], { counted }: Truth): 
 }
 
 /** The rules for the history of a counter that is shared. */
-function checkCounter(name: string, adds: CounterAdd[], { reads }: History, { values }: Truth): Violation[] {
+function checkCounter(
+  name: string,
+  adds: CounterAdd[],
+  { reads, failovers }: History,
+  { values }: Truth,
+): Violation[] {
   const value = values.get(name) ?? 0;
   const end = Number.MAX_SAFE_INTEGER;
   const broke = (rule: Violation['rule']) => (text: string) => violation(rule, `${name}: ${text}`);
@@ -77,7 +82,7 @@ function checkCounter(name: string, adds: CounterAdd[], { reads }: History, { va
   return [
     ...(name !== UNKEYED && sum !== value ? [broke('sum')(`counted ${sum}, but it is ${value}`)] : []),
     ...(grows ? checkValues(0, adds).map(broke('values')) : []),
-    ...(grows ? checkReads(adds, ofIt).map(broke('reads')) : []),
+    ...(grows ? checkReads(adds, ofIt, failovers).map(broke('reads')) : []),
     ...checkBound(0, adds, [{ startedAt: end, endedAt: end, value }]).map(broke('bound')),
   ];
 }

@@ -23,7 +23,7 @@ const CONFIRMED_MAX = 1000;
 
 /** Compares what was told with what is counted, sends again what is unknown, and compares again. */
 export async function reconcile(
-  postgres: Postgres,
+  postgres: Pick<Postgres, 'connect'>,
   journal: Journal,
   exchange: Exchange,
   clients: number,

@@ -5,7 +5,7 @@ import type { Postgres } from '../world/postgres.ts';
 const PAGE = 50_000;
 
 /** Asks the database, around the service and the proxies, what has been counted: one snapshot, in pages. */
-export async function readTruth(postgres: Postgres, run: string): Promise<Truth> {
+export async function readTruth(postgres: Pick<Postgres, 'connect'>, run: string): Promise<Truth> {
   const truth = noTruth();
   const prefix = keyOf(run, 0).slice(0, -1);
   const client = await postgres.connect();

@@ -12,6 +12,9 @@ export interface CounterLock {
   fault: number;
 }
 
+/** A time in which a failover may have undone what was read and not acknowledged yet. */
+export type Failover = Pick<CounterRead, 'startedAt' | 'endedAt'>;
+
 /** What the database says has been counted, once nothing is under way any more. */
 export interface Truth {
   /** The values that are kept under the key of each operation. */
@@ -30,6 +33,7 @@ export interface History {
   operations: Operation[];
   reads: CounterRead[];
   locks: CounterLock[];
+  failovers: Failover[];
   /** Acknowledged operations whose keys expired and were removed since. */
   expired: Set<number>;
 }
@@ -39,5 +43,6 @@ export const noHistory = (): History => ({
   operations: [],
   reads: [],
   locks: [],
+  failovers: [],
   expired: new Set(),
 });

@@ -66,6 +66,7 @@ function readRest(line: string, history: History): boolean {
   else if (mark === '?') history.reads.push({ name: first, startedAt, endedAt, value: Number(fourth) });
   else if (mark === 'l')
     history.locks.push({ fault: Number(first), startedAt, endedAt, names: fourth.split(',') });
+  else if (mark === 'o') history.failovers.push({ startedAt: Number(first), endedAt: Number(second) });
   else if (mark === 'x') for (const id of numbers(first)) history.expired.add(id);
   else return mark === 'run';
   return true;

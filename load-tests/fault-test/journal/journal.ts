@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Outcome, Read } from '../../../src/concurrency/history.ts';
-import { type CounterLock, type History, noHistory, type Truth } from './history.ts';
+import { type CounterLock, type Failover, type History, noHistory, type Truth } from './history.ts';
 import { begun, type Kind, type Operation } from './operation.ts';
 
 /** What is buffered before it goes to the file, in characters. */
@@ -13,7 +13,8 @@ const READS_MAX = 500_000;
  * Writes down what is about to be asked before it is asked, and what was answered after. A line each, so that the
  * file alone, even of a run that broke off, can be checked again:
  * `> id kind time about|-` is about to be sent; `< id outcome time fault values|- remarks|- text` came of it; `f
- * name` a fault begins; `? name from to value` was read; `l fault from to names` were locked; `x ids` have no keys any
+ * name` a fault begins; `? name from to value` was read; `l fault from to names` were locked; `o from
+ * to` is a failover; `x ids` have no keys any
  * more; `= id values`, `! key` and `# name value` are in the database; `.` ends what is.
  */
 export class Journal implements History {
@@ -22,6 +23,7 @@ export class Journal implements History {
   readonly operations: History['operations'];
   readonly reads: History['reads'];
   readonly locks: History['locks'];
+  readonly failovers: History['failovers'];
   readonly expired: History['expired'];
   readonly #file: number;
   readonly #operationsMax: number;
@@ -29,11 +31,12 @@ export class Journal implements History {
 
   /** @param operationsMax how many it holds at most */
   constructor(file: string, run: string, operationsMax: number) {
-    const { faults, operations, reads, locks, expired } = noHistory();
+    const { faults, operations, reads, locks, failovers, expired } = noHistory();
     this.faults = faults;
     this.operations = operations;
     this.reads = reads;
     this.locks = locks;
+    this.failovers = failovers;
     this.expired = expired;
     this.#file = openSync(file, 'w');
     this.run = run;
@@ -88,6 +91,11 @@ export class Journal implements History {
     const { names, startedAt, endedAt } = lock;
     this.locks.push({ ...lock, fault: this.#fault });
     this.#line(`l ${this.#fault} ${startedAt} ${endedAt} ${names.join()}`);
+  }
+
+  failedOver(failover: Failover): void {
+    this.failovers.push(failover);
+    this.#line(`o ${failover.startedAt} ${failover.endedAt}`);
   }
 
   expire(ids: readonly number[]): void {

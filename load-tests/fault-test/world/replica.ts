@@ -43,7 +43,12 @@ export class Replica {
    * @param program what to run: the service, or the service with a defect
    * @param signal aborted when nothing is to be started or waited for any more
    */
-  constructor(postgres: Postgres, program: string, env: NodeJS.ProcessEnv, signal: AbortSignal) {
+  constructor(
+    postgres: Pick<Postgres, 'port'>,
+    program: string,
+    env: NodeJS.ProcessEnv,
+    signal: AbortSignal,
+  ) {
     this.proxy = new Proxy(postgres.port);
     this.#program = program;
     this.#env = env;
@@ -55,7 +60,7 @@ export class Replica {
   }
 
   /** Starts it and waits until it is ready, again while the database is away. */
-  async start(postgres: Postgres): Promise<void> {
+  async start(postgres: Pick<Postgres, 'databaseUrl'>): Promise<void> {
     if (this.proxy.port === 0) await this.proxy.listen();
     const deadline = AbortSignal.any([this.#signal, AbortSignal.timeout(START_MS_MAX)]);
     for (let said = 'nothing yet'; ; said = await this.#lastWords()) {

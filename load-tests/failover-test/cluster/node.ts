@@ -1,0 +1,134 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Link } from './link.ts';
+import { type NodeConfig, patroniConfig } from './patroni-config.ts';
+import {
+  allProcesses,
+  killAll,
+  type Process,
+  processesOf,
+  type Run,
+  runInBackground,
+  signalTo,
+} from './processes.ts';
+
+/** The ports of one node: its programs', and those of the links to it. */
+export interface NodePorts {
+  postgres: number;
+  rest: number;
+  peers: number;
+  etcd: number;
+  entrance: number;
+  checks: number;
+}
+
+/** A machine of the cluster: Patroni and its PostgreSQL, and the networks around them. */
+export class Node {
+  readonly name: string;
+  readonly ports: NodePorts;
+  /** Its way to etcd. */
+  readonly toEtcd: Link;
+  /** The other nodes' way to its PostgreSQL. */
+  readonly fromPeers: Link;
+  /** HAProxy's ways to its PostgreSQL and to its Patroni. */
+  readonly fromEntrance: readonly [Link, Link];
+  readonly #program: string;
+  readonly #folder: string;
+  readonly #run: Run;
+
+  constructor(program: string, name: string, folder: string, run: Run, ports: NodePorts, etcdPort: number) {
+    this.#program = program;
+    this.name = name;
+    this.#folder = folder;
+    this.#run = run;
+    this.ports = ports;
+    this.toEtcd = new Link(etcdPort);
+    this.fromPeers = new Link(ports.postgres);
+    this.fromEntrance = [new Link(ports.postgres), new Link(ports.rest)];
+  }
+
+  get configFile(): string {
+    return join(this.#folder, 'patroni.yml');
+  }
+
+  /** Writes its configuration and lays its networks. */
+  async prepare(config: Pick<NodeConfig, 'bin' | 'synchronous'>): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    const { ports, name } = this;
+    const text = JSON.stringify(
+      patroniConfig({ ...config, name, ports, folder: this.#folder }),
+      undefined,
+      2,
+    );
+    // JSON is YAML.
+    await writeFile(this.configFile, text, { mode: 0o644 });
+    const [data, checks] = this.fromEntrance;
+    await this.toEtcd.listen(ports.etcd);
+    await this.fromPeers.listen(ports.peers);
+    await data.listen(ports.entrance);
+    await checks.listen(ports.checks);
+  }
+
+  /** Starts Patroni, which starts PostgreSQL when the cluster wants it. */
+  start(): Promise<void> {
+    return runInBackground(this.#program, [this.configFile], this.#run);
+  }
+
+  /** Ends all of it without a word. */
+  kill(): Promise<void> {
+    return killAll(() => this.#processes());
+  }
+
+  /** Ends PostgreSQL without a word, so that Patroni finds it gone. */
+  async killPostgres(): Promise<void> {
+    // Once: Patroni may start another one at any time.
+    for (const one of await this.#postgres()) signalTo(one, 'SIGKILL');
+  }
+
+  /** Stops all of it where it is, as a machine that is suspended. */
+  async stop(): Promise<void> {
+    // Twice: one may have started another one before it was stopped.
+    for (let pass = 0; pass < 2; pass += 1)
+      for (const one of await this.#processes()) signalTo(one, 'SIGSTOP');
+  }
+
+  async resume(): Promise<void> {
+    for (const one of await this.#processes()) signalTo(one, 'SIGCONT');
+  }
+
+  /** What receives the WAL here, if it is a standby that does. */
+  async walReceiver(): Promise<Process | undefined> {
+    return (await this.#postgres()).find(({ command }) => /^postgres: .*walreceiver/.test(command));
+  }
+
+  /** Whether Patroni says so: `primary`, `replica`, `sync`, … Source: Patroni's documentation, REST API. */
+  async is(role: string): Promise<boolean> {
+    const response = await fetch(`http://127.0.0.1:${this.ports.rest}/${role}`, {
+      method: 'OPTIONS',
+      signal: AbortSignal.timeout(1000),
+      headers: { connection: 'close' },
+    });
+    return response.ok;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.toEtcd, this.fromPeers, ...this.fromEntrance].map((link) => link.close()));
+  }
+
+  /** Patroni's first, so that it does not start others for those that are gone. */
+  async #processes(): Promise<Process[]> {
+    const all = processesOf(await allProcesses(), this.#folder);
+    return all.toSorted((a, b) => Number(isPatroni(b)) - Number(isPatroni(a)));
+  }
+
+  /** The postmaster's first, for the same reason. */
+  async #postgres(): Promise<Process[]> {
+    const all = await allProcesses();
+    const ofNode = processesOf(all, this.#folder);
+    const data = join(this.#folder, 'data');
+    const postmaster = ofNode.find(({ command }) => command.includes(`/postgres -D ${data}`));
+    return postmaster ? [postmaster, ...all.filter(({ parent }) => parent === postmaster.pid)] : [];
+  }
+}
+
+const isPatroni = ({ command }: Process): boolean => command.includes('patroni');

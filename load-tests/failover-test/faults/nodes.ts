@@ -1,0 +1,71 @@
+import { setTimeout } from 'node:timers/promises';
+import { MissedError } from '../../fault-test/faults/fault.ts';
+import { until } from '../waiting.ts';
+import type { Fault } from './fault.ts';
+
+/** How long the primary is stopped: longer than its lease, a round of Patroni's loop and an election, in milliseconds. */
+const STOPPED_MS = 15_000;
+
+const WAKING = 'the stopped primary wakes up';
+
+/** What happens to whole nodes, and to PostgreSQL on one. */
+export const nodeFaults: readonly Fault[] = [
+  {
+    name: 'SIGKILL of the primary and its Patroni',
+    async make({ cluster, successorOf }) {
+      const primary = await cluster.primaryNow();
+      await primary.kill();
+      await successorOf(primary);
+      await primary.start();
+    },
+  },
+
+  /** Patroni starts it again, or lets another one lead. */
+  {
+    name: 'SIGKILL of PostgreSQL on the primary',
+    async make({ cluster }) {
+      await (await cluster.primaryNow()).killPostgres();
+    },
+  },
+
+  {
+    name: 'patronictl switchover',
+    async make({ cluster, successorOf }) {
+      const [primary, candidate] = [await cluster.primaryNow(), await cluster.synchronousStandby()];
+      await cluster
+        .patronictl('switchover', '--candidate', candidate.name, '--force')
+        .catch((error: unknown) => {
+          throw new MissedError('patronictl refused', { cause: error });
+        });
+      await successorOf(primary);
+    },
+  },
+
+  /** It does not know that it was away, and believes for a moment that it leads. */
+  {
+    name: 'SIGSTOP of the primary for 15 s',
+    sequel: WAKING,
+    async make({ cluster, signal, next, successorOf }) {
+      const primary = await cluster.primaryNow();
+      await primary.stop();
+      try {
+        await Promise.all([setTimeout(STOPPED_MS, undefined, { signal }), successorOf(primary)]);
+        next(WAKING);
+      } finally {
+        await primary.resume();
+      }
+      await until('the stopped primary to follow', () => primary.is('replica'), { msMax: 90_000, signal });
+    },
+  },
+
+  {
+    name: 'SIGKILL of the synchronous standby',
+    async make({ cluster, signal }) {
+      const standby = await cluster.synchronousStandby();
+      await standby.kill();
+      const another = async () => (await cluster.synchronousStandby()) !== standby;
+      await until('another synchronous standby', another, { msMax: 60_000, signal });
+      await standby.start();
+    },
+  },
+];

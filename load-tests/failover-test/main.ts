@@ -1,0 +1,83 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { runCommand } from '../../src/command-line/command.ts';
+import { flag, type Given, type Option, path, whole } from '../../src/command-line/option.ts';
+import { print } from '../../src/command-line/progress.ts';
+import { table } from '../../src/command-line/table.ts';
+import { shownViolations } from '../fault-test/report.ts';
+import { controlRows, isAsExpected, runControls } from './control.ts';
+import { faults } from './faults/index.ts';
+import { findPrograms, type Programs, versionsOf } from './programs.ts';
+import { holds, runSession, writeJson } from './session.ts';
+import { sumOf, tallyTable } from './tally.ts';
+import { timingText } from './timing.ts';
+
+const partOfName: Option<string | undefined> = {
+  value: 'TEXT',
+  about: 'only the faults with this in their names',
+  allowed: `a part of one of these: ${faults.map(({ name }) => name).join('; ')}`,
+  read: (given) => (faults.some(({ name }) => name.includes(given)) ? given : undefined),
+};
+
+const options = {
+  rounds: whole('how often each fault is made', 1, 1000, 20),
+  replicas: whole('processes of the service', 1, 16, 3),
+  clients: whole('callers at the same time', 1, 1000, 32),
+  seed: whole('decides which fault comes after which; by default another one each time', 0, 2 ** 32 - 1),
+  only: partOfName,
+  pgbouncer: flag('through PgBouncer in every round; otherwise in every second one'),
+  control: flag('only the positive control: what asynchronous replication loses must be found'),
+  journal: path(
+    'FILE',
+    "where to write down what was sent and answered; a round's number is added",
+    'load-tests/results/failover.journal',
+  ),
+  json: path('FILE', 'where to write the figures as well'),
+  logs: path('FOLDER', "where to leave the logs of the cluster's programs"),
+};
+
+await runCommand({
+  name: 'failover-test',
+  about: `Counts through HAProxy on a Patroni cluster of its own (etcd, three nodes, strict synchronous replication) while it kills,
+stops and cuts off its parts, and compares what was acknowledged with what is counted. Exit code 1 if anything is
+lost, doubled or told wrong. Needs etcd, Patroni, HAProxy, PgBouncer and PostgreSQL, as Debian has them.`,
+  options,
+  variables: {
+    POSTGRES_BIN: 'a folder with postgres, pg_basebackup and pg_rewind; default: the newest in /usr/lib',
+  },
+  async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
+    const programs = await findPrograms();
+    const versions = await versionsOf(programs);
+    const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+    print(`${named.join(', ')}, by etcd's v2 protocol\n${timingText}\n`);
+    await mkdir(dirname(given.journal), { recursive: true });
+    const asked = { ...given, seed, programs, versions };
+    return given.control ? controls(asked, signal) : failoverTest(asked, signal);
+  },
+});
+
+type Asked = Given<typeof options> & { seed: number; programs: Programs; versions: Record<string, string> };
+
+async function failoverTest(asked: Asked, signal: AbortSignal): Promise<boolean> {
+  const { seed, rounds, replicas, journal, versions } = asked;
+  const session = await runSession({ ...asked, signal });
+  const { tally, violations, missed, failure, elapsedMs } = session;
+  print(tallyTable(tally));
+  for (const text of missed) print(`not made: ${text}`);
+  if (violations.length > 0) print(shownViolations(violations));
+  if (failure !== undefined) print(`ended early: ${failure}`);
+  if (asked.json) await writeJson(asked.json, session, { seed, rounds, versions });
+  const { lost, doubled, acknowledged } = sumOf(tally);
+  print(
+    `\n${lost} lost, ${doubled} doubled, ${violations.length} rules broken: ${acknowledged} increments acknowledged by ` +
+      `${replicas} replicas in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; to check a round again: ` +
+      `npm run fault-test -- --check ${journal}.1`,
+  );
+  return holds(session);
+}
+
+async function controls(asked: Asked, signal: AbortSignal): Promise<boolean> {
+  const found = await runControls({ ...asked, signal });
+  print(table(['', 'replication', 'lost', 'doubled', 'rules broken'], controlRows(found)));
+  return found.every(isAsExpected);
+}

@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { StartupError } from '../../src/errors/startup-error.ts';
+
+/** Where the programs of the cluster are. */
+export interface Programs {
+  etcd: string;
+  patroni: string;
+  patronictl: string;
+  haproxy: string;
+  pgbouncer: string;
+  /** The folder of a complete PostgreSQL: standbys need its pg_basebackup and pg_rewind. */
+  postgres: string;
+}
+
+/** The programs, and the packages of Debian and its like that have them. */
+const packages: Record<keyof Programs, string> = {
+  etcd: 'etcd-server',
+  patroni: 'patroni',
+  patronictl: 'patroni',
+  haproxy: 'haproxy',
+  pgbouncer: 'pgbouncer',
+  postgres: 'postgresql-15',
+};
+
+/** Where Debian has each version of PostgreSQL. */
+const VERSIONS = '/usr/lib/postgresql';
+
+/**
+ * @param path folders to look in, as in PATH; those of an administrator as well, which an ordinary user's may lack
+ * @param postgresBin where PostgreSQL is, instead of the highest version that is installed
+ * @throws {StartupError} one line: what is missing, and the command that installs it
+ */
+export async function findPrograms(
+  path = `${process.env.PATH}:/usr/sbin:/sbin`,
+  postgresBin = process.env.POSTGRES_BIN,
+): Promise<Programs> {
+  const names = Object.keys(packages) as (keyof Programs)[];
+  const entries = await Promise.all(
+    names.map(async (name) => {
+      const found = name === 'postgres' ? await completePostgres(postgresBin) : programIn(path, name);
+      return [name, found] as const;
+    }),
+  );
+  const missing = entries.filter(([, found]) => found === undefined).map(([name]) => name);
+  if (missing.length > 0) throw new StartupError(missingText(missing));
+  return Object.fromEntries(entries) as unknown as Programs;
+}
+
+/** The versions of all of them, as they say themselves. */
+export async function versionsOf(programs: Programs): Promise<Record<string, string>> {
+  return {
+    etcd: await versionOf(programs.etcd, '--version'),
+    Patroni: await versionOf(programs.patroni, '--version'),
+    HAProxy: await versionOf(programs.haproxy, '-v'),
+    PgBouncer: await versionOf(programs.pgbouncer, '--version'),
+    PostgreSQL: await versionOf(join(programs.postgres, 'postgres'), '--version'),
+  };
+}
+
+async function versionOf(program: string, option: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, [option]);
+  return /\d+\.\d[\w.+-]*/.exec(stdout)?.[0] ?? 'unknown';
+}
+
+function missingText(missing: readonly (keyof Programs)[]): string {
+  const wanted = [...new Set(missing.map((name) => packages[name]))];
+  const names = missing.map((name) => (name === 'postgres' ? 'a PostgreSQL with pg_basebackup' : name));
+  return `missing: ${names.join(', ')}; on Debian: apt-get install --no-install-recommends ${wanted.join(' ')}`;
+}
+
+const programIn = (path: string, name: string): string | undefined =>
+  path
+    .split(':')
+    .filter(Boolean)
+    .map((folder) => join(folder, name))
+    .find((file) => existsSync(file));
+
+async function completePostgres(given: string | undefined): Promise<string | undefined> {
+  const versions = (await readdir(VERSIONS).catch(() => [])).toSorted((a, b) => Number(b) - Number(a));
+  const bins = given ? [given] : versions.map((version) => join(VERSIONS, version, 'bin'));
+  return bins.find((bin) =>
+    ['postgres', 'initdb', 'pg_basebackup', 'pg_rewind'].every((name) => existsSync(join(bin, name))),
+  );
+}

@@ -1,0 +1,101 @@
+import { writeFile } from 'node:fs/promises';
+import { messageOf } from '../../src/errors/caught.ts';
+import type { Violation } from '../fault-test/checks/violation.ts';
+import { seeded } from '../fault-test/world/random.ts';
+import { Cluster, type ClusterOptions } from './cluster/cluster.ts';
+import { faults, roundOf } from './faults/index.ts';
+import { runRound, type RoundOptions } from './round.ts';
+import { addRound, inOrder, median, sumOf, type Tally } from './tally.ts';
+import { HAPROXY, PATRONI } from './timing.ts';
+
+export interface SessionOptions
+  extends Pick<ClusterOptions, 'programs' | 'logs'>,
+    Omit<RoundOptions, 'faults' | 'random' | 'pooled'> {
+  rounds: number;
+  /** Only the faults with this in their names. */
+  only?: string | undefined;
+  /** Whether every round goes through PgBouncer; otherwise every second one. */
+  pgbouncer: boolean;
+  seed: number;
+}
+
+/** What all rounds came to. */
+export interface Session {
+  tally: Tally;
+  violations: Violation[];
+  /** Faults that could not be made, and why. */
+  missed: string[];
+  /** What ended it before its last round. */
+  failure?: string;
+  elapsedMs: number;
+}
+
+/**
+ * Makes every fault once in each round, all on one cluster. A cluster or a service that does not come back ends it, and
+ * the rounds before count.
+ */
+export async function runSession(options: SessionOptions): Promise<Session> {
+  const { rounds, seed, signal, only = '', pgbouncer, journal } = options;
+  const startedAt = performance.now();
+  const random = seeded(seed);
+  const these = faults.filter(({ name }) => name.includes(only));
+  const session: Session = { tally: new Map(), violations: [], missed: [], elapsedMs: 0 };
+  try {
+    await Cluster.with({ ...options, synchronous: true, random }, async (cluster) => {
+      for (let number = 1; number <= rounds; number += 1) {
+        const round = await runRound(cluster, {
+          ...options,
+          random,
+          faults: roundOf(random, these),
+          pooled: pgbouncer || number % 2 === 0,
+          journal: `${journal}.${number}`,
+        });
+        addRound(session.tally, round);
+        session.violations.push(...round.violations);
+        for (const [i, why] of round.missed) session.missed.push(`${round.history.faults[i]}: ${why}`);
+      }
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    session.failure = messageOf(error);
+  }
+  session.elapsedMs = performance.now() - startedAt;
+  return session;
+}
+
+/** Whether nothing was lost, doubled or told wrong, and everything was made. */
+export function holds({ tally, violations, missed, failure }: Session): boolean {
+  const { lost, doubled } = sumOf(tally);
+  return lost + doubled + violations.length + missed.length === 0 && failure === undefined;
+}
+
+/** Writes the figures to a file. */
+export async function writeJson(
+  file: string,
+  session: Session,
+  about: { seed: number; rounds: number; versions: Record<string, string> },
+): Promise<void> {
+  const { tally, violations, missed, failure, elapsedMs } = session;
+  const perFault = inOrder(tally).map(([fault, { gapsMs, servedMs, ...counts }]) => ({
+    fault,
+    ...counts,
+    gapMsMedian: Math.round(median(gapsMs)),
+    gapMsMax: Math.round(Math.max(0, ...gapsMs)),
+    gapsMs: gapsMs.map(Math.round),
+    servedMs: servedMs.map(Math.round),
+  }));
+  const { lost, doubled } = sumOf(tally);
+  const json = {
+    ...about,
+    patroni: PATRONI,
+    haproxy: HAPROXY,
+    faults: perFault,
+    lost,
+    doubled,
+    violations,
+    missed,
+    failure,
+    elapsedMs: Math.round(elapsedMs),
+  };
+  await writeFile(file, `${JSON.stringify(json, undefined, 2)}\n`);
+}

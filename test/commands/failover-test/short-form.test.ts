@@ -1,0 +1,76 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { allProcesses, processesOf } from '../../../load-tests/failover-test/cluster/processes.ts';
+import { faults } from '../../../load-tests/failover-test/faults/index.ts';
+import { findPrograms } from '../../../load-tests/failover-test/programs.ts';
+import { ONLY_PROGRESS, runProgram, testFolder, until } from '../../helper.ts';
+
+/** False, or why the cluster cannot run here. */
+const skip: false | string = await findPrograms().then(
+  () => false,
+  (error: Error) => error.message,
+);
+
+/** Runs it where nothing of it may be left. */
+async function failoverTest(t: Test, ...args: string[]) {
+  const TMPDIR = await testFolder(t, 'command');
+  const journal = join(t.testdir(), 'journal');
+  const program = runProgram(t, ['load-tests/failover-test/main.ts', ...args, '--journal', journal], {
+    TMPDIR,
+  });
+  const left = async () => [...(await readdir(TMPDIR)), ...processesOf(await allProcesses(), TMPDIR)];
+  return { ...program, journal, left };
+}
+
+t.test(
+  'each fault once, through PgBouncer: nothing is lost and nothing counted twice',
+  { skip },
+  async (t) => {
+    const json = join(t.testdir(), 'figures.json');
+    const run = await failoverTest(t, '--rounds', '1', '--pgbouncer', '--seed', '7', '--json', json);
+    const { code, stdout, stderr } = await run.ended;
+    t.equal(code, 0, stderr + stdout);
+    const names = faults.flatMap(({ name, sequel }) => (sequel === undefined ? [name] : [name, sequel]));
+    const lines = stdout.split('\n');
+    for (const name of names) {
+      const [times, ...figures] =
+        lines
+          .find((line) => line.startsWith(name))
+          ?.slice(name.length)
+          .match(/\d[\d ]*(?= {2}|$)/g) ?? [];
+      t.equal(times, '1', name);
+      t.strictSame(figures.slice(-2), ['0', '0'], `${name}: none lost, none doubled`);
+    }
+    t.match(stdout, /^0 lost, 0 doubled, 0 rules broken: \d+ increments .* seed 7;/m);
+    t.match(JSON.parse(await readFile(json, 'utf8')), {
+      seed: 7,
+      rounds: 1,
+      lost: 0,
+      doubled: 0,
+      violations: [],
+    });
+    t.strictSame(await run.left(), [], 'nothing is left');
+  },
+);
+
+t.test(
+  'the same fault loses under asynchronous replication, and nothing under strict',
+  { skip },
+  async (t) => {
+    const run = await failoverTest(t, '--control', '--seed', '7');
+    const { code, stdout, stderr } = await run.ended;
+    t.equal(code, 0, stderr + stdout);
+    t.match(stdout, /^✓ +asynchronous +[1-9]/m);
+    t.match(stdout, /^✓ +strict synchronous +0 +0 +0$/m);
+    t.strictSame(await run.left(), [], 'nothing is left');
+  },
+);
+
+t.test('interrupted, it ends everything that it has started', { skip }, async (t) => {
+  const run = await failoverTest(t, '--rounds', '1');
+  await until(async () => (await readFile(`${run.journal}.1`, 'utf8')).includes('acknowledged'));
+  run.child.kill('SIGINT');
+  t.match(await run.ended, { code: 130, stderr: ONLY_PROGRESS });
+  t.strictSame(await run.left(), [], 'nothing is left');
+});
