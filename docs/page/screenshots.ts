@@ -34,7 +34,7 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
     await show(page, '[data-name="traps/batched-flush"]');
   },
   async counter(page) {
-    await page.getByRole('button', { name: 'Fire 500 likes' }).click();
+    await page.getByRole('button', { name: 'Send 500 likes' }).click();
     await page.getByText(/likes counted in/).waitFor();
     await show(page, '#counter');
   },

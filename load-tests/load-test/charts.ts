@@ -78,7 +78,7 @@ export function lineChart({ title, unit, value, scale }: Chart, rows: readonly M
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  // For those who do not see it: what it is.
+  // A text alternative for screen readers.
   return svg.replace(
     '<svg ',
     `<svg role="img" aria-label="${title}, ${unit}, by strategy and number of callers" `,

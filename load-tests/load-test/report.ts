@@ -20,15 +20,15 @@ const charts: (Chart & { file: string; caption: string })[] = [
   {
     file: 'throughput.svg',
     title: 'Acknowledged increments of one post',
-    unit: 'increments a second',
+    unit: 'increments per second',
     scale: 'log',
     value: (row) => row.incrementsPerSecond,
     caption:
-      'How many increments of one and the same post are acknowledged each second, as more callers want to add to it. What loses is fast: it does not wait for anybody.',
+      'Acknowledged increments of a single post per second, by number of concurrent callers. The strategies that lose updates are fast because they never wait for another transaction.',
   },
   {
     file: 'latency.svg',
-    title: 'The slowest one in a hundred calls',
+    title: 'Latency of the slowest 1% of calls',
     unit: 'milliseconds (p99)',
     scale: 'log',
     value: (row) => Math.max(1, row.latencyMs.p99),
@@ -36,7 +36,7 @@ const charts: (Chart & { file: string; caption: string })[] = [
   },
   {
     file: 'conflicts.svg',
-    title: 'Work done for nothing',
+    title: 'Wasted attempts',
     unit: 'conflicts per acknowledged increment',
     scale: 'value',
     value: (row) => row.conflicts / Math.max(1, row.acknowledged),
@@ -48,7 +48,7 @@ const charts: (Chart & { file: string; caption: string })[] = [
 export const pictures = (rows: readonly Measurement[]): Picture[] =>
   charts.map((chart) => ({ file: chart.file, caption: chart.caption, svg: lineChart(chart, rows) }));
 
-/** One file that explains itself, with the pictures in it, for readers who have not seen the code. */
+/** A self-contained HTML file with the charts, for readers who do not know the code. */
 export function report({ machine, load, endpoints, strategies }: Results, drawn: readonly Picture[]): string {
   const all = [...endpoints, ...strategies];
   const broken = all.filter(({ holds }) => holds === false).length;
@@ -61,23 +61,23 @@ export function report({ machine, load, endpoints, strategies }: Results, drawn:
 <style>${STYLE}</style>
 <main>
 <h1>Which ways of counting likes hold</h1>
-<p>Every call below asked the service to add likes to a post. A call that was answered with success is
-<em>acknowledged</em>: its likes must be there. After the calls the likes were counted. <em>Lost</em> is what was
-acknowledged and is not there.</p>
+<p>Every call below asked the service to add likes to a post. The likes of a call that was answered with success are
+<em>acknowledged</em>: they must be in the count. <em>Lost</em> are acknowledged likes that are missing from the count
+after all calls.</p>
 <p class="${broken ? 'bad' : inconclusive ? '' : 'good'}">${outcome(all.length, broken, inconclusive)}</p>
-<h2>As more people like at once</h2>
+<h2>By number of concurrent callers</h2>
 ${drawn.map(({ svg, caption }) => `<figure>${svg}<figcaption>${caption}</figcaption></figure>`).join('\n')}
-<h2>Each strategy, each number of callers</h2>
-<p>One increment a call, all on one post, ${load.requests} calls each.</p>
+<h2>The strategies</h2>
+<p>One increment per call, all on one post, ${load.requests} calls each.</p>
 ${htmlTable(strategies)}
 <h2>The endpoints of the blog post</h2>
-<p>${load.workers} workers with ${load.increments} increments each in a call (one worker for /inc).</p>
+<p>${load.workers} workers with ${load.increments} increments each per call (one worker for /inc).</p>
 ${htmlTable(endpoints)}
 <h2>Measured on</h2>
 <dl>${Object.entries(machine)
     .map(([name, value]) => `<dt>${name}</dt><dd>${escaped(value)}</dd>`)
     .join('')}</dl>
-<p>Commits were durable. Times on a shared machine drift: compare the lines of one run, not two runs.</p>
+<p>Commits were durable. Times on a shared machine vary: compare the rows of one run, not different runs.</p>
 </main>
 </html>
 `;
@@ -85,9 +85,9 @@ ${htmlTable(endpoints)}
 
 function outcome(all: number, broken: number, inconclusive: number): string {
   const untold = `${inconclusive} of ${all} claims are inconclusive: the service was too slow to tell`;
-  if (broken) return `${broken} of ${all} claims are broken${inconclusive ? `; ${untold}` : ''}.`;
+  if (broken) return `${broken} of ${all} claims do not hold${inconclusive ? `; ${untold}` : ''}.`;
   if (inconclusive) return `${untold}. The others hold.`;
-  return `All ${all} claims hold: what is said to be exact was exact, and what is said to lose did lose.`;
+  return `All ${all} claims hold: the exact ones lost nothing, and the unsafe ones lost updates, as expected.`;
 }
 
 const COLUMNS: Column[] = [

@@ -26,7 +26,7 @@ const shown = (columns: readonly Column[], lines: readonly Measurement[]): strin
 
 export const endpointTable = (measured: readonly Measurement[]): string => shown(endpointColumns, measured);
 
-/** A line for each strategy: increments a second as the callers grow, and what came of the most crowded run. */
+/** A row for each strategy: increments per second by number of callers, and the result of the run with the most callers. */
 export function strategyTable(measured: readonly Measurement[]): string {
   const callers = [...new Set(measured.map(({ connections }) => connections))];
   const speedAt = (name: string, count: number) =>

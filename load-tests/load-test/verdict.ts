@@ -1,22 +1,22 @@
 import type { Claim } from '../../src/strategies/strategy.ts';
 
-/** What was seen of a subject. Increments, unless it says otherwise. */
+/** What was observed of a subject; numbers of increments, unless stated otherwise. */
 export interface Observation {
   /** The final like count, from zero. */
   likes: number;
   acknowledged: number;
-  /** Asked for in calls that were answered without a success or not at all: each may count or not. */
+  /** Requested in calls that failed or were not answered: each may count or not. */
   open: number;
-  /** Those of them that the service had no time for: it gave up waiting or trying. */
+  /** Those among them whose wait or retries timed out. */
   late: number;
   /** Attempts that met a conflict. */
   conflicts: number;
-  /** How many could have collided. */
+  /** The number of concurrent writers. */
   contention: number;
 }
 
 export interface Verdict {
-  /** null: the service had not time enough to tell. */
+  /** null: the service was too slow to tell. */
   holds: boolean | null;
   /** In a few words. */
   verdict: string;
@@ -31,14 +31,14 @@ export function judge(claim: Claim, observation: Observation): Verdict {
     return { holds: false, verdict: `${likes - acknowledged - open} too many` };
   if (lost > 0) {
     return mustLose
-      ? { holds: true, verdict: `loses, as it must: ${lost}` }
+      ? { holds: true, verdict: `lost ${lost} (expected)` }
       : { holds: false, verdict: `LOST ${lost}` };
   }
-  if (late > 0) return { holds: null, verdict: `inconclusive: too slow to tell, ${late} gave up` };
+  if (late > 0) return { holds: null, verdict: `inconclusive: too slow to tell, ${late} timed out` };
   if (acknowledged === 0) return { holds: false, verdict: 'nothing was acknowledged' };
-  if (mustLose) return { holds: false, verdict: 'lost nothing' };
+  if (mustLose) return { holds: false, verdict: 'lost nothing (unexpected)' };
   if (claim === 'rejects' && contention > 1 && conflicts === 0)
-    return { holds: false, verdict: 'rejected nothing' };
+    return { holds: false, verdict: 'rejected nothing (unexpected)' };
   if (open > 0) return { holds: true, verdict: `within bounds: ${open} open` };
   return { holds: true, verdict: conflicts > 0 ? `exact, ${conflicts} conflicts` : 'exact' };
 }

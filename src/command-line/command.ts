@@ -6,25 +6,24 @@ import { type Description, usage } from './usage.ts';
 
 export interface Command<O extends Options> extends Description<O> {
   /**
-   * Does it.
+   * Runs the command.
    *
    * @param signal aborted by Ctrl-C: clean up, and throw its reason
-   * @returns whether everything is as it must be; null: that could not be told in the time
+   * @returns whether all checks hold; null: inconclusive, because there was not enough time
    */
   run: (given: Given<O>, signal: AbortSignal) => Promise<boolean | null>;
 }
 
 /**
- * Runs a command with the arguments of this process. The exit code is 0 when everything is as it must be, 1 when it is
- * not or the command failed, 2 when the command line is not understood, 3 when there was not time enough to tell, and 130
- * after Ctrl-C. With `--help` it only
- * says how it is used.
+ * Runs a command with the arguments of this process. Exit codes: 0 if all checks hold, 1 if one does not or the command
+ * failed, 2 for an invalid command line, 3 if the result is inconclusive, 130 after Ctrl-C. With `--help` it only prints
+ * the usage.
  */
 export async function runCommand<O extends Options>(command: Command<O>): Promise<void> {
   const args = process.argv.slice(2);
   if (args.includes('--help')) return console.log(usage(command));
   const interrupted = new AbortController();
-  // Each time: under npm, Ctrl-C comes from the terminal and from npm, and the second one is not impatience.
+  // Not `once`: under npm, Ctrl-C arrives twice, from the terminal and from npm, and the second one must not kill us.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
   try {
     const holds = await command.run(readOptions(command.options, args), interrupted.signal);
@@ -42,7 +41,7 @@ export async function runCommand<O extends Options>(command: Command<O>): Promis
   }
 }
 
-/** One line, with the cause where the message does not tell it. An error of the start tells what is allowed, in full. */
+/** One line, with the cause if the message does not contain it. A StartupError says what is allowed, in full. */
 function whyOf(error: unknown): string {
   if (error instanceof StartupError) return error.message;
   const why = lineOf(error);
@@ -50,6 +49,6 @@ function whyOf(error: unknown): string {
   return why.includes(cause) ? why : `${why}: ${cause}`;
 }
 
-/** An error of several addresses has a code and no message. */
+/** The error of a connection attempt to several addresses has a code but no message. */
 const lineOf = (error: unknown): string =>
   (messageOf(error) || codeOf(error) || 'failed').split('\n')[0] ?? '';

@@ -2,27 +2,27 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../errors/caught.ts';
 
-/** A command line that cannot be understood; the message says what is allowed. */
+/** An invalid command line; the message says what is allowed. */
 export class UsageError extends Error {}
 
 /** One option of a command. */
 export interface Option<T> {
-  /** What the usage calls its value, such as `N`; undefined: a switch that takes none. */
+  /** The placeholder of its value in the usage, such as `N`; undefined: a flag without a value. */
   value?: string;
   about: string;
-  /** In words, for whoever gave something else. */
+  /** The allowed values, in words, for the error message. */
   allowed?: string;
-  /** As it would be typed; undefined: none. */
+  /** The default, as it would be typed; undefined: none. */
   default?: string;
-  /** Whether it is given by itself, without `--name`, and must be. One at most. */
+  /** Whether it is the command's one required operand, given without `--name`. */
   operand?: boolean;
-  /** @returns undefined when that is not allowed */
+  /** @returns undefined if the value is not allowed */
   read: (text: string) => T | undefined;
 }
 
 export type Options = Record<string, Option<unknown>>;
 
-/** What each option came to: as given, or the default. */
+/** The value of each option: as given, or the default. */
 export type Given<O extends Options> = { [name in keyof O]: O[name] extends Option<infer T> ? T : never };
 
 export const flag = (about: string): Option<boolean> => ({ about, read: () => true });
@@ -40,7 +40,7 @@ export function whole(about: string, min: number, max: number, byDefault?: numbe
   };
 }
 
-/** Whole numbers from `min` to `max`, with commas in between. */
+/** Whole numbers from `min` to `max`, comma-separated. */
 export const wholes = (about: string, min: number, max: number, byDefault: string): Option<number[]> => ({
   value: 'LIST',
   about: `${about}, each ${min} to ${max}`,
@@ -52,7 +52,7 @@ export const wholes = (about: string, min: number, max: number, byDefault: strin
   },
 });
 
-/** The name of a file or folder: any text but an empty one. `value` says which. */
+/** The name of a file or folder, as `value` says: any text that is not empty. */
 export function path(value: string, about: string): Option<string | undefined>;
 export function path(value: string, about: string, byDefault: string): Option<string>;
 export function path(value: string, about: string, byDefault?: string) {
@@ -65,7 +65,7 @@ export function path(value: string, about: string, byDefault?: string) {
   };
 }
 
-/** One part of what the command does; undefined, when it is not given: all of them. */
+/** One part of the command; undefined if it is not given: all parts. */
 export function part<const T extends string>(...names: T[]): Option<T | undefined> {
   const allowed = names.join(' or ');
   return {
@@ -82,7 +82,7 @@ function wholeOf(text: string, min: number, max: number): number | undefined {
 }
 
 /**
- * What the arguments come to.
+ * Reads the options from the arguments.
  *
  * @throws {UsageError} that names the option, what was given and what is allowed
  */

@@ -1,11 +1,11 @@
-/** Where there is no terminal, how often a command says how far it is, in milliseconds. */
+/** Interval of progress lines without a terminal, in milliseconds. */
 const LINE_MS = 10_000;
 
 let lastLineAt = performance.now();
 
 /**
- * Says on the error output how far the command is: on a terminal one line that is written over, elsewhere a new line
- * every ten seconds. Without arguments the line on the terminal is wiped.
+ * Reports progress on stderr: on a terminal in one line that is overwritten, elsewhere in a new line every ten seconds.
+ * Without arguments, clears the line on the terminal.
  */
 export function progress(title = '', done = 0, of = 0): void {
   if (process.stderr.isTTY) {

@@ -1,4 +1,4 @@
-/** Rows of text under their headings, in columns as wide as their widest cell; numbers to the right. */
+/** Formats rows under their headings, in columns as wide as their widest cell; numbers are right-aligned. */
 export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const lines = [headings, ...rows.map((row) => row.map(cell))];
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
@@ -17,6 +17,6 @@ export function table(headings: readonly string[], rows: readonly (readonly (str
 
 const cell = (value: string | number): string => (typeof value === 'number' ? thousands(value) : value);
 
-/** A number without a fraction, in groups of three digits. */
+/** A number rounded to an integer, in groups of three digits. */
 export const thousands = (value: number): string =>
   Math.round(value).toLocaleString('en').replaceAll(',', ' ');

@@ -1,21 +1,21 @@
 import type { Options } from './option.ts';
 
-/** A command as the person who types it knows it. */
+/** The description of a command in its usage. */
 export interface Description<O extends Options> {
   /** As in `npm run name`. */
   name: string;
-  /** What it does, in lines of the usage. */
+  /** What it does; one or more lines. */
   about: string;
   options: O;
   /** The environment variables that it reads, and what each is for. */
   variables: Record<string, string>;
 }
 
-/** How a command is used: what it does, its options with their defaults, and the variables that it reads. */
+/** The usage of a command: what it does, its options with their defaults, and the variables that it reads. */
 export function usage({ name, about, options, variables }: Description<Options>): string {
   const all = Object.entries(options);
   const [, operand] = all.find(([, option]) => option.operand) ?? [];
-  // As it was called: in the image there is no npm in between.
+  // As it was called: in the image, without npm.
   const called = process.env.npm_lifecycle_event ? `npm run ${name} --` : name;
   const named = all
     .filter(([, option]) => option !== operand)
@@ -23,7 +23,7 @@ export function usage({ name, about, options, variables }: Description<Options>)
       value ? `--${key} ${value}` : `--${key}`,
       byDefault === undefined ? what : `${what} (default ${byDefault})`,
     ]);
-  const help: [string, string] = ['--help', 'says this, and does nothing'];
+  const help: [string, string] = ['--help', 'prints this help'];
   return [
     `Usage: ${[called, operand?.value, '[options]'].filter(Boolean).join(' ')}`,
     about,

@@ -1,31 +1,31 @@
 import { setTimeout } from 'node:timers/promises';
 
-/** How often it is looked whether the foreground still works, in milliseconds. */
-const LOOK_MS = 1;
+/** Interval at which the foreground is polled, in milliseconds. */
+const POLL_MS = 1;
 
-/** How long a piece of background work waits for the foreground at most, in milliseconds. */
+/** How long a unit of background work waits for the foreground at most, in milliseconds. */
 const WAIT_MS_MAX = 25;
 
 /**
- * Lets background work yield to the foreground, piece by piece: while the foreground works, each piece waits for it, up
- * to a bound, so that the background becomes slow and never stands still.
+ * Lets background work yield to the foreground: while the foreground is busy, each unit of background work waits for it,
+ * up to a bound, so that the background slows down but never stops.
  */
 export class Background {
   readonly #waitMsMax: number;
   #foregroundWorks: () => boolean = () => false;
-  /** One for all that wait: pieces that contend with each other begin together. */
+  /** Shared by all that wait, so that units that contend with each other start together. */
   #turn: Promise<void> | undefined;
 
   constructor(waitMsMax = WAIT_MS_MAX) {
     this.#waitMsMax = waitMsMax;
   }
 
-  /** Says how to tell whether the foreground works. */
+  /** Sets the function that tells whether the foreground is busy. */
   yieldTo(foregroundWorks: () => boolean): void {
     this.#foregroundWorks = foregroundWorks;
   }
 
-  /** To be awaited before each piece of background work. Resolves at once while the foreground is idle. */
+  /** To be awaited before each unit of background work. Resolves at once while the foreground is idle. */
   async turn(): Promise<void> {
     if (!this.#foregroundWorks()) return;
     this.#turn ??= this.#wait().finally(() => {
@@ -36,7 +36,7 @@ export class Background {
 
   async #wait(): Promise<void> {
     const latest = performance.now() + this.#waitMsMax;
-    do await setTimeout(LOOK_MS);
+    do await setTimeout(POLL_MS);
     while (this.#foregroundWorks() && performance.now() < latest);
   }
 }

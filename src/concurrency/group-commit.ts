@@ -4,17 +4,17 @@ import { QueueFullError } from './semaphore.ts';
 
 export interface GroupCommitOptions<Item, Result> {
   /**
-   * Writes the items together and returns for each, in their order, its result, its own error, or the promise of a
-   * result that the next batch does not wait for. An error that is thrown is the error of every item.
+   * Writes the items together and returns for each, in the same order, its result, its own error, or the promise of a
+   * result, for which the next batch does not wait. A thrown error is the error of every item.
    */
   write: (items: readonly Item[]) => Promise<readonly (Result | Error | Promise<Result>)[]>;
-  /** What an item counts as in the two bounds that follow; 1 if not given. */
+  /** The weight of an item in the two bounds below; by default 1. */
   weigh?: (item: Item) => number;
-  /** Weight of one batch at most; a heavier item is a batch of its own. */
+  /** Maximum weight of a batch; a heavier item forms a batch of its own. */
   batchMax: number;
-  /** When this weight waits, no more are admitted. One heavy item may exceed it: light ones must not overtake it. */
+  /** No item is admitted while this weight is waiting. A heavy item may exceed it, so that it is not starved. */
   queueMax: number;
-  /** How long an item waits for its batch to begin at most, in milliseconds; for ever if not given. */
+  /** How long an item waits for its batch to start at most, in milliseconds; by default without a limit. */
   waitMsMax?: number;
 }
 
@@ -26,13 +26,13 @@ interface Waiting<Item, Result> {
   reject: (error: unknown) => void;
 }
 
-/** What belongs to many callers runs in the context of none: no request's EntityManager, nobody's session. */
+/** A batch belongs to many callers, so it runs in the async context (EntityManager, session) of none of them. */
 const inNoContext = AsyncLocalStorage.snapshot();
 
 /**
- * Writes together what is waiting together: one statement and one commit for everyone, who are answered after it.
- * There is no timer. When idle, a batch is what came in the same turn of the event loop; when busy, it is what
- * gathered while the one before was written, so batches grow with the load and cost no latency without it.
+ * Writes the items that are waiting together: one statement and one commit, after which all callers are answered.
+ * There is no timer. When idle, a batch is what arrived in the same turn of the event loop; when busy, it is what
+ * arrived while the previous batch was written. So batches grow with the load, and without load add no latency.
  * Source: the group commit of database logs (DeWitt et al., "Implementation Techniques for Main Memory Database
  * Systems", 1984), here one level higher, where the commits themselves are saved.
  */
@@ -50,7 +50,7 @@ export class GroupCommit<Item, Result> {
     this.#idle.resolve();
   }
 
-  /** Weight of the items that wait for their batch. */
+  /** The weight of the items that wait for their batch. */
   get waiting(): number {
     return this.#waitingWeight;
   }
@@ -60,7 +60,7 @@ export class GroupCommit<Item, Result> {
     return this.#writing || this.#queue.length > 0;
   }
 
-  /** Weight that may come and wait besides. */
+  /** The weight that the queue still has room for. */
   get room(): number {
     return Math.max(0, this.#options.queueMax - this.#waitingWeight);
   }
@@ -68,7 +68,7 @@ export class GroupCommit<Item, Result> {
   /**
    * Resolves with the item's result after its batch was written.
    *
-   * @throws {QueueFullError} when too many are waiting, or this one waited too long: it was not written, nor will be
+   * @throws {QueueFullError} when too many are waiting, or this one waited too long: it was and will not be written
    * @throws whatever `write` threw for its batch, or returned as this item's error
    */
   submit(item: Item): Promise<Result> {
@@ -91,7 +91,7 @@ export class GroupCommit<Item, Result> {
     return this.#idle.promise;
   }
 
-  /** At the end of the turn, so that those who come in the same one come along. */
+  /** At the end of the turn of the event loop, so that the batch includes all items that arrive in it. */
   #writeSoon(): void {
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
@@ -138,7 +138,7 @@ export class GroupCommit<Item, Result> {
     this.#writeNext();
   }
 
-  /** The first in the queue has waited longest, so one timer does for all. */
+  /** The first item in the queue has waited longest, so one timer is enough for all. */
   #expireLater(): void {
     const { waitMsMax } = this.#options;
     const [first] = this.#queue;

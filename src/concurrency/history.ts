@@ -1,16 +1,16 @@
 /**
- * What became of an increment, as far as the one who asked for it can tell: `unknown` means that it may or may
- * not have been applied (a connection lost while the commit was in flight).
+ * The outcome of an increment as its caller knows it: `unknown` means that it may or may not have been applied (the
+ * connection was lost while the commit was in flight).
  */
 export type Outcome = 'acknowledged' | 'refused' | 'unknown';
 
-/** One operation that added `by`, from when it was asked for to when its outcome was seen. Any clock, one unit. */
+/** An operation that added `by`, from its request to the answer. Times are of any clock, all in one unit. */
 export interface Add {
   startedAt: number;
   endedAt: number;
   by: number;
   outcome: Outcome;
-  /** The value that it says it wrote, if it says so. */
+  /** The value that it reports to have written, if it reports one. */
   value?: number;
 }
 
@@ -21,13 +21,13 @@ export interface Read {
   value: number;
 }
 
-/** What a counter that holds must obey and this history does not, in words. Empty: the history is legal. */
+/** The rules of a counter that the history breaks, in words; empty if it is legal. */
 type Violations = string[];
 
 /**
- * The bound: at any time, what was acknowledged is there and nothing that was never attempted is. An add with an
- * unknown outcome stays possible for ever. Source: the counter checker of Jepsen (jepsen.checker/counter), here
- * with adds of either sign.
+ * Checks every read against its bounds: all adds acknowledged before it are included, and nothing that was never
+ * attempted is. An add with an unknown outcome remains possible for ever. Source: the counter checker of Jepsen
+ * (jepsen.checker/counter), here with adds of either sign.
  *
  * @param initial the value before the first operation
  */
@@ -37,7 +37,7 @@ export function checkBound(initial: number, adds: readonly Add[], reads: readonl
     let lower = initial;
     let upper = initial;
     for (const add of possible) {
-      // Settled before the read began: it counts. Begun before the read ended, outcome open: it may count.
+      // Acknowledged before the read began: included. Begun before the read ended: possibly included.
       const settled = add.outcome === 'acknowledged' && add.endedAt < startedAt;
       const begun = add.startedAt <= endedAt;
       if (settled || (begun && add.by < 0)) lower += add.by;
@@ -50,8 +50,8 @@ export function checkBound(initial: number, adds: readonly Add[], reads: readonl
 }
 
 /**
- * The stronger rule for increments by 1 that say which value they wrote: all values differ; with no unknown
- * outcome they are exactly the next ones after `initial`; and what ended before another began wrote less.
+ * Checks the stronger rule for increments by 1 that report the value they wrote: all values differ; without unknown
+ * outcomes they are exactly the numbers after `initial`; and an increment that ended before another began wrote less.
  */
 export function checkValues(initial: number, adds: readonly Add[]): Violations {
   const acknowledged = adds.filter((add) => add.outcome === 'acknowledged').map(valued);
@@ -73,8 +73,8 @@ export function checkValues(initial: number, adds: readonly Add[]): Violations {
 }
 
 /**
- * Two acknowledged increments that wrote the same value: the proof that one of them was lost. Among several, two that
- * ran at the same time, since those are the ones that show how.
+ * Two acknowledged increments that wrote the same value: the proof that one of them was lost. Prefers two that ran at
+ * the same time, since they show how it happened.
  */
 export function witness<A extends Add>(adds: readonly A[]): [A, A] | undefined {
   const writers = Map.groupBy(
@@ -92,7 +92,7 @@ function valued(add: Add): Add & { value: number } {
   return { ...add, value: add.value };
 }
 
-/** In order of their beginnings, each must have written more than everything that had ended by then. */
+/** Each increment must have written more than every increment that had ended before it began. */
 function orderViolations(acknowledged: readonly (Add & { value: number })[]): Violations {
   const byStart = acknowledged.toSorted((a, b) => a.startedAt - b.startedAt);
   const byEnd = acknowledged.toSorted((a, b) => a.endedAt - b.endedAt);

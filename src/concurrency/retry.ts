@@ -1,30 +1,30 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 
 export interface RetryPolicy {
-  /** Runs of the operation at most, the first one included. */
+  /** Maximum number of attempts, including the first one. */
   attemptsMax: number;
   /** No attempt starts later than this after the first one, in milliseconds. */
   elapsedMsMax: number;
-  /** The clock of `elapsedMsMax`, in milliseconds, where something does not count; by default `performance.now`. */
+  /** The clock for `elapsedMsMax`, in milliseconds, to exclude some of the time; by default `performance.now`. */
   now?: () => number;
   /**
-   * The longest the first wait can be, in milliseconds; it doubles with each further attempt … An attempt that took
-   * longer than this counts instead: waits that are short beside an attempt do not keep callers apart.
+   * Upper bound of the first wait, in milliseconds; it doubles with each attempt. If an attempt took longer than this,
+   * its duration is used instead: waits that are short compared with an attempt do not spread the callers.
    */
   delayMsBase: number;
-  /** … up to this. */
+  /** Upper bound of every wait, in milliseconds. */
   delayMsMax: number;
   /** Whether another attempt may succeed. Anything else is thrown at once. */
   retryable: (error: unknown) => boolean;
-  /** Told of each failed attempt that will be followed by another. */
+  /** Called after each failed attempt that will be followed by another. */
   onRetry?: (error: unknown, attempt: number) => void;
   signal?: AbortSignal;
 }
 
-/** The last attempt's error is the `cause`. */
+/** All attempts, or the time for them, are used up. The last attempt's error is the `cause`. */
 export class RetriesExhaustedError extends Error {
   override name = 'RetriesExhaustedError';
-  /** What ran out: with more time, or on a faster machine, another attempt could have been made. */
+  /** What was used up. If it is the time, a faster machine could have made another attempt. */
   readonly usedUp: 'attempts' | 'time';
 
   constructor(usedUp: 'attempts' | 'time', message: string, options?: ErrorOptions) {
@@ -34,8 +34,8 @@ export class RetriesExhaustedError extends Error {
 }
 
 /**
- * Runs `operation` until it succeeds, waiting between attempts with full jitter: a random time between nothing
- * and an exponentially growing bound, so that callers that collided once do not collide again in step.
+ * Runs `operation` until it succeeds, and waits between attempts with full jitter: a random time between zero and an
+ * exponentially growing bound, so that callers that have collided do not collide again in step.
  * Source: Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
  *
  * @throws {RetriesExhaustedError} when the attempts or the time are used up
@@ -62,7 +62,7 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, polic
         throw new RetriesExhaustedError(usedUp, message, { cause: error });
       }
       policy.onRetry?.(error, attempt);
-      // A timer cannot wait for less than a millisecond, and rounding up would make the shortest waits the same.
+      // A timer cannot wait for less than a millisecond, and rounding up would make the shortest waits equal.
       await (delayMs < 1 ? setImmediate() : setTimeout(delayMs, undefined, { signal }).catch(() => {}));
     }
   }

@@ -1,8 +1,8 @@
 interface SemaphoreOptions {
   permits: number;
-  /** Waiters at most; one more is refused at once. */
+  /** Maximum number of waiters; further ones are refused at once. */
   queueMax: number;
-  /** How long a waiter waits at most, in milliseconds. */
+  /** Maximum wait, in milliseconds. */
   waitMsMax: number;
 }
 
@@ -11,14 +11,14 @@ interface Waiter {
   admit: () => void;
 }
 
-/** Refused without having waited (the queue is full) or after having waited too long. */
+/** Refused because the queue is full, or because the wait took too long. */
 export class QueueFullError extends Error {
   override name = 'QueueFullError';
 }
 
 /**
- * Hands out permits, several at once to those who need several, first come first served: a waiter for many is
- * never overtaken by waiters for few, so nobody starves.
+ * Hands out one or more permits at a time, first come, first served. A waiter for many permits is never overtaken by
+ * waiters for few, so that no waiter starves.
  */
 export class Semaphore {
   readonly #options: SemaphoreOptions;
@@ -35,10 +35,10 @@ export class Semaphore {
   }
 
   /**
-   * Waits for `permits` permits and returns the function that gives one of them back (call it once for each).
+   * Waits for `permits` permits and returns a function that releases one of them (call it once for each).
    *
    * @throws {QueueFullError} when the queue is full or the wait took too long
-   * @throws the signal's reason when it is aborted meanwhile
+   * @throws the signal's reason when it is aborted during the wait
    */
   async acquire(permits: number, signal?: AbortSignal): Promise<() => void> {
     const { queueMax, waitMsMax } = this.#options;
@@ -57,7 +57,7 @@ export class Semaphore {
     };
   }
 
-  /** Does `work` with one permit; throws as `acquire`, or what `work` throws. */
+  /** Runs `work` with one permit; throws as `acquire` does, or what `work` throws. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const release = await this.acquire(1, signal);
     try {
@@ -73,7 +73,7 @@ export class Semaphore {
     const leave = (error: unknown) => {
       this.#waiters = this.#waiters.filter((other) => other !== waiter);
       reject(error);
-      // The one who left may have been the one everybody else was waiting behind.
+      // The waiter that left may have been the one that held up all others.
       this.#admit();
     };
     const timer = setTimeout(() => leave(new QueueFullError(`waited ${waitMsMax} ms`)), waitMsMax);

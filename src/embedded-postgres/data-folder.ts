@@ -6,21 +6,21 @@ import { isAlive } from './server.ts';
 
 const { R_OK, W_OK, X_OK } = constants;
 
-/** What is made under such a name, with the id of the process that makes it, is renamed when it is complete. */
+/** Files and folders are created under such a name, with the id of the process, and renamed when they are complete. */
 const UNFINISHED = /\.new-(\d+)(\.password)?$/;
 
 /**
- * Makes the folder where it is missing, and makes sure that this process may use it.
+ * Creates the folder if it is missing, and checks that this process may use it.
  *
- * @param opened whether every user may pass through what is made here, whatever the umask (and look at none of it)
- * @throws {StartupError} when it cannot be made or used
+ * @param opened whether every user may traverse, but not list, the created folders, whatever the umask
+ * @throws {StartupError} when it cannot be created or used
  */
 export async function makeDataFolder(folder: string, opened: boolean): Promise<void> {
   try {
     const made = await makeFolders(folder);
     if (opened) for (const path of made) await chmod(path, 0o711);
     await readdir(folder);
-    // A read-only file system refuses root, too.
+    // A read-only file system refuses even root.
     await access(folder, R_OK | W_OK | X_OK);
   } catch (error) {
     throw await unusable(folder, error);
@@ -28,20 +28,20 @@ export async function makeDataFolder(folder: string, opened: boolean): Promise<v
 }
 
 /**
- * Removes what processes that have ended left unfinished in the folder: an initdb that was interrupted, a password that
- * was not put in place. What cannot be removed stays; it is only in the way of those who look.
+ * Removes the unfinished files of processes that have ended: of an interrupted initdb, or a password that was not put in
+ * place. What cannot be removed stays; it does no harm.
  */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = Number(UNFINISHED.exec(name)?.[1] ?? Number.NaN);
-    // Our own id is one of an earlier process, too: nothing has been begun yet. In a container it is always 1.
+    // With our own id it belongs to an earlier process, since we have created nothing yet: in a container it is always 1.
     if (Number.isNaN(pid) || (pid !== process.pid && isAlive(pid))) continue;
-    // An initdb that outlived its service may be writing there, and ends when its files are gone.
+    // An initdb that has outlived its service may still be writing there; it ends when its files are gone.
     await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
   }
 }
 
-/** An error of the file system as one line about DATA_DIR; any other as it is. */
+/** Turns an error of the file system into one line about DATA_DIR; returns any other error unchanged. */
 export async function unusable(folder: string, error: unknown): Promise<unknown> {
   if (typeof error !== 'object' || error === null || !('syscall' in error && 'path' in error)) return error;
   const uid = process.getuid?.();
@@ -56,10 +56,10 @@ export async function unusable(folder: string, error: unknown): Promise<unknown>
 }
 
 /**
- * As `mkdir -p`. By hand, since Node's own (24) tries for ever where the parent is there and the folder cannot be:
- * below /proc.
+ * Like `mkdir -p`. By hand, since Node's own (24) loops for ever if the parent exists but the folder cannot be created,
+ * as below /proc.
  *
- * @returns what was made
+ * @returns the created folders
  */
 async function makeFolders(folder: string): Promise<string[]> {
   try {

@@ -19,7 +19,7 @@ import {
 
 export interface EmbeddedServer {
   databaseUrl: string;
-  /** Stops the server; what was committed stays in the data folder. */
+  /** Stops the server; committed data stays in the data folder. */
   stop: () => Promise<void>;
 }
 
@@ -30,19 +30,19 @@ export interface EmbeddedLog {
 
 const DATABASE = 'safe_counters';
 
-/** How often a start is tried while somebody else's server is on its way up. */
+/** Attempts to start while the server of another process is starting. */
 const STARTS_MAX = 50;
 
-/** Any number: the one who holds this advisory lock owns the data folder. */
+/** An arbitrary number: the holder of this advisory lock owns the data folder. */
 const OWNER_LOCK = 4_157_112_104;
 
 /**
- * Starts a PostgreSQL of our own on a data folder, or takes over one that a killed service left behind there.
- * While we run, the server is started again when it dies.
+ * Starts an embedded PostgreSQL on a data folder, or takes over one that a killed service left running there. While the
+ * service runs, a server that dies is started again.
  *
  * @param dataDir the folder; undefined: a default one
- * @param connectionsMax how many the service will make
- * @param signal aborted when the server is not wanted any more before it is up: then none is left running
+ * @param connectionsMax how many connections the service will open
+ * @param signal aborted when the server is no longer needed before it is up: then none is left running
  * @throws {StartupError} when there is no PostgreSQL for this platform, the folder cannot be used, or another
  *   service is using it
  */
@@ -64,7 +64,7 @@ export async function startEmbedded(
   };
 }
 
-/** @throws when the signal is aborted, after which no server of ours runs */
+/** @throws when the signal is aborted; no server of ours is running then */
 async function holdUnless(signal: AbortSignal | undefined, keeper: Keeper): Promise<void> {
   signal?.throwIfAborted();
   let abandoned: Promise<void> | undefined;
@@ -74,7 +74,7 @@ async function holdUnless(signal: AbortSignal | undefined, keeper: Keeper): Prom
   signal?.addEventListener('abort', abandon);
   try {
     await keeper.hold();
-    // It was up before it could be stopped.
+    // It came up before it could be stopped.
     if (signal?.aborted) await keeper.release();
   } finally {
     signal?.removeEventListener('abort', abandon);
@@ -83,7 +83,7 @@ async function holdUnless(signal: AbortSignal | undefined, keeper: Keeper): Prom
   signal?.throwIfAborted();
 }
 
-/** Makes sure that there is a cluster; returns its password. */
+/** Creates the cluster if it is missing; returns its password. */
 async function prepare(home: Home, log: EmbeddedLog, signal?: AbortSignal): Promise<string> {
   await removeLeftovers(home.folder);
   const password = await readPassword(home);
@@ -101,11 +101,11 @@ class Keeper {
   readonly #connectionsMax: number;
   readonly #log: EmbeddedLog;
   #owner: Client | undefined;
-  /** Aborted when the server is no longer wanted. */
+  /** Aborted when the server is no longer needed. */
   readonly #released = new AbortController();
-  /** Whether the server is one that we have started, or are starting: another may be another service's. */
+  /** Whether this process has started, or is starting, the server: otherwise it may be another service's. */
   #started = false;
-  /** A restart that is under way. */
+  /** The restart in progress. */
   #comingBack: Promise<void> | undefined;
   port = 0;
 
@@ -127,7 +127,7 @@ class Keeper {
     });
   }
 
-  /** Ends a `hold` that is under way, also while the server recovers from a crash, which can take long. */
+  /** Ends a `hold` in progress, even while the server recovers from a crash, which can take long. */
   async abandon(): Promise<void> {
     this.#released.abort();
     if (this.#started) await stopServer(this.#home, this.#home.cluster).catch(() => {});
@@ -136,7 +136,7 @@ class Keeper {
   async release(): Promise<void> {
     this.#released.abort();
     await this.#comingBack;
-    // Ours until it has stopped: a next service waits for the lock, or for the end of the server.
+    // The lock is kept until the server has stopped: the next service waits for either.
     await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
       this.#log.warn(
         `the embedded PostgreSQL does not stop; the next start will use it: ${messageOf(error)}`,
@@ -145,7 +145,7 @@ class Keeper {
     await this.#owner?.end();
   }
 
-  /** A connection that owns the folder. The server may be stopped under us by the service before: then once more. */
+  /** A connection that owns the folder. Retries, since the previous service may stop the server at this moment. */
   async #own(): Promise<Client> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#connect();
@@ -158,7 +158,7 @@ class Keeper {
     }
   }
 
-  /** The first round finds a server left behind or starts one; the others are for one that another just started. */
+  /** The first round finds a running server or starts one; the others are for one that another process is starting. */
   async #connect(): Promise<Client> {
     const { cluster, logFile } = this.#home;
     for (let round = 1; ; round += 1) {
@@ -166,23 +166,23 @@ class Keeper {
       const client = running && (await this.#connectTo(running.port));
       if (client) return client;
       if (this.#released.signal.aborted) throw new StartupError('the service is closing');
-      // The same port again for a server that died, since the pool knows it.
+      // A server that died gets the same port again, since the pool uses it.
       const port = this.port || (await freePort());
       try {
-        // The laboratories make some of their own, and somebody may want to look in from outside.
+        // Besides the service's: connections of the laboratories, and of external clients such as psql.
         const settings = { max_connections: String(this.#connectionsMax + 60) };
         this.#started = true;
         await startServer(this.#home, cluster, { port, logFile, settings });
       } catch (error) {
         this.#started = false;
-        // Somebody else's, started a moment ago, may not answer yet.
+        // A server that another process has just started may not answer yet.
         if (round === STARTS_MAX || !(await runningServer(cluster))) throw error;
         await setTimeout(100);
       }
     }
   }
 
-  /** Undefined when nobody answers there, or not with our password: then the pid file is a leftover. */
+  /** Undefined if no server answers there, or not to our password: then the pid file is a leftover. */
   async #connectTo(port: number): Promise<Client | undefined> {
     for (let attempt = 1; attempt <= 600; attempt += 1) {
       const client = new Client({
@@ -201,7 +201,7 @@ class Keeper {
         this.port = port;
         return client;
       } catch (error) {
-        // 57P03: it is starting, or still recovering from the crash of the machine.
+        // 57P03: the server is starting, or still recovering from a crash.
         if (codeOf(error) !== '57P03') return undefined;
         await setTimeout(100);
       }
@@ -209,7 +209,7 @@ class Keeper {
     return undefined;
   }
 
-  /** A service that was killed a moment ago may still hold the lock until its backend notices. */
+  /** A service that was just killed holds the lock until its backend notices. */
   async #lock(client: Client): Promise<void> {
     for (let attempt = 1; attempt <= 20; attempt += 1) {
       const { rows } = await client.query<{ locked: boolean }>(
@@ -250,7 +250,7 @@ async function readPassword({ folder }: Home): Promise<string> {
     throw error;
   });
   if (known) return known;
-  // Linked when it is complete: of two services that start at once, neither reads half a password of the other's.
+  // Linked only when it is complete, so that a service that starts at the same time never reads half a password.
   const unfinished = `${file}.new-${process.pid}`;
   await writeFile(unfinished, randomBytes(24).toString('base64url'), { mode: 0o600 });
   try {

@@ -6,7 +6,7 @@ import { StartupError } from '../errors/startup-error.ts';
 import { makeDataFolder, unusable } from './data-folder.ts';
 import { type Account, clusterOwner, type ServerPrograms } from './server.ts';
 
-/** Where an embedded PostgreSQL lives, and as whom it runs. */
+/** The folders of an embedded PostgreSQL, and the account that runs it. */
 export interface Home extends ServerPrograms {
   folder: string;
   cluster: string;
@@ -16,9 +16,9 @@ export interface Home extends ServerPrograms {
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 
 /**
- * Finds programs, data folder and account that fit together. As an ordinary user that is simple. As root,
- * PostgreSQL runs as another user, who must be able to reach both: where the checkout is in a folder that only
- * root may enter, the data goes to /var/lib/safe-counters and the programs are copied there.
+ * Finds the programs, the data folder and the account. For root, PostgreSQL runs as another user, which must be able to
+ * reach both: if the checkout is in a folder that only root may enter, the data goes to /var/lib/safe-counters and the
+ * programs are copied there.
  *
  * @throws {StartupError} when there is no PostgreSQL for this platform, or the folder cannot be used
  */
@@ -26,7 +26,7 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   const bin = await findPrograms();
   const asRoot = process.getuid?.() === 0;
   const folder = resolve(dataDir ?? defaultFolder(asRoot));
-  // Whatever the umask: the cluster in it is closed to others, but its owner must get there.
+  // Whatever the umask, the owner of the cluster must be able to reach it; the cluster itself is closed to others.
   await makeDataFolder(folder, asRoot);
   const cluster = join(folder, 'cluster');
   const logFile = join(folder, 'postgres.log');
@@ -66,7 +66,7 @@ export async function findPrograms(): Promise<string> {
   }
 }
 
-/** As whom to run PostgreSQL for root: a user that exists, since initdb looks its name up. */
+/** The account that runs PostgreSQL for root: an existing user, since initdb looks up its name. */
 export function serverAccount(): Account {
   for (const name of ['postgres', 'nobody']) {
     const id = (flag: string) =>
@@ -74,7 +74,7 @@ export function serverAccount(): Account {
     try {
       return { uid: id('-u'), gid: id('-g') };
     } catch {
-      // No such user: the next one.
+      // No such user: try the next one.
     }
   }
   throw new StartupError(
@@ -82,7 +82,7 @@ export function serverAccount(): Account {
   );
 }
 
-/** Asks the system itself, so that groups and access lists count too. */
+/** Asks the operating system, so that groups and access lists are taken into account. */
 function canEnter(folder: string, account: Account): boolean {
   return spawnSync('test', ['-x', folder], { ...account, cwd: '/' }).status === 0;
 }
@@ -92,7 +92,7 @@ function defaultFolder(asRoot: boolean): string {
   return join('/var/lib/safe-counters', createHash('sha256').update(CHECKOUT).digest('hex').slice(0, 12));
 }
 
-/** The programs for that account; where it cannot reach them, a copy of them in `folder`, which it can. */
+/** The programs for that account; if it cannot reach them, a copy in `folder`. */
 export async function reachablePrograms(
   bin: string,
   account: Account,
@@ -101,12 +101,12 @@ export async function reachablePrograms(
   return { bin: canEnter(bin, account) ? bin : await copyPrograms(bin, folder), account };
 }
 
-/** The programs as they can be run here: for root, by another user, since PostgreSQL refuses to run as root. */
+/** The programs as this process can run them: for root through another user, since PostgreSQL refuses to run as root. */
 export async function runnablePrograms(bin: string, folder: string): Promise<ServerPrograms> {
   return process.getuid?.() === 0 ? reachablePrograms(bin, serverAccount(), folder) : { bin };
 }
 
-/** The installed PostgreSQL (bin, lib, share), once for each version, where its account can read it. */
+/** Copies the installed PostgreSQL (bin, lib, share), once per version, to where its account can read it. */
 async function copyPrograms(bin: string, folder: string): Promise<string> {
   const source = dirname(bin);
   const manifest = JSON.parse(await readFile(join(source, '../package.json'), 'utf8')) as { version: string };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { codeOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
 
-/** The user of the operating system to run PostgreSQL as, for a service that runs as root: PostgreSQL refuses to. */
+/** The operating-system user that runs PostgreSQL if the service runs as root, since PostgreSQL refuses to. */
 export interface Account {
   uid: number;
   gid: number;
@@ -15,7 +15,7 @@ export interface Account {
 export interface ServerPrograms {
   /** The folder of initdb, pg_ctl and postgres. */
   bin: string;
-  /** Undefined: as the user that we are. */
+  /** Undefined: the current user. */
   account?: Account | undefined;
 }
 
@@ -28,10 +28,10 @@ export interface RunningServer {
 export const SUPERUSER = 'postgres';
 
 /**
- * Makes a new cluster at `folder`. It appears there complete or not at all, so neither a crash half-way nor two
- * processes at once leave half a cluster behind.
+ * Creates a new cluster at `folder`. It appears there complete or not at all, so that neither a crash nor a second
+ * process leaves half a cluster behind.
  *
- * @throws {StartupError} with the first lines of what initdb says
+ * @throws {StartupError} with the first lines of initdb's error output
  */
 export async function createCluster(
   { bin, account }: ServerPrograms,
@@ -61,7 +61,7 @@ export async function createCluster(
     await program(join(bin, 'initdb'), account, args, signal);
     await rename(unfinished, folder);
   } catch (error) {
-    // Somebody else's cluster is as good as ours would have been.
+    // Another process has created the cluster in the meantime: it is used instead.
     if (['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) return;
     const { stderr } = error as { stderr?: string };
     if (stderr === undefined) throw error;
@@ -89,7 +89,7 @@ export async function startServer(
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // A refused or timed-out statement is for the one who sent it; the log is for what happens to the server.
+    // Errors of statements are reported to their clients; the log is for events of the server.
     log_min_messages: 'fatal',
     ...options.settings,
   };
@@ -112,7 +112,7 @@ export async function startServer(
   }
 }
 
-/** Stops the server of the cluster, if there is one: open transactions are rolled back, nothing committed is lost. */
+/** Stops the cluster's server, if there is one: open transactions are rolled back, committed data is kept. */
 export async function stopServer({ bin, account }: ServerPrograms, folder: string): Promise<void> {
   const stop = (mode: string) =>
     program(join(bin, 'pg_ctl'), account, [
@@ -126,7 +126,7 @@ export async function stopServer({ bin, account }: ServerPrograms, folder: strin
   await stop('fast').catch(() => stop('immediate'));
 }
 
-/** What the cluster's own pid file says of a server on it; undefined when there is no file or no such process. */
+/** The running server according to the cluster's pid file; undefined if there is no file or no such process. */
 export async function runningServer(folder: string): Promise<RunningServer | undefined> {
   const lines = await readFile(join(folder, 'postmaster.pid'), 'utf8').then(
     (text) => text.split('\n'),
@@ -137,13 +137,13 @@ export async function runningServer(folder: string): Promise<RunningServer | und
   return pid > 0 && port > 0 && isAlive(pid) ? { pid, port } : undefined;
 }
 
-/** Whether there is a cluster, and whose it is. */
+/** The owner of the cluster; undefined if there is no cluster. */
 export async function clusterOwner(folder: string): Promise<Account | undefined> {
   try {
     const { uid, gid } = await stat(join(folder, 'PG_VERSION'));
     return { uid, gid };
   } catch (error) {
-    // Closed to this user: the folder itself still tells whose it is.
+    // The folder is closed to this user, but its own owner can still be read.
     return codeOf(error) === 'EACCES' ? stat(folder) : undefined;
   }
 }
@@ -159,7 +159,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Whether there is a process of this id. */
+/** Whether a process with this id exists. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -176,8 +176,8 @@ async function own(path: string, { uid, gid }: Account): Promise<void> {
 }
 
 /**
- * Runs one of the programs to its end. In a process group of its own: a terminal or a supervisor signals all of our
- * group when the service is to end, and what starts or stops the server must come to its end then.
+ * Runs one of the programs to its end. It gets its own process group: a terminal or supervisor signals our whole group
+ * when the service is to end, and a program that is starting or stopping the server must then finish.
  */
 async function program(
   path: string,
@@ -186,7 +186,7 @@ async function program(
   signal?: AbortSignal,
 ): Promise<void> {
   signal?.throwIfAborted();
-  // The variables of libpq that may be around here (PGDATA, PGPORT, …) are not meant for this server.
+  // Variables of libpq in our environment (PGDATA, PGPORT, …) are not meant for this server.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PG')));
   const child = spawn(path, args, {
     ...account,
@@ -210,5 +210,5 @@ async function program(
   }
 }
 
-/** Characters of what a program said that are kept for the error. */
+/** Characters of a program's error output that are kept for the error. */
 const SAID_MAX = 4000;

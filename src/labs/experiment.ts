@@ -2,7 +2,7 @@ import type { TimelineEntry } from '../database/timeline.ts';
 import type { LabContext } from './bench/context.ts';
 import type { Term } from './glossary.ts';
 
-/** What was seen: what each session did and when, and the numbers that the claim is decided by. */
+/** What was observed: what each session did and when, and the figures that the claim is decided by. */
 interface Evidence {
   timeline: readonly TimelineEntry[];
   figures: Readonly<Record<string, unknown>>;
@@ -27,16 +27,16 @@ export interface AnomalyDescription {
 /** One claim about transactions, sessions, caches or the ORM that can be run. */
 export interface Experiment {
   readonly name: string;
-  /** What must be seen, in one sentence. */
+  /** What must be observed, in one sentence. */
   readonly claim: string;
-  /** What to write instead, where there is something to cure: a few lines of code, or of SQL after a comment. */
+  /** What to write instead, if there is a cure: a few lines of code, or of SQL after a comment. */
   readonly cure?: string;
-  /** The anomaly that it tries at every isolation level, where it does. */
+  /** The anomaly that it looks for at every isolation level, if it is about one. */
   readonly anomaly?: AnomalyDescription;
   /**
-   * Sees whether the claim holds. Leaves nothing behind on the server.
+   * Tests whether the claim holds. Leaves nothing behind on the server.
    *
-   * @throws what the server refused, with its SQLSTATE: an engine can lack what the experiment is about
+   * @throws the server's error, with its SQLSTATE: an engine may lack what the experiment is about
    * @throws the signal's reason when it is aborted
    */
   run(context: LabContext): Promise<Findings>;
@@ -47,9 +47,9 @@ export interface Lab {
   readonly name: string;
   /** What it is about, in one sentence. */
   readonly summary: string;
-  /** What its claims are put in, to be explained beside them. */
+  /** The terms of its claims that need an explanation. */
   readonly terms: readonly Term[];
   readonly experiments: readonly Experiment[];
-  /** What follows from all of them together. */
+  /** What follows from all experiments together. */
   readonly conclude?: (findings: ReadonlyMap<string, Findings>) => Record<string, unknown>;
 }

@@ -2,13 +2,13 @@ import { Semaphore } from '../concurrency/semaphore.ts';
 import type { LabContext } from './bench/context.ts';
 import type { Experiment, Findings } from './experiment.ts';
 
-/** Experiments at once: each takes a handful of connections of its own, besides those of the service's pool. */
+/** Concurrent experiments: each opens a handful of connections besides those of the service's pool. */
 const EXPERIMENTS_MAX = 2;
 
-/** How long one may take, in milliseconds. They take some hundredths of a second; a deadlock takes one or two. */
+/** How long one may take, in milliseconds. Most take less than 0.1 s; a deadlock takes 1 to 2 s. */
 const EXPERIMENT_MS_MAX = 20_000;
 
-/** Where experiments are run: a few at once, the others wait their turn, and none goes on for ever. */
+/** Runs experiments: a few at a time, with a bounded queue and a time limit for each. */
 export class Laboratory {
   readonly #context: Omit<LabContext, 'signal'>;
   readonly #benches = new Semaphore({ permits: EXPERIMENTS_MAX, queueMax: 50, waitMsMax: 60_000 });
@@ -18,8 +18,8 @@ export class Laboratory {
   }
 
   /**
-   * @throws {QueueFullError} when too many are waiting, or this one did for too long
-   * @throws what the experiment throws; the signal's reason, or a TimeoutError, when it had to stop
+   * @throws {QueueFullError} when too many are waiting, or this one waited too long
+   * @throws what the experiment throws; the signal's reason when it is aborted, a TimeoutError at the time limit
    */
   async run(experiment: Experiment, stop: AbortSignal): Promise<Findings> {
     const leave = await this.#benches.acquire(1, stop);

@@ -15,14 +15,14 @@ import { importRedis } from './state/cache.ts';
 interface LabsOptions {
   config: LabConfig;
   databaseUrl: string;
-  /** Aborted when the service stops waiting for what is under way. */
+  /** Aborted when the service stops waiting for requests in flight. */
   closing: AbortSignal;
 }
 
 /** The problems of a route that runs experiments. */
 const EXPERIMENT = [...DATABASE_WRITE, 'not_found', 'queue_full', 'out_of_time'] as const;
 
-/** The laboratories: what there is, and what is seen when it is run. */
+/** Lists the laboratories and runs their experiments. */
 export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, options) => {
   const { config, databaseUrl, closing } = options;
   const log = {
@@ -35,7 +35,7 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
   app.addHook('preValidation', refuseBody);
 
-  app.get('/labs', { schema: listSchema, handler: async () => labs.map(listed) });
+  app.get('/labs', { schema: listSchema, handler: async () => labs.map(describeLab) });
   app.post('/labs/:lab', {
     config: { problems: EXPERIMENT },
     schema: labSchema,
@@ -47,12 +47,12 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
     handler: async ({ params }, reply) => {
       const lab = labNamed(params.lab);
       const experiment = experimentNamed(lab, params.experiment);
-      return shown(lab, experiment, await laboratory.run(experiment, stop(reply)));
+      return resultOf(lab, experiment, await laboratory.run(experiment, stop(reply)));
     },
   });
 };
 
-const listed = ({ name, summary, terms, experiments }: Lab) => ({
+const describeLab = ({ name, summary, terms, experiments }: Lab) => ({
   lab: name,
   summary,
   terms: terms.map((term) => ({ term, meaning: glossary[term] })),
@@ -67,31 +67,31 @@ const listed = ({ name, summary, terms, experiments }: Lab) => ({
 /** Runs all experiments of a lab, one after another. */
 async function runLab(laboratory: Laboratory, lab: Lab, stop: AbortSignal) {
   const findings = new Map<string, Findings>();
-  const experiments: ReturnType<typeof shown>[] = [];
+  const experiments: ReturnType<typeof resultOf>[] = [];
   for (const experiment of lab.experiments) {
     const found = await laboratory.run(experiment, stop);
     findings.set(experiment.name, found);
-    experiments.push(shown(lab, experiment, found));
+    experiments.push(resultOf(lab, experiment, found));
   }
   const holds = experiments.every((one) => one.holds);
   return { lab: lab.name, holds, conclusions: lab.conclude?.(findings) ?? {}, experiments };
 }
 
-/** @throws {Problem} when there is none */
+/** @throws {Problem} when there is no such lab */
 function labNamed(wanted: string): Lab {
   const lab = labs.find((one) => one.name === wanted);
   if (lab) return lab;
-  throw new Problem('not_found', `there is no such lab; there are ${labs.map((one) => one.name).join(', ')}`);
+  throw new Problem('not_found', `there is no such lab; allowed: ${labs.map((one) => one.name).join(', ')}`);
 }
 
-/** @throws {Problem} when there is none */
+/** @throws {Problem} when there is no such experiment */
 function experimentNamed(lab: Lab, wanted: string): Experiment {
   const experiment = lab.experiments.find((one) => one.name === wanted);
   if (experiment) return experiment;
   throw new Problem('not_found', `lab ${lab.name} has no such experiment; see /labs`);
 }
 
-function shown(lab: Lab, { name: experiment, claim }: Experiment, { holds, evidence }: Findings) {
+function resultOf(lab: Lab, { name: experiment, claim }: Experiment, { holds, evidence }: Findings) {
   const { timeline, figures } = evidence;
   return {
     lab: lab.name,

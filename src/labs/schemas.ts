@@ -4,20 +4,20 @@ import { timelineEntry } from '../database/timeline.ts';
 const text = (description: string) => Type.String({ description });
 
 const fields = {
-  lab: Type.String(),
-  experiment: Type.String(),
-  claim: text('What must be seen'),
-  holds: Type.Boolean({ description: 'Whether it was seen' }),
+  lab: text('The name of the lab'),
+  experiment: text('The name of the experiment'),
+  claim: text('What must be observed'),
+  holds: Type.Boolean({ description: 'Whether it was observed' }),
   evidence: Type.Object({
     timeline: Type.Array(timelineEntry, { description: 'What each session did, and when' }),
-    figures: Type.Record(Type.String(), Type.Unknown(), { description: 'What the claim is decided by' }),
+    figures: Type.Record(Type.String(), Type.Unknown(), { description: 'The figures that decide the claim' }),
   }),
 };
 
 const example = {
   lab: 'isolation',
   experiment: 'p4-lost-update',
-  claim: 'P4, lost update: two transactions read the same and both write what follows from it: …',
+  claim: 'P4, lost update: two transactions read the same value and each writes a new one based on it: …',
   holds: true,
   evidence: {
     timeline: [
@@ -53,15 +53,15 @@ const experimentAnswer = Type.Object(fields, {
 
 const labAnswer = Type.Object(
   {
-    lab: Type.String(),
+    lab: text('The name of the lab'),
     holds: Type.Boolean({ description: 'Whether all claims hold' }),
     conclusions: Type.Record(Type.String(), Type.Unknown(), {
-      description: 'What follows from all of them together; for isolation, the two matrices',
+      description: 'What follows from all experiments together; for isolation, the two matrices',
     }),
-    experiments: Type.Array(Type.Object(fields)),
+    experiments: Type.Array(Type.Object(fields), { description: 'The experiments, in teaching order' }),
   },
   {
-    description: 'Every experiment of the lab',
+    description: 'The results of all experiments of the lab',
     examples: [
       {
         lab: 'isolation',
@@ -80,27 +80,27 @@ const verdict = Type.Enum(['possible', 'prevented']);
 
 const anomaly = Type.Object(
   {
-    code: text('Its code in Adya’s thesis and the Hermitage project; several schedules can share one'),
+    code: text('Its code in Adya’s thesis and the Hermitage project; several experiments can share one'),
     name: text('Its name'),
     meaning: text('What it is, in one clause'),
     expected: Type.Record(Type.String(), verdict, {
       description: 'What PostgreSQL does at each isolation level, weakest first',
     }),
   },
-  { description: 'The anomaly that the experiment tries at every isolation level, where it does' },
+  { description: 'The anomaly that the experiment looks for at every isolation level, if it is about one' },
 );
 
 const labsAnswer = Type.Array(
   Type.Object({
-    lab: Type.String(),
-    summary: Type.String(),
-    terms: Type.Array(Type.Object({ term: Type.String(), meaning: Type.String() }), {
-      description: 'What the claims are put in, explained',
+    lab: text('The name of the lab'),
+    summary: text('What the lab is about'),
+    terms: Type.Array(Type.Object({ term: text('The term'), meaning: text('What it means') }), {
+      description: 'The terms of the claims, explained',
     }),
     experiments: Type.Array(
       Type.Object({
-        experiment: Type.String(),
-        claim: Type.String(),
+        experiment: text('The name of the experiment'),
+        claim: text('What must be observed'),
         cure: Type.Optional(text('What to write instead, in a few lines of TypeScript or SQL')),
         anomaly: Type.Optional(anomaly),
       }),
@@ -113,7 +113,7 @@ const labsAnswer = Type.Array(
         {
           lab: 'isolation',
           summary:
-            'What each isolation level of PostgreSQL lets happen, as schedules of two or three sessions.',
+            'What each isolation level of PostgreSQL allows, shown by schedules of two or three sessions.',
           terms: [
             { term: 'transaction', meaning: 'Several statements that take effect together, or not at all.' },
           ],
@@ -124,7 +124,7 @@ const labsAnswer = Type.Array(
               anomaly: {
                 code: 'P4',
                 name: 'lost update',
-                meaning: 'two transactions read the same and both write what follows from it',
+                meaning: 'two transactions read the same value and each writes a new one based on it',
                 expected: { 'read committed': 'possible', 'repeatable read': 'prevented' },
               },
             },
@@ -138,24 +138,24 @@ const labsAnswer = Type.Array(
 const tags = ['Laboratories'];
 
 /** The name of a lab or an experiment. */
-const name = (given: string) => Type.String({ description: 'As GET /labs lists it', examples: [given] });
+const name = (given: string) => Type.String({ description: 'As listed by GET /labs', examples: [given] });
 
 export const listSchema = {
   tags,
-  summary: 'The labs, their experiments, and what each claims',
+  summary: 'List the labs and their experiments',
   response: { 200: labsAnswer },
 };
 
 export const labSchema = {
   tags,
-  summary: 'Runs all experiments of a lab, one after another',
+  summary: 'Run all experiments of a lab',
   params: Type.Object({ lab: name('isolation') }),
   response: { 200: labAnswer },
 };
 
 export const experimentSchema = {
   tags,
-  summary: 'Runs one experiment',
+  summary: 'Run an experiment',
   params: Type.Object({ lab: name('isolation'), experiment: name('p4-lost-update') }),
   response: { 200: experimentAnswer },
 };

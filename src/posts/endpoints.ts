@@ -4,7 +4,7 @@ import { pessimistic } from '../strategies/pessimistic.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import { unsafe } from '../strategies/unsafe.ts';
 
-/** One of the seed's endpoints that increment: a strategy, and how many workers run it how often. */
+/** One of the seed's endpoints that increment: a strategy, the number of workers, and the increments of each. */
 export interface Endpoint {
   path: string;
   strategy: Strategy;
@@ -21,7 +21,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 25,
     message: '/inc : Concurrent increment completed',
-    summary: 'Read, add, write: right as long as nobody calls it twice at once',
+    summary: 'Increment without a lock: exact alone, loses updates when called concurrently',
   },
   {
     path: '/2th',
@@ -29,7 +29,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th : Concurrent increment completed',
-    summary: 'Two workers with a session each and no lock: likes vanish',
+    summary: 'Increment in two sessions without a lock: loses updates',
   },
   {
     path: '/2th-plock',
@@ -37,7 +37,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th-plock : pessimistic lock increment completed',
-    summary: 'The same with SELECT … FOR UPDATE: nothing is lost',
+    summary: 'Increment in two sessions with SELECT … FOR UPDATE: exact',
   },
   {
     path: '/2th-olock',
@@ -45,7 +45,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th-olock : optimistic lock increment completed',
-    summary: 'The same with a version check and a retry: nothing is lost',
+    summary: 'Increment in two sessions with a version check and retries: exact',
   },
   {
     path: '/2th-olock-no-retry',
@@ -53,8 +53,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th-olock-no-retry : optimistic lock increment without retry completed',
-    summary:
-      'The version check alone: nothing is lost, but conflicts are missing from the count, and it says so',
+    summary: 'Increment in two sessions with a version check alone: rejects conflicts',
   },
   {
     path: '/test-versioning',
@@ -62,6 +61,6 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 1,
     message: 'Versioning test completed',
-    summary: 'One increment with a version check: like and version before and after it',
+    summary: 'Increment once with a version check: shows like and version before and after',
   },
 ];

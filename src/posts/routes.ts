@@ -14,14 +14,14 @@ import { readDefaultPost, resetDefaultPost } from './store.ts';
 
 interface PostsOptions {
   arena: Arena;
-  /** Aborted when the service stops waiting for what is under way. */
+  /** Aborted when the service stops waiting for requests in flight. */
   closing: AbortSignal;
 }
 
 /** How long the increments of a call may take, in milliseconds. */
 const CALL_MS_MAX = 60_000;
 
-/** That GET writes is the seed's way; POST is the way to do it. HEAD must not. */
+/** GET writes because the seed's endpoints do; POST is the proper method. HEAD must not write. */
 const METHODS = ['GET', 'POST'] as const;
 
 interface Plain extends Pick<Endpoint, 'path' | 'message' | 'summary'> {
@@ -33,10 +33,10 @@ const plain: readonly Plain[] = [
   {
     path: '/init',
     message: '/init : Like count initialized to 0',
-    summary: 'Sets the likes of post 1 to 0',
+    summary: 'Reset the likes of post 1 to 0',
     act: resetDefaultPost,
   },
-  { path: '/check', message: '/check : Current like count', summary: 'Reads post 1' },
+  { path: '/check', message: '/check : Current like count', summary: 'Read post 1' },
 ];
 
 /** The seed's endpoints. Each request has an EntityManager, and so an identity map, of its own. */
@@ -54,7 +54,7 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         exposeHeadRoute: false,
         config: { writes: one.act !== undefined, problems: DATABASE_WRITE },
         schema: plainSchema(one),
-        handler: () => answered(em, one),
+        handler: () => answerPlain(em, one),
       });
     }
     for (const endpoint of endpoints) {
@@ -66,31 +66,31 @@ export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, 
         schema: endpointSchema(endpoint),
         handler: ({ query, log }, reply) =>
           withDeadline(CALL_MS_MAX, [clientGone(reply), closing], (signal) =>
-            raced(arena, endpoint, { ...query, em, signal, log }),
+            runEndpoint(arena, endpoint, { ...query, em, signal, log }),
           ),
       });
     }
   }
 };
 
-async function answered(em: EntityManager, { message, act }: Plain) {
+async function answerPlain(em: EntityManager, { message, act }: Plain) {
   await act?.(em);
-  return { message, ...shown(await readDefaultPost(em)) };
+  return { message, ...fieldsOf(await readDefaultPost(em)) };
 }
 
 type Call = Pick<Race, 'workers' | 'increments' | 'signal' | 'log'> & { em: EntityManager };
 
-/** Lets the workers of an endpoint increment the default post, and says what came of it. */
-async function raced(arena: Arena, { message, strategy }: Endpoint, { em, ...call }: Call) {
+/** Lets the workers of an endpoint increment the default post, and compares the count with what was acknowledged. */
+async function runEndpoint(arena: Arena, { message, strategy }: Endpoint, { em, ...call }: Call) {
   const attempted = totalOf(call);
-  const before = shown(await readDefaultPost(em));
+  const before = fieldsOf(await readDefaultPost(em));
   const newSession = sessionsOf(em, call.workers);
   const result = await arena.run({ ...call, strategy, pk: DEFAULT_POST, newSession });
-  return { message, attempted, ...account(before, result, shown(await readDefaultPost(em))) };
+  return { message, attempted, ...account(before, result, fieldsOf(await readDefaultPost(em))) };
 }
 
-/** What the count should be and what it is. */
-function account(before: ShownPost, result: RaceResult, after: ShownPost) {
+/** The count as it should be, and as it is. */
+function account(before: PostFields, result: RaceResult, after: PostFields) {
   const { acknowledged, conflicts, retries, durationMs, workers } = result;
   const expected = before.like_result + acknowledged;
   return {
@@ -99,7 +99,7 @@ function account(before: ShownPost, result: RaceResult, after: ShownPost) {
     version_before: before.version,
     acknowledged,
     expected,
-    // Of this call only if no other caller writes: other increments hide losses, a reset or an unsafe write feigns them.
+    // Accurate only if no other caller writes: other increments hide losses, a reset or an unsafe write looks like one.
     lost: Math.max(0, expected - after.like_result),
     conflicts,
     retries,
@@ -108,15 +108,15 @@ function account(before: ShownPost, result: RaceResult, after: ShownPost) {
   };
 }
 
-type ShownPost = ReturnType<typeof shown>;
+type PostFields = ReturnType<typeof fieldsOf>;
 
-function shown({ like, version, modifiedAt }: Post) {
+function fieldsOf({ like, version, modifiedAt }: Post) {
   return { like_result: like, version, modified_at: modifiedAt.toISOString() };
 }
 
 /**
- * A single worker is the request itself and uses its EntityManager, emptied for each increment, as the seed's
- * session forgets what it read at every commit. Several workers cannot share one: each attempt forks it.
+ * A single worker uses the request's own EntityManager, cleared for each increment, as the seed's session forgets what
+ * it has read at every commit. Several workers cannot share an EntityManager: each attempt has a fork.
  */
 function sessionsOf(em: EntityManager, workers: number): () => EntityManager {
   if (workers > 1) return () => em.fork();

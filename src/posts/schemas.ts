@@ -4,16 +4,16 @@ import type { Endpoint } from './endpoints.ts';
 
 const count = (description: string) => Type.Integer({ description });
 
-/** A post as an answer shows it. */
+/** The fields of a post in an answer. */
 const postFields = {
-  like_result: count('The likes now'),
-  version: count('How often the row was written, and 1'),
-  modified_at: Type.String({ format: 'date-time' }),
+  like_result: count('The current number of likes'),
+  version: count('The version of the row; every write raises it by 1'),
+  modified_at: Type.String({ format: 'date-time', description: 'The time of the last write' }),
 };
 
 const postAnswer = (message: string) =>
   Type.Object(
-    { message: Type.String(), ...postFields },
+    { message: Type.String({ description: 'What was done' }), ...postFields },
     {
       description: 'The post',
       examples: [{ message, like_result: 0, version: 7, modified_at: '2026-11-21T09:00:00.000Z' }],
@@ -29,30 +29,31 @@ const incrementQuery = ({ workers, increments }: Endpoint) =>
 const incrementAnswer = (message: string) =>
   Type.Object(
     {
-      message: Type.String(),
+      message: Type.String({ description: 'What was done' }),
       ...postFields,
-      like_before: count('The likes before'),
-      version_before: count('The version before'),
-      attempted: count('Increments that were asked for'),
-      acknowledged: count('Increments that were reported as done'),
+      like_before: count('The likes before the call'),
+      version_before: count('The version before the call'),
+      attempted: count('Increments that were requested'),
+      acknowledged: count('Increments that were acknowledged'),
       expected: count('like_before + acknowledged'),
       lost: count(
-        'Acknowledged increments that are missing from the count, if no other caller adds, resets or overwrites',
+        'Acknowledged increments missing from the count; accurate if no other caller writes during the call',
       ),
       conflicts: count('Attempts that met a conflict'),
       retries: count('Attempts after a conflict'),
-      duration_ms: Type.Number({ description: 'From the first increment to the last' }),
+      duration_ms: Type.Number({ description: 'From the first increment to the last, in milliseconds' }),
       workers: Type.Array(
         Type.Object({
-          worker: Type.Integer(),
-          backend_pid: count('The process that served it, as pg_stat_activity names it'),
-          acknowledged: Type.Integer(),
-          conflicts: Type.Integer(),
+          worker: count('The number of the worker, from 1'),
+          backend_pid: count('The server process of its session, as in pg_stat_activity'),
+          acknowledged: count('Increments of this worker that were acknowledged'),
+          conflicts: count('Attempts of this worker that met a conflict'),
         }),
+        { description: 'The workers' },
       ),
     },
     {
-      description: 'What was asked for, what was acknowledged, and what the count says',
+      description: 'What was requested, what was acknowledged, and what was counted',
       examples: [
         {
           message,

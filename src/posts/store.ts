@@ -2,8 +2,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { DEFAULT_POST, Post } from '../strategies/post.ts';
 
 /**
- * Sets the default post's likes to 0, creating it where it is missing. The version moves on, so that an optimistic
- * increment that read before this is refused rather than written over it.
+ * Sets the likes of the default post to 0, creating the post if it is missing. The version is raised, so that an
+ * optimistic increment that read before the reset is refused instead of overwriting it.
  */
 export async function resetDefaultPost(em: EntityManager): Promise<void> {
   await em.execute(
@@ -14,8 +14,8 @@ export async function resetDefaultPost(em: EntityManager): Promise<void> {
 }
 
 /**
- * The default post as it is now in the database, whatever the identity map holds. Where it is missing it is created,
- * whoever else is doing the same at the moment.
+ * Reads the default post from the database, whatever the identity map holds. Creates it if it is missing, also when
+ * another session does so at the same time.
  */
 export async function readDefaultPost(em: EntityManager): Promise<Post> {
   const post = await em.findOne(Post, DEFAULT_POST, { refresh: true });

@@ -7,7 +7,7 @@ import { type Increment, type Race, Worker } from './worker.ts';
 
 export interface RaceResult {
   workers: { worker: number; backend_pid: number; acknowledged: number; conflicts: number }[];
-  /** What each worker asked for and got, in no particular order; times of `performance.now()`. */
+  /** The increments of all workers, in no particular order; times are those of `performance.now()`. */
   history: Increment[];
   acknowledged: number;
   /** Attempts that met a conflict. */
@@ -17,9 +17,9 @@ export interface RaceResult {
   durationMs: number;
 }
 
-/** A race that was not run to its end, for the reason that is the cause. */
+/** A race that did not finish. The reason is its `cause`. */
 export class UnfinishedRaceError extends PartlyDoneError {
-  /** What had been done by then. */
+  /** What had been done until then. */
   readonly result: RaceResult;
 
   constructor(result: RaceResult, cause: unknown) {
@@ -29,15 +29,15 @@ export class UnfinishedRaceError extends PartlyDoneError {
 }
 
 /**
- * Where races are run: as many workers at once as there are sessions, for all races together. Further workers
- * of a race begin when one of its sessions is free; other races wait until they can begin.
+ * Runs races. All races together have as many running workers as there are sessions. Further workers of a race start
+ * when one of its sessions is free; other races wait until enough sessions are free.
  */
 export class Arena {
   readonly #sessions: Sessions;
   readonly #seats: Semaphore;
   readonly #background: Pick<Background, 'turn'>;
 
-  /** @param background what each increment awaits its turn of; undefined: there is no foreground */
+  /** @param background whose turn each increment awaits; undefined: there is no foreground to yield to */
   constructor(sessions: Sessions, seats: number, background: Pick<Background, 'turn'> = new Background()) {
     this.#sessions = sessions;
     this.#background = background;
@@ -45,11 +45,11 @@ export class Arena {
   }
 
   /**
-   * Lets the workers loose at the same moment and waits until all of them are done.
+   * Starts the workers at the same moment and waits until all of them have finished.
    *
-   * @throws {QueueFullError} when too many races are waiting, or this one did for too long
-   * @throws {UnfinishedRaceError} when the race could not be run to its end: an increment that did not get through, a
-   *   connection that broke, the signal that was aborted. The increments under way are finished first
+   * @throws {QueueFullError} when too many races are waiting, or this one waited too long
+   * @throws {UnfinishedRaceError} when the race did not finish: an increment failed, a connection broke, or the signal
+   *   was aborted. Increments in flight are completed first
    */
   async run(race: Race): Promise<RaceResult> {
     const seats = Math.min(race.workers, this.#seats.permits);
@@ -67,7 +67,7 @@ export class Arena {
       try {
         await this.#seat(waiting, () => start.arrive());
       } catch (error) {
-        // One that cannot go on ends the race for all, also for those that wait for it at the start.
+        // A worker that fails ends the race for all, including those that still wait for it at the start.
         if (failureOf(error) === 'unknown') unknown ??= error;
         stop.abort(error);
         start.cancel(error);
@@ -78,11 +78,11 @@ export class Arena {
     await Promise.all(Array.from({ length: seats }, seat));
     const result = summary(workers);
     if (!signal.aborted) return result;
-    // An outcome that cannot be known must be said, whatever else went wrong.
+    // An unknown outcome must be reported, whatever else went wrong.
     throw new UnfinishedRaceError(result, unknown ?? signal.reason);
   }
 
-  /** Lets workers run one after another in one session, until none waits any more. */
+  /** Runs workers one after another in one session, until none is waiting. */
   #seat(waiting: Worker[], start: () => Promise<number>): Promise<void> {
     let worker: Worker | undefined;
     return this.#sessions.withSession(
@@ -97,7 +97,7 @@ export class Arena {
   }
 }
 
-/** Opens when all have arrived, and tells them when: a race whose workers do not start together is none. */
+/** Opens when all runners have arrived, and gives them the time: workers that start apart hardly contend. */
 function startingGate(runners: number) {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   promise.catch(() => {});

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { Problem, type ProblemCode } from '../errors/problem.ts';
 import { DATABASE_WRITE } from '../http/problem-answers.ts';
 
-/** Increments of one race at most, over all its workers: what it can finish in its time, with room to spare. */
+/** Increments of one race at most, over all its workers: well below what it can complete in its time. */
 const TOTAL_MAX = 10_000;
 
 /** The problems of a route that runs races. */
@@ -19,7 +19,7 @@ export const workersField = (by: number) =>
     minimum: 1,
     maximum: 64,
     default: by,
-    description: 'How many workers contend, each with a session and a backend of its own',
+    description: 'Number of concurrent workers, each with its own session and backend',
   });
 
 export const incrementsField = (by: number) =>
@@ -27,12 +27,12 @@ export const incrementsField = (by: number) =>
     minimum: 1,
     maximum: 1000,
     default: by,
-    description: `How many increments each worker does; ${TOTAL_MAX} in all at most`,
+    description: `Increments per worker; at most ${TOTAL_MAX} over all workers`,
   });
 
 /**
- * @returns the increments in all
- * @throws {Problem} when they are too many
+ * @returns the total number of increments
+ * @throws {Problem} when it exceeds the limit
  */
 export function totalOf({ workers, increments }: { workers: number; increments: number }): number {
   const total = workers * increments;

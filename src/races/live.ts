@@ -6,12 +6,12 @@ import { sseEvent } from '../http/sse.ts';
 import type { Arena } from './arena.ts';
 import { runTrial, type Trial, type TrialResult } from './trial.ts';
 
-/** How often a race says how far it is, in milliseconds. */
+/** Interval between two progress events, in milliseconds. */
 const PROGRESS_MS = 50;
 
 /**
- * Runs the trials one after another and tells of them as server-sent events. The caller aborts the trials' signal when
- * the client stops listening.
+ * Runs the trials one after another and reports them as server-sent events. The caller aborts the trials' signal when
+ * the client disconnects.
  */
 export async function* liveRaces(
   orm: MikroORM,
@@ -30,7 +30,7 @@ export async function* liveRaces(
     }
     yield sseEvent('end', {});
   } catch (error) {
-    // The head of the answer is long gone: a problem can only be one more event.
+    // The status has already been sent: a problem can only be reported as one more event.
     const { code, message } = problemOf(error);
     yield sseEvent('problem', { code, detail: message });
   }
@@ -49,7 +49,7 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
     onIncrement({ outcome, value }) {
       progress.attempted += 1;
       if (outcome === 'acknowledged') progress.acknowledged += 1;
-      // The last value that was written; a strategy that cannot know it is exact, so it is what was acknowledged.
+      // The last value written. A strategy that does not know it is exact: its count is what was acknowledged.
       progress.likes = value ?? progress.acknowledged;
     },
   });
@@ -60,7 +60,7 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
       if (result) yield sseEvent('result', result);
     }
   } finally {
-    // When the client has gone, the race is told to stop, and its turn ends when it has.
+    // When the client disconnects, the race is aborted. It gives up its turn only when it has stopped.
     await running.catch(() => {});
   }
 }

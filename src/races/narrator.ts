@@ -2,10 +2,10 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { TimelineEntry } from '../database/timeline.ts';
 
 /**
- * Tells the log, at level debug, what a worker's session does: the value before and after, and when a lock was
- * acquired and released. It goes by the statements on the wire, so that the strategies hold no code for it.
+ * Logs, at level debug, what a worker's session does: the value before and after, and when a lock was acquired and
+ * released. It derives this from the statements on the wire, so that the strategies need no code for it.
  *
- * @returns to be told of each statement once it was answered
+ * @returns a listener to call with each statement once it has been answered
  */
 export function narrator(log: FastifyBaseLogger): (entry: TimelineEntry) => void {
   let before: unknown;
@@ -22,7 +22,7 @@ export function narrator(log: FastifyBaseLogger): (entry: TimelineEntry) => void
     } else if (sql.startsWith('select')) {
       say('read, before the increment', before);
     } else if (sql.startsWith('update')) {
-      say(count === 0 ? 'wrote nothing: no such version' : 'wrote the increment', after);
+      say(count === 0 ? 'wrote nothing: the version has changed' : 'wrote the increment', after);
     } else if (sql === 'commit') {
       say(locked ? 'released lock, after the commit' : 'after the commit', after);
     }

@@ -3,17 +3,18 @@ import { RETRY_MS_MAX } from '../strategies/run.ts';
 import { type Arena, UnfinishedRaceError } from './arena.ts';
 import type { Race } from './worker.ts';
 
-/** Increments that are measured: the first of them also pays for the connection. */
+/** Increments that are measured; the first of them also pays for connecting. */
 const SAMPLE = 3;
 
-/** However slow the database is, an increment gives up after five minutes. */
+/** The longest that an increment may retry, however slow the database is, in milliseconds. */
 const RETRY_MS_LONGEST = 300_000;
 
 /**
- * How long an increment of this race may retry, in milliseconds, by how long one takes here while no other does. At
- * worst all increments of the others come first, and while all workers try, each attempt takes as many times as long.
+ * Measures how long an increment takes without contention, and derives how long one of this race may retry, in
+ * milliseconds. In the worst case the increments of all other workers come first, and each attempt takes `workers`
+ * times as long because all of them are trying.
  *
- * @throws as `Arena.run`, but without what was done; {Error} when even a lone increment meets conflicts
+ * @throws as `Arena.run`, but without what was done; {Error} when an increment without contention meets conflicts
  */
 export async function measureRetry(arena: Arena, race: Race): Promise<number> {
   const { workers, increments, strategy } = race;
@@ -25,6 +26,6 @@ export async function measureRetry(arena: Arena, race: Race): Promise<number> {
   } catch (error) {
     const cause = error instanceof UnfinishedRaceError ? error.cause : error;
     if (!(cause instanceof RetriesExhaustedError)) throw cause;
-    throw new Error(`${strategy.name} meets conflicts although it is alone`, { cause: error });
+    throw new Error(`${strategy.name} meets conflicts without contention`, { cause: error });
   }
 }

@@ -16,14 +16,14 @@ import { runTrial, type Trial, type TrialResult } from './trial.ts';
 
 interface RacesOptions {
   arena: Arena;
-  /** Aborted when the service stops waiting for what is under way. */
+  /** Aborted when the service stops waiting for requests in flight. */
   closing: AbortSignal;
 }
 
-/** How long the races of one request may take, their turn included, in milliseconds. */
+/** How long the races of one request may take, including the wait for their turn, in milliseconds. */
 const RACES_MS_MAX = 120_000;
 
-/** Strategies against each other, each on a post of its own. One request's races at a time; some others may wait. */
+/** Races strategies against each other, each on its own post. One request at a time; a bounded number may wait. */
 export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, { arena, closing }) => {
   const { orm } = app.database;
   const turn = new Semaphore({ permits: 1, queueMax: 8, waitMsMax: 60_000 });
@@ -63,7 +63,7 @@ interface RacesRequest {
   increments: number;
 }
 
-/** @throws {Problem} when more is asked for than is allowed */
+/** @throws {Problem} when the race is too large, or a strategy unknown or named twice */
 function trialsOf(
   { strategies: names, workers, increments }: RacesRequest,
   log: FastifyRequest['log'],
@@ -75,7 +75,7 @@ function trialsOf(
   return chosen(names).map((strategy) => ({ strategy, workers, increments, signal, log }));
 }
 
-/** @throws {Problem} that names what is not a strategy, or is there twice */
+/** @throws {Problem} that names the strategy which is unknown, or named twice */
 function chosen(names?: readonly string[]): readonly Strategy[] {
   if (!names) return strategies;
   const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -86,6 +86,6 @@ function chosen(names?: readonly string[]): readonly Strategy[] {
     const strategy = strategies.find((one) => one.name === name);
     if (strategy) return strategy;
     const known = strategies.map((one) => one.name).join(', ');
-    throw new Problem('invalid_request', `"${name}" is no strategy; allowed: ${known}`);
+    throw new Problem('invalid_request', `"${name}" is not a strategy; allowed: ${known}`);
   });
 }

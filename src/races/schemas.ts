@@ -7,7 +7,7 @@ import { incrementsField, workersField } from './limits.ts';
 
 const names = Type.Enum(
   strategies.map(({ name }) => name),
-  { description: 'The name of a strategy, as GET /strategies lists them' },
+  { description: 'The name of a strategy, as listed by GET /strategies' },
 );
 
 const size = { workers: workersField(2), increments: incrementsField(25) };
@@ -20,7 +20,7 @@ const raceBody = Type.Object(
       Type.Array(names, {
         minItems: 1,
         uniqueItems: true,
-        description: 'Which ones, in this order; default: all',
+        description: 'The strategies to race, in this order; default: all',
       }),
     ),
     ...size,
@@ -35,7 +35,7 @@ const raceQuery = Type.Object(
   {
     strategies: Type.Optional(
       Type.String({
-        description: 'Names of strategies, with commas between them; default: all of them',
+        description: 'The strategies to race, comma-separated; default: all',
         examples: ['unsafe,pessimistic'],
       }),
     ),
@@ -45,36 +45,41 @@ const raceQuery = Type.Object(
 );
 
 export const trialResult = Type.Object({
-  strategy: Type.String(),
+  strategy: Type.String({ description: 'The name of the strategy' }),
   claim,
   verdict: Type.Enum(['exact', 'rejects', 'loses', 'inconclusive'], {
     description:
-      'What was seen, in the words of the claims; inconclusive: it ran out of time before that could be told',
+      'What was observed, in the terms of the claims; inconclusive: the race ran out of time before that was clear',
   }),
   holds: Type.Union([Type.Boolean(), Type.Null()], {
-    description: 'Whether the claim does; null where the verdict is inconclusive',
+    description: 'Whether the claim holds; null if the verdict is inconclusive',
   }),
-  violations: Type.Array(Type.String(), { description: 'The rules of a counter that the history breaks' }),
+  violations: Type.Array(Type.String(), { description: 'The rules of a counter that the history violates' }),
   attempted: Type.Integer({ description: 'Increments whose outcome is known' }),
-  acknowledged: Type.Integer(),
+  acknowledged: Type.Integer({ description: 'Increments that were acknowledged' }),
   conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
-  retries: Type.Integer(),
-  final: Type.Integer({ description: 'What the count says at the end, from zero' }),
-  lost: Type.Integer({ description: 'Acknowledged increments that are missing from it' }),
+  retries: Type.Integer({ description: 'Attempts after a conflict' }),
+  final: Type.Integer({ description: 'The count at the end; it starts at 0' }),
+  lost: Type.Integer({ description: 'Acknowledged increments that are missing from the count' }),
   witness: Type.Union([
     Type.Null(),
     Type.Object(
-      { value: Type.Integer(), workers: Type.Array(Type.Integer()) },
+      {
+        value: Type.Integer({ description: 'The value' }),
+        workers: Type.Array(Type.Integer(), { description: 'The workers that wrote it' }),
+      },
       { description: 'Two increments that both wrote this value' },
     ),
   ]),
-  duration_ms: Type.Number(),
-  increments_per_second: Type.Number(),
-  timeline: Type.Array(timelineEntry, { description: 'The statements of the witness, or of the beginning' }),
+  duration_ms: Type.Number({ description: 'From the first increment to the last, in milliseconds' }),
+  increments_per_second: Type.Number({ description: 'Acknowledged increments per second' }),
+  timeline: Type.Array(timelineEntry, {
+    description: 'The statements of the witness; without one, of the first increments',
+  }),
 });
 
 const raceAnswer = Type.Array(trialResult, {
-  description: 'What came of each strategy',
+  description: 'The result of each strategy',
   examples: [
     [
       {
@@ -112,18 +117,20 @@ const tags = ['Races'];
 
 export const racesSchema = {
   tags,
-  summary: 'Races strategies, and says which claims hold',
+  summary: 'Run a race',
+  description: 'Runs each strategy on its own post, one after another, and says which claims hold.',
   body: raceBody,
   response: { 200: raceAnswer },
 };
 
 export const streamSchema = {
   tags,
-  summary: 'The same, live, as server-sent events: waiting, start, progress, result, problem, end',
+  summary: 'Run a race and stream it',
+  description: 'The same race as server-sent events: waiting, start, progress, result, problem, end.',
   querystring: raceQuery,
   response: {
     200: eventStream(
-      'Events, each with JSON as its data; `result` has what POST /races answers for a strategy',
+      'Events with JSON data; the data of `result` is what POST /races answers for one strategy',
       'event: start\ndata: {"strategy":"unsafe","claim":"loses","expected":50}\n\n',
     ),
   },

@@ -1,10 +1,10 @@
 import type { TimelineEntry } from '../database/timeline.ts';
 import type { Increment } from './worker.ts';
 
-/** Enough to see what happened; a race can have many thousand statements. */
+/** Statements that are reported at most: enough to see what happened in a race of many thousands. */
 const ENTRIES_MAX = 40;
 
-/** The statements of two increments, if there is a pair to explain, and otherwise of the first ones, in time's order. */
+/** The statements of the pair to explain; without one, those of the first increments. Ordered by time. */
 export function timeline(
   history: readonly Increment[],
   pair?: readonly [Increment, Increment],

@@ -13,17 +13,17 @@ export type Trial = Pick<
   'strategy' | 'workers' | 'increments' | 'signal' | 'retryMsMax' | 'log' | 'onIncrement'
 >;
 
-/** What came of one strategy's race on a post of its own, and whether that is what the strategy claims. */
+/** The result of one strategy's race on its own post, and whether it agrees with the strategy's claim. */
 export type TrialResult = Static<typeof trialResult>;
 
-/** Races without a loss after which a strategy that claims to lose is not believed any more. */
+/** Races without a loss after which the claim to lose counts as broken. */
 const LOSER_RACES = 5;
 
 /**
- * Races a strategy on a new post, counts, and removes the post again, whatever happens. Unless it is given, how long an
- * increment may retry follows from how long one takes here, alone.
+ * Races a strategy on a new post, counts the likes, and removes the post, whatever happens. How long an increment may
+ * retry is measured unless it is given (see `measureRetry`).
  *
- * @throws as `Arena.run`, but not when the race ran out of time: that is a result
+ * @throws as `Arena.run`, except when the race ran out of time: that is a result
  */
 export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promise<TrialResult> {
   const { strategy } = trial;
@@ -46,7 +46,8 @@ export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promi
 }
 
 /**
- * The same; a strategy that claims to lose is raced again while it has lost nothing, since nothing follows from that.
+ * The same, but a strategy that claims to lose is raced again while it has lost nothing: one race without a loss does
+ * not refute the claim.
  *
  * @throws as `runTrial`
  */
@@ -67,7 +68,7 @@ async function withPost<T>(em: EntityManager, work: (pk: number) => Promise<T>):
   }
 }
 
-/** As asked for; otherwise measured, where there are retries, on a post of its own. */
+/** As given; otherwise measured on a post of its own, if the strategy retries at all. */
 async function retryMsMaxOf(em: EntityManager, arena: Arena, race: Race): Promise<number | undefined> {
   if (race.retryMsMax !== undefined || race.strategy.attempts === 1) return race.retryMsMax;
   return withPost(em, (pk) => measureRetry(arena, { ...race, pk }));

@@ -6,7 +6,7 @@ import { timeline } from './timeline.ts';
 import type { TimedResult } from './within-time.ts';
 import type { Increment } from './worker.ts';
 
-/** The verdict, by the rules for a counter's history. */
+/** Judges a race by the rules for a counter's history. */
 export function judge({ claim }: Strategy, { history, acknowledged, outOfTime }: TimedResult, final: Read) {
   const lost = Math.max(0, acknowledged - final.value);
   const seen: Claim = lost > 0 ? 'loses' : acknowledged < history.length ? 'rejects' : 'exact';
@@ -22,7 +22,7 @@ export function judge({ claim }: Strategy, { history, acknowledged, outOfTime }:
   };
 }
 
-/** A part of a race can show that likes are lost, and not that none are. */
+/** An unfinished race can show that likes are lost, but not that none are. */
 function judgeClaim(
   claim: Claim,
   seen: Claim,
@@ -31,12 +31,12 @@ function judgeClaim(
 ): Pick<Static<typeof trialResult>, 'verdict' | 'holds'> {
   const broken = claim !== 'loses' && violated;
   if (outOfTime && seen !== 'loses' && !broken) return { verdict: 'inconclusive', holds: null };
-  // A strategy that may refuse need not; one that must not lose must break no rule.
+  // A strategy that may refuse need not do so; one that must not lose must break no rule.
   const expected = seen === claim || (claim === 'rejects' && seen === 'exact');
   return { verdict: seen, holds: expected && !broken };
 }
 
-/** Some strategies cannot know what they wrote; a history with such increments says nothing about values. */
+/** Some strategies do not know the value they wrote; a history with such increments is not checked for values. */
 function valueViolations(history: readonly Increment[]): string[] {
   const silent = history.some(({ outcome, value }) => outcome === 'acknowledged' && value === undefined);
   return silent ? [] : checkValues(0, history);

@@ -2,7 +2,7 @@ import { RetriesExhaustedError } from '../concurrency/retry.ts';
 import { failureOf } from '../database/failure.ts';
 import { type RaceResult, UnfinishedRaceError } from './arena.ts';
 
-/** What is known of a race that could not begin in its time. */
+/** The result of a race that could not start within its time. */
 const NOTHING: RaceResult = {
   workers: [],
   history: [],
@@ -12,12 +12,12 @@ const NOTHING: RaceResult = {
   durationMs: 0,
 };
 
-/** What was done of a race, and whether there was not time for all of it. */
+/** What was done in a race, and whether it ran out of time. */
 export interface TimedResult extends RaceResult {
   outOfTime: boolean;
 }
 
-/** A race, or the part of it that was run when its time was over. */
+/** Runs a race; if it runs out of time, returns what was done until then. */
 export async function withinTime(run: () => Promise<RaceResult>): Promise<TimedResult> {
   try {
     return { ...(await run()), outOfTime: false };
@@ -28,7 +28,7 @@ export async function withinTime(run: () => Promise<RaceResult>): Promise<TimedR
   }
 }
 
-/** A wait that was too long, for a lock, a connection or the end of conflicts: it says nothing about the claim. */
+/** A wait for a lock, a connection or the end of conflicts that took too long says nothing about the claim. */
 const isOutOfTime = (error: unknown): boolean =>
   (error instanceof RetriesExhaustedError && error.usedUp === 'time') ||
   (error instanceof DOMException && error.name === 'TimeoutError') ||

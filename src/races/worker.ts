@@ -12,7 +12,7 @@ export interface Race {
   strategy: Strategy;
   /** The post to increment. */
   pk: number;
-  /** How many contend. */
+  /** How many workers contend. */
   workers: number;
   /** How often each of them adds 1. */
   increments: number;
@@ -22,9 +22,9 @@ export interface Race {
   /** How long each increment may retry, in milliseconds. */
   retryMsMax?: number | undefined;
   log: FastifyBaseLogger;
-  /** Told of each increment when its outcome is known. */
+  /** Called with each increment when its outcome is known. */
   onIncrement?: ((increment: Increment) => void) | undefined;
-  /** Whether each increment keeps the statements that it took. */
+  /** Whether each increment keeps its statements. */
   record?: boolean;
 }
 
@@ -32,13 +32,13 @@ interface RunningRace extends Race {
   background: Pick<Background, 'turn'>;
 }
 
-/** One increment, by which worker, and the statements that it took, where they are recorded. */
+/** One increment, with its worker and, where they are recorded, its statements. */
 export interface Increment extends Add {
   worker: number;
   statements: TimelineEntry[];
 }
 
-/** Adds 1 so many times, one after another, and remembers what became of each. */
+/** Runs increments one after another and keeps the history of their outcomes. */
 export class Worker {
   readonly worker: number;
   readonly history: Increment[] = [];
@@ -47,7 +47,7 @@ export class Worker {
   conflicts = 0;
   /** Attempts after the first one. */
   retries = 0;
-  /** What is to be told of its statements, while it runs. */
+  /** Observes its statements while it runs. */
   observe: Observe | undefined;
   readonly #race: RunningRace;
   #statements: TimelineEntry[] = [];
@@ -62,7 +62,7 @@ export class Worker {
   }
 
   /**
-   * Does all increments, on the session that it is called in.
+   * Runs all increments in the session that it is called in.
    *
    * @param beganAt when the race began, by `performance.now()`
    */
@@ -88,7 +88,7 @@ export class Worker {
     }
   }
 
-  /** Keeps each statement with the increment that it is sent for, and tells the log of it, where either is wanted. */
+  /** Records each statement with its increment, and logs it at level debug; undefined if neither is wanted. */
   #observer(log: FastifyBaseLogger, beganAt: number): Observe | undefined {
     const { record: recorded } = this.#race;
     const narrate = ['debug', 'trace'].includes(log.level) ? narrator(log) : undefined;

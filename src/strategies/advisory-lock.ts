@@ -2,16 +2,16 @@ import { IsolationLevel } from '@mikro-orm/core';
 import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
-/** Any number that says what these locks are for: the post's key is the other half. */
+/** An arbitrary number that identifies this kind of lock; the post's key is the other half. */
 const LIKES = 1_318_902_001;
 
 /**
- * Relies on everybody asking for the same lock, which is tied to nothing but a number. Breaks when one path does not
- * ask, and above read committed, where the snapshot may be older than the lock.
+ * Relies on every writer taking the same lock, which exists only by convention: it is a number, not a row. Breaks when
+ * one code path does not take it, and above READ COMMITTED, where the snapshot may be older than the lock.
  */
 export const advisoryLock: Strategy = {
   name: 'advisory-lock',
-  summary: 'Takes an advisory lock named after the post, then reads and writes as if it were alone.',
+  summary: 'Takes an advisory lock for the post, then reads, adds and writes while holding it.',
   claim: 'exact',
   attempts: 1,
   increment: (em, pk) =>

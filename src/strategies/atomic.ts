@@ -3,15 +3,14 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on the database to read and write in one statement: it locks the row, reads its newest value and adds to it.
- * Breaks only when the new value needs more than the old one to be known.
+ * Relies on the database to read and write in one statement: the UPDATE locks the row, reads its latest value and adds
+ * to it. Does not work when the new value depends on more than the old one.
  */
 export const atomic: Strategy = {
   name: 'atomic',
-  summary:
-    'Lets the database add: UPDATE … SET like = like + 1, one statement and no transaction of its own.',
+  summary: 'Lets the database add: a single UPDATE … SET like = like + 1, with no explicit transaction.',
   claim: 'exact',
-  // At repeatable read and above, a row that changed after our snapshot cannot be updated: 40001.
+  // At REPEATABLE READ and above, updating a row that changed after the snapshot fails with 40001.
   attempts: PERSISTENT,
   async increment(em, pk) {
     const { row } = await em

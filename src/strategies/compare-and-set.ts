@@ -3,12 +3,12 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on one UPDATE that names the version it read and on looking at how many rows it changed. Breaks when nobody
- * looks: an UPDATE of no rows is a success to the database.
+ * Relies on an UPDATE that names the version it read, and on checking how many rows it changed. Breaks without that
+ * check: to the database, an UPDATE of no rows is a success.
  */
 export const compareAndSet: Strategy = {
   name: 'compare-and-set',
-  summary: 'Writes with a hand-written UPDATE … WHERE version = …, and starts again when it changed no row.',
+  summary: 'Writes with a hand-written UPDATE … WHERE version = …, and retries if it changed no row.',
   claim: 'exact',
   attempts: PERSISTENT,
   async increment(em, pk) {

@@ -4,18 +4,18 @@ import { GroupCommit } from '../concurrency/group-commit.ts';
 import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
-/** One for each database that this process writes to. */
+/** One group for each database that this process writes to. */
 const groups = new WeakMap<object, GroupCommit<number, number>>();
 
 /**
- * Relies on one process seeing many increments of a post at once: they become one UPDATE and one commit, and everyone
- * is answered after it. Several processes are right as well, each with groups of its own.
+ * Relies on one process receiving many increments of a post at once: they become one UPDATE and one commit, and all
+ * callers are answered after it. Several processes stay exact, each with its own groups.
  */
 export const groupCommit: Strategy = {
   name: 'group-commit',
-  summary: 'Collects the increments that wait and adds them up in one statement, one commit for all.',
+  summary: 'Collects the waiting increments and writes them in one statement, with one commit for all.',
   claim: 'exact',
-  // A batch that was refused was refused as a whole: nothing of it was applied.
+  // A batch is refused as a whole: nothing of it was applied.
   attempts: PERSISTENT,
   increment: (em, pk) => groupOf(em).submit(pk),
 };
@@ -34,7 +34,7 @@ function groupOf(em: EntityManager): GroupCommit<number, number> {
   return group;
 }
 
-/** Adds up the increments of each post, in one order for all processes, so that they cannot deadlock. */
+/** Adds the increments of each post, in the same order in every process, so that batches cannot deadlock. */
 async function writeTogether(em: EntityManager, pks: readonly number[]): Promise<number[]> {
   const counts = Map.groupBy(pks, (pk) => pk);
   const posts = [...counts.keys()].toSorted((a, b) => a - b);
@@ -46,7 +46,7 @@ async function writeTogether(em: EntityManager, pks: readonly number[]): Promise
     }
     return next;
   };
-  // A single statement is a transaction already.
+  // A single statement is already a transaction.
   const next = await (posts.length === 1
     ? write(em)
     : em.transactional(write, { isolationLevel: IsolationLevel.READ_COMMITTED }));

@@ -15,7 +15,7 @@ import { staleLock } from './stale-lock.ts';
 import type { Strategy } from './strategy.ts';
 import { unsafe } from './unsafe.ts';
 
-/** Every strategy, in teaching order: what goes wrong, locks, versions, isolation, and less to contend for. */
+/** Every strategy, in teaching order: what goes wrong, locks, versions, isolation levels, and less contention. */
 export const strategies: readonly Strategy[] = [
   unsafe,
   staleLock,

@@ -15,12 +15,12 @@ export class LikeEntry extends LikeEntrySchema.class {}
 LikeEntrySchema.setClass(LikeEntry);
 
 /**
- * Relies on inserts never waiting for each other: every like is a row, so it also says when (and could say whose).
- * Costs a row for each like and a count on every read.
+ * Relies on inserts that do not wait for each other: every like is a row, which also records when it was given (and
+ * could record by whom). Costs a row for each like and a count on every read.
  */
 export const ledger: Strategy = {
   name: 'ledger',
-  summary: 'Writes each like down as a row of its own, and counts the rows when somebody reads.',
+  summary: 'Inserts a row for each like, and counts the rows on read.',
   claim: 'exact',
   attempts: PERSISTENT,
   async increment(em, postPk) {

@@ -2,13 +2,13 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on the version that was read being still there at the write, which MikroORM puts into the UPDATE's WHERE,
- * and on a retry that reads again. Breaks when a path writes without touching the version; slows down with
- * contention, since all but one of those who collide have worked for nothing.
+ * Relies on the version being unchanged at the write, which MikroORM checks in the UPDATE's WHERE, and on a retry that
+ * reads again. Breaks when a code path writes without raising the version; slows down under contention, since of the
+ * attempts that collide all but one have been wasted.
  */
 export const optimistic: Strategy = {
   name: 'optimistic',
-  summary: 'Writes only if the version is still the one that was read, and otherwise starts again.',
+  summary: 'Writes only if the version is still the one that was read, and otherwise retries.',
   claim: 'exact',
   attempts: PERSISTENT,
   async increment(em, pk) {

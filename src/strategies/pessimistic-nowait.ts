@@ -4,15 +4,16 @@ import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
 /**
- * Relies on the row lock as `pessimistic` does, but never waits for it: who finds the row locked tries again a few
- * times and is then refused. Nobody queues behind a holder that stalls; without luck nobody gets through either.
+ * Relies on the row lock as `pessimistic` does, but never waits for it: a caller that finds the row locked retries a
+ * few times and is then refused. No queue builds up behind a lock holder that stalls, but under contention many
+ * callers are refused.
  */
 export const pessimisticNowait: Strategy = {
   name: 'pessimistic-nowait',
-  summary: 'Locks the row if it is free (FOR UPDATE NOWAIT), and otherwise tries again a few times.',
+  summary: 'Locks the row if it is free (FOR UPDATE NOWAIT), and otherwise retries a few times.',
   claim: 'rejects',
   attempts: 4,
-  // lock_not_available: elsewhere a wait that took too long, here the answer that was asked for.
+  // lock_not_available: elsewhere a lock timeout, here the answer that NOWAIT asks for.
   conflict: (error) => codeOf(error) === '55P03',
   increment: (em, pk) =>
     em.transactional(async (tx) => {

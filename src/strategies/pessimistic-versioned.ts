@@ -3,12 +3,12 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on the row lock and checks the version too, so that a path that forgot to lock is noticed. Among paths that
- * all lock, the check costs nothing and finds nothing.
+ * Relies on the row lock and checks the version as well, so that a code path that forgot to lock is detected. Where all
+ * paths lock, the check costs nothing and finds nothing.
  */
 export const pessimisticVersioned: Strategy = {
   name: 'pessimistic-versioned',
-  summary: 'Locks the row while reading it, and lets the version check guard against those who do not lock.',
+  summary: 'Locks the row while reading it, and checks the version in case another writer did not lock.',
   claim: 'exact',
   attempts: PERSISTENT,
   increment: (em, pk) =>

@@ -3,17 +3,17 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on the row lock, taken by the read itself and held to the commit: the others wait their turn. Breaks when
- * one path that writes forgets to lock, and stalls when a holder stalls: a lock timeout is part of it.
+ * Relies on the row lock, which the read itself takes and the transaction holds until the commit: other writers wait.
+ * Breaks when one writing code path forgets to lock, and stalls when the lock holder stalls: it needs a lock timeout.
  *
- * The query builder reads the one column that is needed. `findOneOrFail(Post, pk, { lockMode })` locks as well, and
- * builds an entity that nobody uses while everybody waits for the lock: twice the work (see `npm run benchmark`).
+ * The query builder reads only the column that is needed. `findOneOrFail(Post, pk, { lockMode })` locks as well, but
+ * builds an entity that is not used while other callers wait for the lock: twice the work (see `npm run benchmark`).
  */
 export const pessimistic: Strategy = {
   name: 'pessimistic',
   summary: 'Locks the row while reading it (SELECT … FOR UPDATE) and holds the lock until the commit.',
   claim: 'exact',
-  // At repeatable read and above, a row that changed after our snapshot cannot be locked: 40001.
+  // At REPEATABLE READ and above, locking a row that changed after the snapshot fails with 40001.
   attempts: PERSISTENT,
   increment: (em, pk) =>
     em.transactional(async (tx) => {

@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-/** How posts are mapped; anew at each call, since a schema belongs to one class. */
+/** The mapping of posts; a new one at each call, since a schema belongs to one class. */
 export const newPostSchema = () =>
   defineEntity({
     name: 'Post',
@@ -8,7 +8,7 @@ export const newPostSchema = () =>
     properties: {
       pk: p.integer().primary(),
       like: p.integer().default(0),
-      // MikroORM adds `and version = …` to its own updates and refuses the flush when no row matched.
+      // MikroORM adds `and version = …` to its own updates and refuses the flush if no row matched.
       version: p.integer().version(),
       modifiedAt: p
         .datetime()
@@ -19,9 +19,9 @@ export const newPostSchema = () =>
 
 const PostSchema = newPostSchema();
 
-/** A post and how often it was liked. */
+/** A post and its number of likes. */
 export class Post extends PostSchema.class {}
 PostSchema.setClass(Post);
 
-/** The post that the seed's endpoints count on. */
+/** The key of the post that the seed's endpoints increment. */
 export const DEFAULT_POST = 1;

@@ -3,12 +3,12 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on snapshots: a row that somebody changed after our snapshot cannot be overwritten, the UPDATE fails with
- * 40001. Breaks without the retry, and at any lower level.
+ * Relies on snapshots: a row that another transaction changed after the snapshot cannot be overwritten, and the UPDATE
+ * fails with 40001. Breaks without the retry, and at any lower level.
  */
 export const repeatableRead: Strategy = {
   name: 'repeatable-read',
-  summary: 'Reads and writes in a REPEATABLE READ transaction, and starts again when it was refused (40001).',
+  summary: 'Reads and writes in a REPEATABLE READ transaction, and retries when it is refused (40001).',
   claim: 'exact',
   attempts: PERSISTENT,
   increment: (em, pk) =>

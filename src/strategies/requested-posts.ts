@@ -2,15 +2,15 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Problem } from '../errors/problem.ts';
 import { Post } from './post.ts';
 
-/** The lowest key of a post that was made on request: those below are the service's own, and nobody else's to change. */
+/** The lowest key of a post made on request. Lower keys belong to the service itself: requests cannot change them. */
 export const FIRST_REQUESTED = 1_000_000_000;
 
-/** Posts made on request that exist at the same time, through whichever replica; those in use may be a few more. */
+/** Posts made on request that are kept, over all replicas; posts that are being incremented may exceed it by a few. */
 export const REQUESTED_MAX = 1000;
 
 /**
- * Makes a post to count on, and removes the oldest ones that are too many now, unless one is being incremented at this
- * moment: refusing instead would let a single client keep all others out for good.
+ * Makes a post to count on, and removes the oldest ones above the limit, except those that are being incremented.
+ * Refusing new posts instead would let a single client keep all others out for good.
  *
  * @returns its key
  */
@@ -29,7 +29,7 @@ export async function makePost(em: EntityManager): Promise<number> {
   return made.pk;
 }
 
-/** @throws {Problem} `not_found` when there is none */
+/** @throws {Problem} `not_found` when there is no such post */
 export async function removePost(em: EntityManager, pk: number): Promise<void> {
   if ((await em.nativeDelete(Post, pk)) === 0) throw new Problem('not_found', `there is no post ${pk}`);
 }

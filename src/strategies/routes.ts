@@ -12,7 +12,7 @@ import { runStrategy } from './run.ts';
 import { countSchema, incrementSchema, listed, listSchema, makeSchema, removeSchema } from './schemas.ts';
 import type { Strategy } from './strategy.ts';
 
-/** What the strategies are, and each of them over HTTP, one increment a request, on posts made for it. */
+/** Lists the strategies, and offers each over HTTP: one increment per request, on posts made for it. */
 export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal }> = async (
   app,
   { closing },
@@ -72,7 +72,7 @@ async function increment(
   throw new Problem('conflict', `refused after ${conflicts} conflicts: nothing was changed`);
 }
 
-/** The schema has let only known names through. */
+/** The schema admits only known names. */
 function strategyNamed(name: string): Strategy {
   const strategy = strategies.find((one) => one.name === name);
   if (!strategy) throw new Problem('not_found', `there is no strategy "${name}"`);

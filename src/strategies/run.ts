@@ -11,14 +11,14 @@ interface RunOptions {
   signal: AbortSignal;
   /** How long it may retry, in milliseconds. */
   retryMsMax?: number | undefined;
-  /** Told of each conflict, at level debug. */
+  /** Receives each conflict, at level debug. */
   log: FastifyBaseLogger;
 }
 
-/** What one increment came to, with all its attempts. */
+/** The outcome of one increment, over all its attempts. */
 interface StrategyRun {
   outcome: 'acknowledged' | 'refused';
-  /** The likes that it wrote, where the strategy can know. */
+  /** The likes that it wrote, where the strategy knows. */
   value?: number;
   /** Attempts that met a conflict. */
   conflicts: number;
@@ -26,18 +26,18 @@ interface StrategyRun {
   retries: number;
 }
 
-/** A hot row makes many attempts collide, so waits are short; both ends are bounded. */
+/** Many attempts collide on a hot row, so the waits between them are short; both ends are bounded. */
 const DELAYS = { delayMsBase: 0.5, delayMsMax: 100 };
 
-/** How long an increment may retry where nothing is known of how many contend, in milliseconds. */
+/** How long an increment may retry when the number of contending callers is not known, in milliseconds. */
 export const RETRY_MS_MAX = 30_000;
 
 /**
- * Adds 1 to a post, once, by this strategy and its own policy of retries.
+ * Adds 1 to a post, once, with this strategy and its own retry policy.
  *
  * @throws {RetriesExhaustedError} when a strategy that does not refuse met conflicts for too long
- * @throws whatever the increment threw, for which `failureOf` is `unknown` when it may have been applied; the signal's
- *   reason when it is aborted
+ * @throws whatever the increment threw (it may have been applied if `failureOf` says `unknown`); the signal's reason
+ *   when it is aborted
  */
 export async function runStrategy(strategy: Strategy, pk: number, options: RunOptions): Promise<StrategyRun> {
   const { newSession, signal, retryMsMax = RETRY_MS_MAX, log } = options;

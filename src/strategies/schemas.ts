@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { strategies } from './index.ts';
 import { FIRST_REQUESTED, REQUESTED_MAX } from './requested-posts.ts';
 
-/** What GET /strategies answers. */
+/** The answer of GET /strategies. */
 export const listed = strategies.map(({ name, summary, claim: claims, attempts }) => ({
   name,
   summary,
@@ -12,15 +12,15 @@ export const listed = strategies.map(({ name, summary, claim: claims, attempts }
 
 export const claim = Type.Enum(['exact', 'rejects', 'loses'], {
   description:
-    'exact: every acknowledged increment counts; rejects: some may be refused, the acknowledged count; loses: some do not',
+    'exact: every acknowledged increment counts; rejects: increments may be refused, and every acknowledged one counts; loses: some acknowledged increments do not count',
 });
 
 const strategiesAnswer = Type.Array(
   Type.Object({
-    name: Type.String(),
-    summary: Type.String({ description: 'What it does and what comes of it' }),
+    name: Type.String({ description: 'Its name' }),
+    summary: Type.String({ description: 'How it counts, in one sentence' }),
     claim,
-    attempts: Type.Integer({ description: 'How often an increment is tried when it meets conflicts' }),
+    attempts: Type.Integer({ description: 'Attempts of one increment at most, while it meets conflicts' }),
   }),
   {
     description: 'The strategies, in teaching order',
@@ -40,15 +40,18 @@ const postParams = Type.Object({
   pk: Type.Integer({
     minimum: FIRST_REQUESTED,
     maximum: 2_147_483_647,
-    description: 'The key of a post that was made by POST /strategies/{strategy}/posts',
+    description: 'The key of a post made by POST /strategies/{strategy}/posts',
     examples: [FIRST_REQUESTED],
   }),
 });
 
 const postAnswer = Type.Object(
-  { pk: Type.Integer(), likes: Type.Integer() },
   {
-    description: 'A post and its likes, as this strategy counts them',
+    pk: Type.Integer({ description: 'The key of the post' }),
+    likes: Type.Integer({ description: 'Its likes, as this strategy counts them' }),
+  },
+  {
+    description: 'The post and its likes',
     examples: [{ pk: FIRST_REQUESTED, likes: 0 }],
   },
 );
@@ -56,7 +59,7 @@ const postAnswer = Type.Object(
 const incrementAnswer = Type.Object(
   {
     like: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'The likes it wrote; null where the strategy cannot know',
+      description: 'The likes that the increment wrote; null if the strategy does not know',
     }),
     conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
   },
@@ -67,35 +70,35 @@ const tags = ['Strategies'];
 
 export const listSchema = {
   tags,
-  summary: 'Every way to count, and what it claims',
+  summary: 'List the strategies',
   response: { 200: strategiesAnswer },
 };
 
 export const makeSchema = {
   tags,
-  summary: 'Makes a post to count with this strategy',
-  description: `At most ${REQUESTED_MAX} are kept: with each further one the oldest is removed.`,
+  summary: 'Make a post to count on',
+  description: `At most ${REQUESTED_MAX} posts are kept: each further one replaces the oldest.`,
   params: strategyParams,
   response: { 201: postAnswer },
 };
 
 export const countSchema = {
   tags,
-  summary: 'Counts its likes',
+  summary: 'Read the likes of a post',
   params: postParams,
   response: { 200: postAnswer },
 };
 
 export const incrementSchema = {
   tags,
-  summary: 'Adds 1',
+  summary: 'Add 1 to the likes of a post',
   params: postParams,
   response: { 200: incrementAnswer },
 };
 
 export const removeSchema = {
   tags,
-  summary: 'Removes the post',
+  summary: 'Remove a post',
   params: postParams,
   response: { 204: Type.Null() },
 };

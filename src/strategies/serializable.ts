@@ -3,12 +3,12 @@ import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on the database to refuse whatever could not have happened one after another, be it one row or many. Breaks
- * without the retry: a refusal (40001) is not the exception, it is how the level works.
+ * Relies on the database to refuse every transaction whose effect no serial order could produce, over one row or many.
+ * Breaks without the retry: refusals (40001) are how the level works.
  */
 export const serializable: Strategy = {
   name: 'serializable',
-  summary: 'Reads and writes in a SERIALIZABLE transaction, and starts again when it was refused (40001).',
+  summary: 'Reads and writes in a SERIALIZABLE transaction, and retries when it is refused (40001).',
   claim: 'exact',
   attempts: PERSISTENT,
   increment: (em, pk) =>

@@ -17,12 +17,12 @@ export class LikeSlot extends LikeSlotSchema.class {}
 LikeSlotSchema.setClass(LikeSlot);
 
 /**
- * Relies on the likes of one post being spread over several rows, so that few wait for the same one. Costs a sum on
- * every read, and nobody learns which like was theirs.
+ * Relies on spreading the likes of one post over several rows, so that few writers wait for the same one. Costs a sum
+ * on every read, and no caller learns the count that its like led to.
  */
 export const slotted: Strategy = {
   name: 'slotted',
-  summary: 'Adds to one of several rows, picked at random, which are summed up when somebody reads.',
+  summary: 'Adds to one of several rows, picked at random, and sums them on read.',
   claim: 'exact',
   attempts: PERSISTENT,
   async increment(em, postPk) {

@@ -3,12 +3,12 @@ import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
 /**
- * Relies on a lock that it takes too late: the entity was read before, and `em.lock` does not read it again. It waits
- * its turn and then writes what it knew before it waited.
+ * Relies on a lock that it takes too late: the entity was read before, and `em.lock` does not read it again. The
+ * increment waits for the lock and then writes a value from before the wait.
  */
 export const staleLock: Strategy = {
   name: 'stale-lock',
-  summary: 'Reads, then locks, then writes the sum of what it read before it had the lock.',
+  summary: 'Reads, then locks, then writes a sum based on the value it read before it had the lock.',
   claim: 'loses',
   attempts: 1,
   async increment(em, pk) {

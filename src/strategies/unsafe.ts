@@ -1,11 +1,11 @@
 import { Post } from './post.ts';
 import type { Strategy } from './strategy.ts';
 
-/** Relies on nobody writing between its read and its write; loses likes as soon as two do it at once. */
+/** Relies on no other session writing between its read and its write; loses likes when two callers increment at once. */
 export const unsafe: Strategy = {
   name: 'unsafe',
   summary:
-    'Reads the likes, adds 1 in memory, writes the sum: whatever was written in between is overwritten.',
+    'Reads the likes, adds 1 in memory and writes the sum, overwriting whatever was written in between.',
   claim: 'loses',
   attempts: 1,
   async increment(em, pk) {

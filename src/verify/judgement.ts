@@ -3,26 +3,26 @@ import { codeOf, messageOf } from '../errors/caught.ts';
 
 /** Whether a claim holds on a database. */
 export interface Judgement {
-  /** null: there was not time enough to tell. */
+  /** null: the database was too slow to tell. */
   holds: boolean | null;
-  /** In a few words: "exact", "loses 12 of 20", "not supported: …", "inconclusive: …". */
+  /** In a few words: "exact", "lost 12 of 20 (expected)", "not supported: …", "inconclusive: …". */
   verdict: string;
 }
 
-/** A claim that can be judged, and what is said about it beside the judgement. */
+/** A claim that can be judged, and what is reported along with the judgement. */
 export interface Claimed<T> {
   title: string;
   about: T;
   judge: () => Promise<Judgement>;
 }
 
-/** What an engine does not know: feature_not_supported, syntax_error, undefined_function, undefined_object. */
+/** The engine lacks a feature: feature_not_supported, syntax_error, undefined_function, undefined_object. */
 const NOT_SUPPORTED = new Set(['0A000', '42601', '42883', '42704']);
 
 /**
- * Judges one claim after another. One that fails is judged by its error.
+ * Judges one claim after another. If judging throws, the error becomes the judgement.
  *
- * @throws the signal's reason
+ * @throws the signal's reason when it is aborted
  */
 export async function judgeAll<T>(
   all: readonly Claimed<T>[],
@@ -41,7 +41,7 @@ export async function judgeAll<T>(
   return judged;
 }
 
-/** What an engine cannot run makes no claim there, and time that ran out tells nothing; any other failure breaks the claim. */
+/** A missing feature does not break a claim, and a timeout is inconclusive; any other failure breaks the claim. */
 function failed(error: unknown): Judgement {
   if (error instanceof DOMException && error.name === 'TimeoutError')
     return { holds: null, verdict: 'inconclusive: too slow to tell' };
@@ -51,7 +51,7 @@ function failed(error: unknown): Judgement {
   return { holds: !supported, verdict: `${supported ? 'failed' : 'not supported'}: ${why}` };
 }
 
-/** Whether all of them hold: false when one does not, null when that could not be told of one. */
+/** Whether all claims hold: false if one does not, otherwise null if one is inconclusive. */
 export function allHold(judged: readonly Pick<Judgement, 'holds'>[]): boolean | null {
   if (judged.some(({ holds }) => holds === false)) return false;
   return judged.some(({ holds }) => holds === null) ? null : true;

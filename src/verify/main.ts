@@ -12,31 +12,31 @@ const mark = (holds: boolean | null) => (holds === null ? '?' : holds ? '✓' : 
 await runCommand({
   name: 'verify',
   about: `Runs every strategy and every experiment against a database, in schemas of its own that are removed afterwards.
-Exit code 1 if a claim does not hold there, 3 if one could not be told because the database was too slow.`,
+Exit code 1 if a claim does not hold there, 3 if one is inconclusive because the database was too slow.`,
   options: {
     databaseUrl: {
       operand: true,
       value: 'DATABASE_URL',
-      about: 'the database',
+      about: 'the database to verify',
       allowed: ADDRESS_FORM,
       read: addressOf,
     },
-    workers: wholes('how many increment one post at the same time, one after another', 1, 64, '2,8,32'),
+    workers: wholes('numbers of concurrent workers to race with', 1, 64, '2,8,32'),
     increments: whole('increments of each worker', 1, 1000, 10),
     only: part('strategies', 'experiments'),
     json: flag('the results as JSON'),
   },
-  variables: { PGPASSWORD: 'the password, where DATABASE_URL has none' },
+  variables: { PGPASSWORD: 'the password, if DATABASE_URL has none' },
   async run({ json, ...options }, signal) {
-    // Only now, since it takes a second: until Ctrl-C is heard, process 1 of a container cannot be ended by it.
+    // Imported late, since it takes a second: process 1 of a container ignores Ctrl-C until a handler is installed.
     const { verify } = await import('./verification.ts');
     const result = await verify({ ...options, signal });
-    print(json ? JSON.stringify(result, null, 2) : shown(result, options.workers));
+    print(json ? JSON.stringify(result, null, 2) : format(result, options.workers));
     return allHold([...result.rows, ...result.experiments]);
   },
 });
 
-/** @throws {UsageError} that says what is wrong with it, without a password */
+/** @throws {UsageError} that says what is wrong with the address, without its password */
 function addressOf(text: string): string {
   try {
     parseAddress(text);
@@ -47,8 +47,8 @@ function addressOf(text: string): string {
   }
 }
 
-/** A line for each strategy, a column for each number of workers. */
-function shown({ server, rows, experiments }: VerificationResult, workers: readonly number[]): string {
+/** The tables: a row for each strategy, a column for each number of workers; and a row for each experiment. */
+function format({ server, rows, experiments }: VerificationResult, workers: readonly number[]): string {
   const strategies = [...Map.groupBy(rows, ({ strategy }) => strategy)].map(([name, own]) => [
     mark(allHold(own)),
     name,
@@ -70,7 +70,7 @@ function shown({ server, rows, experiments }: VerificationResult, workers: reado
 }
 
 function summary(broken: number, inconclusive: number, all: number): string {
-  const untold = inconclusive ? `${inconclusive} of ${all} are inconclusive: too slow to tell` : '';
-  if (broken) return [`${broken} of ${all} claims do not hold`, untold].filter(Boolean).join('; ');
-  return untold || `all ${all} claims hold`;
+  const open = inconclusive ? `${inconclusive} of ${all} are inconclusive: too slow to tell` : '';
+  if (broken) return [`${broken} of ${all} claims do not hold`, open].filter(Boolean).join('; ');
+  return open || `all ${all} claims hold`;
 }

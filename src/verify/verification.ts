@@ -14,16 +14,16 @@ import { type Claimed, type Judgement, judgeAll } from './judgement.ts';
 
 export interface Verification {
   databaseUrl: string;
-  /** How many increment one post at the same time, one number after another. */
+  /** Numbers of concurrent workers, each of which is raced with. */
   workers: readonly number[];
   /** Increments of each worker. */
   increments: number;
-  /** The only ones to run; undefined: both. */
+  /** The only part to run; undefined: both. */
   only: 'strategies' | 'experiments' | undefined;
   signal: AbortSignal;
 }
 
-/** What a strategy's race came to, or why it could not be run. */
+/** The result of a strategy's race, or why it could not be run. */
 interface StrategyJudgement extends Judgement {
   strategy: string;
   claim: string;
@@ -43,10 +43,10 @@ export interface VerificationResult {
   experiments: ExperimentJudgement[];
 }
 
-/** What has to be said of the database. */
+/** Warnings about the database go to stderr. */
 const log = { info: () => {}, warn: (message: string) => console.error(message) };
 
-/** Where an increment takes long, the last one in the queue for a row waits for many: that says nothing about a claim. */
+/** On a slow database, the last transaction in the queue for a row waits long: that says nothing about a claim. */
 const PATIENT = {
   LOCK_TIMEOUT_MS: '60000',
   STATEMENT_TIMEOUT_MS: '90000',
@@ -54,15 +54,15 @@ const PATIENT = {
 };
 
 /**
- * Runs every strategy and every experiment against the database, in schemas that nobody else uses and that are removed
- * afterwards, whatever happens.
+ * Runs every strategy and every experiment against the database, in schemas of its own that are removed afterwards,
+ * whatever happens.
  *
- * @throws what connecting, making the schema or migrating threw; the signal's reason
+ * @throws what connecting, creating the schema or migrating threw; the signal's reason when it is aborted
  */
 export async function verify(verification: Verification): Promise<VerificationResult> {
   const { databaseUrl, workers, only, signal } = verification;
   const seats = Math.max(...workers);
-  // The write of a group, and the looking after it all, need a connection besides.
+  // Besides the workers, the group commit's write and the housekeeping need connections.
   const config = loadConfig({ ...PATIENT, POOL_MAX: String(seats + 3) });
   const session = await probeSessions(databaseUrl, loadConfig({}), log.warn);
   const schema = `safe_counters_verify_${randomBytes(6).toString('hex')}`;
@@ -92,7 +92,7 @@ const racesOf = ({ workers, increments, signal }: Verification, { orm }: Databas
   return workers.flatMap((count) =>
     strategies.map(
       (strategy): Claimed<Omit<StrategyJudgement, keyof Judgement>> => ({
-        title: `${strategy.name} among ${count}`,
+        title: `${strategy.name}, ${count} workers`,
         about: { strategy: strategy.name, claim: strategy.claim, workers: count, increments_per_second: 0 },
         judge: async () =>
           judgementOf(
@@ -109,7 +109,7 @@ const racesOf = ({ workers, increments, signal }: Verification, { orm }: Databas
   );
 };
 
-/** The labs need sessions of their own; where a pooler hands out others, what they show is not to be had. */
+/** The experiments need sessions of their own, which a transaction pooler does not give them. */
 function experimentsOf({ databaseUrl, signal }: Verification, pooled: boolean) {
   const laboratory = new Laboratory({ databaseUrl, config: loadConfig({}), log });
   return labs.flatMap((lab) =>
@@ -121,7 +121,7 @@ function experimentsOf({ databaseUrl, signal }: Verification, pooled: boolean) {
           if (pooled)
             return {
               holds: true,
-              verdict: 'not supported: needs sessions of its own, and there is a pooler',
+              verdict: 'not supported: needs sessions of its own, which a pooler does not give',
             };
           const { holds } = await laboratory.run(experiment, signal);
           return { holds, verdict: holds ? 'holds' : 'does not hold' };
@@ -136,9 +136,9 @@ function judgementOf(result: TrialResult): Judgement & { increments_per_second: 
   const words = {
     exact: 'exact',
     rejects: `exact, ${attempted - acknowledged} of ${attempted} refused`,
-    loses: `loses ${lost} of ${acknowledged}`,
-    inconclusive: `inconclusive: too slow to tell, ${acknowledged} done`,
+    loses: `lost ${lost} of ${acknowledged}${holds ? ' (expected)' : ''}`,
+    inconclusive: `inconclusive: too slow to tell, ${acknowledged} acknowledged`,
   };
-  const broken = holds !== false ? '' : ` (${violations[0] ?? 'not what it claims'})`;
+  const broken = holds !== false ? '' : ` (${violations[0] ?? 'unexpected'})`;
   return { holds, verdict: words[verdict] + broken, increments_per_second };
 }

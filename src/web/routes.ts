@@ -3,7 +3,7 @@ import fastifyCompress from '@fastify/compress';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 
-/** Everything from this host, and no script, style or markup that stands in the document or comes from a string. */
+/** Everything comes from this host; no inline scripts or styles, and no markup or code from strings. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -17,18 +17,18 @@ const POLICY = [
   "trusted-types 'none'",
 ].join('; ');
 
-/** The page at `/`, and its files below `/page/`. Revalidated each time, so that a new version is seen at once. */
+/** Serves the page at `/` and its files below `/page/`. Browsers revalidate them, so that a new version shows at once. */
 export async function webRoutes(app: FastifyInstance): Promise<void> {
-  // While they are sent, and not in a build: the largest file is 10 kB.
+  // Compressed on the fly rather than in a build: the largest file is 10 kB.
   await app.register(fastifyCompress);
   await app.register(fastifyStatic, {
     root: join(import.meta.dirname, 'public'),
     prefix: '/page/',
-    // A route for each file that is there: no other path reaches the disk.
+    // One route per existing file: no other path reaches the disk.
     wildcard: false,
     index: false,
     globIgnore: ['index.html'],
-    // The page is some thirty requests, which would fill the log.
+    // The page makes some thirty requests, which would fill the log.
     logLevel: 'warn',
   });
   app.get('/', { logLevel: 'warn', schema: { hide: true } }, (_request, reply) =>

@@ -24,7 +24,7 @@ t.test(
     t.equal(await like.getAttribute('aria-disabled'), null);
     await page.locator('#counter-status', { hasText: /^$/ }).waitFor();
     await like.click();
-    await page.getByText('Your like counts. It is number 1.').waitFor();
+    await page.getByText('Your like was counted: number 1.').waitFor();
     await page.locator('#counter-value', { hasText: /^1$/ }).waitFor();
   },
 );

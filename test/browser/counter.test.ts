@@ -11,10 +11,10 @@ t.test('two tabs show each like of the other, and what a burst takes', { skip },
   await one.page.locator('#counter-value', { hasText: /^0$/ }).waitFor();
 
   await one.page.getByRole('button', { name: 'Like', exact: true }).click();
-  await one.page.getByText('Your like counts. It is number 1.').waitFor();
+  await one.page.getByText('Your like was counted: number 1.').waitFor();
   await other.page.locator('#counter-value', { hasText: /^1$/ }).waitFor();
 
-  await other.page.getByRole('button', { name: 'Fire 500 likes' }).click();
+  await other.page.getByRole('button', { name: 'Send 500 likes' }).click();
   await other.page.getByText(/^500 likes counted in/).waitFor();
   await one.page.locator('#counter-value', { hasText: /^501$/ }).waitFor();
   const [likes, requests, commits] = await other.page.locator('#spent dd').allInnerTexts();
@@ -43,7 +43,7 @@ t.test('what is refused for now is told, and sent again with its key', { skip },
     await route.fulfill({ status: 503, contentType: 'application/problem+json', body });
   });
   await page.goto(`${url}/#counter`);
-  await page.getByRole('button', { name: 'Fire 500 likes' }).click();
+  await page.getByRole('button', { name: 'Send 500 likes' }).click();
   await page.getByText(/^500 likes counted in/).waitFor();
   await page.getByText(/2 requests met a “not now” and went again with the same key/).waitFor();
   t.equal(keys.length, 52);
@@ -57,15 +57,15 @@ t.test('where the service has a token, the page asks for it, once, and keeps it'
   const { page } = await watchedPage(await testBrowser(t));
   await page.goto(`${url}/#counter`);
   const like = page.getByRole('button', { name: 'Like', exact: true });
-  const dialog = page.getByRole('dialog', { name: 'This service asks for a token' });
+  const dialog = page.getByRole('dialog', { name: 'This service requires a token' });
   await like.click();
   await dialog.getByRole('button', { name: 'Not now' }).click();
-  await page.getByText('Without the token nothing can be changed here.').waitFor();
+  await page.getByText('Changes require the token of this service.').waitFor();
   await like.click();
   await dialog.getByLabel('Token').fill('a-token-of-24-characters');
   await dialog.getByLabel('Token').press('Enter');
-  await page.getByText('Your like counts. It is number 1.').waitFor();
+  await page.getByText('Your like was counted: number 1.').waitFor();
   await page.reload();
   await like.click();
-  await page.getByText('Your like counts. It is number 2.').waitFor();
+  await page.getByText('Your like was counted: number 2.').waitFor();
 });

@@ -14,7 +14,7 @@ async function showAll(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Race' }).click();
   await page.locator('#verdict', { hasText: 'kept every like' }).waitFor();
   await page.locator('#isolation').scrollIntoViewIfNeeded();
-  await page.getByText(/56 cells tried just now/).waitFor();
+  await page.getByText(/56 cells just run/).waitFor();
   await page.getByRole('button', { name: 'Write skew at repeatable read: possible' }).click();
   await page.locator('#cell .timeline').waitFor();
   await page.getByRole('button', { name: 'Run Frozen' }).click();

@@ -35,7 +35,7 @@ t.test('what the page shows', { skip }, async (t) => {
       t.match(await loser.innerText(), /\d+ likes missing.*\d+ of 200/s);
       t.match(
         await page.locator('[data-strategy=group-commit]').innerText(),
-        /Every like counts.*200 of 200/s,
+        /Every like counted.*200 of 200/s,
       );
       const witness = page.locator('#witness .timeline');
       t.strictSame(await witness.locator('.head b').allInnerTexts(), ['worker 1', 'worker 2']);
@@ -117,7 +117,7 @@ t.test('what the page shows', { skip }, async (t) => {
     await page.getByText('All 2 kept every like.').waitFor();
     t.match(
       await page.locator('[data-strategy=optimistic-no-retry]').innerText(),
-      /refused, and nothing lost|counts/,
+      /refused, nothing lost|counted/,
     );
     t.notOk(await page.locator('#witness').isVisible(), 'nobody lost, so there is no witness');
   });
@@ -127,7 +127,7 @@ t.test('what the page shows', { skip }, async (t) => {
     async (t) => {
       const { page, complaints } = await watchedPage(browser);
       await page.goto(`${url}/#isolation`);
-      await page.getByText('56 cells tried just now; each is as PostgreSQL promises.').waitFor();
+      await page.getByText('56 cells just run: all as PostgreSQL documents.').waitFor();
       t.equal(await page.locator('.verdict-of').count(), 56);
       await page.getByRole('button', { name: 'Lost update at serializable: prevented' }).click();
       const cell = page.locator('#cell');
@@ -157,7 +157,7 @@ t.test('what the page shows', { skip }, async (t) => {
     await page.getByRole('tab', { name: /Traps/ }).click();
     await page.getByRole('button', { name: 'Run Batched flush' }).click();
     const experiment = page.locator('[data-name="traps/batched-flush"]');
-    await experiment.getByText('Holds: the trap is there, and the guard keeps out of it.').waitFor();
+    await experiment.getByText('Holds: the trap exists, and the guard avoids it.').waitFor();
     t.match(await experiment.locator('.cure').innerText(), /useBatchUpdates: false/);
     t.strictSame(await experiment.locator('.part h4').allTextContents(), ['trap', 'guard']);
     t.match(await experiment.locator('.blocked').first().innerText(), /waits [\d.]+ ms for/);

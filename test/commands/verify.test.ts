@@ -105,7 +105,7 @@ t.test('an interrupted verification removes its schema as well', async (t) => {
 });
 
 t.test('a claim that does not hold is marked, exit code 1', async (t) => {
-  // Alone, nobody loses anything.
+  // A single worker loses nothing.
   const { code, stdout } = await verify(t, [
     await testDatabase(t),
     '--only',
@@ -116,7 +116,7 @@ t.test('a claim that does not hold is marked, exit code 1', async (t) => {
     '3',
   ]).ended;
   t.equal(code, 1);
-  t.match(stdout, /^✗ {2}unsafe +loses +exact \(not what it claims\)$/m);
+  t.match(stdout, /^✗ {2}unsafe +loses +exact \(unexpected\)$/m);
   t.match(stdout, /^✓ {2}atomic +exact +exact$/m);
   t.match(stdout, /^2 of \d+ claims do not hold$/m, 'what loses and what rejects');
 });

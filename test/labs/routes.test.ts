@@ -30,7 +30,7 @@ t.test(
     t.strictSame(tried.find(({ experiment }) => experiment === 'p4-lost-update')?.anomaly, {
       code: 'P4',
       name: 'lost update',
-      meaning: 'two transactions read the same and both write what follows from it',
+      meaning: 'two transactions read the same value and each writes a new one based on it',
       expected: {
         'read uncommitted': 'possible',
         'read committed': 'possible',

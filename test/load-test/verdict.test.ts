@@ -33,7 +33,7 @@ t.test(
   async (t) => {
     const late = { ...seen, acknowledged: 90, likes: 90, open: 10, late: 10 };
     for (const claim of ['exact', 'rejects', 'loses'] as const) {
-      t.match(judge(claim, late), { holds: null, verdict: 'inconclusive: too slow to tell, 10 gave up' });
+      t.match(judge(claim, late), { holds: null, verdict: 'inconclusive: too slow to tell, 10 timed out' });
       t.match(judge(claim, { ...late, acknowledged: 0, likes: 0 }), { holds: null });
       t.match(judge(claim, { ...late, likes: 101 }), { holds: false, verdict: '1 too many' });
     }

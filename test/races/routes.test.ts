@@ -57,7 +57,7 @@ t.test('what cannot be raced is named, with what is allowed', async (t) => {
     t.match((await race(payload)).json(), { status: 400, code: 'invalid_request', detail });
   }
   t.match((await app.inject('/races/stream?strategies=atomic,magic')).json(), {
-    detail: /"magic" is no strategy/,
+    detail: /"magic" is not a strategy/,
   });
   t.match((await app.inject('/races/stream?strategies=atomic,unsafe,atomic')).json(), {
     status: 400,

@@ -1,11 +1,11 @@
 import type { DatabaseLog } from '../../database/orm.ts';
 import type { DatabaseConfig } from '../../database/settings.ts';
 
-/** What the laboratories read of the service's configuration. */
+/** The part of the service's configuration that the laboratories use. */
 export interface LabConfig extends DatabaseConfig {
   /** Standbys to read from, comma-separated. */
   readonly DATABASE_REPLICA_URLS?: string;
-  /** A cache to use instead of one in the process. */
+  /** A Redis to use as the cache instead of one in the process. */
   readonly REDIS_URL?: string;
 }
 
@@ -14,6 +14,6 @@ export interface LabContext {
   databaseUrl: string;
   config: LabConfig;
   log: DatabaseLog;
-  /** Aborted when nobody waits any more, or for too long: the experiment then ends, and cleans up. */
+  /** Aborted when the caller has gone or the time is up: the experiment then ends and cleans up. */
   signal: AbortSignal;
 }

@@ -1,4 +1,4 @@
-/** Where tasks wait until all of them are there: what they do next, they do at the same time. */
+/** A barrier: each task waits until all `count` tasks have arrived, so that they continue at the same time. */
 export function meetingOf(count: number): () => Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let missing = count;

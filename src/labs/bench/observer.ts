@@ -11,7 +11,7 @@ interface Backend {
   blockedBy: number[];
 }
 
-/** Asks the server, on a connection of its own, who waits for whom. */
+/** Asks the server, on its own connection, which backends wait for which. */
 export class Observer {
   readonly #client: Client;
   readonly #run: string;
@@ -24,26 +24,26 @@ export class Observer {
   }
 
   /**
-   * The backends of the run at this moment, but for this one.
+   * The current backends of the run, except the observer's own.
    *
    * @throws the server's error 42883 where it has no pg_blocking_pids
    */
   async look(): Promise<Backend[]> {
-    // By name and not by the pid that the driver was told: a pooler in between tells one that is not the server's.
+    // By name and not by the pid that the driver knows: a pooler reports pids that are not the server's.
     const { rows } = await this.#client.query<Backend>(
       `select pid, substr(application_name, length($1) + 2) as name, state, pg_blocking_pids(pid) as "blockedBy"
        from pg_stat_activity where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
       [this.#run],
     );
     const ours = new Set(rows.map(({ pid }) => pid));
-    // Who else may be around, such as a vacuum, goes away by itself.
+    // Other processes, such as a vacuum, go away by themselves.
     const backends = rows.map((row) => ({ ...row, blockedBy: row.blockedBy.filter((pid) => ours.has(pid)) }));
     for (const { pid, blockedBy } of backends)
       if (blockedBy.length > 0) this.#timeline.blocked(pid, blockedBy);
     return backends;
   }
 
-  /** Looks until what it sees is as wanted. The bound is the experiment's own: its connections then end. */
+  /** Polls until the backends are as wanted. Bounded by the experiment's time limit, which closes the connection. */
   async until(seen: (backends: Backend[]) => boolean): Promise<Backend[]> {
     for (;;) {
       const backends = await this.look();
@@ -51,7 +51,7 @@ export class Observer {
     }
   }
 
-  /** Waits until at least so many backends of the run wait for others of it. */
+  /** Waits until at least `count` backends of the run are blocked by others of the run. */
   untilBlocked(count: number): Promise<Backend[]> {
     return this.until((backends) => blocked(backends).length >= count);
   }

@@ -2,7 +2,7 @@ import { OptimisticLockError } from '@mikro-orm/core';
 import type { Client } from 'pg';
 import { codeOf, messageOf } from '../../errors/caught.ts';
 
-/** What became of something that was tried: `done`, `refused` by the version, a SQLSTATE, or the message. */
+/** The outcome of an attempt: `done`, `refused` by the version check, a SQLSTATE, or the error's message. */
 export function ending(end: PromiseSettledResult<unknown>): string {
   if (end.status === 'fulfilled') return 'done';
   const { reason } = end;
@@ -15,7 +15,7 @@ export async function endingOf(work: Promise<unknown>): Promise<string> {
   return ending(end);
 }
 
-/** The likes of the posts as they are in the table, by key. */
+/** The likes of all posts in the table, ordered by key. */
 export async function likesOf(client: Client): Promise<number[]> {
   const { rows } = await client.query<{ like: number }>('select "like" from posts order by pk');
   return rows.map(({ like }) => like);

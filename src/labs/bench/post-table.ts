@@ -1,6 +1,6 @@
 import { newPostSchema } from '../../strategies/post.ts';
 
-/** The table of the posts, as the migrations make it, with two posts. */
+/** The table of the posts, as the migrations create it, with three posts. */
 export const POSTS = `
   create table posts (
     pk integer primary key,
@@ -11,8 +11,8 @@ export const POSTS = `
   insert into posts (pk) values (1), (2), (3)`;
 
 /**
- * The entity of the posts, as a class of its own at each call: of the MikroORM instances that share a class, all
- * use the hydrator and the configuration of the one that was made last.
+ * A new entity class for posts at each call: MikroORM instances that share a class all use the hydrator and the
+ * configuration of the instance that was created last.
  */
 export function newPostClass() {
   const schema = newPostSchema();

@@ -3,7 +3,7 @@ import { observed } from '../../database/observed.ts';
 import type { TimelineEntry } from '../../database/timeline.ts';
 import type { Scratch } from './scratch.ts';
 
-/** One statement of one session. A schedule is a list of these, in the order in which they are sent. */
+/** One statement of one session. A schedule is a list of steps in the order in which they are sent. */
 export interface Step {
   session: string;
   sql: string;
@@ -12,18 +12,18 @@ export interface Step {
 interface Actor {
   name: string;
   client: Client;
-  /** Inside a transaction, as far as its own statements tell: the driver learns it only after the answer. */
+  /** Whether it is inside a transaction, judged by its statements: the driver learns it only from the answer. */
   begun: boolean;
-  /** Its transaction failed: the rest of its steps is not sent. */
+  /** Whether its transaction failed: the rest of its steps is not sent. */
   failed: boolean;
   /** The statement that is not answered yet. */
   waiting: Promise<void> | undefined;
 }
 
 /**
- * Sessions on backends of their own that take their steps in an exact order. Each step runs to its end, or until
- * the server says that it waits for another session (pg_blocking_pids); then the next one is sent. A session that
- * failed rolls back at once, as its program would, and its other steps are left out.
+ * Runs the steps of several sessions, each on its own backend, in an exact order. The next step is sent when a step has
+ * finished, or when the server reports that it waits for another session (pg_blocking_pids). A session that fails rolls
+ * back at once, as a program would, and its other steps are skipped.
  */
 export class Stepper {
   readonly #scratch: Scratch;
@@ -33,7 +33,7 @@ export class Stepper {
     this.#scratch = scratch;
   }
 
-  /** Sends the steps; returns what was seen of them once every statement is answered. */
+  /** Sends the steps; returns their timeline once every statement has been answered. */
   async run(steps: readonly Step[]): Promise<TimelineEntry[]> {
     const { timeline } = this.#scratch;
     const first = timeline.entries.length;
@@ -59,8 +59,8 @@ export class Stepper {
       actor.waiting = undefined;
     });
     await this.#untilQuiet(actor);
-    // What this step let go goes on to its end, or to the next lock, before anything else happens. Asked anew:
-    // what was seen while the step ran is not true any more.
+    // Sessions that this step has unblocked first run to their end, or to the next lock. They are polled again, since
+    // their state may have changed while the step ran.
     for (const other of this.#actors.values()) await this.#untilQuiet(other);
   }
 

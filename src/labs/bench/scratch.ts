@@ -10,7 +10,7 @@ import { type PoolSettings, sessionOptions } from './session-options.ts';
 import { sweep } from './sweep.ts';
 import { Timeline } from './timeline.ts';
 
-/** For backends that were told to end, in milliseconds. */
+/** How long to wait for terminated backends, in milliseconds. */
 const END_MS_MAX = 5000;
 
 /** A pool of its own: the driver's, and as MikroORM sees it. */
@@ -19,13 +19,13 @@ export interface ScratchPool {
   sessions: Sessions;
 }
 
-/** A schema of its own, and everything that was opened on it, for as long as one experiment runs. */
+/** The schema of one run of an experiment, and everything that was opened on it. */
 export class Scratch {
-  /** Also the name that its backends go by. */
+  /** Also the prefix of its backends' application names. */
   readonly schema = `lab_${randomBytes(6).toString('hex')}`;
   readonly timeline = new Timeline();
   readonly context: LabContext;
-  /** Sees the tables from outside; its statements are not on the timeline. */
+  /** Reads and prepares the tables; its statements are not on the timeline. */
   readonly outside: Client;
   readonly observer: Observer;
   readonly #closers: (() => Promise<unknown>)[] = [];
@@ -54,13 +54,13 @@ export class Scratch {
     pool.on('connect', (client) => client.on('error', () => {}));
     const sessions = new Sessions(pool, { observe: this.timeline.observe(name) });
     this.#own(async () => {
-      // It waits for what is checked out, and what was abandoned never comes back.
+      // Not awaited: it waits for connections that are checked out, and abandoned ones are never returned.
       if (!pool.ended) void pool.end();
     });
     return { pool, sessions };
   }
 
-  /** MikroORM over a pool of its own, with entities of its own: a class that two instances share obeys the later one. */
+  /** MikroORM over its own pool. The entity classes must not be shared with another instance (see `newPostClass`). */
   orm(entities: Options['entities'], settings: PoolSettings = {}, options: Options = {}): MikroORM {
     return this.ormOver(this.pool(settings).sessions, entities, options);
   }
@@ -68,7 +68,7 @@ export class Scratch {
   ormOver(pool: PostgresPool, entities: Options['entities'], options: Options = {}): MikroORM {
     this.#instances += 1;
     return new MikroORM({
-      // Of two instances with one name, either finds the other's EntityManager inside of the other's transaction.
+      // With equal names, each instance would resolve to the other's EntityManager inside the other's transaction.
       contextName: `${this.schema} ${this.#instances}`,
       clientUrl: parseAddress(this.context.databaseUrl).urls[0],
       entities: entities ?? [],
@@ -81,7 +81,7 @@ export class Scratch {
     });
   }
 
-  /** Makes the schema and what is wanted in it. */
+  /** Creates the schema and runs the setup in it. */
   async open(setup: string): Promise<void> {
     await this.outside.connect();
     await sweep(this.outside);
@@ -89,13 +89,13 @@ export class Scratch {
     if (setup) await this.outside.query(setup);
   }
 
-  /** Ends every session of the run, also one that waits or was abandoned, and drops the schema. */
+  /** Ends every session of the run, including waiting and abandoned ones, and drops the schema. */
   async close(): Promise<void> {
     this.#closed = true;
     try {
       for (const closer of this.#closers.splice(0)) await closer();
       await this.#endBackends().catch(() => {
-        // An engine that has no such functions: its sessions end with their connections.
+        // The engine lacks these functions: its sessions end with their connections.
       });
       await this.outside.query(`drop schema if exists ${this.schema} cascade`);
     } finally {
@@ -110,7 +110,7 @@ export class Scratch {
     return client;
   }
 
-  /** A backend whose client has left goes on waiting for its lock: it must be told. */
+  /** A backend whose client has gone keeps waiting for its lock, so it must be terminated. */
   async #endBackends(): Promise<void> {
     await this.outside.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
@@ -128,7 +128,7 @@ export class Scratch {
 }
 
 /**
- * Runs `work` with a schema of its own, and removes every trace of it, whatever happens.
+ * Runs `work` with a schema of its own, and removes the schema and its sessions, whatever happens.
  *
  * @param setup SQL that makes the tables
  * @throws what `work` throws; the signal's reason when it is aborted
@@ -147,7 +147,7 @@ export async function withScratch<T>(
   try {
     await scratch.open(setup);
     const working = work(scratch);
-    // When nobody waits for it any more it may fail: its connections are gone.
+    // After an abort it fails unobserved, since its connections are closed.
     working.catch(() => {});
     return await Promise.race([working, aborted.promise]);
   } finally {

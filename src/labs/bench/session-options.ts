@@ -5,8 +5,8 @@ import type { DatabaseConfig } from '../../database/settings.ts';
 import type { LabContext } from './context.ts';
 
 /**
- * Bounds of an experiment's own sessions, whatever the service's are: the last resort for what should have ended
- * by itself, so far above everything that an experiment waits for.
+ * Limits of an experiment's sessions, independent of the service's. They are a last resort, far above every wait of an
+ * experiment.
  */
 const LIMITS = {
   POOL_MAX: 5,
@@ -14,12 +14,12 @@ const LIMITS = {
   LOCK_TIMEOUT_MS: 10_000,
   STATEMENT_TIMEOUT_MS: 10_000,
   IDLE_IN_TRANSACTION_TIMEOUT_MS: 15_000,
-  // Said explicitly: what a server, a role or the service takes by default must not change a claim.
+  // Set explicitly: the defaults of a server, a role or the service must not change a claim.
   ISOLATION_LEVEL: 'read committed',
 } as const;
 
 export interface PoolSettings {
-  /** How the timeline calls what no task is named for. */
+  /** The name on the timeline for statements that belong to no task. */
   name?: string;
   limits?: Partial<DatabaseConfig>;
   /** Whether its sessions refuse to write. */
@@ -29,8 +29,8 @@ export interface PoolSettings {
 }
 
 /**
- * How a session of an experiment connects: under a name that the observer finds it by, and with the experiment's
- * schema as the place of all tables.
+ * The connection options of an experiment's session: a name that the observer finds it by, and the experiment's schema
+ * as the search path.
  */
 export function sessionOptions(
   context: LabContext,

@@ -4,27 +4,27 @@ import { hundredths, StatementRecord, type TimelineEntry } from '../../database/
 
 const ENTRIES_MAX = 1000;
 
-/** Who did what and when, in the order in which it was begun, as the statements on the wire tell. */
+/** Records the statements of all sessions from the wire, in the order in which they began. */
 export class Timeline {
   readonly entries: TimelineEntry[] = [];
-  /** The run that new entries belong to. */
+  /** The part of the experiment that new entries belong to. */
   part: string | undefined;
   readonly #beganAt = performance.now();
   readonly #tasks = new AsyncLocalStorage<string>();
   /** The last statement of each backend. */
   readonly #last = new Map<number, StatementRecord>();
 
-  /** Everything that `work` does is told as done by `task`. */
+  /** Attributes everything that `work` does to `task`. */
   as<T>(task: string, work: () => T): T {
     return this.#tasks.run(task, work);
   }
 
-  /** Something that is no statement. */
+  /** Adds an event that is not a statement. */
   note(session: string, event: string): void {
     this.#add({ at_ms: hundredths(performance.now() - this.#beganAt), session, event });
   }
 
-  /** Records the statements of connections that go by this name; what a task sends goes by the task's. */
+  /** Records the statements of a connection under this name; those of a task under the task's name. */
   observe(session: string): Observe {
     return (sql, backendPid) => {
       const name = this.#tasks.getStore() ?? session;
@@ -35,7 +35,7 @@ export class Timeline {
     };
   }
 
-  /** The server was seen to let this backend wait for those. */
+  /** Records that the server reported this backend as blocked by those. */
   blocked(backendPid: number, by: readonly number[]): void {
     this.#last
       .get(backendPid)

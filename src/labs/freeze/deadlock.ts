@@ -19,7 +19,7 @@ async function schedule(scratch: Scratch, stepper: Stepper, part: string, steps:
   return transcript(await stepper.run([T1.begin, T2.begin, ...steps]));
 }
 
-/** Two tasks like two posts in opposite order, and meet in between: the first attempts are a deadlock. */
+/** Two tasks like two posts in opposite order and meet in between, so that their first attempts deadlock. */
 async function retried(scratch: Scratch) {
   scratch.timeline.part = 'crossed, and retried';
   const first = scratch.timeline.entries.length;
@@ -34,7 +34,7 @@ async function retried(scratch: Scratch) {
         const post = await tx.findOneOrFail(Post, pk);
         post.like += 1;
         await tx.flush();
-        // Whoever comes a second time finds all there already, and goes on.
+        // A retry does not wait here: all have already arrived.
         await meet();
       }
     },
@@ -57,14 +57,14 @@ async function retried(scratch: Scratch) {
 export const deadlock: Experiment = {
   name: 'deadlock',
   claim:
-    'The server finds two transactions that wait for each other and refuses one of them with 40P01; writing in one order avoids it, and running the refused one again as a whole cures it.',
+    'When two transactions wait for each other, the server refuses one of them with 40P01. Writing in the same order avoids the deadlock; retrying the refused transaction as a whole resolves it.',
   cure: `
 const likeAll = transactional(
   async (tx, pks: number[]) => {
-    // In one order, whoever asks: nobody waits in a circle.
+    // The same order in every transaction, so that no cycle of waits can arise.
     for (const pk of pks.toSorted((a, b) => a - b)) await like(tx, pk);
   },
-  { retry }, // for what still collides
+  { retry }, // for the deadlocks that remain
 );`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${POSTS}`, async (scratch) => {

@@ -18,9 +18,9 @@ const steps = [
 export const everyLevel: Experiment = {
   name: 'every-level',
   claim:
-    'No isolation level cures a freeze: at each of them a writer waits for the writer before it, and a reader for nobody; what ends the wait is the lock timeout.',
+    'No isolation level prevents a freeze: at each of them a writer waits for the previous writer of the row, and readers never wait; the lock timeout ends the wait.',
   cure: `
--- Of this transaction alone; the other limits stay what they are.
+-- For this transaction only; the other limits stay as they are.
 set local lock_timeout = '200ms';`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {

@@ -4,19 +4,19 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
-/** Looks at the server after which we believe that nothing moves any more. */
+/** Polls of the server without progress after which the system counts as frozen. */
 const LOOKS = 100;
 
 export const frozen: Experiment = {
   name: 'frozen',
   claim:
-    'Without timeouts, one abandoned transaction and a pool of three stop everything: who wants its row waits for it, who wants anything else waits for a connection, nobody fails, and nothing ends it.',
+    'Without timeouts, one abandoned transaction freezes a service with a pool of three: requests for its row wait for the lock, all others wait for a connection, none fails, and the freeze never ends.',
   cure: `
 const pool = new Pool({
-  connectionTimeoutMillis: 5_000, // to wait for a connection
-  lock_timeout: 5_000, // to wait for a lock
-  statement_timeout: 10_000, // to run
-  idle_in_transaction_session_timeout: 10_000, // to hold locks and do nothing
+  connectionTimeoutMillis: 5_000, // waiting for a connection
+  lock_timeout: 5_000, // waiting for a lock
+  statement_timeout: 10_000, // running a statement
+  idle_in_transaction_session_timeout: 10_000, // holding locks while idle
 });`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {

@@ -7,7 +7,7 @@ import { timeouts } from './timeouts.ts';
 
 export const freeze: Lab = {
   name: 'freeze',
-  summary: 'A system that stops without an error, why it does, and what keeps it going.',
+  summary: 'Why a system freezes without an error, and what prevents it.',
   terms: ['row lock', 'lock timeout', 'pool', 'idle in transaction', 'deadlock'],
   experiments: [frozen, timeouts, everyLevel, poolExhaustion, deadlock],
 };

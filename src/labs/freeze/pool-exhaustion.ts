@@ -6,10 +6,10 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
-/** Longer than it takes to look, and short enough to wait for. */
+/** Longer than it takes to observe the wait, and short enough for an experiment. */
 const ACQUIRE_MS = 800;
 
-/** Two requests on a pool of two: each is in a transaction, and then asks something more, on the given manager. */
+/** Two requests on a pool of two: each runs a query inside its transaction, through the given EntityManager. */
 async function twoRequests(
   scratch: Scratch,
   managerOf: (em: EntityManager, tx: EntityManager) => EntityManager,
@@ -43,11 +43,11 @@ async function twoRequests(
 export const poolExhaustion: Experiment = {
   name: 'pool-exhaustion',
   claim:
-    'Requests that hold a connection while they wait for a second one can stop each other where the database sees nothing to detect; the acquire timeout ends it, and doing everything on the connection that one has avoids it.',
+    'Requests that hold a connection while they wait for a second one can deadlock in the pool, where the database cannot detect it; the acquire timeout ends it, and doing everything on one connection avoids it.',
   cure: `
 await em.transactional(async (tx) => {
   await tx.nativeUpdate(Post, pk, { like: 1 });
-  await tx.count(Post); // on tx: the connection that it has already
+  await tx.count(Post); // on tx: the connection that it already has
 });`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {

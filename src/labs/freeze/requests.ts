@@ -5,7 +5,7 @@ import { ending } from '../bench/outcome.ts';
 import type { newPostClass } from '../bench/post-table.ts';
 import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 
-/** What a request came to, as its caller is told: `busy` is 503. */
+/** The outcome of a request, as its caller sees it: `busy` is 503. */
 interface RequestEnd {
   request: string;
   end: string;
@@ -14,7 +14,7 @@ interface RequestEnd {
   took_ms: number;
 }
 
-/** Requests to a service with a small pool. */
+/** Simulates requests to a service with a small pool. */
 export class Requests {
   readonly #scratch: Scratch;
   readonly #orm: MikroORM;
@@ -28,13 +28,13 @@ export class Requests {
     this.#orm = scratch.ormOver(sessions, [Post]);
   }
 
-  /** The pool at this moment: connections that are open, of these free, and requests that wait for one. */
+  /** The current state of the pool: open connections, free ones among them, and requests that wait for one. */
   get pool() {
     const { totalCount, idleCount, waitingCount } = this.#pool;
     return { connections: totalCount, free: idleCount, waiting: waitingCount };
   }
 
-  /** Opens all connections of the pool: what is timed later is waiting, and not connecting to a busy server. */
+  /** Opens all connections of the pool, so that later timings do not include connecting. */
   async connect(): Promise<void> {
     const clients: PoolClient[] = [];
     while (clients.length < (this.#pool.options.max ?? 0)) {
@@ -59,7 +59,7 @@ export class Requests {
     return this.run(name, () => this.#orm.em.fork().execute(sql));
   }
 
-  /** Writes a post in a transaction, and then waits for something that does not come until `comes` does. */
+  /** Writes a post in a transaction, which then stays open until `comes` resolves. */
   async abandon(name: string, comes: Promise<void>): Promise<{ end: Promise<RequestEnd> }> {
     const written = Promise.withResolvers<void>();
     const end = this.run(name, () =>
@@ -70,7 +70,7 @@ export class Requests {
       }),
     );
     await Promise.race([written.promise, end]);
-    // In an object, since a promise would be waited for.
+    // In an object, since `await` would unwrap a bare promise.
     return { end };
   }
 

@@ -4,7 +4,7 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
-/** Short, so that the drill is; in this order, so that each of them is seen. */
+/** Short, so that the experiment is; increasing, so that each of them takes effect. */
 const limits = {
   POOL_MAX: 3,
   POOL_ACQUIRE_TIMEOUT_MS: 500,
@@ -16,9 +16,9 @@ const limits = {
 export const timeouts: Experiment = {
   name: 'timeouts',
   claim:
-    'With the four timeouts on, each of those requests is refused in time, the server ends the abandoned transaction, and the pool has its connections back.',
+    'With the four timeouts, each of those requests is refused in time, the server ends the abandoned transaction, and the pool gets its connections back.',
   cure: `
--- Where a pooler does not pass them on, they belong to the role.
+-- Behind a pooler that does not forward them, set them on the role.
 alter role app set lock_timeout = '5s';
 alter role app set statement_timeout = '10s';
 alter role app set idle_in_transaction_session_timeout = '10s';`,

@@ -1,24 +1,25 @@
 import type { Anomaly, Run } from './anomaly.ts';
 import { T1, T2, T3 } from './sessions.ts';
-import { shown } from './transcript.ts';
+import { formatRows } from './transcript.ts';
 
 const below = {
   serializable: ['read uncommitted', 'read committed', 'repeatable read'],
   repeatableRead: ['read uncommitted', 'read committed'],
 } as const;
 
-const sawUncommitted = ({ reads }: Run) => [0, 1].some((n) => shown(reads('T2', n)) === '1→101');
+const sawUncommitted = ({ reads }: Run) => [0, 1].some((n) => formatRows(reads('T2', n)) === '1→101');
 
 /**
  * The anomalies of the Hermitage project (Martin Kleppmann), with the names of Adya's thesis, as schedules. A
- * transcript says what each session read, whom it waited for (⏸) and what ended it (✗); then the rows at the end.
+ * transcript lists what each session read, which session it waited for (⏸) and the error that ended it (✗), and then
+ * the final rows.
  */
 export const anomalies: readonly Anomaly[] = [
   {
     name: 'g0-dirty-write',
     code: 'G0',
     anomaly: 'dirty write',
-    meaning: 'two transactions write the same rows, mixed',
+    meaning: 'the writes of two transactions to the same rows are interleaved',
     steps: [T1.write(1, 11), T2.write(1, 12), T1.write(2, 21), T1.commit, T2.write(2, 22), T2.commit],
     happens: ({ final }) => final !== '1→12 2→22' && final !== '1→11 2→21',
     possible: [],
@@ -32,7 +33,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g1a-aborted-read',
     code: 'G1a',
     anomaly: 'aborted read',
-    meaning: 'a transaction sees what was never committed',
+    meaning: 'a transaction reads a value that is later rolled back',
     steps: [T1.write(1, 101), T2.read(1), T1.abort, T2.read(1), T2.commit],
     happens: sawUncommitted,
     shows: { 'dirty read': sawUncommitted },
@@ -47,12 +48,12 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g1b-intermediate-read',
     code: 'G1b',
     anomaly: 'intermediate read',
-    meaning: 'a transaction sees a value that was overwritten before the commit',
+    meaning: 'a transaction reads a value that its writer overwrites before committing',
     steps: [T1.write(1, 101), T2.read(1), T1.write(1, 11), T1.commit, T2.read(1), T2.commit],
     happens: sawUncommitted,
     shows: {
       'dirty read': sawUncommitted,
-      'nonrepeatable read': ({ reads }) => shown(reads('T2', 0)) !== shown(reads('T2', 1)),
+      'nonrepeatable read': ({ reads }) => formatRows(reads('T2', 0)) !== formatRows(reads('T2', 1)),
     },
     possible: [],
     expected: {
@@ -67,7 +68,7 @@ export const anomalies: readonly Anomaly[] = [
     anomaly: 'circular information flow',
     meaning: 'two transactions see each other’s writes',
     steps: [T1.write(1, 11), T2.write(2, 22), T1.read(2), T2.read(1), T1.commit, T2.commit],
-    happens: ({ reads }) => shown(reads('T1', 0)) === '2→22' && shown(reads('T2', 0)) === '1→11',
+    happens: ({ reads }) => formatRows(reads('T1', 0)) === '2→22' && formatRows(reads('T2', 0)) === '1→11',
     possible: [],
     expected: {
       'read committed': 'T1 2→20, T2 1→10 = 1→11 2→22',
@@ -79,7 +80,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'otv-observed-transaction-vanishes',
     code: 'OTV',
     anomaly: 'observed transaction vanishes',
-    meaning: 'what was seen of a transaction is later gone in part',
+    meaning: 'a transaction reads part of another one’s writes, and later reads see values from before it',
     steps: [
       T1.write(1, 11),
       T1.write(2, 19),
@@ -93,8 +94,8 @@ export const anomalies: readonly Anomaly[] = [
       T3.read(1),
       T3.commit,
     ],
-    // It saw 11 of T1 at its first read: 20 at its second would be T1 vanished.
-    happens: ({ reads }) => shown(reads('T3', 0)) === '1→11' && shown(reads('T3', 1)) !== '2→19',
+    // T3 has read 11, written by T1. Reading 20 afterwards would mean that T1 has vanished.
+    happens: ({ reads }) => formatRows(reads('T3', 0)) === '1→11' && formatRows(reads('T3', 1)) !== '2→19',
     possible: [],
     expected: {
       'read committed': 'T2 ⏸ T1, T3 1→11, T3 2→19, T3 2→18, T3 1→12 = 1→12 2→18',
@@ -106,7 +107,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'pmp-predicate-read',
     code: 'PMP',
     anomaly: 'predicate-many-preceders, read',
-    meaning: 'a condition that matched nothing matches a row later',
+    meaning: 'a condition that matched no row matches one in a later read of the same transaction',
     steps: [
       T1.readWhere('value = 30'),
       T2.insert(3, 30),
@@ -127,7 +128,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'pmp-predicate-write',
     code: 'PMP',
     anomaly: 'predicate-many-preceders, write',
-    meaning: 'a delete misses a row that its own transaction then sees',
+    meaning: 'a delete misses a row that its own transaction then reads',
     steps: [
       T1.step('update test set value = value + 10'),
       T2.deleteWhere('value = 20'),
@@ -147,7 +148,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'p4-lost-update',
     code: 'P4',
     anomaly: 'lost update',
-    meaning: 'two transactions read the same and both write what follows from it',
+    meaning: 'two transactions read the same value and each writes a new one based on it',
     steps: [T1.read(1), T2.read(1), T1.write(1, 11), T2.write(1, 11), T1.commit, T2.commit],
     happens: ({ committed }) => committed('T1') && committed('T2'),
     possible: below.repeatableRead,
@@ -161,9 +162,9 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g-single-read-skew',
     code: 'G-single',
     anomaly: 'read skew',
-    meaning: 'one transaction sees one row before and another after another transaction’s commit',
+    meaning: 'a transaction reads one row from before and another from after a concurrent commit',
     steps: [T1.read(1), T2.readAll, T2.write(1, 12), T2.write(2, 18), T2.commit, T1.read(2), T1.commit],
-    happens: ({ reads }) => shown(reads('T1', 0)) === '1→10' && shown(reads('T1', 1)) === '2→18',
+    happens: ({ reads }) => formatRows(reads('T1', 0)) === '1→10' && formatRows(reads('T1', 1)) === '2→18',
     possible: below.repeatableRead,
     expected: {
       'read committed': 'T1 1→10, T2 1→10 2→20, T1 2→18 = 1→12 2→18',
@@ -175,7 +176,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g-single-predicate',
     code: 'G-single',
     anomaly: 'predicate read skew',
-    meaning: 'two conditions match the rows before and after another transaction’s commit',
+    meaning: 'two queries of a transaction match rows from before and from after a concurrent commit',
     steps: [
       T1.readWhere('value % 5 = 0'),
       T2.step('update test set value = 12 where value = 10'),
@@ -195,7 +196,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g-single-write-predicate',
     code: 'G-single',
     anomaly: 'write-predicate read skew',
-    meaning: 'a delete no longer finds the row that its transaction relies on',
+    meaning: 'a delete no longer matches a row that its transaction relies on',
     steps: [
       T1.read(1),
       T2.readAll,
@@ -217,7 +218,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g2-item-write-skew',
     code: 'G2-item',
     anomaly: 'write skew',
-    meaning: 'both read two rows, and each writes another one of them',
+    meaning: 'two transactions read the same two rows, and each writes a different one of them',
     steps: [T1.readAll, T2.readAll, T1.write(1, 11), T2.write(2, 21), T1.commit, T2.commit],
     happens: ({ committed }) => committed('T1') && committed('T2'),
     possible: below.serializable,
@@ -231,7 +232,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g2-anti-dependency-cycle',
     code: 'G2',
     anomaly: 'anti-dependency cycle',
-    meaning: 'both find nothing, and each inserts what the other looked for',
+    meaning: 'two transactions find no row, and each inserts one that the other looked for',
     steps: [
       T1.readWhere('value % 3 = 0'),
       T2.readWhere('value % 3 = 0'),
@@ -252,7 +253,7 @@ export const anomalies: readonly Anomaly[] = [
     name: 'g2-two-edges',
     code: 'G2',
     anomaly: 'read-only transaction anomaly',
-    meaning: 'a transaction that only reads sees an order that cannot have been',
+    meaning: 'a read-only transaction sees a state that no serial order of the others produces',
     steps: [
       T1.readAll,
       T2.step('update test set value = value + 5 where id = 2'),

@@ -4,19 +4,19 @@ import { Stepper, type Step } from '../bench/schedule.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { byLevel, type Level, levels } from './levels.ts';
 import { ROWS, TABLE } from './sessions.ts';
-import { isRow, type TestRow, shown, transcript } from './transcript.ts';
+import { isRow, type TestRow, formatRows, transcript } from './transcript.ts';
 
-/** What was seen of one schedule at one level. */
+/** What was observed of one schedule at one level. */
 export interface Run {
   entries: readonly TimelineEntry[];
-  /** The rows that a session got at its n-th read, from 0. */
+  /** The rows that a session read in its n-th read, counted from 0. */
   reads: (session: string, n: number) => TestRow[];
   /** Whether its transaction was committed. */
   committed: (session: string) => boolean;
   final: string;
 }
 
-/** The phenomena by which the SQL standard, and PostgreSQL's documentation, tell the levels apart. */
+/** The phenomena by which the SQL standard and PostgreSQL's documentation define the levels. */
 export const phenomena = [
   'dirty read',
   'nonrepeatable read',
@@ -26,21 +26,21 @@ export const phenomena = [
 
 export type Phenomenon = (typeof phenomena)[number];
 
-/** A schedule, and what PostgreSQL does with it. */
+/** A schedule, and how PostgreSQL treats it. */
 export interface Anomaly {
-  /** Of the experiment. */
+  /** The name of the experiment. */
   name: string;
   code: string;
   anomaly: string;
   meaning: string;
   steps: readonly Step[];
-  /** Whether the anomaly is in what was seen. */
+  /** Whether the anomaly was observed. */
   happens: (run: Run) => boolean;
-  /** What else the schedule can show; that the anomaly happens is a serialization anomaly in any case. */
+  /** Other phenomena that the schedule can show; the anomaly itself always counts as a serialization anomaly. */
   shows?: Partial<Record<Phenomenon, (run: Run) => boolean>>;
-  /** Where it must happen. Everywhere else it is prevented. */
+  /** The levels at which it must occur. At all others it is prevented. */
   possible: readonly Level[];
-  /** The transcript and the final rows; read uncommitted behaves as read committed. */
+  /** The transcript and the final rows; in PostgreSQL, read uncommitted behaves like read committed. */
   expected: Record<Exclude<Level, 'read uncommitted'>, string>;
 }
 
@@ -49,14 +49,14 @@ interface Cell {
   phenomena: Phenomenon[];
   seen: string;
   expected: string;
-  /** The rows in the table at the end. */
+  /** The final rows of the table. */
   final: TestRow[];
   as_expected: boolean;
 }
 
 export type Cells = Record<Level, Cell>;
 
-/** The anomaly as an experiment: its schedule at every level, each compared with what is expected there. */
+/** The anomaly as an experiment: its schedule runs at every level and is compared with what is expected there. */
 export function experimentOf(anomaly: Anomaly): Experiment {
   return {
     name: anomaly.name,
@@ -83,7 +83,7 @@ const verdictOf = (happens: boolean) => (happens ? 'possible' : 'prevented');
 function claimOf({ code, anomaly, meaning, possible }: Anomaly): string {
   const title = `${code}, ${anomaly}: ${meaning}`;
   if (possible.length === 0) return `${title}: prevented at every level.`;
-  return `${title}: possible at ${possible.join(', ')}, and nowhere else.`;
+  return `${title}: possible at ${possible.join(', ')} only.`;
 }
 
 async function cellAt(level: Level, anomaly: Anomaly, scratch: Scratch, stepper: Stepper): Promise<Cell> {
@@ -94,7 +94,7 @@ async function cellAt(level: Level, anomaly: Anomaly, scratch: Scratch, stepper:
   const entries = await stepper.run([...begins, ...anomaly.steps]);
   const { rows } = await scratch.outside.query('select id, value from test order by id');
   const final = rows.filter(isRow);
-  const run = runOf(entries, shown(final));
+  const run = runOf(entries, formatRows(final));
   const seen = [transcript(entries), `= ${run.final}`].filter(Boolean).join(' ');
   const verdict = verdictOf(anomaly.happens(run));
   const witnessed = phenomena.filter((name) => anomaly.shows?.[name]?.(run));

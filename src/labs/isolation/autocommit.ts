@@ -2,23 +2,23 @@ import type { Experiment } from '../experiment.ts';
 import { Stepper } from '../bench/schedule.ts';
 import { withScratch } from '../bench/scratch.ts';
 import { ROWS, T1, T2, TABLE } from './sessions.ts';
-import { shown } from './transcript.ts';
+import { formatRows } from './transcript.ts';
 
 const whoAmI = 'select txid_current()::text as transaction_id';
 
-/** No level, but the absence of a transaction: each statement is one of its own. */
+/** Not a level, but the absence of an explicit transaction. */
 export const autocommit: Experiment = {
   name: 'autocommit',
   claim:
-    'Without begin, each statement is a transaction of its own: it is seen at once, nothing takes it back, and a read does not protect the write that follows from it.',
+    'Without BEGIN, each statement is a transaction of its own: it takes effect at once, cannot be rolled back, and a read does not protect a write that is based on it.',
   cure: `
--- One statement that reads and writes needs no transaction around it.
+-- A single statement that reads and writes needs no explicit transaction.
 update test set value = value + 1 where id = 1 returning value;`,
   run: (context) =>
     withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
       const stepper = new Stepper(scratch);
       const state = async () =>
-        shown((await scratch.outside.query('select id, value from test order by id')).rows);
+        formatRows((await scratch.outside.query('select id, value from test order by id')).rows);
 
       const ids = await stepper.run([T1.step(whoAmI), T1.step(whoAmI)]);
       await stepper.run([T1.write(2, 99), T2.read(2), T1.abort]);

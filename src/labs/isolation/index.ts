@@ -8,7 +8,7 @@ import { uncommittedRow } from './uncommitted-row.ts';
 
 export const isolation: Lab = {
   name: 'isolation',
-  summary: 'What each isolation level of PostgreSQL lets happen, as schedules of two or three sessions.',
+  summary: 'What each isolation level of PostgreSQL allows, shown by schedules of two or three sessions.',
   terms: ['transaction', 'autocommit', 'row lock', 'serialization failure'],
   experiments: [...anomalies.map(experimentOf), uncommittedRow, threePlaces, autocommit],
   conclude: matrices,

@@ -4,7 +4,7 @@ import { byLevel, type Level } from './levels.ts';
 
 type Word = 'possible' | 'not possible' | 'allowed, but not in PostgreSQL';
 
-/** What the SQL standard lets a level do. */
+/** The phenomena that the SQL standard allows at each level. */
 const allowed: Record<Level, readonly Phenomenon[]> = {
   'read uncommitted': phenomena,
   'read committed': ['nonrepeatable read', 'phantom read', 'serialization anomaly'],
@@ -12,7 +12,7 @@ const allowed: Record<Level, readonly Phenomenon[]> = {
   serializable: [],
 };
 
-/** What PostgreSQL does, by its documentation (13.2, table 13.1), in the order of `phenomena`. */
+/** What PostgreSQL documents for each level (13.2, table 13.1), in the order of `phenomena`. */
 const documented: Record<Level, readonly Word[]> = {
   'read uncommitted': ['allowed, but not in PostgreSQL', 'possible', 'possible', 'possible'],
   'read committed': ['not possible', 'possible', 'possible', 'possible'],
@@ -21,7 +21,7 @@ const documented: Record<Level, readonly Word[]> = {
 };
 
 /**
- * Both matrices, from what was seen: each anomaly at each level, and the four columns of PostgreSQL's own table.
+ * Builds both matrices from what was observed: each anomaly at each level, and PostgreSQL's own table.
  *
  * @param findings those of the schedules, by their names
  */

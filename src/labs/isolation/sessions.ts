@@ -4,7 +4,7 @@ import type { Step } from '../bench/schedule.ts';
 export const TABLE = 'create table test (id integer primary key, value integer not null)';
 export const ROWS = 'delete from test; insert into test values (1, 10), (2, 20)';
 
-/** What a session of a schedule can do; each is one statement. */
+/** The steps that a session of a schedule can take; each is one statement. */
 const session = (name: string) => {
   const step = (sql: string): Step => ({ session: name, sql });
   return {

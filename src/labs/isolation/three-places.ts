@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../experiment.ts';
 import { withScratch } from '../bench/scratch.ts';
 
-/** What the server says. */
+/** The isolation level that the server reports. */
 async function levelOf(em: EntityManager): Promise<string | undefined> {
   const [row] = await em.execute<{ transaction_isolation: string }[]>('show transaction_isolation');
   return row?.transaction_isolation;
@@ -12,11 +12,11 @@ async function levelOf(em: EntityManager): Promise<string | undefined> {
 export const threePlaces: Experiment = {
   name: 'three-places',
   claim:
-    'The level can be set for every connection of a pool, for one connection (which keeps it for whoever borrows it next), and for one transaction; the server confirms each, and the nearest one wins.',
+    'The isolation level can be set for all connections of a pool, for one connection (which keeps it for its next borrower), and for one transaction; the most specific setting wins.',
   cure: 'await em.transactional(work, { isolationLevel: IsolationLevel.SERIALIZABLE });',
   run: (context) =>
     withScratch(context, '', async (scratch) => {
-      // As ISOLATION_LEVEL does for this service: the driver asks for it when it connects.
+      // As ISOLATION_LEVEL does for this service: the driver sets it when it connects.
       const { sessions } = scratch.pool({ limits: { ISOLATION_LEVEL: 'repeatable read' } });
       const orm = scratch.ormOver(sessions, [], { discovery: { warnWhenNoEntities: false } });
       const seen = await sessions.withSession(async () => {
@@ -30,7 +30,7 @@ export const threePlaces: Experiment = {
         const other = await sessions.withSession(() => orm.em.fork().transactional(levelOf));
         return { pool, connection, transaction, connection_again: connectionAgain, other_connection: other };
       });
-      // The connection that was given back last is the first to be lent again.
+      // The connection that was returned last is the first to be lent again.
       const figures = { ...seen, next_borrower: await orm.em.fork().transactional(levelOf) };
       const holds =
         seen.pool === 'repeatable read' &&

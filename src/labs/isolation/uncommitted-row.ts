@@ -5,17 +5,17 @@ import { type Level, levels } from './levels.ts';
 import { T1, T2, TABLE } from './sessions.ts';
 import { transcript } from './transcript.ts';
 
-/** The steps of the post, and one read more: what became of the row that was not there. */
+/** The steps of the blog post, and one more read after the commit. */
 const steps = [T1.insert(1, 10), T2.read(1), T1.write(1, 11), T2.read(1), T1.commit, T2.read(1), T2.commit];
 
-/** No session fails or waits; whether the row appears after the commit is the level's own choice. */
+/** No session fails or waits; whether the row is visible after the commit depends on the level. */
 const expected = (level: Level) =>
   level.startsWith('read') ? 'T2 none, T2 none, T2 1→11' : 'T2 none, T2 none, T2 none';
 
 export const uncommittedRow: Experiment = {
   name: 'uncommitted-row',
   claim:
-    'A row that is not committed yet is not there for anybody else, at any level: the read finds nothing, at once, without an error and without waiting.',
+    'An uncommitted row is invisible to all other sessions, at every level: a read finds nothing, without an error and without waiting.',
   run: (context) =>
     withScratch(context, TABLE, async (scratch) => {
       const stepper = new Stepper(scratch);

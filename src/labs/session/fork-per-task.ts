@@ -10,7 +10,7 @@ const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 export const forkPerTask: Experiment = {
   name: 'fork-per-task',
   claim:
-    'With a fork for each task, three tasks have three backends and three transactions at the same time, and one that fails fails alone.',
+    'With a fork for each task, three concurrent tasks use three backends and three transactions, and a task that fails does not affect the others.',
   cure: `
 const task = (pk: number) => em.fork().transactional((tx) => like(tx, pk));
 await Promise.allSettled(pks.map(task));`,

@@ -10,7 +10,7 @@ import { transactional } from './transactional.ts';
 export const session: Lab = {
   name: 'session',
   summary:
-    'What becomes of a session, which MikroORM calls EntityManager, when tasks share it, and what to give them instead.',
+    'What happens to a session, which MikroORM calls EntityManager, when concurrent tasks share it, and what to use instead.',
   terms: ['EntityManager', 'flush', 'fork', 'backend', 'savepoint', 'idle in transaction', 'standby'],
   experiments: [
     sharedManager,

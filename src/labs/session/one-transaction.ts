@@ -7,7 +7,7 @@ import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 
-/** Three tasks of one transaction ask for a gate that is closed: how many of them stand before it at once? */
+/** Three tasks of one transaction wait for a closed gate: how many of them reach it at the same time? */
 async function atOnce(scratch: Scratch) {
   scratch.timeline.part = 'at once';
   const orm = scratch.orm([newPostClass()]);
@@ -33,7 +33,7 @@ async function atOnce(scratch: Scratch) {
   };
 }
 
-/** Three tasks of one transaction each write a post; the second one makes a mistake. */
+/** Three tasks of one transaction each write a post; the second one fails. */
 async function oneFails(scratch: Scratch) {
   scratch.timeline.part = 'one fails';
   const Post = newPostClass();
@@ -55,13 +55,13 @@ async function oneFails(scratch: Scratch) {
 export const oneTransaction: Experiment = {
   name: 'one-transaction',
   claim:
-    'Parallel tasks cannot share a transaction: it lives on one backend, which does one thing at a time, and one task that fails takes the others down with it.',
+    'Parallel tasks cannot share a transaction: it runs on one backend, which executes one statement at a time, and a task that fails makes the others fail.',
   cure: `
 // All or nothing: one after another, in one transaction.
 await em.transactional(async (tx) => {
   for (const task of tasks) await task(tx);
 });
-// At once: a transaction for each.
+// In parallel: a transaction for each.
 await Promise.all(tasks.map((task) => em.fork().transactional(task)));`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {

@@ -4,17 +4,17 @@ import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { caughtUp, openRouted, position, type Routed } from './reader.ts';
 
-/** One at a time makes a standby lag, or one would end the lag of another. */
+/** Only one experiment at a time pauses the standby, or one would end the pause of another. */
 const ALONE = `select pg_advisory_lock(hashtext('safe-counters: a standby that lags'))`;
 
-/** Lets the standby fall behind, where we may. */
+/** Pauses the replay of the standby, if the role may do so. */
 async function pause({ standby, reader }: Routed): Promise<boolean> {
   if (!standby) return false;
   try {
     await reader.query('select pg_wal_replay_pause()');
     return true;
   } catch (error) {
-    // Not everybody may (42501). The standby then lags as it does.
+    // 42501: the role may not. The standby then has its natural lag.
     if (codeOf(error) !== '42501') throw error;
     return false;
   }
@@ -46,7 +46,7 @@ async function writeAndRead(scratch: Scratch, routed: Routed) {
 export const readYourWrites: Experiment = {
   name: 'read-your-writes',
   claim:
-    'A read from a standby right after a write can be older than the write, refresh: true included; a read from the writer, or one after the standby has replayed the write’s log position, is not.',
+    'A read from a standby right after a write can return the old value, even with refresh: true; a read from the writer, or after the standby has replayed the log position of the write, cannot.',
   cure: `
 await em.flush();
 const options = { connectionType: 'write' } as const;

@@ -7,7 +7,7 @@ import { openRouted, type Routed } from './reader.ts';
 
 type Operation = (em: EntityManager, Post: Routed['Post']) => Promise<unknown>;
 
-/** What is done, and where it must go. */
+/** The operations, and where each must be routed. */
 const operations: Record<string, { run: Operation; goesTo: string }> = {
   find: { goesTo: 'reader', run: (em, Post) => em.find(Post, {}) },
   count: { goesTo: 'reader', run: (em, Post) => em.count(Post) },
@@ -38,7 +38,7 @@ const operations: Record<string, { run: Operation; goesTo: string }> = {
   },
 };
 
-/** Who served it, in the order in which they were first asked. */
+/** The servers that an operation used, in the order of their first statements. */
 async function servedBy({ timeline }: Scratch, { orm, Post }: Routed, name: string, run: Operation) {
   const first = timeline.entries.length;
   timeline.part = name;
@@ -49,7 +49,7 @@ async function servedBy({ timeline }: Scratch, { orm, Post }: Routed, name: stri
 export const readerWriter: Experiment = {
   name: 'reader-writer',
   claim:
-    'Reads outside of a transaction go to the reader; writes, locks, raw SQL and everything inside a transaction go to the writer, so no transaction spans the two.',
+    'Reads outside a transaction go to the reader; writes, locks, raw SQL and everything inside a transaction go to the writer, so no transaction spans both.',
   cure: `
 const replicas = [{ name: 'reader', host: 'standby.internal' }];
 const { em } = new MikroORM({ clientUrl, entities, replicas });

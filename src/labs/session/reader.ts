@@ -4,19 +4,19 @@ import type { Client } from 'pg';
 import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
-/** MikroORM with a writer and a reader, and the way to the reader's server. */
+/** MikroORM with a writer and a reader, and a direct connection to the reader's server. */
 export interface Routed {
   Post: ReturnType<typeof newPostClass>;
   orm: MikroORM;
-  /** Whether the reader is a standby, or a connection that only reads to the same server. */
+  /** Whether the reader is a standby; otherwise it is a read-only connection to the same server. */
   standby: boolean;
-  /** A session of the experiment's own on the reader's server. */
+  /** The experiment's own session on the reader's server. */
   reader: Client;
 }
 
 /**
- * Reads go to the first of DATABASE_REPLICA_URLS. Without one, to the experiment's own server, through connections
- * that refuse to write: the routing is the same, and only the lag is missing.
+ * Routes reads to the first of DATABASE_REPLICA_URLS. Without one, routes them to the experiment's own server through
+ * read-only connections: the routing is the same, only the lag is missing.
  */
 export async function openRouted(scratch: Scratch): Promise<Routed> {
   const replicaUrl = scratch.context.config.DATABASE_REPLICA_URLS?.split(',')[0];
@@ -32,13 +32,13 @@ export async function openRouted(scratch: Scratch): Promise<Routed> {
   return routed;
 }
 
-/** How far the writer's log goes: a standby that has replayed this has everything that was committed until now. */
+/** The writer's log position: a standby that has replayed it has everything that was committed until now. */
 export async function position({ outside }: Scratch): Promise<string> {
   const { rows } = await outside.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn');
   return rows[0]?.lsn ?? '';
 }
 
-/** Waits until the reader has replayed the log up to there. What is no standby always has. */
+/** Waits until the reader has replayed the log up to this position; a reader that is not a standby always has. */
 export async function caughtUp({ context }: Scratch, { reader }: Routed, lsn: string): Promise<void> {
   const sql = 'select coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, true) as there';
   for (;;) {

@@ -7,13 +7,13 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different } from '../bench/probe.ts';
 import { withScratch } from '../bench/scratch.ts';
 
-/** Which EntityManager it finds, however deep below the request it asks. */
+/** The EntityManager that code anywhere below a request resolves to. */
 const managerOf = (em: EntityManager): number => em.id;
 
 export const requestContext: Experiment = {
   name: 'request-context',
   claim:
-    'Each request finds an EntityManager of its own behind the one that all share, however deep it asks; what one has read and changed, no other one sees; and outside of a request there is none.',
+    'With RequestContext, the shared EntityManager resolves to a separate one for each request, at any call depth; requests do not see each other’s entities; and outside a request it is refused.',
   cure: `
 app.addHook('onRequest', (_request, _reply, done) =>
   RequestContext.create(orm.em, done),

@@ -8,7 +8,7 @@ import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const tasks = ['first', 'second', 'third'];
 
-/** The post's own probe: each task asks who serves it, meets the others, and asks again. */
+/** The probe of the blog post: each task asks for its backend, meets the others, and asks again. */
 async function withoutTransaction(scratch: Scratch, em: EntityManager) {
   const meet = meetingOf(tasks.length);
   scratch.timeline.part = 'without a transaction';
@@ -44,7 +44,7 @@ async function withTransactions(scratch: Scratch, em: EntityManager) {
 export const sharedManager: Experiment = {
   name: 'shared-manager',
   claim:
-    'Three tasks at once on one EntityManager have three backends as long as nobody begins a transaction; with begin and commit, all three work in the transaction that was begun last, and two connections stay idle in transaction.',
+    'Three concurrent tasks on one EntityManager use three backends as long as none begins a transaction; with begin and commit, all three work in the transaction that was begun last, and two connections stay idle in transaction.',
   cure: 'await Promise.all(tasks.map((task) => em.fork().transactional(task)));',
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {

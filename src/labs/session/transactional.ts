@@ -7,7 +7,7 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, type Probe, probe } from '../bench/probe.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 
-/** The functions of a service: each is a transaction by itself, and part of one when called from another. */
+/** The functions of a service: each runs in its own transaction, or joins that of its caller. */
 function service(Post: ReturnType<typeof newPostClass>) {
   const probes: Probe[] = [];
   const like = async (em: EntityManager, pk: number, fails = false) => {
@@ -67,7 +67,7 @@ async function runPart(scratch: Scratch, name: string, run: Part) {
 export const transactional: Experiment = {
   name: 'transactional',
   claim:
-    'What transactional() wraps is committed together, or rolled back when it throws; called inside another one it joins that transaction, or is a savepoint of it when asked to be.',
+    'A function wrapped in transactional() is committed as a whole, or rolled back when it throws; called inside another transaction, it joins it, or becomes a savepoint if configured to.',
   cure: `
 const like = transactional(async (em, pk: number) => {
   (await em.findOneOrFail(Post, pk)).like += 1;

@@ -3,12 +3,12 @@ import { codeOf } from '../../errors/caught.ts';
 import { StartupError } from '../../errors/startup-error.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
-/** To reach Redis at all, in milliseconds. */
+/** Timeout for connecting to Redis, in milliseconds. */
 const CONNECT_MS_MAX = 2000;
 
 export interface Cache {
   keyv: Keyv;
-  /** What is behind it. */
+  /** The store behind it. */
   kind: 'redis' | 'process';
 }
 
@@ -30,8 +30,8 @@ export async function importRedis() {
 }
 
 /**
- * Runs `work` with a cache: Redis where REDIS_URL names one, and otherwise a map in this process; one interface,
- * and the same text (JSON) inside. Its keys are of this run alone, and are gone afterwards.
+ * Runs `work` with a cache: Redis if REDIS_URL is set, otherwise a map in this process, with the same interface and the
+ * same JSON inside. Its keys belong to this run and are removed afterwards.
  *
  * @throws when Redis cannot be reached, or its client is not installed
  */
@@ -45,7 +45,7 @@ export async function withCache<T>(scratch: Scratch, work: (cache: Cache) => Pro
       )
     : new Map();
   const keyv = new Keyv({ store, namespace, throwOnErrors: true });
-  // Without a listener the event would end the process; the call that failed throws by itself.
+  // Without a listener, the event would end the process. The failed call throws by itself.
   keyv.on('error', () => {});
   try {
     return await work({ keyv, kind: REDIS_URL ? 'redis' : 'process' });

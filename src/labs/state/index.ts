@@ -8,7 +8,7 @@ import { staleWrite } from './stale-write.ts';
 export const state: Lab = {
   name: 'state',
   summary:
-    'What an entity is after a trip through a cache, what goes wrong when it is used as one, and what to cache.',
+    'What an entity becomes after a round trip through a cache, what goes wrong when it is still used as an entity, and what to cache instead.',
   terms: ['entity', 'flush', 'version property', 'result cache', 'time to live'],
   experiments: [roundTrip, sharedReference, staleWrite, resultCache, plainValue],
 };

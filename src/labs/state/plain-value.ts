@@ -4,10 +4,10 @@ import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { type Cache, withCache } from './cache.ts';
 import { readThrough } from './read-through.ts';
 
-/** As long as in the post. */
+/** The time to live of the blog post. */
 const TTL_MS = 60_000;
 
-/** What callers may see of a post, in forms that survive JSON. */
+/** The public fields of a post, in forms that survive JSON. */
 interface PostView {
   pk: number;
   like: number;
@@ -50,11 +50,11 @@ async function useCache(scratch: Scratch, { keyv }: Cache) {
 export const plainValue: Experiment = {
   name: 'plain-value',
   claim:
-    'A plain value with a time to live of 60 s is what can be cached safely: the second read asks no database, what does not exist is not remembered, and forgetting it after a commit shows the write at once.',
+    'A plain value with a time to live of 60 s can be cached safely: the second read needs no query, missing rows are not cached, and invalidating the key after a commit makes the write visible at once.',
   cure: `
 const posts = readThrough(cache, 60_000, async (pk) => {
   const post = await orm.em.fork().findOne(Post, Number(pk));
-  // What does not exist is not cached.
+  // Missing rows are not cached.
   return post ? { pk: post.pk, like: post.like } : undefined;
 });
 await posts.get('1');

@@ -3,14 +3,14 @@ import type { Keyv } from 'keyv';
 interface ReadThrough<Value> {
   /** The value from the cache, or from `load`; undefined when there is none. */
   get: (key: string) => Promise<Value | undefined>;
-  /** After a write has been committed: the next one who asks reads anew. */
+  /** To be called after a write has been committed: the next read loads the value again. */
   forget: (key: string) => Promise<void>;
 }
 
 /**
- * Caches plain values: `load` makes one of what it read, with the fields and forms that callers may see, and no
- * entity. A value is at most `ttlMs` milliseconds old. What does not exist is not cached, so it is seen as soon as it
- * does, and asking for names that nobody has does not fill the cache.
+ * Caches plain values: `load` returns the public fields, never an entity. A value is at most `ttlMs` milliseconds old.
+ * Missing values are not cached, so that they are seen as soon as they exist, and requests for unknown keys do not fill
+ * the cache.
  */
 export function readThrough<Value extends object>(
   cache: Keyv,

@@ -8,7 +8,7 @@ import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const RETRY = { attemptsMax: 5, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 4, retryable: isConflict };
 
-/** An increment by optimistic lock and retry, whose read may come from MikroORM's result cache. */
+/** An optimistic increment with retries whose read may come from MikroORM's result cache. */
 async function increment(scratch: Scratch, cached: boolean) {
   await scratch.outside.query('update posts set "like" = 0, version = 1');
   const Post = newPostClass();
@@ -36,11 +36,11 @@ async function increment(scratch: Scratch, cached: boolean) {
 export const resultCache: Experiment = {
   name: 'result-cache',
   claim:
-    'The result cache hands out managed entities as old as itself: an optimistic increment that reads through it is refused at every retry, and a read with a lock gives the old likes and locks nothing.',
+    'The result cache returns managed entities with old values: an optimistic increment that reads through it is refused at every retry, and a locking read returns the old likes and locks nothing.',
   cure: `
 await retry(async () => {
   const fork = em.fork();
-  // No cache for what will be written.
+  // No result cache for entities that will be written.
   const post = await fork.findOneOrFail(Post, pk);
   post.like += 1;
   await fork.flush();

@@ -23,9 +23,9 @@ function describe(value: unknown, Post: PostClass, em: EntityManager) {
 export const roundTrip: Experiment = {
   name: 'round-trip',
   claim:
-    'An entity goes into a cache without an error, also when its EntityManager has let go of it, and comes back as a plain object: without a class, its dates as text, and changes to it are saved nowhere.',
+    'An entity can be put into a cache without an error, even after its EntityManager was cleared, but comes back as a plain object: without its class, with dates as text, and changes to it are never saved.',
   cure: `
-// A plain value, made of what is needed, and never the entity.
+// A plain value with the fields that are needed, never the entity.
 const { pk, like, modifiedAt } = await em.findOneOrFail(Post, 1);
 const value = { pk, like, modified_at: modifiedAt.toISOString() };
 await cache.set('post 1', value, 60_000);`,
@@ -35,7 +35,7 @@ await cache.set('post 1', value, 60_000);`,
         const Post = newPostClass();
         const em = scratch.orm([Post]).em.fork();
         const post = await em.findOneOrFail(Post, 1);
-        // What broke in the post: the state was alive, and the instance that it tracked was collected.
+        // The failure of the blog post: the state was alive, but the instance that it tracked had been collected.
         em.clear();
         const set = await endingOf(keyv.set('post', post));
         const cached = await keyv.get<Record<string, unknown>>('post');

@@ -7,9 +7,9 @@ import { withScratch } from '../bench/scratch.ts';
 export const sharedReference: Experiment = {
   name: 'shared-reference',
   claim:
-    'A cache in the process that keeps references hands one managed entity to all requests: what one of them changes without saving, the others see, and the flush of the first one saves.',
+    'An in-process cache that keeps references gives the same managed entity to all requests: an unsaved change of one request is seen by the others, and saved by the next flush of the EntityManager that loaded it.',
   cure: `
-// Keyv keeps text unless told otherwise: everybody gets a copy.
+// Keyv keeps serialized text by default: every caller gets a copy.
 const cache = new Keyv({ store: new Map() });`,
   run: (context) =>
     withScratch(context, POSTS, async (scratch) => {
@@ -20,7 +20,7 @@ const cache = new Keyv({ store: new Map() });`,
         const first = em.fork();
         const post = await first.findOneOrFail(Post, 1);
         await cache.set('post', post);
-        // Another request changes what it got, for itself, and saves nothing.
+        // Another request changes the entity for its own use, without saving it.
         const got = await cache.get<InstanceType<typeof Post>>('post');
         if (got) got.like = 100;
         const seenByOthers = (await cache.get<InstanceType<typeof Post>>('post'))?.like;

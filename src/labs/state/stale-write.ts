@@ -6,7 +6,7 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { type Cache, withCache } from './cache.ts';
 
-/** The same table to an application that has no version property. */
+/** The same table, mapped without a version property. */
 function newUnversionedClass() {
   const properties = { pk: p.integer().primary(), like: p.integer() };
   const schema = defineEntity({ name: 'UnversionedPost', tableName: 'posts', properties });
@@ -15,14 +15,14 @@ function newUnversionedClass() {
   return UnversionedPost;
 }
 
-/** What of a post went into the cache. */
+/** The cached fields of a post. */
 interface CachedPost {
   pk: number;
   like: number;
   version?: number;
 }
 
-/** A post is cached, somebody else adds 100 likes, and the cached state is merged, changed and flushed. */
+/** A post is cached, another session adds 100 likes, and the cached state is merged, changed and flushed. */
 async function writeBack(
   scratch: Scratch,
   { keyv }: Cache,
@@ -42,14 +42,14 @@ async function writeBack(
 export const staleWrite: Experiment = {
   name: 'stale-write',
   claim:
-    'Cached state that is merged and written back overwrites what others wrote since it was cached; with a version property the write is refused.',
+    'Merging cached state and flushing it overwrites everything written since it was cached; with a version property, the flush is refused.',
   cure: `
 const PostSchema = defineEntity({
   name: 'Post',
   properties: {
     pk: p.integer().primary(),
     like: p.integer(),
-    version: p.integer().version(), // an old one is refused
+    version: p.integer().version(), // a write with an old version is refused
   },
 });`,
   run: (context) =>

@@ -3,7 +3,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Two sessions add 1 to the same two posts, each in one flush; the second one writes while the first has not committed. */
+/** Two sessions add 1 to the same two posts, each in one flush; the second writes before the first has committed. */
 async function twoFlushes(scratch: Scratch, useBatchUpdates: boolean) {
   const Post = newPostClass();
   const { em } = scratch.orm([Post], {}, { useBatchUpdates });
@@ -20,7 +20,7 @@ async function twoFlushes(scratch: Scratch, useBatchUpdates: boolean) {
 export const batchedFlush = experimentOf({
   name: 'batched-flush',
   claim:
-    'A flush with two or more changed entities of one class checks their versions before it writes, not while: an update is lost without an error.',
+    'A flush with two or more changed entities of one class checks their versions before the write and not in it: an update is lost without an error.',
   expectation: 'The version property refuses the second of two writers, however many entities they flush.',
   guard: 'useBatchUpdates: false, so that each UPDATE carries its version.',
   cure: `

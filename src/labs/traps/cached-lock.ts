@@ -3,7 +3,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Reads a post with a lock after it was cached and then changed; tells whether anybody else can lock it meanwhile. */
+/** Reads a post with a lock after it was cached and then changed; returns whether the row is really locked. */
 async function lockedRead(scratch: Scratch, cached: boolean) {
   const Post = newPostClass();
   const { em } = scratch.orm([Post]);
@@ -20,12 +20,11 @@ async function lockedRead(scratch: Scratch, cached: boolean) {
 
 export const cachedLock = experimentOf({
   name: 'cached-lock',
-  claim:
-    'A read with both a result cache and a pessimistic lock gives the cached row back and takes no lock.',
-  expectation: 'A locking read asks the database, or the two options exclude each other.',
-  guard: 'What is locked is not cached.',
+  claim: 'A read with both a result cache and a pessimistic lock returns the cached row and takes no lock.',
+  expectation: 'A locking read queries the database, or the two options are mutually exclusive.',
+  guard: 'Locking reads do not use the result cache.',
   cure: `
-// The lock, and no cache beside it.
+// The lock without a cache.
 const lockMode = LockMode.PESSIMISTIC_WRITE;
 const post = await tx.findOneOrFail(Post, pk, { lockMode });`,
   async fallInto(scratch) {

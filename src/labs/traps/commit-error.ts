@@ -5,7 +5,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Write skew at serializable: two transactions read two posts, each writes another one; the second commit fails. */
+/** Write skew at SERIALIZABLE: two transactions read two posts, each writes a different one, and one commit fails. */
 async function refusedCommit(scratch: Scratch): Promise<unknown> {
   const Post = newPostClass();
   const { em } = scratch.orm([Post]);
@@ -35,10 +35,10 @@ export const commitError = experimentOf({
   name: 'commit-error',
   claim:
     'A serialization failure that arrives at the commit is the driver’s own error, not one of MikroORM’s classes.',
-  expectation: 'Whatever the database refuses is a DriverException, as it is for every other statement.',
-  guard: 'Failures are told apart by their SQLSTATE and never by their class.',
+  expectation: 'Every error of the database is a DriverException, as it is for every other statement.',
+  guard: 'Failures are classified by their SQLSTATE and never by their class.',
   cure: `
-// By the code, wherever it comes from, and never by the class.
+// By the code, never by the class.
 const isConflict = ({ code }: { code?: string }) =>
   code === '40001' || code === '40P01';`,
   async fallInto(scratch) {

@@ -4,10 +4,10 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Round trips to the server after which what has not been answered will not be: nothing is under way any more. */
+/** Round trips to the server after which an unanswered flush counts as hanging: no statement is in flight any more. */
 const PATIENCE = 20;
 
-/** Two flushes at once, on managers that read the post before somebody else changed it. */
+/** Two concurrent flushes on EntityManagers that read the post before another session changed it. */
 async function twoFlushes(scratch: Scratch, managerOf: (em: EntityManager) => EntityManager) {
   const Post = newPostClass();
   const shared = scratch.orm([Post]).em.fork();
@@ -21,12 +21,12 @@ async function twoFlushes(scratch: Scratch, managerOf: (em: EntityManager) => En
 export const hangingFlush = experimentOf({
   name: 'hanging-flush',
   claim:
-    'A flush that waits for another one on the same EntityManager is forgotten when that one fails: it never ends, until somebody flushes again.',
+    'A flush that waits for another one on the same EntityManager is forgotten when that one fails: it hangs until the next flush.',
   expectation: 'The waiting flush runs, or fails as well.',
   guard: 'A fork for each task: no flush waits for another one.',
   cure: `
 const task = async (pk: number) => {
-  const fork = em.fork(); // its flush waits for nobody else's
+  const fork = em.fork(); // its flush does not wait for those of other tasks
   (await fork.findOneOrFail(Post, pk)).like += 1;
   await fork.flush();
 };`,
@@ -38,7 +38,7 @@ const task = async (pk: number) => {
     })();
     for (let i = 0; i < PATIENCE; i += 1) await em.execute('select 1');
     const seen = first === 'refused' && answer === 'none';
-    // The next flush that succeeds takes the forgotten one along, which by now has nothing to write.
+    // The next successful flush also completes the forgotten one, which has nothing left to write.
     em.clear();
     await em.flush();
     await answered;

@@ -22,7 +22,7 @@ import { upsertVersion } from './upsert-version.ts';
 export const traps: Lab = {
   name: 'traps',
   summary:
-    'Where MikroORM does something else than one would expect, without saying so, and what guards against it.',
+    'Where MikroORM behaves differently from what one would expect, without an error, and what guards against it.',
   terms: [
     'EntityManager',
     'entity',

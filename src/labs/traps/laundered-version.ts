@@ -4,7 +4,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** One changes a post, somebody else commits a change to it, the one reads it again and flushes. */
+/** An EntityManager changes a post, another session commits a change to it, and the first reads it again and flushes. */
 async function readAgain(scratch: Scratch, reader: (em: EntityManager) => EntityManager) {
   const Post = newPostClass();
   const em = scratch.orm([Post]).em.fork();
@@ -20,15 +20,15 @@ async function readAgain(scratch: Scratch, reader: (em: EntityManager) => Entity
 export const launderedVersion = experimentOf({
   name: 'laundered-version',
   claim:
-    'Reading an entity again that has unsaved changes keeps the changes and takes the new version: the flush passes the check and overwrites what somebody else wrote.',
+    'Reading an entity with unsaved changes again keeps the changes but takes the new version: the flush passes the version check and overwrites another session’s write.',
   expectation: 'The changes were made to the old version, so the flush is refused.',
   guard:
-    'A change, once made, is flushed before anything is read on the same EntityManager; other reads go to a fork.',
+    'A change is flushed before anything else is read on the same EntityManager; reads in between use a fork.',
   cure: `
 const post = await em.findOneOrFail(Post, pk);
 post.like += 1;
 await em.flush(); // before anything else is read here
-// What has to be read in between is read on a fork.
+// Reads in between use a fork.
 const others = await em.fork().find(Post, {});`,
   async fallInto(scratch) {
     const figures = await readAgain(scratch, (em) => em);

@@ -22,15 +22,14 @@ async function endedByServer(scratch: Scratch, poolOf: (pool: ScratchPool) => Po
 export const leakedConnection = experimentOf({
   name: 'leaked-connection',
   claim:
-    'A connection that the server ends inside a transaction never goes back to the pool: after as many of these as the pool has places, the service stands still.',
-  expectation: 'A connection whose rollback fails is discarded, and the pool makes another one.',
-  guard:
-    'src/database/guarded-connection.ts takes a broken connection out of the pool itself, the moment it breaks.',
+    'A connection that the server closes inside a transaction never returns to the pool: once this has happened for every connection of the pool, the service hangs.',
+  expectation: 'A connection whose rollback fails is discarded, and the pool opens a new one.',
+  guard: 'src/database/guarded-connection.ts removes a broken connection from the pool as soon as it breaks.',
   cure: `
 try {
   return await client.query(sql, parameters);
 } catch (error) {
-  // At once: when its rollback fails, nobody gives the connection back.
+  // At once: if its rollback fails, the connection is not returned to the pool.
   if (!isServerError(error)) client.release(error);
   throw error;
 }`,

@@ -13,9 +13,9 @@ async function update(scratch: Scratch, more: { modifiedAt?: Date }) {
 export const nativeUpdateHooks = experimentOf({
   name: 'native-update-hooks',
   claim:
-    'A nativeUpdate raises the version, but runs no onUpdate: the time of the last change stays what it was.',
-  expectation: 'What the entity says about its updates happens at every update of MikroORM’s.',
-  guard: 'nativeUpdate is given the time too.',
+    'A nativeUpdate raises the version but does not run onUpdate: the time of the last change stays the same.',
+  expectation: 'onUpdate runs for every update that MikroORM sends.',
+  guard: 'The time is passed to nativeUpdate explicitly.',
   cure: 'await em.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });',
   async fallInto(scratch) {
     const figures = await update(scratch, {});

@@ -5,7 +5,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Three tasks at once, each with begin, an increment of a post of its own, and commit. */
+/** Three concurrent tasks, each with begin, an increment of its own post, and commit. */
 async function threeTasks(scratch: Scratch, name: string, managerOf: (em: EntityManager) => EntityManager) {
   const Post = newPostClass();
   const shared = scratch.orm([Post], { name }).em.fork();
@@ -32,7 +32,7 @@ async function threeTasks(scratch: Scratch, name: string, managerOf: (em: Entity
 export const parallelBegin = experimentOf({
   name: 'parallel-begin',
   claim:
-    'Three tasks that begin, work and commit at once on one EntityManager all work in the transaction that was begun last; the connections of the other two stay idle in transaction.',
+    'Three tasks that begin, write and commit concurrently on one EntityManager all write in the transaction that was begun last; the connections of the other two stay idle in transaction.',
   expectation: 'Three transactions, or an error at the second begin.',
   guard: 'A fork for each task.',
   cure: `

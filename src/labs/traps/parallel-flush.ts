@@ -19,7 +19,7 @@ async function increment(em: EntityManager, Post: PostClass): Promise<void> {
 const incrementOnFork = (em: EntityManager, Post: PostClass) =>
   retry(() => increment(em.fork(), Post), RETRY);
 
-/** Three tasks at once find, add 1, and flush; the row is locked until the first of them has begun to write. */
+/** Three concurrent tasks find, add 1 and flush; the row is locked until the first of them has begun to write. */
 async function threeTasks(
   scratch: Scratch,
   add: (em: EntityManager, Post: PostClass) => Promise<void>,
@@ -41,9 +41,9 @@ async function threeTasks(
 export const parallelFlush = experimentOf({
   name: 'parallel-flush',
   claim:
-    'What is changed while a flush is under way on the same EntityManager counts as saved: three tasks that find, add 1 and flush at once all succeed, and fewer than three count.',
-  expectation: 'The flushes are queued, so the three count.',
-  guard: 'A fork for each task, and a retry for the one that is refused.',
+    'Changes made during a flush of the same EntityManager are treated as saved: three concurrent tasks that find, add 1 and flush all succeed, but fewer than three increments are counted.',
+  expectation: 'The flushes are queued, so that all three increments are counted.',
+  guard: 'A fork for each task, and a retry when it is refused.',
   cure: `
 const increment = () =>
   retry(async () => {

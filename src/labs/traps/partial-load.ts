@@ -14,9 +14,9 @@ async function flushAfter(scratch: Scratch, fields: ('like' | 'version')[]) {
 
 export const partialLoad = experimentOf({
   name: 'partial-load',
-  claim: 'An entity that was loaded in part, without its version, is flushed without a version check.',
-  expectation: 'A versioned entity is never written without its version, or not loaded without it.',
-  guard: 'What will be changed is loaded whole, or with its version among the fields.',
+  claim: 'An entity that was loaded partially, without its version, is flushed without a version check.',
+  expectation: 'A versioned entity is never written, or never loaded, without its version.',
+  guard: 'Entities that will be changed are loaded in full, or with the version among the fields.',
   cure: `
 const post = await em.findOneOrFail(Post, pk, { fields: ['like', 'version'] });
 post.like += 1;

@@ -7,8 +7,8 @@ import { experimentOf } from './trap.ts';
 export const rawFragment = experimentOf({
   name: 'raw-fragment',
   claim:
-    'Setting a property of a versioned entity to raw SQL writes it, but leaves the fragment in the entity instead of the new value: it cannot be read, nor sent as JSON.',
-  expectation: 'After the flush the property has the value that the database computed.',
+    'Setting a property of a versioned entity to raw SQL writes it, but leaves the fragment in the entity instead of the new value: it can be neither read nor serialized as JSON.',
+  expectation: 'After the flush, the property has the value that the database computed.',
   guard: 'Computed updates go through the query builder with returning, not through an entity.',
   cure: `
 const { row } = await em

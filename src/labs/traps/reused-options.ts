@@ -5,7 +5,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** A nested transaction and then, later, one by itself, both with the options that the function gives. */
+/** A nested transaction and later an outermost one, both with the options that the function returns. */
 async function twice(scratch: Scratch, options: () => TransactionOptions) {
   const Post = newPostClass();
   const { em } = scratch.orm([Post]);
@@ -18,11 +18,11 @@ async function twice(scratch: Scratch, options: () => TransactionOptions) {
 export const reusedOptions = experimentOf({
   name: 'reused-options',
   claim:
-    'An options object that is given to em.transactional() inside a transaction remembers it: the next call with the same object wants a savepoint of a transaction that is over, and fails.',
-  expectation: 'Options are read, not written, so a constant will do.',
-  guard: 'A new options object for each call, as src/database/transactional.ts makes it.',
+    'Inside a transaction, em.transactional() stores that transaction in its options object: the next call with the same object tries to create a savepoint in a transaction that has ended, and fails.',
+  expectation: 'Options are only read, so a constant can be reused.',
+  guard: 'A new options object for each call, as in src/database/transactional.ts.',
   cure: `
-// A function, not a constant: MikroORM writes into what it is given.
+// A function, not a constant: MikroORM writes into the options object.
 const options = () => ({ isolationLevel: IsolationLevel.SERIALIZABLE });
 await em.transactional(work, options());`,
   async fallInto(scratch) {

@@ -30,16 +30,16 @@ async function threeNested(
 export const savepointNames = experimentOf({
   name: 'savepoint-names',
   claim:
-    'Nested transactions that run in parallel all call their savepoint trx1: one that fails undoes the others, which are told that they succeeded.',
-  expectation: 'Each nested transaction is undone or kept by itself: the likes are 1, 0, 1.',
+    'Nested transactions that run in parallel all name their savepoint trx1: one that fails rolls back the others, which nevertheless report success.',
+  expectation: 'Each nested transaction is kept or rolled back independently: the likes are 1, 0, 1.',
   guard:
-    'Nested transactions run one after another; what is to run in parallel gets a fork, and so a transaction, of its own.',
+    'Nested transactions run one after another; parallel work gets a fork, and thus a transaction, for each task.',
   cure: `
-// Nested: one after another, so that each has its savepoint to itself.
+// Nested: one after another, so that no two savepoints exist at the same time.
 for (const pk of pks) {
   await tx.transactional((inner) => like(inner, pk));
 }
-// At once: a fork, and so a transaction, for each.
+// In parallel: a fork, and thus a transaction, for each task.
 const task = (pk: number) => em.fork().transactional((own) => like(own, pk));
 await Promise.all(pks.map(task));`,
   async fallInto(scratch) {

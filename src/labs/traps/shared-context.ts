@@ -4,7 +4,7 @@ import { probe } from '../bench/probe.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Inside a transaction of one MikroORM, something is asked of another one: on whose connection? */
+/** Runs a query on one MikroORM instance inside a transaction of another, and returns whose connection it used. */
 async function servedBy(scratch: Scratch, options: [Options, Options]): Promise<string> {
   const [one, other] = options.map((more, i) =>
     scratch.orm([newPostClass()], { name: `orm ${i + 1}` }, more),
@@ -22,7 +22,7 @@ async function servedBy(scratch: Scratch, options: [Options, Options]): Promise<
 export const sharedContext = experimentOf({
   name: 'shared-context',
   claim:
-    'Inside a transaction of one MikroORM, the EntityManager of another one in the same process is a fork of the first one’s, unless they have different context names: its statements go to the wrong database.',
+    'Inside a transaction of one MikroORM instance, the EntityManager of another instance in the same process resolves to that of the first, unless their context names differ: its statements go to the wrong database.',
   expectation: 'Each instance goes to its own database.',
   guard: 'A contextName for each instance.',
   cure: `

@@ -6,7 +6,7 @@ import { barePool } from '../bench/bare-pool.ts';
 import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** A transaction writes a post, then tries something that fails, and goes on without it. */
+/** A transaction writes a post, catches the error of a failing statement, and continues. */
 async function tryWithin(
   scratch: Scratch,
   poolOf: (pool: ScratchPool) => PostgresPool,
@@ -29,16 +29,16 @@ const guarded = ({ sessions }: ScratchPool) => sessions;
 export const silentRollback = experimentOf({
   name: 'silent-rollback',
   claim:
-    'A transaction in which the error of a statement was caught reports success, although the server answered its commit with ROLLBACK: nothing of it was written.',
-  expectation: 'A commit that did not commit is an error.',
+    'A transaction in which the error of a statement was caught reports success, although the server answered its COMMIT with ROLLBACK: nothing was written.',
+  expectation: 'A commit that is answered with ROLLBACK throws an error.',
   guard:
-    'src/database/guarded-connection.ts makes such a commit an error. What may fail runs in a nested transaction, a savepoint.',
+    'src/database/guarded-connection.ts turns such a commit into an error. Statements that may fail run in a nested transaction, a savepoint.',
   cure: `
-// Where the driver's answer passes by:
+// Where the driver's answers are received:
 const { command } = await client.query(sql, parameters);
 if (command === 'ROLLBACK' && isCommit.test(sql)) throw new Error(sql);
 
-// What may fail gets a savepoint, and does not take the transaction along.
+// A savepoint lets the transaction survive a statement that fails.
 await tx.transactional((inner) => mayFail(inner)).catch(() => {});`,
   async fallInto(scratch) {
     const bare = ({ pool }: ScratchPool) => barePool(pool, scratch.timeline.observe('pool'));

@@ -15,9 +15,9 @@ async function readTwice(scratch: Scratch, refresh: boolean) {
 export const staleFind = experimentOf({
   name: 'stale-find',
   claim:
-    'A findOne by the key of an entity that was read before asks the database nothing: it is as old as the first read.',
-  expectation: 'A find reads.',
-  guard: 'A fork for each piece of work, and refresh: true where a request reads what it has read before.',
+    'A findOne by the primary key of an entity that was read before sends no query: it returns the state of the first read.',
+  expectation: 'A find queries the database.',
+  guard: 'A fork for each unit of work, and refresh: true where a request reads an entity again.',
   cure: 'const post = await em.findOneOrFail(Post, pk, { refresh: true });',
   async fallInto(scratch) {
     const figures = await readTwice(scratch, false);

@@ -25,9 +25,9 @@ async function likeUnderLock(scratch: Scratch, lock: (tx: EntityManager, post: P
 export const staleLock = experimentOf({
   name: 'stale-lock',
   claim:
-    'A lock by em.lock() takes the row lock for an entity that was read before, and leaves the old values in it.',
-  expectation: 'Under the lock the entity is what the row is.',
-  guard: 'The read itself takes the lock: a find with lockMode reads the row anew.',
+    'Locking with em.lock() takes the row lock for an entity that was read before, but leaves the old values in the entity.',
+  expectation: 'Under the lock, the entity has the current values of the row.',
+  guard: 'The read itself takes the lock: a find with lockMode reads the row again.',
   cure: `
 // Instead of tx.lock(post, …): the read itself takes the lock.
 await tx.refresh(post, { lockMode: LockMode.PESSIMISTIC_WRITE });

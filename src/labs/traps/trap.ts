@@ -3,14 +3,14 @@ import type { Experiment } from '../experiment.ts';
 import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 
-/** What came of one way to do it. */
+/** The result of one way to do it. */
 export interface Outcome {
-  /** Whether it is what this way is there to show: the trap, or that the guard keeps out of it. */
+  /** Whether it shows what it must: the trap, or that the guard avoids it. */
   seen: boolean;
   figures: Record<string, unknown>;
 }
 
-/** One thing that MikroORM does differently from what one would expect, without saying so. */
+/** A behaviour of MikroORM that differs, without an error, from what one would expect. */
 export interface Trap {
   name: string;
   /** What happens, in one sentence. */
@@ -24,7 +24,7 @@ export interface Trap {
   avoid: (scratch: Scratch) => Promise<Outcome>;
 }
 
-/** The trap as an experiment: it holds as long as the trap is there and the guard is one. */
+/** The trap as an experiment: it holds as long as the trap exists and the guard avoids it. */
 export function experimentOf({ name, claim, expectation, guard, cure, fallInto, avoid }: Trap): Experiment {
   return {
     name,
@@ -55,6 +55,6 @@ export function experimentOf({ name, claim, expectation, guard, cure, fallInto, 
 }
 
 function verdictOf(trapped: boolean, guarded: boolean): string {
-  if (!trapped) return 'this MikroORM no longer has the trap: take the experiment and its guard out';
-  return guarded ? 'the trap is there, and the guard keeps out of it' : 'the guard does not keep out of it';
+  if (!trapped) return 'this version of MikroORM no longer has the trap: remove the experiment and its guard';
+  return guarded ? 'the trap exists, and the guard avoids it' : 'the guard does not avoid the trap';
 }

@@ -5,7 +5,7 @@ import { blocked } from '../bench/observer.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Waits for the gate, so that all have looked what there is to do before one of them has done it. */
+/** Waits for the gate, so that all processes have listed the pending migrations before one of them runs them. */
 class CreateThings extends Migration {
   override up(): void {
     this.addSql('select pg_advisory_xact_lock_shared(1, hashtext(current_schema()))');
@@ -17,7 +17,7 @@ class CreateThings extends Migration {
 async function threeMigrate(scratch: Scratch, migrate: (orm: MikroORM) => Promise<unknown>) {
   const migrations = { migrationsList: [{ name: 'things', class: CreateThings }], snapshot: false };
   const orms = [1, 2, 3].map((process) => {
-    // Without this the migrator looks for its table in the schema `public`, whatever the search path.
+    // Otherwise the migrator looks for its table in the schema `public`, whatever the search path.
     const { schema } = scratch;
     const discovery = { warnWhenNoEntities: false };
     const options = { extensions: [Migrator], migrations, schema, discovery };
@@ -50,7 +50,7 @@ const migrateUnderLock = (orm: MikroORM) =>
 export const unlockedMigrations = experimentOf({
   name: 'unlocked-migrations',
   claim: 'The migrator takes no lock: of three processes that start at once, one migrates and two fail.',
-  expectation: 'One migrates, the others wait and find nothing to do.',
+  expectation: 'One process migrates; the others wait and then find nothing to do.',
   guard: 'The migrator runs inside a transaction that holds an advisory lock.',
   cure: `
 await orm.em.fork().transactional(async (em) => {

@@ -3,7 +3,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Somebody reads a post; another writes it, in the given way; the first one flushes. */
+/** One session reads a post, another writes it in the given way, and the first one flushes. */
 async function writeBetween(scratch: Scratch, write: (em: Manager, Post: PostClass) => Promise<unknown>) {
   const Post = newPostClass();
   const { em } = scratch.orm([Post]);
@@ -21,12 +21,11 @@ type Manager = ReturnType<Scratch['orm']>['em'];
 export const upsertVersion = experimentOf({
   name: 'upsert-version',
   claim:
-    'An em.upsert() of a versioned entity neither checks the version nor raises it: an optimistic reader overwrites it.',
+    'An em.upsert() of a versioned entity neither checks nor raises the version: a concurrent optimistic writer overwrites it.',
   expectation: 'Every write of a versioned entity raises its version.',
-  guard:
-    'No upsert of versioned entities; nativeUpdate and the query builder raise the version by themselves.',
+  guard: 'No upsert of versioned entities; nativeUpdate and the query builder raise the version.',
   cure: `
-// Raises the version by itself, so that who read before it is refused.
+// Raises the version, so that a concurrent optimistic writer is refused.
 await em.nativeUpdate(Post, pk, { like: 100, modifiedAt: new Date() });`,
   async fallInto(scratch) {
     const figures = await writeBetween(scratch, (em, Post) => em.upsert(Post, { pk: 1, like: 100 }));

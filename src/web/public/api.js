@@ -3,7 +3,7 @@ import { reportUnavailable } from './connection.js';
 import { readEvents } from './sse.js';
 import { newToken, token } from './token.js';
 
-/** What the service answers instead of what it was asked for, as a sentence that says what to do. */
+/** A problem that the service answered with, as a sentence that says what to do. */
 export class Refusal extends Error {
   /** @param {{ status?: number, code?: string, title?: string, detail?: string }} problem @param {number} [retryAfterS] */
   constructor({ status = 0, code = '', title = '', detail = '' }, retryAfterS) {
@@ -17,13 +17,13 @@ export class Refusal extends Error {
 /** @type {Record<string, string>} */
 const SENTENCES = {
   away: 'The service does not answer.',
-  queue_full: 'Too many are waiting for their turn here.',
+  queue_full: 'Too many requests are already waiting.',
   busy: 'The database was too busy.',
-  out_of_time: 'It took too long, and was stopped.',
-  read_only: 'The database takes no changes at the moment.',
+  out_of_time: 'The request took too long and was stopped.',
+  read_only: 'The database is read-only at the moment.',
   database_unavailable: 'The database cannot be reached.',
   shutting_down: 'The service is shutting down.',
-  unauthorized: 'Without the token nothing can be changed here.',
+  unauthorized: 'Changes require the token of this service.',
 };
 
 /** @param {string} code @param {string} detail @param {number} [retryAfterS] */
@@ -38,7 +38,7 @@ function sentence(code, detail, retryAfterS) {
 /** @typedef {Omit<RequestInit, 'headers'> & { headers?: Record<string, string> }} Request */
 
 /**
- * Asks the service, with the token if there is one; asks the reader for it where it is missing.
+ * Sends a request, with the token if there is one. If the service requires a token, asks the user for it.
  *
  * @param {string} path
  * @param {Request} [options]
@@ -81,7 +81,7 @@ export async function post(path, body, headers = {}) {
 }
 
 /**
- * What happens at this address, as it happens; a problem on the way is thrown.
+ * Yields the server-sent events of this address; a problem event is thrown.
  *
  * @param {string} path
  * @param {AbortSignal} signal

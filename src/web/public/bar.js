@@ -2,7 +2,7 @@
 import { el, number } from './dom.js';
 
 /**
- * A bar that says what it is and how much: one row of a `dl.bars`.
+ * A labelled bar with its number: one row of a `dl.bars`.
  *
  * @param {string} title @param {number} value @param {number} max the value of a full bar
  * @param {'accent' | 'loss' | 'ink'} colour

@@ -2,18 +2,18 @@
 import { post, Refusal, request } from './api.js';
 import { pause, whenAvailable } from './connection.js';
 
-/** Likes in one request: a browser opens six connections to a host and no more, so likes that go alone queue up here. */
+/** Likes per request: a browser opens at most six connections to a host, so single likes would queue in the browser. */
 const IN_ONE = 10;
 const ATTEMPTS_MAX = 6;
 const WAIT_MS_MAX = 5000;
 
-/** What says that it may work later; with its key a request counts once, however often it is sent. */
+/** Statuses that are worth a retry (0: no answer). Its key makes a request count once, however often it is sent. */
 const LATER = new Set([0, 429, 503, 504]);
 
 /** @typedef {{ counted: number, failed: number, again: number, requests: number, ms: number, why: string, commits?: number }} Burst */
 
 /**
- * Sends likes, all that the browser lets through at once, and again what was refused for now.
+ * Sends likes, as many at once as the browser allows, and retries the requests that may succeed later.
  *
  * @param {string} name of the counter
  * @param {number} likes
@@ -53,13 +53,13 @@ async function send(items, key, burst) {
       if (!LATER.has(error.status) || attempt >= ATTEMPTS_MAX) return false;
       burst.again += 1;
       await whenAvailable();
-      // Not all at the same moment.
+      // Jitter, so that the requests do not all come back at the same moment.
       await pause(Math.min(WAIT_MS_MAX, (error.retryAfterS ?? 0.5) * 1000) * (0.5 + Math.random() / 2));
     }
   }
 }
 
-/** How many commits the service has counted in, by its own metrics; undefined where it does not say. */
+/** How many commits the counters have made, according to the service's metrics; undefined if they are not available. */
 async function commitsSoFar() {
   try {
     const text = await (await request('/metrics')).text();

@@ -3,11 +3,11 @@ import { capital, el, fill, id } from './dom.js';
 import { term } from './terms.js';
 import { timeline } from './timeline.js';
 
-/** Beside the table where there is room, else below the row that was pressed. */
+/** The panel is beside the table if there is room, otherwise below the row of the selected cell. */
 export const wide = matchMedia('(min-width: 1100px)');
 
 /**
- * The timeline of a cell.
+ * Shows the timeline of a cell.
  *
  * @param {HTMLElement} button
  * @param {{ anomaly: import('./labs.js').Anomaly, level: string, cell: any, entries: any[] }} about
@@ -23,7 +23,7 @@ export function showCell(button, { anomaly, level, cell, entries }) {
     el('p.where', {}, `${level}: `, el('span', { 'data-verdict': cell.verdict }, term(cell.verdict))),
     el('p', {}, `${capital(anomaly.meaning)}.`),
     timeline(entries, { label: `${anomaly.name} at ${level}` }),
-    el('p.note', {}, `What is in the table at the end: ${rows}`),
+    el('p.note', {}, `The rows of the table at the end: ${rows}`),
   );
   placePanel(button);
 }

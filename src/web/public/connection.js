@@ -5,28 +5,28 @@ const FIRST_MS = 400;
 const LONGEST_MS = 5000;
 const BACK_MS = 4000;
 
-/** Resolved when the service is back; undefined while it is there. @type {Promise<void> | undefined} */
+/** Resolves when the service is back; undefined while it is available. @type {Promise<void> | undefined} */
 let back;
 
-/** Whether the service did not answer the last time. */
+/** Whether the service is known not to answer. */
 export const isUnavailable = () => back !== undefined;
 
-/** Waits until the service answers. At once, as long as it is there. */
+/** Resolves when the service answers; at once while it is available. */
 export const whenAvailable = () => back ?? Promise.resolve();
 
-/** A request was not answered: says so, and asks until one is. */
+/** Reports that a request was not answered: shows a notice, and polls until the service is back. */
 export function reportUnavailable() {
   back ??= untilAvailable();
 }
 
 async function untilAvailable() {
   const banner = id('away');
-  fill(banner, 'The service does not answer. This page asks again, and goes on by itself.');
+  fill(banner, 'The service does not answer. This page retries and continues by itself.');
   banner.hidden = false;
   banner.classList.remove('good');
   disableButtons(true);
   for (let longest = FIRST_MS; ; longest = Math.min(LONGEST_MS, longest * 2)) {
-    // Not all pages at the same moment.
+    // Jitter, so that open pages do not all poll at the same moment.
     await pause(longest * (0.5 + Math.random() / 2));
     if (await answers()) break;
   }
@@ -48,7 +48,7 @@ async function answers() {
   }
 }
 
-/** @param {boolean} away what cannot work now says so, and keeps the focus that it may have */
+/** Marks the buttons as disabled, without taking the focus from them. @param {boolean} away */
 function disableButtons(away) {
   document.documentElement.classList.toggle('is-away', away);
   for (const button of document.querySelectorAll('[data-acts]')) {
@@ -60,7 +60,7 @@ function disableButtons(away) {
 /** @param {number} ms */
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** While the service is away, pressing what asks it for something does nothing. */
+/** Makes the buttons that send requests do nothing while the service is away. */
 export function guardButtons() {
   for (const type of ['click', 'submit']) document.addEventListener(type, guard, { capture: true });
 }

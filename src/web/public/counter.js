@@ -8,13 +8,13 @@ import { count, el, fill, id, number } from './dom.js';
 const BURST = 500;
 const RECONNECT_MS = 500;
 
-/** Stops listening to the counter that was shown. @type {AbortController | undefined} */
+/** Stops listening to the current counter. @type {AbortController | undefined} */
 let listening;
 
-/** A like button on a counter that holds, with its value live. */
+/** Shows a production counter with its live value, a like button and a burst button. */
 export async function openCounter() {
   id('counter-name').addEventListener('change', listen);
-  // A browser has few connections for a host: a hidden tab gives its own back.
+  // A browser opens few connections to a host: a hidden tab releases its own.
   document.addEventListener('visibilitychange', listen);
   id('like').addEventListener('click', () => void like());
   id('burst').addEventListener('click', () => void burst());
@@ -49,7 +49,7 @@ async function follow(address, signal) {
   }
 }
 
-/** @param {number | string | null} value null: there is no such counter yet */
+/** @param {number | string | null} value null: the counter does not exist yet */
 function show(value) {
   const output = id('counter-value');
   const text = value === null ? '0' : number(Number(value));
@@ -61,7 +61,7 @@ async function like() {
   const status = id('counter-status');
   try {
     const { value } = await post(`${path()}/increments`, { by: 1 });
-    fill(status, `Your like counts. It is number ${number(Number(value))}.`);
+    fill(status, `Your like was counted: number ${number(Number(value))}.`);
   } catch (error) {
     fill(status, /** @type {Error} */ (error).message);
   }
@@ -71,7 +71,7 @@ async function burst() {
   const status = id('counter-status');
   const button = id('burst');
   button.disabled = true;
-  fill(status, 'Firing …');
+  fill(status, 'Sending likes …');
   try {
     const result = await fireLikes(name(), BURST, showSpent);
     fill(status, `${count(result.counted, 'like')} counted in ${(result.ms / 1000).toFixed(1)} s.`);
@@ -84,7 +84,7 @@ async function burst() {
   }
 }
 
-/** @param {import('./burst.js').Burst} burst on its way, or over */
+/** @param {import('./burst.js').Burst} burst in progress, or finished */
 function showSpent({ counted, failed, again, requests, commits, why }) {
   const each = commits ? Math.round(counted / commits) : 0;
   fill(
@@ -94,27 +94,27 @@ function showSpent({ counted, failed, again, requests, commits, why }) {
       {},
       bar('Likes counted', counted, BURST, 'accent'),
       bar('Requests', requests, BURST, 'ink'),
-      commits === undefined ? null : bar('Commits, about', commits, BURST, 'ink'),
+      commits === undefined ? null : bar('Commits (approx.)', commits, BURST, 'ink'),
     ),
     commits
       ? el(
           'p',
           {},
-          `About ${each} likes to a commit: those that wait are written together, and answered after it.`,
+          `About ${each} likes per commit: likes that wait are written together and answered after the commit.`,
         )
       : null,
     again > 0 &&
       el(
         'p.bad',
         {},
-        `${count(again, 'request')} met a “not now” and went again with the same key, so that nothing counts twice. ${why}`,
+        `${count(again, 'request')} had to be retried, with the same key, so that nothing counts twice. ${why}`,
       ),
-    failed > 0 && el('p.bad', {}, `${count(failed, 'like')} did not get through. ${why}`),
+    failed > 0 && el('p.bad', {}, `${count(failed, 'like')} failed. ${why}`),
     commits
       ? el(
           'p.note',
           {},
-          'Ten likes to a request, because a browser opens six connections only. Commits are those of this service in that time; others may be counting, too.',
+          'Ten likes per request, because a browser opens only six connections to a host. The commits are all that this service made during the burst, including those for other clients.',
         )
       : null,
   );

@@ -1,7 +1,7 @@
 // @ts-check
 
 /**
- * An element, built and never parsed: data becomes text, whatever is in it.
+ * Builds an element. Nothing is parsed as HTML: data always becomes text.
  *
  * @param {string} spec a tag with classes: `p.lead.small`
  * @param {Record<string, string | number | boolean | undefined | ((event: any) => void)>} [props] attributes; `onclick` and the like are listeners, false and undefined are left out
@@ -32,25 +32,25 @@ function put(parent, children) {
   }
 }
 
-/** What is in an element, all at once. @type {(parent: Element, ...children: (Node | string | null | undefined | false)[]) => void} */
+/** Replaces the content of an element. @type {(parent: Element, ...children: (Node | string | null | undefined | false)[]) => void} */
 export function fill(parent, ...children) {
   parent.replaceChildren();
   put(parent, children);
 }
 
-/** The element with this id, which the document has. @type {(name: string) => any} */
+/** The element with this id, which must exist. @type {(name: string) => any} */
 export const id = (name) => document.getElementById(name);
 
-/** The text with a capital letter at its beginning. @type {(text: string) => string} */
+/** The text with its first letter capitalized. @type {(text: string) => string} */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** 1234 as people read it. @type {(value: number) => string} */
+/** A number with thousands separators. @type {(value: number) => string} */
 export const number = (value) => value.toLocaleString('en');
 
 /** One thing, two things. @type {(count: number, one: string, more?: string) => string} */
 export const count = (amount, one, more = `${one}s`) => `${number(amount)} ${amount === 1 ? one : more}`;
 
-/** @param {Element} element @param {() => void} then once, when it is about to be seen */
+/** @param {Element} element @param {() => void} then called once, when the element is about to scroll into view */
 export function whenNear(element, then) {
   const observer = new IntersectionObserver(
     (seen) => {

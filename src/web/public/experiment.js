@@ -4,7 +4,7 @@ import { capital, el, fill } from './dom.js';
 import { findings } from './findings.js';
 import { timeline } from './timeline.js';
 
-/** One experiment: its claim, a button that runs it, what was seen, and the cure. */
+/** One experiment: its claim, a button that runs it, what was observed, and the cure. */
 export class Experiment {
   /** @param {string} lab @param {import('./labs.js').About} about */
   constructor(lab, { experiment, claim, cure }) {
@@ -66,16 +66,12 @@ export class Experiment {
     this.button.setAttribute('aria-label', `Run again: ${this.title}`);
     this.verdict.dataset.holds = String(holds);
     const { verdict } = evidence.figures;
-    fill(
-      this.verdict,
-      el('b', {}, holds ? 'Holds' : 'Does not hold here'),
-      verdict ? `: ${verdict}.` : ', as was just seen.',
-    );
+    fill(this.verdict, el('b', {}, holds ? 'Holds' : 'Does not hold here'), verdict ? `: ${verdict}.` : '.');
     fill(this.findings, findings(evidence.figures));
-    fill(this.evidence, timeline(evidence.timeline, { label: `What was sent: ${this.title}` }));
+    fill(this.evidence, timeline(evidence.timeline, { label: `Timeline: ${this.title}` }));
     this.cure?.setAttribute('open', '');
     this.element.classList.add('open');
-    // A button that was switched off for a moment has lost the focus.
+    // A button loses the focus when it is disabled.
     if (hadFocus) this.button.focus({ preventScroll: true });
   }
 }

@@ -3,9 +3,9 @@ import { bar } from './bar.js';
 import { el, fill, id, number } from './dom.js';
 import { term } from './terms.js';
 
-/** What is compared side by side. */
+/** The figures that are compared side by side. */
 const FIGURES = [
-  { key: 'increments_per_second', title: 'Likes a second', name: 'throughput' },
+  { key: 'increments_per_second', title: 'Likes per second', name: 'throughput' },
   { key: 'conflicts', title: 'Conflicts', name: 'conflict' },
   { key: 'retries', title: 'Retries', name: 'retry' },
 ];
@@ -30,7 +30,7 @@ function showTable(results) {
     'Acknowledged',
     'Count',
     'Lost',
-    'Likes a second',
+    'Likes per second',
     'Conflicts',
     'Retries',
     'Verdict',

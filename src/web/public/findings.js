@@ -1,10 +1,10 @@
 // @ts-check
 import { capital, el } from './dom.js';
 
-/** Told elsewhere. */
+/** Shown elsewhere. */
 const ELSEWHERE = new Set(['verdict', 'mikro_orm']);
 
-/** What a claim was decided by, as a list that people can read. @param {Record<string, unknown>} figures */
+/** The figures that a claim is decided by, as a readable list. @param {Record<string, unknown>} figures */
 export function findings(figures) {
   const shown = Object.entries(figures).filter(([name]) => !ELSEWHERE.has(name));
   return el(

@@ -1,43 +1,43 @@
 // @ts-check
 
-/** The terms that the page itself uses. Those of the labs come with the labs. @type {Record<string, string>} */
+/** The terms of the page itself; those of the labs come with GET /labs. @type {Record<string, string>} */
 const TERMS = {
   'lost update':
-    'Two writers read the same value, and both write what follows from it. The second write covers the first.',
+    'Two writers read the same value, and each writes a new one based on it. The second write overwrites the first.',
   worker:
-    'It adds likes one after another, on a connection of its own. All workers add to the same post at once.',
-  conflict: 'Another writer was first: what was read is no longer true, so the write is refused.',
-  retry: 'After a conflict: read again, add again, write again.',
-  throughput: 'How many likes a second were acknowledged.',
+    'Adds likes one after another on its own connection. All workers add to the same post at the same time.',
+  conflict: 'Another transaction has changed or locked the row, so this attempt is refused.',
+  retry: 'Another attempt after a conflict: it reads, adds and writes again.',
+  throughput: 'Acknowledged likes per second.',
   transaction: 'Several statements that take effect together, or not at all.',
-  commit: 'The moment at which a transaction takes effect: from then on it is on disk, and others see it.',
+  commit:
+    'The moment at which a transaction takes effect: from then on it is on disk, and other transactions see it.',
   'isolation level':
-    'How far the database keeps transactions apart that run at the same time. There are four.',
+    'How strictly the database separates transactions that run at the same time. There are four levels.',
   'group commit':
-    'Likes that wait are written together: one statement, one commit, and all are answered after it.',
-  exact: 'Claims that each like that was acknowledged counts.',
-  rejects: 'Claims that likes may be refused, and that each one that was acknowledged counts.',
-  loses: 'Claims nothing: likes that were acknowledged vanish.',
-  inconclusive:
-    'The race ran out of time. What was counted until then shows nothing wrong, and proves nothing.',
-  possible: 'It was seen to happen at this level, just now.',
+    'Likes that wait are written together: one statement and one commit, after which all callers are answered.',
+  exact: 'Every acknowledged like is counted.',
+  rejects: 'Likes may be refused; every acknowledged like is counted.',
+  loses: 'Acknowledged likes are lost.',
+  inconclusive: 'The race ran out of time. No likes were lost until then, which proves nothing.',
+  possible: 'The anomaly was just observed at this level.',
   prevented:
-    'It was tried just now, and did not happen: the database kept it out, or refused one of the transactions.',
+    'The schedule was just run and the anomaly did not occur: the database prevented it, or refused a transaction.',
 };
 
-/** What PostgreSQL’s codes mean. @type {Record<string, string>} */
+/** What PostgreSQL’s error codes mean. @type {Record<string, string>} */
 const SQLSTATES = {
-  22012: 'A division by zero.',
+  22012: 'Division by zero.',
   '25P02': 'An earlier statement of this transaction failed, so the rest is refused.',
-  '25P03': 'This transaction was left open with nothing to do for too long.',
-  40001: 'A concurrent transaction was first. Start again, from the read on.',
-  '40P01': 'A deadlock: two transactions wait for each other, so one of them is refused.',
-  '42P07': 'A table of this name is there already.',
-  '55P03': 'The lock was not free in time.',
+  '25P03': 'The transaction was idle for too long.',
+  40001: 'Serialization failure: a concurrent transaction came first. Retry the whole transaction.',
+  '40P01': 'Deadlock: transactions wait for each other, so one of them is refused.',
+  '42P07': 'A table of this name already exists.',
+  '55P03': 'The lock was not available in time.',
   57014: 'The statement took too long and was cancelled.',
-  '57P01': 'The server has ended this connection.',
+  '57P01': 'The server has closed this connection.',
 };
 
-/** What a term or a SQLSTATE means, where it is known. @type {(name: string) => string | undefined} */
+/** What a term or SQLSTATE means, if it is known. @type {(name: string) => string | undefined} */
 export const meaningOf = (name) =>
-  TERMS[name] ?? (SQLSTATES[name] && `PostgreSQL’s code ${name}: ${SQLSTATES[name]}`);
+  TERMS[name] ?? (SQLSTATES[name] && `PostgreSQL error ${name}: ${SQLSTATES[name]}`);

@@ -8,7 +8,7 @@ import { explained } from './terms.js';
 /** @typedef {{ experiment: string, claim: string, cure?: string, anomaly?: Anomaly }} About */
 /** @typedef {{ lab: string, summary: string, terms: { term: string, meaning: string }[], experiments: About[] }} Lab */
 
-/** The labs as tabs, each with its experiments. The schedules have their place in the matrix. @param {Lab[]} labs */
+/** The labs as tabs, each with its experiments. Those that are in the matrix are left out. @param {Lab[]} labs */
 export function openLabs(labs) {
   const shown = labs
     .map((lab) => ({
@@ -16,7 +16,7 @@ export function openLabs(labs) {
       all: lab.experiments.length,
       experiments: lab.experiments.filter(({ anomaly }) => !anomaly),
     }))
-    // What is mostly shown above comes last.
+    // The lab that is mostly in the matrix comes last.
     .toSorted((a, b) => a.all - a.experiments.length - (b.all - b.experiments.length));
   const tabs = shown.map(tabOf);
   fill(id('lab-tabs'), ...tabs);
@@ -44,7 +44,7 @@ function select(tabs, at) {
   }
 }
 
-/** @param {KeyboardEvent} event @param {HTMLElement[]} tabs as the pattern for tabs has it: arrows move */
+/** The keys of the ARIA pattern for tabs. @param {KeyboardEvent} event @param {HTMLElement[]} tabs */
 function byKey(event, tabs) {
   const at = tabs.indexOf(/** @type {HTMLElement} */ (event.target));
   /** @type {Record<string, number>} */

@@ -2,7 +2,7 @@
 import { count, el, fill, number } from './dom.js';
 import { term } from './terms.js';
 
-/** One strategy's way towards the count that it was promised. */
+/** The progress of one strategy towards the expected count. */
 export class Lane {
   /** @param {{ name: string, summary: string, claim: string }} strategy */
   constructor({ name, summary, claim }) {
@@ -45,14 +45,14 @@ export class Lane {
     const refused = attempted - acknowledged;
     const seen = {
       loses: `${count(lost, 'like')} missing`,
-      rejects: `${number(refused)} refused, and nothing lost`,
-      exact: 'Every like counts',
+      rejects: `${number(refused)} refused, nothing lost`,
+      exact: 'Every like counted',
       inconclusive: 'Too slow to tell',
     }[verdict];
     fill(
       this.result,
       el('b', {}, seen ?? verdict),
-      holds !== false ? null : ' — not what it claims',
+      holds !== false ? null : ' (unexpected)',
       ' · ',
       term(verdict),
     );

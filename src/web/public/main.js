@@ -10,7 +10,7 @@ import { explainTerms } from './terms.js';
 
 explainTerms();
 guardButtons();
-/** What each section needs to begin with; what cannot be shown says why, and comes when the service is back. */
+/** Opens each section; one that fails says why, and opens when the service is back. */
 const sections = {
   verdict: openRace,
   'matrix-status': openMatrixAndLabs,
@@ -25,7 +25,7 @@ async function openMatrixAndLabs() {
   openLabs(labs);
 }
 
-/** @param {string} place where to say why not @param {() => Promise<void>} open */
+/** @param {string} place where to show an error @param {() => Promise<void>} open */
 async function opened(place, open) {
   for (;;) {
     try {

@@ -6,13 +6,13 @@ import { explained } from './terms.js';
 
 /** @typedef {import('./labs.js').Anomaly} Anomaly */
 
-/** The cell that is shown; where there is room beside the table, that of the lost update to begin with. */
+/** The selected cell; initially that of the lost update, if there is room beside the table. */
 let shown = wide.matches ? { experiment: 'p4-lost-update', level: 'read committed' } : undefined;
 
 /** By experiment, in the order of the table. @type {Map<string, Anomaly>} */
 let anomalies = new Map();
 
-/** The levels × the anomalies; tried when they come into view, which takes a second or two. @param {import('./labs.js').Lab[]} labs */
+/** The table of anomalies and levels; run when it comes into view, which takes a second or two. @param {import('./labs.js').Lab[]} labs */
 export function openMatrix(labs) {
   const experiments = labs.flatMap((lab) => lab.experiments);
   anomalies = new Map(
@@ -50,15 +50,15 @@ let running = false;
 async function run() {
   if (running) return;
   running = true;
-  id('matrix-run').textContent = 'Try all again';
+  id('matrix-run').textContent = 'Run all again';
   const status = id('matrix-status');
-  fill(status, 'Trying every cell on this database …');
+  fill(status, 'Running every cell on this database …');
   try {
     const { experiments } = await post('/labs/isolation');
     const cells = experiments.flatMap(showRow);
     const odd = cells.filter((/** @type {any} */ cell) => !cell.as_expected).length;
-    const verdict = odd === 0 ? 'each is as PostgreSQL promises' : `${odd} are not as PostgreSQL promises`;
-    fill(status, `${cells.length} cells tried just now; ${verdict}.`);
+    const verdict = odd === 0 ? 'all as PostgreSQL documents' : `${odd} not as PostgreSQL documents`;
+    fill(status, `${cells.length} cells just run: ${verdict}.`);
   } catch (error) {
     fill(status, /** @type {Error} */ (error).message);
   } finally {
@@ -66,7 +66,7 @@ async function run() {
   }
 }
 
-/** @param {any} result @returns {any[]} its cells; an experiment that is no anomaly has none */
+/** @param {any} result @returns {any[]} its cells; none if the experiment is not about an anomaly */
 function showRow({ experiment, evidence }) {
   const anomaly = anomalies.get(experiment);
   if (!anomaly) return [];
@@ -97,7 +97,7 @@ function buttonOf(experiment, about) {
   button.addEventListener('click', () => {
     shown = { experiment, level };
     showCell(button, about);
-    // The focus stays in the table, for the next cell; a screen reader is told what has changed.
+    // The focus stays in the table, for the next cell; a status announces the change to screen readers.
     const where = wide.matches ? 'after the table' : 'below this row';
     fill(id('cell-status'), `${label}. Its timeline is shown ${where}.`);
     if (!wide.matches) id('cell').scrollIntoView({ block: 'nearest' });

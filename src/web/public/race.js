@@ -6,21 +6,21 @@ import { showFigures } from './figures.js';
 import { Lane } from './lane.js';
 import { showWitness } from './witness.js';
 
-/** Chosen to begin with: how likes are lost, and three ways to keep them that could not be more different. */
+/** Initially selected: one strategy that loses likes, and three very different ones that do not. */
 const CHOSEN = new Set(['unsafe', 'pessimistic', 'optimistic', 'group-commit']);
 const RACED = 'safe-counters raced';
 
 /** @typedef {{ name: string, summary: string, claim: string }} Strategy */
 
-/** Stops the race that is on. @type {AbortController | undefined} */
+/** Stops the current race. @type {AbortController | undefined} */
 let running;
 
-/** The race: what can be chosen, and the first one, which starts by itself. */
+/** Shows the strategies to choose from, and starts the first race by itself. */
 export async function openRace() {
   const form = id('race-form');
   const strategies = /** @type {Strategy[]} */ (await get('/strategies'));
   id('strategies').append(...strategies.map(choice));
-  // Where there is room beside the race; on a phone it would push the race away.
+  // Open only if there is room beside the race; on a phone the list would push the race off the screen.
   form.querySelector('details').open = matchMedia('(min-width: 1000px)').matches;
   const show = () => {
     const chosen = chosenOf(form, strategies);
@@ -36,8 +36,8 @@ export async function openRace() {
     void race(form, chosenOf(form, strategies));
   });
   show();
-  fill(id('verdict'), 'Press Race, and watch the counts.');
-  // A visitor sees likes vanish within seconds of opening the page; once a visit is enough.
+  fill(id('verdict'), 'Press Race and watch the counts.');
+  // A visitor sees likes vanish within seconds of opening the page; once per visit is enough.
   if (sessionStorage.getItem(RACED) || !['', '#race'].includes(location.hash)) return;
   sessionStorage.setItem(RACED, 'yes');
   await race(form, chosenOf(form, strategies));
@@ -67,7 +67,7 @@ async function race(form, chosen) {
   const verdict = id('verdict');
   const button = form.querySelector('[type=submit]');
   if (isUnavailable()) return;
-  if (chosen.length === 0) return fill(verdict, 'Pick at least one strategy.');
+  if (chosen.length === 0) return fill(verdict, 'Select at least one strategy.');
   const lanes = showLanes(chosen);
   const query = new URLSearchParams({
     strategies: chosen.map(({ name }) => name).join(','),
@@ -96,7 +96,7 @@ async function follow(path, signal, lanes) {
   let ended = false;
   for await (const { event, data } of events(path, signal)) {
     const lane = lanes.get(data.strategy);
-    if (event === 'waiting') fill(id('verdict'), 'Waiting for its turn …');
+    if (event === 'waiting') fill(id('verdict'), 'Waiting for other races …');
     if (event === 'start') {
       fill(id('verdict'), 'Racing …');
       lane?.start(data.expected);
@@ -108,11 +108,11 @@ async function follow(path, signal, lanes) {
     }
     ended ||= event === 'end';
   }
-  if (!ended) throw new Error('The race broke off. Start it again.');
+  if (!ended) throw new Error('The race was interrupted. Start it again.');
   return results;
 }
 
-/** The verdict in a sentence, and what it rests on. @param {any[]} results */
+/** The verdict in a sentence, and the evidence. @param {any[]} results */
 function showResults(results) {
   const losers = results.filter(({ lost }) => lost > 0);
   const worst = losers.toSorted((a, b) => b.lost - a.lost)[0];
@@ -136,6 +136,6 @@ function sentence(results, losers) {
     return `${said}.${others}`;
   }
   return results.length === 1
-    ? 'Every like that was acknowledged counts.'
+    ? 'Every acknowledged like was counted.'
     : `All ${results.length} kept every like.`;
 }

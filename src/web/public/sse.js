@@ -1,8 +1,8 @@
 // @ts-check
 
 /**
- * Server-sent events of an answer, one by one (WHATWG HTML, 9.2). Not EventSource: that one cannot say why it was
- * refused, and asks again on its own after the last event.
+ * Yields the server-sent events of a response (WHATWG HTML, 9.2). EventSource is not used because it does not tell why
+ * a request was refused, and reconnects after the last event.
  *
  * @param {Response} response
  * @returns {AsyncGenerator<{ event: string, data: any }>}
@@ -30,7 +30,7 @@ export async function* readEvents(response) {
   }
 }
 
-/** @param {string} block a comment, which keeps the connection alive, is no event */
+/** Undefined for a comment, which only keeps the connection alive. @param {string} block */
 function parse(block) {
   let event = 'message';
   const data = [];

@@ -3,21 +3,21 @@ import { el, id } from './dom.js';
 import { meaningOf } from './glossary.js';
 
 /**
- * A word that explains itself when it is pressed, by mouse, finger or keyboard. Without an explanation it is a word.
+ * A term that shows its explanation when it is pressed; plain text if there is no explanation.
  *
  * @param {string} name
- * @param {string} [text] how it is written here
+ * @param {string} [text] what to display instead of the name
  */
 export function term(name, text = name) {
   const meaning = meaningOf(name);
   return meaning ? explained(text, meaning) : el('span', {}, text);
 }
 
-/** Words that explain themselves when they are pressed. @param {string} text @param {string} explanation */
+/** A term that shows its explanation when it is pressed. @param {string} text @param {string} explanation */
 export const explained = (text, explanation) =>
   el('button.term', { type: 'button', 'data-tip': explanation, 'aria-expanded': 'false' }, text);
 
-/** Makes the words explain themselves that stand in the document, and all that come later. */
+/** Activates the terms in the document, and those that are added later. */
 export function explainTerms() {
   for (const word of document.querySelectorAll('dfn[data-term]')) {
     word.replaceChildren(term(word.getAttribute('data-term') ?? '', word.textContent ?? ''));
@@ -28,7 +28,7 @@ export function explainTerms() {
     const before = open;
     close();
     if (!(word instanceof HTMLElement)) return;
-    // Inside a label or a summary the word explains itself, and does nothing else.
+    // Inside a label or a summary, the press must not trigger the surrounding control.
     event.preventDefault();
     if (word !== before) show(word);
   });
@@ -36,7 +36,7 @@ export function explainTerms() {
   document.addEventListener('scroll', close, { passive: true });
 }
 
-/** The word whose explanation is shown. @type {HTMLElement | undefined} */
+/** The term whose explanation is open. @type {HTMLElement | undefined} */
 let open;
 
 /** @param {HTMLElement} word */
@@ -56,7 +56,7 @@ function close() {
   id('tip').hidePopover();
 }
 
-/** Below the word, or above where there is no room, and never outside of the window. @param {HTMLElement} tip @param {HTMLElement} word */
+/** Places the tip below the word, or above if there is no room, and within the window. @param {HTMLElement} tip @param {HTMLElement} word */
 function place(tip, word) {
   const at = word.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = tip;

@@ -3,11 +3,11 @@ import { el, number } from './dom.js';
 import { term } from './terms.js';
 
 /**
- * A timeline: a column for each session, in the order in which it was begun. A step that waited is as tall
- * as what happened meanwhile.
+ * A timeline with a column for each session and the steps in the order in which they began. A step that waited is as
+ * tall as the steps that happened in the meantime.
  *
  * @param {readonly any[]} entries as labs and races answer them
- * @param {{ label: string, sessions?: string[] }} options the columns, where they have an order
+ * @param {{ label: string, sessions?: string[] }} options the order of the columns, if it matters
  * @returns {HTMLElement}
  */
 export function timeline(entries, { label, sessions = [] }) {
@@ -55,7 +55,7 @@ function place(element, column, row, rows = 1) {
   return element;
 }
 
-/** Whether a session that has had several backends goes on with another one here. @param {readonly any[]} entries @param {number} i */
+/** Whether a session with several backends continues on another backend at this step. @param {readonly any[]} entries @param {number} i */
 function moved(entries, i) {
   const { session, backend_pid: pid } = entries[i];
   if (pids(entries, session).length < 2) return false;
@@ -70,12 +70,12 @@ const pids = (entries, session) => [
   ),
 ];
 
-/** Rows of a step that did not wait: two, so that steps of others begin halfway down and time takes little room. */
+/** Rows of a step that did not wait: two, so that steps of other sessions can begin halfway down. */
 const ROWS = 2;
 
 /**
- * Where each step is: below where the one before it begins, and below the end of its session's last one. One that
- * waited ends where it was let go.
+ * The position of each step: below the beginning of the step before it, and below the end of its session's last step. A
+ * step that waited extends to where its wait ended.
  *
  * @param {readonly any[]} entries
  */
@@ -97,7 +97,7 @@ function rowsOf(entries) {
   return rows;
 }
 
-/** @param {any} entry @param {number} at whether it still waited then */
+/** Whether the step was still waiting at that time. @param {any} entry @param {number} at */
 const waits = ({ blocked_by: by, at_ms: begun, took_ms: took = 0 }, at) => Boolean(by) && at < begun + took;
 
 /** @param {any} entry @param {number} start @param {boolean} withBackend whether to name it */
@@ -126,13 +126,13 @@ function waiting(by, ms) {
   return el('span.wait', {}, `waits${long} for ${by.join(', ')}`);
 }
 
-/** Whether it was refused; a commit can also be answered by a rollback. @param {any} entry */
+/** Whether it failed; a commit can also be answered with ROLLBACK. @param {any} entry */
 const isFailed = ({ message, command }) => Boolean(message) || command === 'ROLLBACK';
 
-/** How it failed, with what the code means. @param {any} entry */
+/** How it failed, with the meaning of its code. @param {any} entry */
 function failureOf(entry) {
   const { sqlstate, message } = entry;
   if (!isFailed(entry)) return null;
   if (sqlstate) return el('span.refused', { title: message }, 'refused: ', term(sqlstate));
-  return el('span.refused', {}, message ? `failed: ${message}` : 'rolled back instead');
+  return el('span.refused', {}, message ? `failed: ${message}` : 'rolled back instead of committed');
 }

@@ -3,17 +3,17 @@ import { id } from './dom.js';
 
 const KEY = 'safe-counters token';
 
-/** The token of this tab, if one was given. */
+/** The token of this tab; empty if none was entered. */
 export const token = () => sessionStorage.getItem(KEY) ?? '';
 
-/** One dialog for all requests that need the token. @type {Promise<boolean> | undefined} */
+/** One dialog shared by all requests that need the token. @type {Promise<boolean> | undefined} */
 let asking;
 
 /**
- * Asks the reader for a token, unless there is another one by now.
+ * Asks the user for a token, unless a new one has been entered in the meantime.
  *
- * @param {string} refused the one that did not do
- * @returns {Promise<boolean>} whether it is worth another try
+ * @param {string} refused the token that was not accepted
+ * @returns {Promise<boolean>} whether a retry is worthwhile
  */
 export async function newToken(refused) {
   if (token() !== refused) return true;

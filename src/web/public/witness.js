@@ -2,7 +2,7 @@
 import { el, fill, id } from './dom.js';
 import { timeline } from './timeline.js';
 
-/** Two increments that both wrote the same value, side by side. @param {any} [result] the one that lost most */
+/** Shows two increments that wrote the same value side by side. @param {any} [result] the one with the most losses */
 export function showWitness(result) {
   const section = id('witness');
   section.hidden = !result?.witness;
@@ -17,19 +17,19 @@ export function showWitness(result) {
     el(
       'div.why',
       {},
-      el('p.kicker', {}, `Why ${strategy} lost it`),
+      el('p.kicker', {}, `Why ${strategy} lost a like`),
       el('h2', { id: 'witness-title' }, `Both read ${value - 1}.`, el('br'), `Both wrote ${value}.`),
       el(
         'p.lead',
         {},
-        'Two likes were acknowledged, and the count went up by one. ',
+        'Two likes were acknowledged, but the count went up by one. ',
         `Between the read and the write of ${first}, ${other} read the same number.`,
       ),
       lost > 1 &&
         el(
           'p.note',
           {},
-          `${lost} likes vanished in this race. This is how one of them did, as the database saw it.`,
+          `${lost} likes vanished in this race. This is how one of them was lost, as the database saw it.`,
         ),
     ),
     timeline(entries, { label: `How ${strategy} lost a like`, sessions }),
