@@ -45,7 +45,7 @@ t.test('what is refused for now is told, and sent again with its key', { skip },
   await page.goto(`${url}/#counter`);
   await page.getByRole('button', { name: 'Send 500 likes' }).click();
   await page.getByText(/^500 likes counted in/).waitFor();
-  await page.getByText(/2 requests met a “not now” and went again with the same key/).waitFor();
+  await page.getByText(/2 requests had to be retried, with the same key/).waitFor();
   t.equal(keys.length, 52);
   t.equal(new Set(keys).size, 50);
   t.match(await (await fetch(`${url}/counters/demo`)).json(), { value: 500 }, 'nothing counted twice');

@@ -76,7 +76,7 @@ t.test('the craft of the page', { skip }, async (t) => {
     t.equal(await page.evaluate('document.activeElement.textContent'), 'Race');
     await page.getByRole('button', { name: 'lost update', exact: true }).press('Enter');
     t.match(
-      await page.getByRole('status').filter({ hasText: 'The second write covers the first' }).innerText(),
+      await page.getByRole('status').filter({ hasText: 'The second write overwrites the first' }).innerText(),
       /Two writers read/,
     );
     await page.keyboard.press('Escape');

@@ -138,7 +138,11 @@ t.test('what the page shows', { skip }, async (t) => {
         /tries to write 11.*waits [\d.]+ ms for T1.*refused: 40001/s,
       );
       await cell.getByRole('button', { name: '40001' }).click();
-      t.match(await page.locator('#tip').innerText(), /Start again/, 'and the code explains itself');
+      t.match(
+        await page.locator('#tip').innerText(),
+        /Retry the whole transaction/,
+        'and the code explains itself',
+      );
       await page.keyboard.press('Escape');
       t.notOk(await page.locator('#tip').isVisible());
       t.strictSame(complaints, []);

@@ -44,7 +44,7 @@ t.test(
 
     const refused = await write('full');
     t.match(refused, { statusCode: 503, headers: { 'retry-after': '10' } });
-    t.match(refused.json(), { code: 'disk_full', detail: /^The disk of the database is full/ });
+    t.match(refused.json(), { code: 'disk_full', detail: /^the disk of the database is full/ });
     t.equal((await app.inject('/counters?prefix=before')).statusCode, 200);
     const ready = await app.inject('/health/ready');
     t.equal(ready.statusCode, 200);
