@@ -29,7 +29,7 @@ export async function runControls({ seed, journal, ...options }: Options): Promi
         ...options,
         random,
         faults: [killedAhead],
-        pooled: false,
+        way: 'haproxy',
         journal: `${journal}.${synchronous ? 'synchronous' : 'asynchronous'}`,
       }),
     );

@@ -1,13 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { runCommand } from '../../src/command-line/command.ts';
-import { flag, type Given, type Option, path, whole } from '../../src/command-line/option.ts';
+import { flag, type Given, type Option, part, path, whole } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
 import { table } from '../../src/command-line/table.ts';
 import { shownViolations } from '../fault-test/report.ts';
+import { type Way, ways } from './cluster/entrance.ts';
 import { controlRows, isAsExpected, runControls } from './control.ts';
 import { faults } from './faults/index.ts';
-import { findPrograms, type Programs, versionsOf } from './programs.ts';
+import { findPrograms, type Programs, requireV2, versionsOf } from './programs.ts';
 import { holds, runSession, writeJson } from './session.ts';
 import { sumOf, tallyTable } from './tally.ts';
 import { timingText } from './timing.ts';
@@ -19,13 +20,19 @@ const partOfName: Option<string | undefined> = {
   read: (given) => (faults.some(({ name }) => name.includes(given)) ? given : undefined),
 };
 
+const wayOfService: Option<Way | undefined> = {
+  ...part(...ways),
+  value: 'WAY',
+  about: 'how the service reaches the primary: haproxy, pgbouncer or hosts (no proxy); by default in turn',
+};
+
 const options = {
   rounds: whole('how often each fault is made', 1, 1000, 20),
   replicas: whole('processes of the service', 1, 16, 3),
   clients: whole('callers at the same time', 1, 1000, 32),
   seed: whole('decides which fault comes after which; by default another one each time', 0, 2 ** 32 - 1),
   only: partOfName,
-  pgbouncer: flag('through PgBouncer in every round; otherwise in every second one'),
+  way: wayOfService,
   control: flag('only the positive control: what asynchronous replication loses must be found'),
   journal: path(
     'FILE',
@@ -38,7 +45,7 @@ const options = {
 
 await runCommand({
   name: 'failover-test',
-  about: `Counts through HAProxy on a Patroni cluster of its own (etcd, three nodes, strict synchronous replication) while it kills,
+  about: `Counts on a Patroni cluster of its own (etcd, three nodes, strict synchronous replication) while it kills,
 stops and cuts off its parts, and compares what was acknowledged with what is counted. Exit code 1 if anything is
 lost, doubled or told wrong. Needs etcd, Patroni, HAProxy, PgBouncer and PostgreSQL, as Debian has them.`,
   options,
@@ -48,6 +55,7 @@ lost, doubled or told wrong. Needs etcd, Patroni, HAProxy, PgBouncer and Postgre
   async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
     const programs = await findPrograms();
     const versions = await versionsOf(programs);
+    requireV2(versions.etcd);
     const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
     print(`${named.join(', ')}, by etcd's v2 protocol\n${timingText}\n`);
     await mkdir(dirname(given.journal), { recursive: true });

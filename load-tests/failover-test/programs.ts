@@ -26,6 +26,9 @@ const packages: Record<keyof Programs, string> = {
   postgres: 'postgresql-15',
 };
 
+/** How long a program may take to say its version, in milliseconds. */
+const ANSWER_MS_MAX = 30_000;
+
 /** Where Debian has each version of PostgreSQL. */
 const VERSIONS = '/usr/lib/postgresql';
 
@@ -50,8 +53,10 @@ export async function findPrograms(
   return Object.fromEntries(entries) as unknown as Programs;
 }
 
+type Versions = Record<'etcd' | 'Patroni' | 'HAProxy' | 'PgBouncer' | 'PostgreSQL', string>;
+
 /** The versions of all of them, as they say themselves. */
-export async function versionsOf(programs: Programs): Promise<Record<string, string>> {
+export async function versionsOf(programs: Programs): Promise<Versions> {
   return {
     etcd: await versionOf(programs.etcd, '--version'),
     Patroni: await versionOf(programs.patroni, '--version'),
@@ -61,8 +66,21 @@ export async function versionsOf(programs: Programs): Promise<Record<string, str
   };
 }
 
+/**
+ * By etcd's v3 protocol, Patroni before 3.0.3 loses what was acknowledged; by v2 no version does.
+ *
+ * @throws {StartupError} when this etcd has no v2 protocol
+ */
+export function requireV2(etcdVersion: string): void {
+  const [major = 0, minor = 0] = etcdVersion.split('.').map(Number);
+  if (major > 3 || (major === 3 && minor >= 6))
+    throw new StartupError(
+      `etcd ${etcdVersion} has no v2 protocol, which is needed; allowed: etcd 3.4 and 3.5`,
+    );
+}
+
 async function versionOf(program: string, option: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, [option]);
+  const { stdout } = await promisify(execFile)(program, [option], { timeout: ANSWER_MS_MAX });
   return /\d+\.\d[\w.+-]*/.exec(stdout)?.[0] ?? 'unknown';
 }
 

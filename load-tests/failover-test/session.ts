@@ -3,6 +3,7 @@ import { messageOf } from '../../src/errors/caught.ts';
 import type { Violation } from '../fault-test/checks/violation.ts';
 import { seeded } from '../fault-test/world/random.ts';
 import { Cluster, type ClusterOptions } from './cluster/cluster.ts';
+import { type Way, ways } from './cluster/entrance.ts';
 import { faults, roundOf } from './faults/index.ts';
 import { runRound, type RoundOptions } from './round.ts';
 import { addRound, inOrder, median, sumOf, type Tally } from './tally.ts';
@@ -10,12 +11,12 @@ import { HAPROXY, PATRONI } from './timing.ts';
 
 export interface SessionOptions
   extends Pick<ClusterOptions, 'programs' | 'logs'>,
-    Omit<RoundOptions, 'faults' | 'random' | 'pooled'> {
+    Omit<RoundOptions, 'faults' | 'random' | 'way'> {
   rounds: number;
   /** Only the faults with this in their names. */
   only?: string | undefined;
-  /** Whether every round goes through PgBouncer; otherwise every second one. */
-  pgbouncer: boolean;
+  /** How the service reaches the primary; by default, another way in each round. */
+  way?: Way | undefined;
   seed: number;
 }
 
@@ -35,7 +36,7 @@ export interface Session {
  * the rounds before count.
  */
 export async function runSession(options: SessionOptions): Promise<Session> {
-  const { rounds, seed, signal, only = '', pgbouncer, journal } = options;
+  const { rounds, seed, signal, only = '', way, journal } = options;
   const startedAt = performance.now();
   const random = seeded(seed);
   const these = faults.filter(({ name }) => name.includes(only));
@@ -47,7 +48,7 @@ export async function runSession(options: SessionOptions): Promise<Session> {
           ...options,
           random,
           faults: roundOf(random, these),
-          pooled: pgbouncer || number % 2 === 0,
+          way: way ?? ways[(number - 1) % ways.length] ?? 'haproxy',
           journal: `${journal}.${number}`,
         });
         addRound(session.tally, round);

@@ -9,7 +9,7 @@ export interface FaultTotals {
   times: number;
   /** For each time, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];
-  /** For each time that another node led afterwards: from then to the next acknowledgement, in milliseconds. */
+  /** For each time that another node led afterwards: from its first commit to the next acknowledgement, in milliseconds. */
   servedMs: number[];
   /** Increments, as are lost and doubled. */
   acknowledged: number;

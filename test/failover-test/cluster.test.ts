@@ -1,11 +1,13 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { hostsUrl, serviceUrl } from '../../load-tests/failover-test/cluster/entrance.ts';
 import { patroniConfig } from '../../load-tests/failover-test/cluster/patroni-config.ts';
 import { steadyPorts } from '../../load-tests/failover-test/cluster/ports.ts';
 import { processesOf } from '../../load-tests/failover-test/cluster/processes.ts';
-import { findPrograms } from '../../load-tests/failover-test/programs.ts';
+import { findPrograms, requireV2 } from '../../load-tests/failover-test/programs.ts';
 import { until } from '../../load-tests/failover-test/waiting.ts';
+import { parseAddress } from '../../src/database/address.ts';
 import { seeded } from '../../load-tests/fault-test/world/random.ts';
 
 t.test('the processes of a folder are those that name it and all that they have started', async (t) => {
@@ -81,6 +83,22 @@ t.test('one line says what is missing and what installs it', async (t) => {
 const never = async () => {
   throw new Error('away');
 };
+
+t.test('an etcd without the v2 protocol is refused', async (t) => {
+  for (const version of ['3.4.23', '3.5.16', 'unknown']) requireV2(version);
+  for (const version of ['3.6.0', '4.0.1'])
+    t.throws(() => requireV2(version), {
+      message: `etcd ${version} has no v2 protocol, which is needed; allowed: etcd 3.4 and 3.5`,
+    });
+});
+
+t.test('the service finds the primary through a proxy, or by the addresses of all nodes', async (t) => {
+  t.match(new URL(serviceUrl(1)), { hostname: '127.0.0.1', port: '1', search: '' });
+  const nodes = [1, 2, 3].map((entrance) => ({ ports: { entrance } }));
+  const { urls, target } = parseAddress(hostsUrl(nodes));
+  t.equal(target, 'read-write');
+  t.strictSame(urls, [1, 2, 3].map(serviceUrl));
+});
 
 t.test('a wait ends with what it waits for, with its time, or with the run', async (t) => {
   const { signal } = new AbortController();

@@ -12,6 +12,16 @@ export const SERVICE = 'counters';
 export const serviceUrl = (port: number): string =>
   `postgresql://${SERVICE}:${PASSWORDS.service}@127.0.0.1:${port}/${SERVICE}`;
 
+/** How the service reaches the primary: by HAProxy, by PgBouncer and HAProxy, or by all nodes' addresses. */
+export const ways = ['haproxy', 'pgbouncer', 'hosts'] as const;
+export type Way = (typeof ways)[number];
+
+/** An address that names every node, of which the service has to find the one that takes writes. */
+export const hostsUrl = (nodes: readonly { ports: { entrance: number } }[]): string => {
+  const hosts = nodes.map(({ ports }) => `127.0.0.1:${ports.entrance}`);
+  return `postgresql://${SERVICE}:${PASSWORDS.service}@${hosts.join()}/${SERVICE}?target_session_attrs=read-write`;
+};
+
 /** HAProxy, which leads to whichever node says that it is the primary. */
 export async function startHaproxy(
   program: string,

@@ -9,8 +9,8 @@ export interface World {
   /** Aborted when the run is over. */
   signal: AbortSignal;
   /**
-   * Waits until another node leads, and then until something is acknowledged: how long that takes is the service's own
-   * part of the gap.
+   * Waits until another node leads and commits, and until something is acknowledged: what lies between is the part of
+   * the gap that is the service's and its proxies' own.
    *
    * @throws {Error} when none leads in time, in milliseconds
    */

@@ -29,7 +29,7 @@ export const networkFaults: readonly Fault[] = [
   {
     name: 'cut between the primary and etcd',
     async make({ cluster, successorOf }) {
-      const primary = await cluster.primaryNow();
+      const primary = await cluster.members.primaryNow();
       await whileCut([primary.toEtcd], () => successorOf(primary));
     },
   },
@@ -38,16 +38,16 @@ export const networkFaults: readonly Fault[] = [
   {
     name: 'cut between the primary and its standbys, 6 s',
     async make(world) {
-      const primary = await world.cluster.primaryNow();
+      const primary = await world.cluster.members.primaryNow();
       await whileCut([primary.fromPeers], forAWhile(world));
     },
   },
 
-  /** The cluster is whole, and the service cannot reach it. */
+  /** The cluster is whole, and neither HAProxy nor the service reaches its primary. */
   {
-    name: 'cut between HAProxy and the primary, 6 s',
+    name: 'cut between the primary and its clients, 6 s',
     async make(world) {
-      const primary = await world.cluster.primaryNow();
+      const primary = await world.cluster.members.primaryNow();
       await whileCut(primary.fromEntrance, forAWhile(world));
     },
   },

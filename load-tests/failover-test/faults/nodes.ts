@@ -13,7 +13,7 @@ export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGKILL of the primary and its Patroni',
     async make({ cluster, successorOf }) {
-      const primary = await cluster.primaryNow();
+      const primary = await cluster.members.primaryNow();
       await primary.kill();
       await successorOf(primary);
       await primary.start();
@@ -24,14 +24,17 @@ export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGKILL of PostgreSQL on the primary',
     async make({ cluster }) {
-      await (await cluster.primaryNow()).killPostgres();
+      await (await cluster.members.primaryNow()).killPostgres();
     },
   },
 
   {
     name: 'patronictl switchover',
     async make({ cluster, successorOf }) {
-      const [primary, candidate] = [await cluster.primaryNow(), await cluster.synchronousStandby()];
+      const [primary, candidate] = [
+        await cluster.members.primaryNow(),
+        await cluster.members.synchronousStandby(),
+      ];
       await cluster
         .patronictl('switchover', '--candidate', candidate.name, '--force')
         .catch((error: unknown) => {
@@ -46,7 +49,7 @@ export const nodeFaults: readonly Fault[] = [
     name: 'SIGSTOP of the primary for 15 s',
     sequel: WAKING,
     async make({ cluster, signal, next, successorOf }) {
-      const primary = await cluster.primaryNow();
+      const primary = await cluster.members.primaryNow();
       await primary.stop();
       try {
         await Promise.all([setTimeout(STOPPED_MS, undefined, { signal }), successorOf(primary)]);
@@ -61,9 +64,9 @@ export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGKILL of the synchronous standby',
     async make({ cluster, signal }) {
-      const standby = await cluster.synchronousStandby();
+      const standby = await cluster.members.synchronousStandby();
       await standby.kill();
-      const another = async () => (await cluster.synchronousStandby()) !== standby;
+      const another = async () => (await cluster.members.synchronousStandby()) !== standby;
       await until('another synchronous standby', another, { msMax: 60_000, signal });
       await standby.start();
     },

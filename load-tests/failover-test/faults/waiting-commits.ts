@@ -46,8 +46,8 @@ export async function whileStandbysStopped(
   { cluster }: Pick<World, 'cluster'>,
   work: () => Promise<'resume' | 'end'>,
 ): Promise<void> {
-  const primary = await cluster.primaryNow();
-  const standbys = cluster.nodes.filter((node) => node !== primary);
+  const primary = await cluster.members.primaryNow();
+  const standbys = cluster.members.nodes.filter((node) => node !== primary);
   const receivers = (await Promise.all(standbys.map((node) => node.walReceiver()))).filter(
     (one): one is Process => one !== undefined,
   );
@@ -63,7 +63,7 @@ export async function whileStandbysStopped(
 
 /** Does it to every commit that waits, and to those that take their place, until the time is over. */
 async function toWaiting({ cluster, signal }: World, { to, crashes }: Act): Promise<void> {
-  const client = await cluster.connect();
+  const client = await cluster.members.connect();
   try {
     const first = await until('a commit that waits', () => waiting(client), { msMax: WAIT_MS_MAX, signal });
     await to(client, first);
@@ -104,7 +104,7 @@ const undone = acts.map(
     name: `${act.name}, while commits wait; then the primary dies`,
     async make(world) {
       const { cluster } = world;
-      const primary = await cluster.primaryNow();
+      const primary = await cluster.members.primaryNow();
       await whileStandbysStopped(world, async () => {
         await toWaiting(world, act);
         await primary.kill();
@@ -128,7 +128,7 @@ export const waitingFaults: readonly Fault[] = [...healed, ...undone];
 export const killedAhead: Fault = {
   name: `SIGKILL of the primary, standbys ${STOPPED_MS} ms behind`,
   async make({ cluster, signal, successorOf }) {
-    const primary = await cluster.primaryNow();
+    const primary = await cluster.members.primaryNow();
     await whileStandbysStopped({ cluster }, async () => {
       await setTimeout(STOPPED_MS, undefined, { signal });
       await primary.kill();

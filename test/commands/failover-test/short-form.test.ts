@@ -28,7 +28,7 @@ t.test(
   { skip },
   async (t) => {
     const json = join(t.testdir(), 'figures.json');
-    const run = await failoverTest(t, '--rounds', '1', '--pgbouncer', '--seed', '7', '--json', json);
+    const run = await failoverTest(t, '--rounds', '1', '--way', 'pgbouncer', '--seed', '7', '--json', json);
     const { code, stdout, stderr } = await run.ended;
     t.equal(code, 0, stderr + stdout);
     const names = faults.flatMap(({ name, sequel }) => (sequel === undefined ? [name] : [name, sequel]));
@@ -66,6 +66,21 @@ t.test(
     t.strictSame(await run.left(), [], 'nothing is left');
   },
 );
+
+t.test('killed, it leaves nothing either', { skip }, async (t) => {
+  const run = await failoverTest(t, '--rounds', '1');
+  await until(async () => (await readFile(`${run.journal}.1`, 'utf8')).includes('acknowledged'));
+  const services = (await allProcesses()).filter(
+    ({ parent, command }) => parent === run.child.pid && command.includes('src/server.ts'),
+  );
+  t.equal(services.length, 3);
+  run.child.kill('SIGKILL');
+  await run.ended;
+  const running = async () =>
+    (await allProcesses()).filter(({ pid }) => services.some((one) => one.pid === pid));
+  await until(async () => (await run.left()).length === 0 && (await running()).length === 0);
+  t.strictSame([...(await run.left()), ...(await running())], []);
+});
 
 t.test('interrupted, it ends everything that it has started', { skip }, async (t) => {
   const run = await failoverTest(t, '--rounds', '1');

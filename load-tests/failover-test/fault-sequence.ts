@@ -1,0 +1,137 @@
+import { progress } from '../../src/command-line/progress.ts';
+import type { Callers } from '../fault-test/callers/callers.ts';
+import type { Exchange } from '../fault-test/callers/exchange.ts';
+import { MissedError } from '../fault-test/faults/fault.ts';
+import type { Journal } from '../fault-test/journal/journal.ts';
+import type { Random } from '../fault-test/world/random.ts';
+import type { Replica } from '../fault-test/world/replica.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import type { Node } from './cluster/node.ts';
+import type { Fault, World } from './faults/fault.ts';
+import { until } from './waiting.ts';
+
+/** What the faults did to the callers. */
+export interface Made {
+  /** For each fault of the history: the longest time without an acknowledgement, in milliseconds. */
+  gapsMs: number[];
+  /** For those after which another node led: from its first commit to the next acknowledgement, in milliseconds. */
+  servedMs: Map<number, number>;
+  /** Faults that could not be made, by their numbers in the history, and why. */
+  missed: Map<number, string>;
+}
+
+/** How long each caller waits after an acknowledgement, on average, in milliseconds: enough to be under way all the time. */
+const THINK_MS = 40;
+
+/** Increments that are acknowledged in peace before the next fault, and how long that may take, in milliseconds. */
+const PEACE = 300;
+const PEACE_MS_MAX = 120_000;
+
+/** Once the cluster is whole, every replica serves again within this time, in milliseconds. */
+const BACK_MS_MAX = 90_000;
+
+/** Tries to make a fault. */
+const TRIES_MAX = 3;
+
+interface Parts {
+  cluster: Cluster;
+  options: { faults: readonly Fault[]; clients: number; random: Random; signal: AbortSignal };
+  journal: Journal;
+  exchange: Exchange;
+  callers: Callers;
+  replicas: readonly Replica[];
+}
+
+/** Makes faults one after another while callers count. */
+export class FaultSequence {
+  readonly #parts: Parts;
+  readonly #gapsMs: number[] = [];
+  readonly #servedMs = new Map<number, number>();
+  readonly #missed = new Map<number, string>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** @throws {Error} when the cluster, or the service, does not come back */
+  async run(): Promise<Made> {
+    const { options, exchange, callers } = this.#parts;
+    callers.change('mixed');
+    const called = callers.run(options.clients, THINK_MS);
+    for (const [i, fault] of options.faults.entries()) {
+      progress(fault.name, i, options.faults.length);
+      await this.#peace();
+      await this.#fault(fault);
+    }
+    await this.#peace();
+    callers.stop();
+    await called;
+    this.#gapsMs.push(exchange.takeLongestGapMs());
+    return { gapsMs: this.#gapsMs, servedMs: this.#servedMs, missed: this.#missed };
+  }
+
+  /** Some increments under no fault. */
+  async #peace(): Promise<void> {
+    const { exchange, journal, options } = this.#parts;
+    const enough = exchange.acknowledged + PEACE;
+    const look = async () => exchange.acknowledged >= enough || journal.full;
+    await until('increments to be acknowledged', look, { msMax: PEACE_MS_MAX, signal: options.signal });
+    if (journal.full) throw new Error('too many requests were refused: the journal is full');
+  }
+
+  async #fault(fault: Fault): Promise<void> {
+    const { cluster, replicas, journal, exchange, callers } = this.#parts;
+    this.#begin(fault.name);
+    callers.change();
+    const startedAt = performance.now();
+    await this.#make(fault);
+    await cluster.members.whole();
+    await Promise.all(replicas.map((replica) => exchange.probe(replica, BACK_MS_MAX)));
+    // Without a failover this only means that some reads are not compared with each other.
+    journal.failedOver({ startedAt, endedAt: performance.now() });
+  }
+
+  async #make(fault: Fault): Promise<void> {
+    const { cluster, options, journal } = this.#parts;
+    const { random, signal } = options;
+    const world: World = {
+      cluster,
+      random,
+      signal,
+      successorOf: (node, msMax) => this.#successorOf(node, msMax),
+      next: (name) => this.#begin(name),
+    };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await fault.make(world);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof MissedError)) throw error;
+        if (attempt < TRIES_MAX) continue;
+        this.#missed.set(journal.faults.length - 1, error.message);
+        return;
+      }
+    }
+  }
+
+  async #successorOf(node: Node, msMax?: number): Promise<void> {
+    const { cluster, exchange, journal, options } = this.#parts;
+    const fault = journal.faults.length - 1;
+    const successor = await cluster.members.successorOf(node, msMax);
+    const before = exchange.acknowledged;
+    const look = async () => exchange.acknowledged > before;
+    const bound = { msMax: BACK_MS_MAX, signal: options.signal };
+    const [committedAt, servedAt] = await Promise.all([
+      cluster.members.committed(successor).then(() => performance.now()),
+      until('an acknowledgement', look, bound).then(() => performance.now()),
+    ]);
+    this.#servedMs.set(fault, Math.max(0, servedAt - committedAt));
+  }
+
+  /** What comes now belongs to this one. */
+  #begin(name: string): void {
+    const { exchange, journal } = this.#parts;
+    this.#gapsMs.push(exchange.takeLongestGapMs());
+    journal.beginFault(name);
+  }
+}
