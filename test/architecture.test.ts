@@ -49,7 +49,7 @@ const mayUse: Record<string, readonly string[]> = {
     'src/strategies',
     'src/errors',
   ],
-  'load-tests/benchmark/figures': ['src/command-line'],
+  'load-tests/benchmark/figures': ['load-tests/shared', 'src/command-line'],
   'load-tests/benchmark/orm': [
     'load-tests/benchmark/figures',
     'load-tests/shared',

@@ -1,7 +1,7 @@
 import { progress } from '../../src/command-line/progress.ts';
 import type { Callers } from '../fault-test/callers/callers.ts';
 import type { Exchange } from '../fault-test/callers/exchange.ts';
-import { MissedError } from '../fault-test/faults/fault.ts';
+import { reasonMissed } from '../fault-test/faults/fault.ts';
 import type { Journal } from '../fault-test/journal/journal.ts';
 import type { Random } from '../fault-test/world/random.ts';
 import type { Replica } from '../fault-test/world/replica.ts';
@@ -29,9 +29,6 @@ const PEACE_MS_MAX = 120_000;
 
 /** Once the cluster is whole, every replica serves again within this time, in milliseconds. */
 const BACK_MS_MAX = 90_000;
-
-/** Tries to make a fault. */
-const TRIES_MAX = 3;
 
 interface Parts {
   cluster: Cluster;
@@ -101,17 +98,8 @@ export class FaultSequence {
       successorOf: (node, msMax) => this.#successorOf(node, msMax),
       next: (name) => this.#begin(name),
     };
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await fault.make(world);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof MissedError)) throw error;
-        if (attempt < TRIES_MAX) continue;
-        this.#missed.set(journal.faults.length - 1, error.message);
-        return;
-      }
-    }
+    const missed = await reasonMissed(() => fault.make(world), signal);
+    if (missed !== undefined) this.#missed.set(journal.faults.length - 1, missed);
   }
 
   async #successorOf(node: Node, msMax?: number): Promise<void> {

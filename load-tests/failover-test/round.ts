@@ -1,14 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Callers } from '../fault-test/callers/callers.ts';
-import { Exchange } from '../fault-test/callers/exchange.ts';
-import { Readers } from '../fault-test/callers/readers.ts';
 import { reconcile, type Reconciliation } from '../fault-test/checks/reconciliation.ts';
+import { withFleet } from '../fault-test/fleet.ts';
 import type { History } from '../fault-test/journal/history.ts';
-import { Journal } from '../fault-test/journal/journal.ts';
 import type { Random } from '../fault-test/world/random.ts';
-import { Replica } from '../fault-test/world/replica.ts';
 import { type Cluster, SESSION_MS } from './cluster/cluster.ts';
 import type { Way } from './cluster/entrance.ts';
 import { FaultSequence, type Made } from './fault-sequence.ts';
@@ -42,35 +37,15 @@ const REQUESTS_MAX = 200_000;
  * @throws {Error} when the cluster, or the service, does not come back
  */
 export async function runRound(cluster: Cluster, options: RoundOptions): Promise<Round> {
-  const { signal, random, way } = options;
   await cluster.empty();
-  const address = cluster.address(way);
-  const replicas = Array.from(
-    { length: options.replicas },
-    () => new Replica(address, 'src/server.ts', SERVICE_ENV, signal),
-  );
-  const attempts = (options.faults.length + 1) * REQUESTS_MAX;
-  const journal = new Journal(options.journal, randomBytes(4).toString('hex'), attempts);
-  const exchange = new Exchange(journal, replicas, random);
-  const callers = new Callers(journal, exchange, replicas, random);
-  const readers = new Readers(journal, exchange);
-  try {
-    await Promise.all(replicas.map((replica) => replica.start(address)));
-    readers.run();
-    const sequence = new FaultSequence({ cluster, options, journal, exchange, callers, replicas });
-    const made = await sequence.run();
-    return {
-      ...made,
-      ...(await reconcile(cluster.members, journal, exchange, options.clients)),
-      history: journal,
-    };
-  } finally {
-    await callers.end();
-    await readers.end();
-    await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
-    await Promise.all(replicas.map(({ proxy }) => proxy.close()));
-    journal.close();
-  }
+  const database = cluster.address(options.way);
+  const attemptsMax = (options.faults.length + 1) * REQUESTS_MAX;
+  return withFleet({ ...options, database, env: SERVICE_ENV, attemptsMax }, async (fleet) => {
+    const { journal, exchange } = fleet;
+    const made = await new FaultSequence({ cluster, options, ...fleet }).run();
+    const found = await reconcile(cluster.members, journal, exchange, options.clients);
+    return { ...made, ...found, history: journal };
+  });
 }
 
 /** The service's defaults, said once more: the role of the database has the same limits. */

@@ -2,11 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { messageOf } from '../../src/errors/caught.ts';
 import type { Violation } from '../fault-test/checks/violation.ts';
 import { seeded } from '../fault-test/world/random.ts';
+import { spread } from '../shared/spread.ts';
 import { Cluster, type ClusterOptions } from './cluster/cluster.ts';
 import { type Way, ways } from './cluster/entrance.ts';
 import { faults, roundOf } from './faults/index.ts';
 import { runRound, type RoundOptions } from './round.ts';
-import { addRound, inOrder, median, sumOf, type Tally } from './tally.ts';
+import { addRound, inOrder, sumOf, type Tally } from './tally.ts';
 import { HAPROXY, PATRONI } from './timing.ts';
 
 export interface SessionOptions
@@ -80,8 +81,8 @@ export async function writeJson(
   const perFault = inOrder(tally).map(([fault, { gapsMs, servedMs, ...counts }]) => ({
     fault,
     ...counts,
-    gapMsMedian: Math.round(median(gapsMs)),
-    gapMsMax: Math.round(Math.max(0, ...gapsMs)),
+    gapMsMedian: Math.round(spread(gapsMs).median),
+    gapMsMax: Math.round(spread(gapsMs).max),
     gapsMs: gapsMs.map(Math.round),
     servedMs: servedMs.map(Math.round),
   }));

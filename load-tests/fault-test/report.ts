@@ -1,18 +1,12 @@
 import { table } from '../../src/command-line/table.ts';
 import { neighboursOf } from './checks/neighbours.ts';
+import { addOutcomes, noOutcomes } from './checks/outcomes.ts';
 import { rules, type Violation } from './checks/violation.ts';
-import { incrementsOf, isDeserved } from './journal/operation.ts';
 import type { RunResult } from './run.ts';
 
 const noTotals = {
   times: 0,
-  /** Increments, as are lost and doubled. */
-  acknowledged: 0,
-  refused: 0,
-  unknown: 0,
-  resolved: 0,
-  lost: 0,
-  doubled: 0,
+  ...noOutcomes(),
   applied: 0,
   'not applied': 0,
   'no answer': 0,
@@ -40,7 +34,8 @@ export function report(result: RunResult): string {
   return table(['fault', ...Object.keys(noTotals)], lines);
 }
 
-function rowsByFault({ history, resolved, damage, figures, missed }: RunResult): Map<string, FaultTotals> {
+function rowsByFault(result: RunResult): Map<string, FaultTotals> {
+  const { history, figures, missed } = result;
   const rows = new Map<string, FaultTotals>();
   const byNumber = history.faults.map((name, i) => {
     const row = rows.get(name) ?? { ...noTotals };
@@ -51,8 +46,6 @@ function rowsByFault({ history, resolved, damage, figures, missed }: RunResult):
     row.applied += settled?.applied ?? 0;
     row['not applied'] += settled?.['not applied'] ?? 0;
     row['no answer'] += settled?.unknown ?? 0;
-    row.lost += damage[i]?.lost ?? 0;
-    row.doubled += damage[i]?.doubled ?? 0;
     row['gap ms'] = Math.max(row['gap ms'], longestGapMs);
     return row;
   });
@@ -67,16 +60,7 @@ function rowsByFault({ history, resolved, damage, figures, missed }: RunResult):
     row['neighbours refused'] += refused;
     row['slowest neighbour ms'] = Math.max(row['slowest neighbour ms'], slowestMs);
   }
-  const settledLate = new Set(resolved);
-  for (const operation of history.operations) {
-    const row = byNumber[operation.fault];
-    if (!row || isDeserved(operation)) continue;
-    if (settledLate.has(operation)) {
-      row.unknown += 1;
-      row.resolved += 1;
-    }
-    row[operation.outcome] += operation.outcome === 'acknowledged' ? incrementsOf(operation).length : 1;
-  }
+  addOutcomes(byNumber, result);
   return rows;
 }
 

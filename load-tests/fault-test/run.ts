@@ -1,17 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { progress } from '../../src/command-line/progress.ts';
-import { type Fault, makeAndHeal, MissedError, type World } from './faults/fault.ts';
+import { type Fault, makeAndHeal, reasonMissed, type World } from './faults/fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
 import type { History } from './journal/history.ts';
-import { Journal } from './journal/journal.ts';
-import { Callers } from './callers/callers.ts';
-import { Exchange } from './callers/exchange.ts';
-import { Readers } from './callers/readers.ts';
+import type { Callers } from './callers/callers.ts';
 import type { Traffic } from './callers/traffic.ts';
+import { withFleet } from './fleet.ts';
 import { Postgres } from './world/postgres.ts';
 import { pick, seeded } from './world/random.ts';
-import { Replica } from './world/replica.ts';
 import { reconcile, type Reconciliation } from './checks/reconciliation.ts';
 
 export interface RunOptions {
@@ -47,9 +43,6 @@ const STALLED_MS_MAX = 60_000;
 /** Once a fault is healed, every replica serves again within this time, in milliseconds. */
 const BACK_MS_MAX = 90_000;
 
-/** Tries to make a fault. */
-const TRIES_MAX = 3;
-
 /** Runs with a PostgreSQL of its own, of which nothing is left. */
 export async function withPostgres<T>(work: (postgres: Postgres) => Promise<T>): Promise<T> {
   const postgres = await Postgres.create();
@@ -66,29 +59,12 @@ export async function withPostgres<T>(work: (postgres: Postgres) => Promise<T>):
  * @throws {Error} when a fault cannot be healed, or nothing is acknowledged for long
  */
 export async function run(postgres: Postgres, options: RunOptions): Promise<RunResult> {
-  const { signal, program = 'src/server.ts', env = {}, seed } = options;
-  const random = seeded(seed);
-  const replicas = Array.from(
-    { length: options.replicas },
-    () => new Replica(postgres, program, env, signal),
+  const { acknowledged, faults, signal } = options;
+  const random = seeded(options.seed);
+  const attemptsMax = acknowledged * 2 + 100_000 + faults.length * 20_000;
+  return withFleet({ ...options, database: postgres, random, attemptsMax }, ({ callers, ...fleet }) =>
+    new FaultRun(options, { ...fleet, postgres, random, signal }, callers).run(),
   );
-  const attempts = options.acknowledged * 2 + 100_000 + options.faults.length * 20_000;
-  const journal = new Journal(options.journal, randomBytes(4).toString('hex'), attempts);
-  const exchange = new Exchange(journal, replicas, random);
-  const callers = new Callers(journal, exchange, replicas, random);
-  const readers = new Readers(journal, exchange);
-  try {
-    await Promise.all(replicas.map((replica) => replica.start(postgres)));
-    const world = { postgres, replicas, exchange, journal, random, signal };
-    readers.run();
-    return await new FaultRun(options, world, callers).run();
-  } finally {
-    await callers.end();
-    await readers.end();
-    await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
-    await Promise.all(replicas.map(({ proxy }) => proxy.close()));
-    journal.close();
-  }
 }
 
 class FaultRun {
@@ -150,19 +126,11 @@ class FaultRun {
     const { random, replicas, journal, exchange } = this.#world;
     journal.beginFault(fault.name);
     this.#callers.change(this.#options.traffic);
-    for (let attempt = 1; ; attempt += 1) {
+    const missed = await reasonMissed(() => {
       progress(fault.name, exchange.acknowledged, this.#options.acknowledged);
-      try {
-        await makeAndHeal(fault, this.#world, pick(random, replicas));
-        break;
-      } catch (error) {
-        this.#world.signal.throwIfAborted();
-        if (!(error instanceof MissedError)) throw error;
-        if (attempt < TRIES_MAX) continue;
-        this.#missed.push(`${fault.name}: ${error.message}`);
-        break;
-      }
-    }
+      return makeAndHeal(fault, this.#world, pick(random, replicas));
+    }, this.#world.signal);
+    if (missed !== undefined) this.#missed.push(`${fault.name}: ${missed}`);
     await Promise.all(replicas.map((replica) => exchange.probe(replica, BACK_MS_MAX)));
   }
 }

@@ -2,16 +2,10 @@ import t from 'tap';
 import { isAsExpected } from '../../load-tests/failover-test/control.ts';
 import { faults, roundOf } from '../../load-tests/failover-test/faults/index.ts';
 import { holds, type Session } from '../../load-tests/failover-test/session.ts';
-import {
-  addRound,
-  inOrder,
-  median,
-  sumOf,
-  type Tally,
-  tallyTable,
-} from '../../load-tests/failover-test/tally.ts';
+import { addRound, inOrder, sumOf, type Tally, tallyTable } from '../../load-tests/failover-test/tally.ts';
 import { noHistory } from '../../load-tests/fault-test/journal/history.ts';
 import { begun, type Kind, type Operation } from '../../load-tests/fault-test/journal/operation.ts';
+import { spread } from '../../load-tests/shared/spread.ts';
 import { seeded } from '../../load-tests/fault-test/world/random.ts';
 
 const [first, second] = [faults[0]?.name ?? '', faults[1]?.name ?? ''];
@@ -96,9 +90,9 @@ t.test('the table has a line for each fault, in the order of the registry, and o
 });
 
 t.test('the median of an even number is the higher one of the middle', async (t) => {
-  t.equal(median([]), 0);
-  t.equal(median([10, 9, 100]), 10);
-  t.equal(median([1, 2, 3, 4]), 3);
+  t.equal(spread([]).median, 0);
+  t.equal(spread([10, 9, 100]).median, 10);
+  t.equal(spread([1, 2, 3, 4]).median, 3);
 });
 
 const names = (seed: number) => roundOf(seeded(seed)).map(({ name }) => name);

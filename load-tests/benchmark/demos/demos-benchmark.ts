@@ -2,7 +2,7 @@ import { progress } from '../../../src/command-line/progress.ts';
 import { table } from '../../../src/command-line/table.ts';
 import { withOwnDatabase } from '../../shared/own-database.ts';
 import type { Ratio } from '../figures/ratio.ts';
-import { spread } from '../figures/spread.ts';
+import { spread } from '../../shared/spread.ts';
 import { httpSubjects } from '../http/subjects.ts';
 import { type Turn, Workbench } from '../http/workbench.ts';
 import { RunningRace } from './running-race.ts';

@@ -1,5 +1,5 @@
 import { table } from '../../../src/command-line/table.ts';
-import type { Spread } from './spread.ts';
+import type { Spread } from '../../shared/spread.ts';
 
 /** One figure divided by another of the same round, over all rounds, and what it should be. */
 export interface Ratio {

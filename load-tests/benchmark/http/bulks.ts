@@ -1,6 +1,6 @@
 import { progress } from '../../../src/command-line/progress.ts';
 import { table } from '../../../src/command-line/table.ts';
-import { spread } from '../figures/spread.ts';
+import { spread } from '../../shared/spread.ts';
 import { bulkSubjects } from './subjects.ts';
 import type { Turn, Workbench } from './workbench.ts';
 

@@ -1,5 +1,5 @@
 import type { Ratio } from '../figures/ratio.ts';
-import { type Spread, spread } from '../figures/spread.ts';
+import { type Spread, spread } from '../../shared/spread.ts';
 import type { OverloadRound } from './overload.ts';
 import { type HttpSubject, httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';

@@ -1,5 +1,5 @@
 import { table, thousands } from '../../../src/command-line/table.ts';
-import { type Spread, spread } from '../figures/spread.ts';
+import { type Spread, spread } from '../../shared/spread.ts';
 import { shownBulks } from './bulks.ts';
 import type { HttpResult } from './http-benchmark.ts';
 import { find, over } from './http-ratios.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { progress } from '../../../src/command-line/progress.ts';
-import { type Spread, spread } from '../figures/spread.ts';
+import { type Spread, spread } from '../../shared/spread.ts';
 
 /** Something that adds 1 to a post; false when it was refused. */
 export interface Runner {

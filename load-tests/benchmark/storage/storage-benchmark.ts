@@ -8,7 +8,7 @@ import { CounterWriter } from '../../../src/counters/writer.ts';
 import { migrate } from '../../../src/database/migrate.ts';
 import { openSessions } from '../../../src/database/orm.ts';
 import { entities } from '../../../src/entities.ts';
-import { spread } from '../figures/spread.ts';
+import { spread } from '../../shared/spread.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
 
 export interface StorageOptions {

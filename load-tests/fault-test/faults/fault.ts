@@ -50,6 +50,31 @@ export async function makeAndHeal(fault: Fault, world: World, replica: Replica):
   }
 }
 
+/** Tries to make a fault. */
+const TRIES_MAX = 3;
+
+/**
+ * Makes a fault, again if it is missed.
+ *
+ * @returns why it could not be made; undefined: it was
+ * @throws whatever else `make` throws; the signal's reason when the run is over
+ */
+export async function reasonMissed(
+  make: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await make();
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof MissedError)) throw error;
+      if (attempt === TRIES_MAX) return error.message;
+    }
+  }
+}
+
 /** For what asks the database, which something else may have taken away. @throws {MissedError} */
 export function orMissed(error: unknown): never {
   throw error instanceof MissedError ? error : new MissedError('the database was away', { cause: error });
