@@ -9,25 +9,33 @@ import { PartlyDoneError, Problem, type ProblemCode } from '../errors/problem.ts
 /** foreign_key_violation: a row refers to one that does not exist. */
 const FOREIGN_KEY_VIOLATION = '23503';
 
-const byFailure: Record<Failure, ProblemCode> = {
-  conflict: 'conflict',
-  busy: 'busy',
-  full: 'disk_full',
-  read_only: 'read_only',
-  unavailable: 'database_unavailable',
-  lost: 'database_unavailable',
-  unknown: 'outcome_unknown',
-};
-
-const details: Record<Failure, string> = {
-  conflict: 'another transaction changed the same rows first; nothing was changed: send the request again',
-  busy: 'a lock, a statement or a connection was not available in time; nothing was changed: try again later',
-  full: 'the disk of the database is full; nothing was changed, and reading still works: tell the operator',
-  read_only:
+/** What each failure of the database is answered with: its code and detail. */
+const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
+  conflict: [
+    'conflict',
+    'another transaction changed the same rows first; nothing was changed: send the request again',
+  ],
+  busy: [
+    'busy',
+    'a lock, a statement or a connection was not available in time; nothing was changed: try again later',
+  ],
+  full: [
+    'disk_full',
+    'the disk of the database is full; nothing was changed, and reading still works: tell the operator',
+  ],
+  read_only: [
+    'read_only',
     'the database accepts no writes at the moment, as a standby does not; nothing was changed: try again later',
-  unavailable: 'the database does not answer; nothing was changed: try again later',
-  lost: 'the connection to the database broke before anything was sent: try again later',
-  unknown: 'the connection to the database broke during the commit; it may or may not have been applied',
+  ],
+  unavailable: ['database_unavailable', 'the database does not answer; nothing was changed: try again later'],
+  lost: [
+    'database_unavailable',
+    'the connection to the database broke before anything was sent: try again later',
+  ],
+  unknown: [
+    'outcome_unknown',
+    'the connection to the database broke during the commit; it may or may not have been applied',
+  ],
 };
 
 const byFastifyCode: Record<string, ProblemCode> = {
@@ -60,10 +68,7 @@ export function problemOf(error: unknown): Problem {
     return new Problem('not_found', 'the resource in the path does not exist');
   }
   const failure = failureOf(error);
-  if (failure) {
-    const code = byFailure[failure];
-    return new Problem(code, details[failure], { cause: error });
-  }
+  if (failure) return new Problem(...byFailure[failure], { cause: error });
   const { code, statusCode = 500, validation, message = '' } = error as Partial<FastifyError>;
   const known = byFastifyCode[code ?? ''];
   if (known === 'unsupported_media_type') return new Problem(known, MEDIA_TYPE);
