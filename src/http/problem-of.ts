@@ -30,7 +30,7 @@ const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
   unavailable: ['database_unavailable', 'the database does not answer; nothing was changed: try again later'],
   lost: [
     'database_unavailable',
-    'the connection to the database broke before anything was sent: try again later',
+    'the connection to the database broke before the commit; nothing was changed: try again later',
   ],
   unknown: [
     'outcome_unknown',
