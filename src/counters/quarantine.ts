@@ -36,8 +36,6 @@ interface Group {
   dueAt: number;
   /** How many groups may be tried together, it included: half as many after each attempt that met a lock. */
   togetherMax: number;
-  /** Whether a lane is trying it; otherwise it is in one of the queues. */
-  running: boolean;
 }
 
 /** Before a group whose lock was taken is tried again, in milliseconds; twice as long after each further attempt. */
@@ -74,7 +72,7 @@ export class Quarantine {
   readonly #idle: WriteAlone[];
   readonly #suspects = new Set<string>();
   readonly #groups = new Map<string, Group>();
-  /** Those that are not known to be locked, in the order of their turns. */
+  /** Those that are not known to be locked, in the order of their turns. A group that is being tried is in neither. */
   readonly #untried = new Set<Group>();
   /** Those whose locks were found taken. */
   readonly #locked = new Set<Group>();
@@ -146,7 +144,7 @@ export class Quarantine {
 
   #newGroup(id: string): Group {
     const togetherMax = Number.POSITIVE_INFINITY;
-    const group: Group = { id, waiting: [], refusals: 0, dueAt: 0, togetherMax, running: false };
+    const group: Group = { id, waiting: [], refusals: 0, dueAt: 0, togetherMax };
     this.#groups.set(id, group);
     this.#untried.add(group);
     return group;
@@ -184,11 +182,12 @@ export class Quarantine {
     this.#ticking = false;
     const latest = performance.now() - this.#options.waitMsMax;
     for (const group of this.#groups.values()) {
-      const { running, waiting, refusals } = group;
+      const { waiting, refusals } = group;
       const late = refusals === 0 ? 0 : waiting.findIndex(({ since }) => since > latest);
       for (const one of waiting.splice(0, late < 0 ? waiting.length : late))
         this.#leave(one).reject(locked(one.request));
-      if (!running && waiting.length === 0) this.#forget(group);
+      const isQueued = this.#untried.has(group) || this.#locked.has(group);
+      if (isQueued && waiting.length === 0) this.#forget(group);
     }
     this.#schedule();
   }
@@ -200,7 +199,6 @@ export class Quarantine {
     const batches = groups.map((group) => {
       this.#untried.delete(group);
       this.#locked.delete(group);
-      group.running = true;
       return this.#takeBatch(group);
     });
     const requests = batches.flat().map(({ request }) => request);
@@ -225,7 +223,6 @@ export class Quarantine {
       else this.#answer(one, outcome as Answer);
     }
     group.waiting.unshift(...again);
-    group.running = false;
     if (again.length === 0) {
       group.togetherMax = Number.POSITIVE_INFINITY;
       group.refusals = 0;
