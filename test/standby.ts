@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { Test } from 'tap';
 import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
-import { serverAccount } from '../src/embedded-postgres/home.ts';
+import { accountOfServers } from '../src/embedded-postgres/home.ts';
 import { testFolder } from './helper.ts';
 
 const PASSWORD = 'test';
@@ -21,7 +21,7 @@ export async function completePostgres(): Promise<string | undefined> {
 
 /** A primary and a streaming standby of it, for as long as the test runs. */
 export async function startPair(t: Test, bin: string): Promise<{ primary: string; standby: string }> {
-  const account = process.getuid?.() === 0 ? serverAccount() : undefined;
+  const account = accountOfServers();
   const programs = { bin, account };
   const folder = await testFolder(t, 'standby');
   const clusters = ['primary', 'standby'].map((name) => join(folder, name));

@@ -24,7 +24,7 @@ export async function runControls({ seed, journal, ...options }: Options): Promi
   for (const replication of ['asynchronous', 'strict synchronous'] as const) {
     const random = seeded(seed);
     const synchronous = replication === 'strict synchronous';
-    const { damage, violations } = await Cluster.with({ ...options, synchronous, random }, (cluster) =>
+    const { damage, violations } = await Cluster.with({ ...options, synchronous }, (cluster) =>
       runRound(cluster, {
         ...options,
         random,

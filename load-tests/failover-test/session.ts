@@ -43,7 +43,7 @@ export async function runSession(options: SessionOptions): Promise<Session> {
   const these = faults.filter(({ name }) => name.includes(only));
   const session: Session = { tally: new Map(), violations: [], missed: [], elapsedMs: 0 };
   try {
-    await Cluster.with({ ...options, synchronous: true, random }, async (cluster) => {
+    await Cluster.with({ ...options, synchronous: true }, async (cluster) => {
       for (let number = 1; number <= rounds; number += 1) {
         const round = await runRound(cluster, {
           ...options,

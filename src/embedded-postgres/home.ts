@@ -82,6 +82,10 @@ export function serverAccount(): Account {
   );
 }
 
+/** The account that servers of this process run under; undefined: its own. */
+export const accountOfServers = (): Account | undefined =>
+  process.getuid?.() === 0 ? serverAccount() : undefined;
+
 /** Asks the operating system, so that groups and access lists are taken into account. */
 function canEnter(folder: string, account: Account): boolean {
   return spawnSync('test', ['-x', folder], { ...account, cwd: '/' }).status === 0;
@@ -103,7 +107,8 @@ export async function reachablePrograms(
 
 /** The programs as this process can run them: for root through another user, since PostgreSQL refuses to run as root. */
 export async function runnablePrograms(bin: string, folder: string): Promise<ServerPrograms> {
-  return process.getuid?.() === 0 ? reachablePrograms(bin, serverAccount(), folder) : { bin };
+  const account = accountOfServers();
+  return account ? reachablePrograms(bin, account, folder) : { bin };
 }
 
 /** Copies the installed PostgreSQL (bin, lib, share), once per version, to where its account can read it. */

@@ -8,7 +8,6 @@ import { processesOf } from '../../load-tests/failover-test/cluster/processes.ts
 import { findPrograms, requireV2 } from '../../load-tests/failover-test/programs.ts';
 import { until } from '../../load-tests/failover-test/waiting.ts';
 import { parseAddress } from '../../src/database/address.ts';
-import { seeded } from '../../load-tests/fault-test/world/random.ts';
 
 t.test('the processes of a folder are those that name it and all that they have started', async (t) => {
   const all = [
@@ -48,7 +47,7 @@ t.test('strict synchronous replication is asked for, or none', async (t) => {
 });
 
 t.test('ports differ, and are none that the system gives to outgoing connections', async (t) => {
-  const ports = await steadyPorts(30, seeded(process.pid));
+  const ports = await steadyPorts(30);
   t.equal(new Set(ports).size, 30);
   t.ok(ports.every((port) => port >= 12_000 && port < 32_768));
 });

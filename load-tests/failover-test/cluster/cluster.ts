@@ -2,8 +2,7 @@ import { execFile } from 'node:child_process';
 import { chown, cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { serverAccount } from '../../../src/embedded-postgres/home.ts';
-import type { Random } from '../../fault-test/world/random.ts';
+import { accountOfServers } from '../../../src/embedded-postgres/home.ts';
 import { ownFolder } from '../../shared/own-folder.ts';
 import type { Programs } from '../programs.ts';
 import { hostsUrl, SERVICE, serviceUrl, startHaproxy, startPgBouncer, type Way } from './entrance.ts';
@@ -24,7 +23,6 @@ export interface ClusterOptions {
   programs: Programs;
   /** Whether commits wait for a standby, always (synchronous_mode and synchronous_mode_strict), or never. */
   synchronous: boolean;
-  random: Random;
   /** Aborted when nothing may be waited for any more. */
   signal: AbortSignal;
   /** Where to leave the logs of its programs. */
@@ -45,6 +43,7 @@ export class Cluster {
   readonly #ports: { haproxy: number; pgbouncer: number };
   readonly #folder: string;
   readonly #options: ClusterOptions;
+  readonly #account = accountOfServers();
 
   private constructor(folder: string, options: ClusterOptions, ports: readonly number[]) {
     const next = ports.values();
@@ -72,7 +71,7 @@ export class Cluster {
 
   /** Runs `work` with a cluster, of which nothing is left. */
   static async with<T>(options: ClusterOptions, work: (cluster: Cluster) => Promise<T>): Promise<T> {
-    const ports = await steadyPorts(4 + NODES * 6, options.random);
+    const ports = await steadyPorts(4 + NODES * 6);
     const folder = await ownFolder('failover');
     return withoutLeftovers(folder, async () => {
       const cluster = new Cluster(folder, options, ports);
@@ -118,7 +117,7 @@ export class Cluster {
 
   async #start(): Promise<void> {
     const { programs, signal, synchronous } = this.#options;
-    const { account } = this.#run('');
+    const account = this.#account;
     await mkdir(join(this.#folder, 'logs'));
     for (const node of this.members.nodes) await node.prepare({ bin: programs.postgres, synchronous });
     await mkdir(join(this.#folder, 'etcd'), { mode: 0o700 });
@@ -164,7 +163,6 @@ export class Cluster {
   }
 
   #run(name: string): Run {
-    const account = process.getuid?.() === 0 ? serverAccount() : undefined;
-    return { account, home: this.#folder, log: join(this.#folder, 'logs', `${name}.log`) };
+    return { account: this.#account, home: this.#folder, log: join(this.#folder, 'logs', `${name}.log`) };
   }
 }

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { Random } from '../../fault-test/world/random.ts';
 
 /** The lowest port that is tried. */
 const LOWEST = 12_000;
@@ -13,17 +12,18 @@ const TRIES_MAX = 200;
 
 /**
  * Ports that are free, and below those that the system gives to outgoing connections: a server that was killed finds
- * its port free again when it is started.
+ * its port free again when it is started. They do not come from the seed of a run: how many are drawn depends on which
+ * are taken, and the order of faults must not.
  *
  * @throws {Error} when there are too few of them
  */
-export async function steadyPorts(count: number, random: Random): Promise<number[]> {
+export async function steadyPorts(count: number): Promise<number[]> {
   const limit = await outgoingFrom();
   const ports = new Set<number>();
   for (let tries = 0; ports.size < count; tries += 1) {
     if (tries > count * TRIES_MAX)
       throw new Error(`there are no ${count} free ports from ${LOWEST} to ${limit}`);
-    const port = LOWEST + Math.floor(random() * (limit - LOWEST));
+    const port = LOWEST + Math.floor(Math.random() * (limit - LOWEST));
     if (!ports.has(port) && (await isFree(port))) ports.add(port);
   }
   return [...ports];
