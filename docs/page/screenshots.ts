@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { CHROMIUM } from '../../load-tests/shared/chromium.ts';
 import { startOwnService } from '../../load-tests/shared/own-service.ts';
 import { runCommand } from '../../src/command-line/command.ts';
 import { print } from '../../src/command-line/progress.ts';
@@ -22,7 +23,7 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
   },
   async isolation(page) {
     await show(page, '#isolation');
-    await page.getByText(/cells tried just now/).waitFor();
+    await page.getByText(/cells just run/).waitFor();
     await page.getByRole('button', { name: 'Lost update at read committed' }).click();
     await show(page, '#cell .timeline');
     await show(page, '#isolation');
@@ -65,14 +66,14 @@ await runCommand({
   about: `Takes pictures of the page, light and dark, wide and narrow, and writes them into docs/page.`,
   options: {},
   variables: {
-    CHROMIUM: 'the browser (default /usr/bin/chromium)',
+    CHROMIUM: 'the browser (default /usr/bin/chromium-headless-shell, else /usr/bin/chromium)',
     DATABASE_URL: 'a database for the service; by default a fresh embedded PostgreSQL',
   },
   async run(_given, signal) {
     const service = await startOwnService();
     try {
       const browser = await chromium.launch({
-        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+        executablePath: CHROMIUM,
         args: ['--no-sandbox', '--disable-gpu'],
         handleSIGINT: false,
         handleSIGTERM: false,

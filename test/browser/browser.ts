@@ -1,12 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import type { Test } from 'tap';
+import { CHROMIUM } from '../../load-tests/shared/chromium.ts';
 import { slow } from '../pace.ts';
-
-/** Has no windows to draw: it takes half of the time that the whole browser takes. */
-const SHELL = '/usr/bin/chromium-headless-shell';
-
-const CHROMIUM = process.env.CHROMIUM ?? (existsSync(SHELL) ? SHELL : '/usr/bin/chromium');
 
 /** What to give `t.test` as an option: false, or why the browser tests cannot run here. */
 export const skip: false | string = existsSync(CHROMIUM)

@@ -14,7 +14,9 @@ const commands: Record<string, RegExp[]> = {
   'fault-test': [/^ {2}--journal FILE +.*\(default load-tests\/results\/faults\.journal\)$/m, /POSTGRES_BIN/],
   'failover-test': [/^ {2}--rounds N +.*1 to 1000 \(default 20\)$/m, /POSTGRES_BIN/],
   verify: [/^Usage: verify DATABASE_URL \[options\]$/m, /^ {2}--json +/m, /PGPASSWORD/],
-  screenshots: [/^ {2}CHROMIUM +.*\(default \/usr\/bin\/chromium\)$/m],
+  screenshots: [
+    /^ {2}CHROMIUM +.*\(default \/usr\/bin\/chromium-headless-shell, else \/usr\/bin\/chromium\)$/m,
+  ],
 };
 
 for (const [name, says] of Object.entries(commands)) {
