@@ -29,7 +29,7 @@ const amount = (description: string) => Type.Integer({ description });
 
 const value = amount(`The value, from -${VALUE_MAX} to ${VALUE_MAX}`);
 
-const counter = Type.Object({ name: Type.String(), value });
+const counter = Type.Object({ name: Type.String({ description: 'The name of the counter' }), value });
 
 export const counterParams = Type.Object({ name });
 
@@ -91,7 +91,7 @@ export const listQuery = Type.Object(
 
 export const listAnswer = Type.Object(
   {
-    counters: Type.Array(counter),
+    counters: Type.Array(counter, { description: 'The counters of this page' }),
     next: Type.Union([Type.String(), Type.Null()], {
       description: 'The `after` of the next page; null on the last page',
     }),

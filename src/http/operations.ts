@@ -7,16 +7,24 @@ import { DATABASE_READ } from './problem-answers.ts';
 /** A database that takes longer than this to answer is not ready, in milliseconds. */
 const READY_MS_MAX = 1000;
 
+const statusField = Type.String({ description: 'What holds, in one word' });
+
 const health = (status: string) =>
-  Type.Object({ status: Type.String() }, { description: status, examples: [{ status }] });
+  Type.Object({ status: statusField }, { description: status, examples: [{ status }] });
 
 const readiness = Type.Object(
   {
-    status: Type.String(),
-    risks: Type.Array(Type.Object({ risk: Type.Enum(Object.keys(risks)), meaning: Type.String() }), {
-      description:
-        'Why a write could be refused, or lost although it was acknowledged; empty: no reason is known',
-    }),
+    status: statusField,
+    risks: Type.Array(
+      Type.Object({
+        risk: Type.Enum(Object.keys(risks), { description: 'The kind of risk, for programs' }),
+        meaning: Type.String({ description: 'The risk in words' }),
+      }),
+      {
+        description:
+          'Why a write could be refused, or lost although it was acknowledged; empty: no reason is known',
+      },
+    ),
   },
   { description: 'ready', examples: [{ status: 'ready', risks: [] }] },
 );
@@ -51,7 +59,11 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
   });
 
-  const problem = Type.Object({ status: Type.Integer(), code: Type.String(), title: Type.String() });
+  const problem = Type.Object({
+    status: Type.Integer({ description: 'The HTTP status of such an answer' }),
+    code: Type.String({ description: 'The kind of problem, for programs' }),
+    title: Type.String({ description: 'The code in words' }),
+  });
   app.get('/problems', {
     schema: {
       tags,

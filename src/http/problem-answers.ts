@@ -77,7 +77,10 @@ function answerOf(codes: readonly ProblemCode[]): OpenAPIV3.ResponseObject {
     content: {
       'application/problem+json': {
         schema: {
-          allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { code: { enum: [...codes] } } }],
+          allOf: [
+            { $ref: '#/components/schemas/Problem' },
+            { properties: { code: { enum: [...codes], description: 'The kind of problem' } } },
+          ],
         },
         examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
       },
@@ -99,11 +102,11 @@ const problemSchema: OpenAPIV3.SchemaObject = {
   additionalProperties: false,
   properties: {
     type: { type: 'string', description: 'A link to the meaning of the code' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
+    title: { type: 'string', description: 'The code in words; the same for each request' },
+    status: { type: 'integer', description: 'The HTTP status of this answer' },
     detail: { type: 'string', description: 'What was wrong with this request' },
     instance: { type: 'string', description: 'The id of the request, as the log has it' },
-    code: { type: 'string', enum: Object.keys(problems) },
+    code: { type: 'string', enum: Object.keys(problems), description: 'The kind of problem, for programs' },
   },
 };
 

@@ -8,10 +8,15 @@ const fields = {
   experiment: text('The name of the experiment'),
   claim: text('What must be observed'),
   holds: Type.Boolean({ description: 'Whether it was observed' }),
-  evidence: Type.Object({
-    timeline: Type.Array(timelineEntry, { description: 'What each session did, and when' }),
-    figures: Type.Record(Type.String(), Type.Unknown(), { description: 'The figures that decide the claim' }),
-  }),
+  evidence: Type.Object(
+    {
+      timeline: Type.Array(timelineEntry, { description: 'What each session did, and when' }),
+      figures: Type.Record(Type.String(), Type.Unknown(), {
+        description: 'The figures that decide the claim',
+      }),
+    },
+    { description: 'What was observed' },
+  ),
 };
 
 const example = {
@@ -104,6 +109,7 @@ const labsAnswer = Type.Array(
         cure: Type.Optional(text('What to write instead, in a few lines of TypeScript or SQL')),
         anomaly: Type.Optional(anomaly),
       }),
+      { description: 'The experiments, in teaching order' },
     ),
   }),
   {

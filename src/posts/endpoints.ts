@@ -21,7 +21,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 25,
     message: '/inc : Concurrent increment completed',
-    summary: 'Increment without a lock: exact alone, loses updates when called concurrently',
+    summary: 'Increment without a lock: exact alone, loses updates among callers',
   },
   {
     path: '/2th',
@@ -61,6 +61,6 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 1,
     message: 'Versioning test completed',
-    summary: 'Increment once with a version check: shows like and version before and after',
+    summary: 'Increment once with a version check; show like and version',
   },
 ];

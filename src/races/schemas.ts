@@ -61,16 +61,16 @@ export const trialResult = Type.Object({
   retries: Type.Integer({ description: 'Attempts after a conflict' }),
   final: Type.Integer({ description: 'The count at the end; it starts at 0' }),
   lost: Type.Integer({ description: 'Acknowledged increments that are missing from the count' }),
-  witness: Type.Union([
-    Type.Null(),
-    Type.Object(
-      {
+  witness: Type.Union(
+    [
+      Type.Null(),
+      Type.Object({
         value: Type.Integer({ description: 'The value' }),
         workers: Type.Array(Type.Integer(), { description: 'The workers that wrote it' }),
-      },
-      { description: 'Two increments that both wrote this value' },
-    ),
-  ]),
+      }),
+    ],
+    { description: 'Two increments that both wrote this value; null: there are none' },
+  ),
   duration_ms: Type.Number({ description: 'From the first increment to the last, in milliseconds' }),
   increments_per_second: Type.Number({ description: 'Acknowledged increments per second' }),
   timeline: Type.Array(timelineEntry, {

@@ -1,4 +1,3 @@
-import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { Ajv } from 'ajv';
 import t from 'tap';
 import { endpoints } from '../../src/posts/endpoints.ts';
@@ -87,32 +86,6 @@ t.test('what has a default, and a body that may be missing, is not said to be re
     t.equal((await app.inject({ method: 'POST', url: path.replace(/\{.*\}/, 'x') })).statusCode, 200, path);
   }
 });
-
-t.test(
-  'the document keeps to the rules of its kind, with and without a token and the demonstrations',
-  async (t) => {
-    const rules = {
-      'operation-operationId': 'error',
-      'operation-tag-defined': 'error',
-      'operation-singular-tag': 'error',
-      'parameter-description': 'error',
-      'tag-description': 'error',
-      'no-invalid-media-type-examples': 'error',
-      'no-invalid-parameter-examples': 'error',
-      'no-invalid-schema-examples': 'error',
-    } as const;
-    const config = await createConfig({ extends: ['recommended-strict'], rules });
-    const secured = await testApp(t, { API_TOKEN: 'a-token-of-the-tests', DEMOS: 'false' });
-    for (const one of [app, secured]) {
-      const { body: source } = await one.inject('/docs/json');
-      const found = await lintFromString({ source, absoluteRef: 'openapi.json', config });
-      t.strictSame(
-        found.map(({ ruleId, message, location: [at] }) => `${ruleId}: ${message} ${at?.pointer}`),
-        [],
-      );
-    }
-  },
-);
 
 t.test(
   'an operation documents the problems that it can answer, each with its codes, and no others',
