@@ -2,12 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { runCommand } from '../../src/command-line/command.ts';
 import { flag, part, path, whole, wholes } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
-import { demosBenchmark, shownDemos } from './demos/demos-benchmark.ts';
-import { isMissed, shownRatios } from './figures/ratio.ts';
+import { demosBenchmark, demosTable } from './demos/demos-benchmark.ts';
+import { isMissed, ratiosTable } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
-import { shownHttp } from './http/http-tables.ts';
-import { type OrmResult, ormBenchmark, shownOrm } from './orm/orm-benchmark.ts';
-import { shownStorage, storageBenchmark } from './storage/storage-benchmark.ts';
+import { httpTables } from './http/http-tables.ts';
+import { type OrmResult, ormBenchmark, ormTable } from './orm/orm-benchmark.ts';
+import { storageTables, storageBenchmark } from './storage/storage-benchmark.ts';
 
 await runCommand({
   name: 'benchmark',
@@ -30,20 +30,20 @@ what an increment leaves on disk, and what a race costs the increments beside it
     for (const count of wanted('orm') ? workers : []) {
       const result = await ormBenchmark({ rounds, sliceMs, workers: count, signal });
       orm.push(result);
-      print(shownOrm(result));
+      print(ormTable(result));
     }
     const http = wanted('http') ? await httpBenchmark({ rounds, sliceMs, connections, signal }) : undefined;
-    if (http) print(shownHttp(http, connections));
+    if (http) print(httpTables(http, connections));
     const storage = wanted('storage') ? await storageBenchmark({ preload, signal }) : undefined;
-    if (storage) print(shownStorage(storage));
+    if (storage) print(storageTables(storage));
     const demos = wanted('demos') ? await demosBenchmark({ rounds, sliceMs, signal }) : undefined;
-    if (demos) print(shownDemos(demos));
+    if (demos) print(demosTable(demos));
     const ratios = [
       ...(http?.ratios ?? []),
       ...orm.flatMap((result) => result.ratios),
       ...(demos?.ratios ?? []),
     ];
-    if (ratios.length > 0) print(`\n${shownRatios(ratios)}`);
+    if (ratios.length > 0) print(`\n${ratiosTable(ratios)}`);
     const asked = { only, rounds, sliceMs, connections, workers, preload };
     if (json)
       await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, demos, ratios }, null, 2));

@@ -4,7 +4,7 @@ import { runCommand } from '../../src/command-line/command.ts';
 import { flag, type Given, type Option, part, path, whole } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
 import { table } from '../../src/command-line/table.ts';
-import { shownViolations } from '../fault-test/report.ts';
+import { violationsText } from '../fault-test/report.ts';
 import { type Way, ways } from './cluster/entrance.ts';
 import { controlRows, isAsExpected, runControls } from './control.ts';
 import { faults } from './faults/index.ts';
@@ -72,7 +72,7 @@ async function failoverTest(asked: Asked, signal: AbortSignal): Promise<boolean>
   const { tally, violations, missed, failure, elapsedMs } = session;
   print(tallyTable(tally));
   for (const text of missed) print(`not made: ${text}`);
-  if (violations.length > 0) print(shownViolations(violations));
+  if (violations.length > 0) print(violationsText(violations));
   if (failure !== undefined) print(`ended early: ${failure}`);
   if (asked.json) await writeJson(asked.json, session, { seed, rounds, versions });
   const { lost, doubled, acknowledged } = sumOf(tally);

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 
 /** Between two looks, in milliseconds. */
-const LOOK_MS = 50;
+const POLL_MS = 50;
 
 /**
  * Looks again until there is what is waited for.
@@ -15,7 +15,7 @@ export async function until<T>(
   { msMax, signal }: { msMax: number; signal: AbortSignal },
 ): Promise<T> {
   const deadline = performance.now() + msMax;
-  for (let failure: unknown; ; await setTimeout(LOOK_MS, undefined, { signal })) {
+  for (let failure: unknown; ; await setTimeout(POLL_MS, undefined, { signal })) {
     signal.throwIfAborted();
     try {
       const seen = await look();

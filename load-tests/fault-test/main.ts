@@ -10,7 +10,7 @@ import { controlRows, runControls } from './controls/controls.ts';
 import { schedule } from './faults/index.ts';
 import { readJournal } from './journal/journal-reader.ts';
 import { seeded } from './world/random.ts';
-import { report, shownViolations } from './report.ts';
+import { report, violationsText } from './report.ts';
 import { run, withPostgres } from './run.ts';
 
 const options = {
@@ -50,7 +50,7 @@ async function faultTest(asked: Asked, signal: AbortSignal): Promise<boolean> {
   const { history, violations, missed, elapsedMs } = result;
   print(report(result));
   for (const text of missed) print(`not made: ${text}`);
-  if (violations.length > 0) print(shownViolations(violations));
+  if (violations.length > 0) print(violationsText(violations));
   print(
     `\n${violations.length === 0 ? 'every rule holds' : `${violations.length} rules broken`}: ` +
       `${history.operations.length} requests to ${replicas} replicas in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; ` +
@@ -72,7 +72,7 @@ async function checkAgain(file: string): Promise<boolean> {
     times += 1;
     violations.push(...check(history, truth, times === 2));
   });
-  if (violations.length > 0) print(shownViolations(violations));
+  if (violations.length > 0) print(violationsText(violations));
   if (times < 2) print('the run broke off before the database was asked for the last time');
   print(`${operations.length} requests, ${violations.length} rules broken`);
   return violations.length === 0 && times === 2;

@@ -65,5 +65,5 @@ function rowsByFault(result: RunResult): Map<string, FaultTotals> {
 }
 
 /** A line for each rule that was broken. */
-export const shownViolations = (violations: readonly Violation[]): string =>
+export const violationsText = (violations: readonly Violation[]): string =>
   violations.map(({ rule, text }) => `BROKEN: ${rules[rule]}: ${text}`).join('\n');

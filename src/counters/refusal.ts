@@ -3,7 +3,7 @@ import { sendProblem } from '../http/error-handler.ts';
 import type { CounterWriter } from './writer.ts';
 
 /** How often those that were refused are looked at, in milliseconds, and how many are listened to again at least. */
-const LOOK_MS = 10;
+const POLL_MS = 10;
 const AGAIN_MIN = 10;
 
 /** A connection; what is sent on it while it is paused stays with the network, and then with the client. */
@@ -50,7 +50,7 @@ class Held {
   }
 
   #lookLater(): void {
-    setTimeout(() => this.#look(), LOOK_MS);
+    setTimeout(() => this.#look(), POLL_MS);
   }
 
   #look(): void {

@@ -5,7 +5,7 @@ import { problemOf } from '../http/problem-of.ts';
 import { sseEvent } from '../http/sse.ts';
 
 /** How often the watched counters are read, in milliseconds, while there are watchers. */
-const LOOK_MS = 100;
+const POLL_MS = 100;
 
 /** A comment is sent after this time without a change, so that a client that is gone is noticed. */
 const QUIET_MS_MAX = 15_000;
@@ -85,7 +85,7 @@ export class CounterWatch {
     this.#looking = true;
     while (this.#watchers.size > 0) {
       await this.#look();
-      await setTimeout(LOOK_MS);
+      await setTimeout(POLL_MS);
     }
     this.#looking = false;
   }

@@ -75,7 +75,7 @@ function ratiosOf(rounds: readonly DemosRound[]): Ratio[] {
   ];
 }
 
-export function shownDemos({ rounds }: DemosResult): string {
+export function demosTable({ rounds }: DemosResult): string {
   const median = (of: (round: DemosRound) => number) =>
     String(Math.round(spread(rounds.map(of)).median * 10) / 10);
   const times = (which: 'alone' | 'beside') =>

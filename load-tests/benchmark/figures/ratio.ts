@@ -14,7 +14,7 @@ export interface Ratio {
 export const isMissed = ({ spread, atLeast }: Ratio): boolean =>
   atLeast !== undefined && !(spread.median >= atLeast);
 
-export function shownRatios(ratios: readonly Ratio[]): string {
+export function ratiosTable(ratios: readonly Ratio[]): string {
   const rows = ratios.map((ratio) => [
     ratio.name,
     digits(ratio.spread.median),

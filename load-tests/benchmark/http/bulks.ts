@@ -24,7 +24,7 @@ export async function bulks(
   return measured;
 }
 
-export function shownBulks(rounds: readonly Turn[][]): string {
+export function bulksTable(rounds: readonly Turn[][]): string {
   const rows = bulkSubjects.map(({ name, bulk }, i) => {
     const figure = (of: (turn: Turn) => number) =>
       spread(rounds.flatMap((turns) => (turns[i] ? [of(turns[i])] : [])));

@@ -1,6 +1,6 @@
 import { table, thousands } from '../../../src/command-line/table.ts';
 import { type Spread, spread } from '../../shared/spread.ts';
-import { shownBulks } from './bulks.ts';
+import { bulksTable } from './bulks.ts';
 import type { HttpResult } from './http-benchmark.ts';
 import { find, over } from './http-ratios.ts';
 import type { Percentiles } from './load.ts';
@@ -8,12 +8,12 @@ import { CALM, CROWD, OVERLOAD, type OverloadRound, SHORT_QUEUE } from './overlo
 import { httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';
 
-export const shownHttp = (result: HttpResult, connections: readonly number[]): string =>
+export const httpTables = (result: HttpResult, connections: readonly number[]): string =>
   [
     '\nover HTTP, c requests at the same time; commits are durable; medians, with the lowest and the highest',
     throughput(result, connections),
     costs(result, connections),
-    shownBulks(result.bulks),
+    bulksTable(result.bulks),
     latency(result.overload),
     overloaded(result.overload),
   ].join('\n\n');

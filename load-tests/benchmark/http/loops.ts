@@ -3,7 +3,7 @@ import type { Arrivals } from './load.ts';
 import type { Tally } from './tally.ts';
 
 /** Between two checks for arrivals in the open loop, in milliseconds: the finest timers here. */
-const LOOK_MS = 1;
+const POLL_MS = 1;
 
 /** Every connection sends the next request when it has the answer to the one before. */
 export async function closedLoop(
@@ -61,7 +61,7 @@ export async function openLoop(
       else if (whenBusy === 'wait') waiting.push(next);
       else tally.gaveUp();
     }
-    if (next < tally.endsAt || busy > 0) setTimeout(look, LOOK_MS);
+    if (next < tally.endsAt || busy > 0) setTimeout(look, POLL_MS);
     else resolve();
   };
   look();

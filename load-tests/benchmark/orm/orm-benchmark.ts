@@ -51,7 +51,7 @@ const ratiosOf = (measured: readonly RunnerSpeed[], workers: number): Ratio[] =>
     aim: 0.8,
   }));
 
-export function shownOrm({ workers, measured }: OrmResult): string {
+export function ormTable({ workers, measured }: OrmResult): string {
   const rows = measured.map(({ name, perSecond }) => [name, perSecond.median, perSecond.min, perSecond.max]);
   return [
     `\n${workers} at the same time on one post, without HTTP; commits are durable`,

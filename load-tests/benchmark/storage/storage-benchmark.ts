@@ -132,7 +132,7 @@ async function removal(
   }
 }
 
-export function shownStorage({ preload, wal, tables, removalMs }: StorageResult): string {
+export function storageTables({ preload, wal, tables, removalMs }: StorageResult): string {
   const first = spread(removalMs.slice(1, 11)).median;
   const last = spread(removalMs.slice(-11, -1)).median;
   return [

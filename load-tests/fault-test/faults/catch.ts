@@ -5,7 +5,7 @@ import type { Replica } from '../world/replica.ts';
 import { bounded, MissedError, within, type World } from './fault.ts';
 
 /** Between two looks at the service's figures, in milliseconds. */
-const LOOK_MS = 50;
+const POLL_MS = 50;
 
 /** @throws {MissedError} when no such statement comes in time */
 export async function caughtBy(
@@ -54,6 +54,6 @@ export async function untilSettled(
   const signal = bounded(world);
   while ((await replica.settled())[settlement] <= before[settlement]) {
     if (signal.aborted) throw new MissedError(`the service found nothing ${settlement}`);
-    await setTimeout(LOOK_MS);
+    await setTimeout(POLL_MS);
   }
 }
