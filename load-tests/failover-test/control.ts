@@ -3,12 +3,12 @@ import { Cluster, type ClusterOptions } from './cluster/cluster.ts';
 import { killedAhead } from './faults/waiting-commits.ts';
 import { runRound, type RoundOptions } from './round.ts';
 
-/** What the checker found under one kind of replication. */
+/** The checker's findings under one kind of replication. */
 export interface Control {
   replication: 'asynchronous' | 'strict synchronous';
   lost: number;
   doubled: number;
-  /** Rules that were broken. */
+  /** The number of violated rules. */
   broken: number;
 }
 
@@ -16,8 +16,8 @@ type Options = Pick<ClusterOptions, 'programs' | 'logs'> &
   Pick<RoundOptions, 'replicas' | 'clients' | 'journal' | 'signal'> & { seed: number };
 
 /**
- * The same fault on two clusters: with asynchronous replication it loses what was acknowledged, and a checker that does not
- * find that would find nothing; with strict synchronous replication it must lose nothing.
+ * The same fault on two clusters. With asynchronous replication it loses acknowledged increments, which the checker has to
+ * find (positive control); with strict synchronous replication it must lose none.
  */
 export async function runControls({ seed, journal, ...options }: Options): Promise<Control[]> {
   const controls: Control[] = [];
@@ -43,7 +43,7 @@ export async function runControls({ seed, journal, ...options }: Options): Promi
   return controls;
 }
 
-/** Whether it came to what it must come to. */
+/** Whether both clusters show the expected result. */
 export const isAsExpected = ({ replication, lost, doubled, broken }: Control): boolean =>
   replication === 'asynchronous' ? lost > 0 && broken > 0 : lost + doubled + broken === 0;
 

@@ -1,4 +1,4 @@
-/** Loaded before the service: it ends when the command that started it is gone, however that has ended. */
+/** Loaded before the service, to end it when the command that started it has ended, whatever the reason. */
 const POLL_MS = 500;
 const parent = process.ppid;
 

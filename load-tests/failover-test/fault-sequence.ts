@@ -10,24 +10,24 @@ import type { Node } from './cluster/node.ts';
 import type { Fault, World } from './faults/fault.ts';
 import { until } from './waiting.ts';
 
-/** What the faults did to the callers. */
+/** The effects of the faults on callers. */
 export interface Made {
-  /** For each fault of the history: the longest time without an acknowledgement, in milliseconds. */
+  /** For each fault of the history, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];
-  /** For those after which another node led: from its first commit to the next acknowledgement, in milliseconds. */
+  /** For each failover, the time from the new primary's first commit to the next acknowledgement, in milliseconds. */
   servedMs: Map<number, number>;
-  /** Faults that could not be made, by their numbers in the history, and why. */
+  /** The faults that could not be made, by their number in the history, with the reason. */
   missed: Map<number, string>;
 }
 
-/** How long each caller waits after an acknowledgement, on average, in milliseconds: enough to be under way all the time. */
+/** Each caller's mean pause after an acknowledgement, in milliseconds: short enough that requests are always in flight. */
 const THINK_MS = 40;
 
-/** Increments that are acknowledged in peace before the next fault, and how long that may take, in milliseconds. */
+/** The number of increments to acknowledge before the next fault, and its time limit, in milliseconds. */
 const PEACE = 300;
 const PEACE_MS_MAX = 120_000;
 
-/** Once the cluster is whole, every replica serves again within this time, in milliseconds. */
+/** The time limit for every replica to serve again after the cluster is complete, in milliseconds. */
 const BACK_MS_MAX = 90_000;
 
 interface Parts {
@@ -39,7 +39,7 @@ interface Parts {
   replicas: readonly Replica[];
 }
 
-/** Makes faults one after another while callers count. */
+/** Makes one fault after another while callers increment counters. */
 export class FaultSequence {
   readonly #parts: Parts;
   readonly #gapsMs: number[] = [];
@@ -50,7 +50,7 @@ export class FaultSequence {
     this.#parts = parts;
   }
 
-  /** @throws {Error} when the cluster, or the service, does not come back */
+  /** @throws {Error} when the cluster or the service does not recover */
   async run(): Promise<Made> {
     const { options, exchange, callers } = this.#parts;
     callers.change('mixed');
@@ -67,7 +67,7 @@ export class FaultSequence {
     return { gapsMs: this.#gapsMs, servedMs: this.#servedMs, missed: this.#missed };
   }
 
-  /** Some increments under no fault. */
+  /** Lets callers make some increments without a fault. */
   async #peace(): Promise<void> {
     const { exchange, journal, options } = this.#parts;
     const enough = exchange.acknowledged + PEACE;
@@ -84,7 +84,7 @@ export class FaultSequence {
     await this.#make(fault);
     await cluster.members.whole();
     await Promise.all(replicas.map((replica) => exchange.probe(replica, BACK_MS_MAX)));
-    // Without a failover this only means that some reads are not compared with each other.
+    // Without a failover, the only effect is that some reads are not compared with each other.
     journal.failedOver({ startedAt, endedAt: performance.now() });
   }
 
@@ -116,7 +116,7 @@ export class FaultSequence {
     this.#servedMs.set(fault, Math.max(0, servedAt - committedAt));
   }
 
-  /** What comes now belongs to this one. */
+  /** Attributes what follows to this fault. */
   #begin(name: string): void {
     const { exchange, journal } = this.#parts;
     this.#gapsMs.push(exchange.takeLongestGapMs());

@@ -5,18 +5,18 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { StartupError } from '../../src/errors/startup-error.ts';
 
-/** Where the programs of the cluster are. */
+/** The paths of the cluster's programs. */
 export interface Programs {
   etcd: string;
   patroni: string;
   patronictl: string;
   haproxy: string;
   pgbouncer: string;
-  /** The folder of a complete PostgreSQL: standbys need its pg_basebackup and pg_rewind. */
+  /** The folder of a complete PostgreSQL, with the pg_basebackup and pg_rewind that standbys need. */
   postgres: string;
 }
 
-/** The programs, and the packages of Debian and its like that have them. */
+/** The programs and the Debian packages that contain them. */
 const packages: Record<keyof Programs, string> = {
   etcd: 'etcd-server',
   patroni: 'patroni',
@@ -26,15 +26,15 @@ const packages: Record<keyof Programs, string> = {
   postgres: 'postgresql-15',
 };
 
-/** How long a program may take to say its version, in milliseconds. */
+/** The time limit of `--version`, in milliseconds. */
 const ANSWER_MS_MAX = 30_000;
 
-/** Where Debian has each version of PostgreSQL. */
+/** The folder in which Debian installs the versions of PostgreSQL. */
 const VERSIONS = '/usr/lib/postgresql';
 
 /**
- * @param path folders to look in, as in PATH; those of an administrator as well, which an ordinary user's may lack
- * @param postgresBin where PostgreSQL is, instead of the highest version that is installed
+ * @param path the folders to search, as in PATH; /usr/sbin and its like, which an ordinary user's PATH may lack, are added
+ * @param postgresBin the folder of PostgreSQL's binaries, instead of the highest installed version
  * @throws {StartupError} one line: what is missing, and the command that installs it
  */
 export async function findPrograms(
@@ -55,7 +55,7 @@ export async function findPrograms(
 
 type Versions = Record<'etcd' | 'Patroni' | 'HAProxy' | 'PgBouncer' | 'PostgreSQL', string>;
 
-/** The versions of all of them, as they say themselves. */
+/** The version that each program reports. */
 export async function versionsOf(programs: Programs): Promise<Versions> {
   return {
     etcd: await versionOf(programs.etcd, '--version'),
@@ -67,7 +67,7 @@ export async function versionsOf(programs: Programs): Promise<Versions> {
 }
 
 /**
- * By etcd's v3 protocol, Patroni before 3.0.3 loses what was acknowledged; by v2 no version does.
+ * With etcd's v3 protocol, Patroni before 3.0.3 loses acknowledged writes; with v2, no version does.
  *
  * @throws {StartupError} when this etcd has no v2 protocol
  */

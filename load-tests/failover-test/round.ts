@@ -11,30 +11,30 @@ import type { Fault } from './faults/fault.ts';
 
 export interface RoundOptions {
   faults: readonly Fault[];
-  /** Processes of the service. */
+  /** The number of service processes. */
   replicas: number;
   clients: number;
-  /** How they reach the primary. */
+  /** How the service reaches the primary. */
   way: Way;
-  /** Where the journal is written. */
+  /** The path of the journal. */
   journal: string;
   random: Random;
   signal: AbortSignal;
 }
 
-/** What the faults did, and what the checks found. */
+/** The effects of the faults and the findings of the checks. */
 export interface Round extends Made, Reconciliation {
   history: History;
 }
 
-/** Requests of one fault, at most, refused ones included. */
+/** The most requests during one fault, refused ones included. */
 const REQUESTS_MAX = 200_000;
 
 /**
- * Counts on an empty database while these faults are made one after another, each on a cluster that is whole, and compares
- * what was told with what was counted.
+ * Increments counters in an empty database while the faults are made one after another, each on a complete cluster, and
+ * compares the answers with the counts.
  *
- * @throws {Error} when the cluster, or the service, does not come back
+ * @throws {Error} when the cluster or the service does not recover
  */
 export async function runRound(cluster: Cluster, options: RoundOptions): Promise<Round> {
   await cluster.empty();
@@ -48,7 +48,7 @@ export async function runRound(cluster: Cluster, options: RoundOptions): Promise
   });
 }
 
-/** The service's defaults, said once more: the role of the database has the same limits. */
+/** The service's defaults, made explicit because the database role has the same limits. */
 const SERVICE_ENV = {
   NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'ends-with-parent.ts')).href}`,
   STATEMENT_TIMEOUT_MS: String(SESSION_MS.statement_timeout),

@@ -14,27 +14,27 @@ export interface SessionOptions
   extends Pick<ClusterOptions, 'programs' | 'logs'>,
     Omit<RoundOptions, 'faults' | 'random' | 'way'> {
   rounds: number;
-  /** Only the faults with this in their names. */
+  /** Selects the faults whose names contain this text. */
   only?: string | undefined;
-  /** How the service reaches the primary; by default, another way in each round. */
+  /** How the service reaches the primary; by default, each round uses another way. */
   way?: Way | undefined;
   seed: number;
 }
 
-/** What all rounds came to. */
+/** The results of all rounds. */
 export interface Session {
   tally: Tally;
   violations: Violation[];
-  /** Faults that could not be made, and why. */
+  /** The faults that could not be made, with the reasons. */
   missed: string[];
-  /** What ended it before its last round. */
+  /** Why it ended before its last round, if it did. */
   failure?: string;
   elapsedMs: number;
 }
 
 /**
- * Makes every fault once in each round, all on one cluster. A cluster or a service that does not come back ends it, and
- * the rounds before count.
+ * Makes every fault once in each round, all on one cluster. If the cluster or the service does not recover, the session
+ * ends with the results of the rounds before.
  */
 export async function runSession(options: SessionOptions): Promise<Session> {
   const { rounds, seed, signal, only = '', way, journal } = options;
@@ -65,13 +65,13 @@ export async function runSession(options: SessionOptions): Promise<Session> {
   return session;
 }
 
-/** Whether nothing was lost, doubled or told wrong, and everything was made. */
+/** Whether nothing was lost or doubled, no rule was violated, and every fault was made. */
 export function holds({ tally, violations, missed, failure }: Session): boolean {
   const { lost, doubled } = sumOf(tally);
   return lost + doubled + violations.length + missed.length === 0 && failure === undefined;
 }
 
-/** Writes the figures to a file. */
+/** Writes the figures to a JSON file. */
 export async function writeJson(
   file: string,
   session: Session,

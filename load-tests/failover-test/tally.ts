@@ -4,25 +4,25 @@ import { spread } from '../shared/spread.ts';
 import { faults } from './faults/index.ts';
 import type { Round } from './round.ts';
 
-/** What came of a fault until the next one began, in all rounds. */
+/** The results of a fault, up to the beginning of the next one, over all rounds. */
 export interface FaultTotals extends Outcomes {
-  /** How often it was made. */
+  /** How often the fault was made. */
   times: number;
-  /** For each time, the longest time without an acknowledgement, in milliseconds. */
+  /** For each occurrence, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];
-  /** For each time that another node led afterwards: from its first commit to the next acknowledgement, in milliseconds. */
+  /** For each failover, the time from the new primary's first commit to the next acknowledgement, in milliseconds. */
   servedMs: number[];
 }
 
-/** By the names of the faults. */
+/** The results by the names of the faults. */
 export type Tally = Map<string, FaultTotals>;
 
 type Counted = Pick<Round, 'history' | 'gapsMs' | 'servedMs' | 'missed' | 'damage' | 'resolved'>;
 
-/** What the time before the first fault of a round is called. */
+/** The name for the time before a round's first fault. */
 const NONE = 'none';
 
-/** Adds what a round came to; missed faults count for nothing but what was lost and told meanwhile. */
+/** Adds a round's results. Of a missed fault, only the increments of its time count. */
 export function addRound(tally: Tally, round: Counted): void {
   const { history, gapsMs, servedMs, missed } = round;
   const totals = history.faults.map((name) => {
@@ -40,7 +40,7 @@ export function addRound(tally: Tally, round: Counted): void {
   addOutcomes(totals, round);
 }
 
-/** In the order of the registry, whichever order they were made in. */
+/** In the order of the registry, not in the order of the run. */
 export function inOrder(tally: Tally): [string, FaultTotals][] {
   const names = [
     NONE,
@@ -50,7 +50,7 @@ export function inOrder(tally: Tally): [string, FaultTotals][] {
   return [...tally].toSorted(([a], [b]) => place(a) - place(b));
 }
 
-/** Of all faults together. */
+/** The sums over all faults. */
 export function sumOf(tally: Tally): FaultTotals {
   const sum = noTotals();
   for (const { gapsMs, servedMs, ...counts } of tally.values()) {
@@ -65,7 +65,7 @@ const COUNTS = ['acknowledged', 'refused', 'unknown', 'resolved', 'lost', 'doubl
 
 const HEADINGS = ['times', 'gap ms', 'max', 'served ms', 'max', ...COUNTS];
 
-/** A line for each fault, and one for all. */
+/** One line per fault, and one for the sums. */
 export function tallyTable(tally: Tally): string {
   const rows = [...inOrder(tally), ['all', sumOf(tally)] as const];
   const served = columns(rows.map(([, { servedMs }]) => servedMs));
@@ -76,7 +76,7 @@ export function tallyTable(tally: Tally): string {
   return table(['fault', ...HEADINGS], lines);
 }
 
-/** The median and the highest of each; empty where there are none, so that they are texts, to the right as numbers. */
+/** The median and the maximum, right-aligned; empty where there are no figures. */
 function columns(values: readonly number[][]): [string, string][] {
   const texts = values.map((all) =>
     all.length > 0 ? [spread(all).median, spread(all).max].map(thousands) : ['', ''],

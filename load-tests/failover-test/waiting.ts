@@ -1,13 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 
-/** Between two looks, in milliseconds. */
+/** The interval between two polls, in milliseconds. */
 const POLL_MS = 50;
 
 /**
- * Looks again until there is what is waited for.
+ * Polls until there is a result.
  *
- * @param look a failure counts as "not yet"
- * @throws {Error} that says what was waited for, when it takes too long
+ * @param look returns undefined, or throws, while there is none
+ * @throws {Error} that names what was waited for, after the time limit
  */
 export async function until<T>(
   what: string,

@@ -9,7 +9,7 @@ export interface Chart {
   scale: 'log' | 'value';
 }
 
-/** Distinguishable with colour blindness, too: Okabe and Ito's, and some between them. */
+/** Distinguishable with colour blindness, too: the Okabe–Ito palette, with some colours in between. */
 const COLOURS = [
   '#0072b2',
   '#009e73',
@@ -26,10 +26,10 @@ const COLOURS = [
 const COLOUR_OF_LOSS = '#c62828';
 const DASHES = { exact: 'solid', rejects: 'dashed', loses: 'dotted' } as const;
 
-/** A line for each strategy over the number of callers, drawn without a browser (ECharts on its server side). */
+/** A line per strategy over the number of callers, rendered without a browser (ECharts server-side). */
 export function lineChart({ title, unit, value, scale }: Chart, rows: readonly Measurement[]): string {
   const callers = [...new Set(rows.map((row) => row.connections))];
-  // What stays at zero is named in the caption.
+  // Series that stay at zero are named in the caption.
   const names = [...new Set(rows.filter((row) => (value(row) ?? 0) > 0).map((row) => row.name))];
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: 900, height: 540 });
   let colour = 0;
@@ -85,7 +85,7 @@ export function lineChart({ title, unit, value, scale }: Chart, rows: readonly M
   );
 }
 
-/** Nothing can be drawn at zero on a logarithmic scale. */
+/** A logarithmic scale has no zero. */
 function pointOf(row: Measurement | undefined, value: Chart['value'], scale: Chart['scale']): number | '-' {
   const at = row && value(row);
   return at === undefined || (scale === 'log' && at <= 0) ? '-' : Math.round(at * 100) / 100;

@@ -10,7 +10,7 @@ import { pictures, report } from './report.ts';
 import { endpointSubjects, strategySubjects, type Subject } from './subjects.ts';
 import { endpointTable, strategyTable } from './tables.ts';
 
-/** Before anything is measured, so that the first one is not the one that pays for the compiler. */
+/** Warm-up calls, so that the first measured subject does not pay for compilation. */
 const WARM_UP = { connections: 4, calls: 50 };
 
 const options = {
@@ -40,7 +40,7 @@ Exit code 1 if the count is not what a claim says it must be, 3 if that could no
     DATABASE_URL: 'a database for the service of its own; by default a fresh embedded PostgreSQL',
   },
   async run(asked, signal) {
-    // A connection for each caller, so that they contend for the row and not for connections.
+    // One connection per caller, so that callers contend for the row and not for connections.
     const poolMax = Math.max(10, ...asked.contention.map((callers) => callers + 2));
     const own = asked.url ? undefined : await startOwnService({ POOL_MAX: String(poolMax) });
     const url = asked.url ?? own?.url ?? '';

@@ -3,41 +3,41 @@ import { progress } from '../../src/command-line/progress.ts';
 import type { Subject } from './subjects.ts';
 import { judge, type Observation, type Verdict } from './verdict.ts';
 
-/** What a load test saw of a subject, and whether its claim holds. */
+/** The measurements of a subject, and whether its claim holds. */
 export interface Measurement extends Observation, Verdict {
   name: string;
   claim: Subject['claim'];
   calls: number;
   connections: number;
-  /** Calls that were answered with 200. */
+  /** Calls with status 200. */
   answered: number;
-  /** Calls that were refused with 409: nothing was changed. */
+  /** Calls with status 409: refused, nothing was changed. */
   refused: number;
   lost: number;
   seconds: number;
   incrementsPerSecond: number;
-  /** Of a whole call, in milliseconds. */
+  /** Percentiles of the latency of a call, in milliseconds. */
   latencyMs: { p50: number; p99: number; max: number };
 }
 
-/** How long a call may take, in seconds: longer than the service allows itself. */
+/** The timeout of a call, in seconds: longer than the service's own. */
 const CALL_S_MAX = 90;
 
-/** How often autocannon looks whether it is done, in milliseconds; by default once a second. */
+/** The interval at which autocannon checks whether it is done, in milliseconds (1,000 by default). */
 const SAMPLE_MS = 20;
 
-/** Problems of a service that has waited or tried for as long as it may. */
+/** The problems of a service that reached a time limit or its number of retries. */
 const OUT_OF_TIME = new Set<unknown>(['busy', 'retries_exhausted', 'out_of_time', 'queue_full']);
 
-/** What an answer says of its increments; one of a strategy is a single one. */
+/** The increments that an answer reports; an answer of a strategy is a single increment. */
 interface CallAnswer {
   acknowledged?: number;
   conflicts: number;
 }
 
 /**
- * Makes the likes zero, makes the calls, and counts the likes. Every call is waited for (`amount`, not `duration`,
- * which drops those in flight), so that the count can be compared with what was acknowledged.
+ * Resets the likes, makes the calls, and reads the likes. Every call is waited for (`amount`, not `duration`, which drops
+ * calls in flight), so that the count can be compared with the number of acknowledged increments.
  *
  * @throws the signal's reason
  */

@@ -48,7 +48,7 @@ const charts: (Chart & { file: string; caption: string })[] = [
 export const pictures = (rows: readonly Measurement[]): Picture[] =>
   charts.map((chart) => ({ file: chart.file, caption: chart.caption, svg: lineChart(chart, rows) }));
 
-/** A self-contained HTML file with the charts, for readers who do not know the code. */
+/** A self-contained HTML report with the charts, for readers who do not know the code. */
 export function report({ machine, load, endpoints, strategies }: Results, drawn: readonly Picture[]): string {
   const all = [...endpoints, ...strategies];
   const broken = all.filter(({ holds }) => holds === false).length;

@@ -2,32 +2,32 @@ import { endpoints } from '../../src/posts/endpoints.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import type { Claim } from '../../src/strategies/strategy.ts';
 
-/** What a load test calls, and what must come of it. */
+/** A subject of the load test: what to call, and the claim to check. */
 export interface Subject {
   name: string;
   claim: Claim;
-  /** Makes the likes zero and returns how to add to them and how to count them. Paths of POST, POST, GET. */
+  /** Resets the likes, and returns the paths to increment (POST) and to read (GET) them. */
   prepare: (post: (path: string) => Promise<{ pk?: number }>) => Promise<{ add: string; count: string }>;
-  /** Increments of one call. */
+  /** The increments of a call. */
   perCall: number;
-  /** Workers of one call, which contend with each other. */
+  /** The contending workers of a call. */
   workersPerCall: number;
-  /** Calls at the same time. */
+  /** The number of concurrent calls. */
   connections: number;
 }
 
-/** How each endpoint is called. */
+/** The numbers of concurrent calls for each endpoint. */
 export interface EndpointLoad {
   connections: number;
   workers: number;
   increments: number;
 }
 
-/** The seed's endpoints that increment; `/inc` also one call after another, which is how the seed saw it work. */
+/** The seed's endpoints that increment; `/inc` also with one call at a time, for which its claim is exact. */
 export function endpointSubjects({ connections, workers, increments }: EndpointLoad): Subject[] {
   const rows = endpoints.filter((endpoint) => endpoint.increments > 1);
   const subject = ({ path, strategy }: (typeof rows)[number], alone: boolean): Subject => {
-    // The workers of /inc are its calls.
+    // For /inc, the workers are the concurrent calls.
     const own = path === '/inc' ? 1 : workers;
     return {
       name: alone ? `${path}, one call at a time` : path,
@@ -46,7 +46,7 @@ export function endpointSubjects({ connections, workers, increments }: EndpointL
   );
 }
 
-/** Every strategy, one increment a call, by so many callers. */
+/** Every strategy, one increment per call, by this many callers. */
 export function strategySubjects(connections: number): Subject[] {
   return strategies.map(({ name, claim }) => ({
     name,

@@ -1,7 +1,7 @@
 import { table } from '../../src/command-line/table.ts';
 import type { Measurement } from './measurement.ts';
 
-/** A column: its heading, and what stands in it. */
+/** A column: its heading, and the value for a row. */
 export type Column = readonly [heading: string, of: (one: Measurement) => string | number];
 
 const endpointColumns: Column[] = [
@@ -26,7 +26,7 @@ const shown = (columns: readonly Column[], lines: readonly Measurement[]): strin
 
 export const endpointTable = (measured: readonly Measurement[]): string => shown(endpointColumns, measured);
 
-/** A row for each strategy: increments per second by number of callers, and the result of the run with the most callers. */
+/** A row per strategy: increments per second by number of callers, and the verdict with the most callers. */
 export function strategyTable(measured: readonly Measurement[]): string {
   const callers = [...new Set(measured.map(({ connections }) => connections))];
   const speedAt = (name: string, count: number) =>

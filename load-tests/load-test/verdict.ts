@@ -1,13 +1,13 @@
 import type { Claim } from '../../src/strategies/strategy.ts';
 
-/** What was observed of a subject; numbers of increments, unless stated otherwise. */
+/** The observations of a subject: numbers of increments, unless stated otherwise. */
 export interface Observation {
   /** The final like count, from zero. */
   likes: number;
   acknowledged: number;
-  /** Requested in calls that failed or were not answered: each may count or not. */
+  /** Increments of calls that failed or were not answered: each may count or not. */
   open: number;
-  /** Those among them whose wait or retries timed out. */
+  /** Those of them whose wait or retries timed out. */
   late: number;
   /** Attempts that met a conflict. */
   conflicts: number;

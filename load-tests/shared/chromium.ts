@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 
-/** Has no windows to draw: it takes half of the time that the whole browser takes. */
+/** The headless shell draws no windows and takes half of the full browser's time. */
 const SHELL = '/usr/bin/chromium-headless-shell';
 
-/** The browser: `CHROMIUM`, or the one that Debian installs. It may not be there. */
+/** The path of the browser: `CHROMIUM`, or Debian's. The file may not exist. */
 export const CHROMIUM = process.env.CHROMIUM ?? (existsSync(SHELL) ? SHELL : '/usr/bin/chromium');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startEmbedded } from '../../src/embedded-postgres/embedded.ts';
 import { ownFolder } from './own-folder.ts';
 
-/** What a measurement has to say of the database it made for itself. */
+/** The log of a database that a measurement starts for itself: warnings only. */
 export const quiet = { info: () => {}, warn: (message: string) => console.error(message) };
 
 /** Runs `work` with a fresh, empty database whose commits are durable, and removes it afterwards. */

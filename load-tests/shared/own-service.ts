@@ -21,8 +21,8 @@ export interface Program {
 }
 
 /**
- * Runs a program of the checkout with this environment and no other variables but PATH and Node's own cache. Not in the checkout, where a
- * file `.env` may name a database that matters.
+ * Runs a program of the checkout with this environment, PATH and Node's compile cache; no other variables. The working
+ * directory is not the checkout, whose file `.env` may name a database that matters.
  */
 export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
   const { PATH, NODE_COMPILE_CACHE } = process.env;
@@ -40,15 +40,15 @@ export function runProgram([program = '', ...args]: string[], env: NodeJS.Proces
 }
 
 /**
- * Waits until a service says where it listens.
+ * Waits until a service logs its address.
  *
- * @throws {Error} with what it said instead, when it ends before that
+ * @throws {Error} with its error output, when it ends before that
  */
 export async function whenReady({ child, ended }: Program): Promise<string> {
   if (child.stdout) {
     for await (const line of createInterface({ input: child.stdout })) {
       const url = /ready: (http:[^\s"]+)/.exec(line)?.[1];
-      // Reads on: a service whose output is not read would block on a full pipe.
+      // Keeps reading: a service would block on a full pipe.
       child.stdout.resume();
       if (url) return url;
     }
@@ -75,7 +75,7 @@ export async function startOwnService(
     PORT: '0',
     DATA_DIR: join(folder, 'data'),
     LOG_LEVEL: 'info',
-    // The load comes from one address.
+    // All load comes from one address.
     DEMO_RATE_LIMIT: '0',
     DATABASE_URL: process.env.DATABASE_URL,
     ...env,

@@ -1,4 +1,4 @@
-/** What a figure came to over all rounds. */
+/** The spread of a figure over all rounds. */
 export interface Spread {
   median: number;
   min: number;

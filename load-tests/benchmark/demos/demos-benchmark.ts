@@ -11,7 +11,7 @@ import { RunningRace } from './running-race.ts';
 export interface DemosRound {
   alone: Turn;
   beside: Turn;
-  /** Increments of the race a second. */
+  /** The race's increments per second. */
   racedPerSecond: number;
 }
 
@@ -26,17 +26,17 @@ interface DemosOptions {
   signal: AbortSignal;
 }
 
-/** Connections of the database server: the service's and the benchmark's. */
+/** Connections that the database server allows: the service's and the benchmark's. */
 const DATABASE_CONNECTIONS = 40;
 
-/** An open loop far below the capacity of the service: it measures the wait caused by the race. */
+/** An open loop far below the capacity of the service, so that waiting is caused by the race. */
 const ARRIVALS = { perSecond: 200, whenBusy: 'wait' } as const;
 const CONNECTIONS = 64;
 
-/** A turn takes so many slices: its rarest answers need more requests. */
+/** The number of slices per turn: high percentiles need many requests. */
 const SLICES = 10;
 
-/** What a race costs the increments beside it; the first round is for warming up. */
+/** Measures what a race costs the increments beside it. The first round is a warm-up. */
 export const demosBenchmark = ({ rounds, sliceMs, signal }: DemosOptions): Promise<DemosResult> =>
   withOwnDatabase(DATABASE_CONNECTIONS, async (databaseUrl) => {
     const bench = await Workbench.open(databaseUrl);

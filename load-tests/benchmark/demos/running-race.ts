@@ -1,12 +1,12 @@
-/** A race of every strategy, one after another, with the most workers: it goes on for longer than it is needed. */
+/** A race of every strategy with the most workers: it takes longer than any turn. */
 const RACE = '/races/stream?workers=64&increments=150';
 
-/** A race that is under way in the service. */
+/** A race that is running in the service. */
 export class RunningRace {
   readonly #url: string;
   readonly #hangUp = new AbortController();
   #reading: Promise<void> | undefined;
-  /** Increments of the strategies that are done, and of the one that is under way. */
+  /** The increments of the finished strategies, and of the running one. */
   #before = 0;
   #attempted = 0;
 
@@ -14,7 +14,7 @@ export class RunningRace {
     this.#url = url;
   }
 
-  /** Resolves when its first increments are done. */
+  /** Resolves after the race's first increments. */
   static async start(url: string): Promise<RunningRace> {
     const race = new RunningRace(url);
     const begun = Promise.withResolvers<void>();
@@ -23,12 +23,12 @@ export class RunningRace {
     return race;
   }
 
-  /** Increments that it has done. */
+  /** The race's increments so far. */
   get increments(): number {
     return this.#before + this.#attempted;
   }
 
-  /** Hangs up, and waits until the service has stopped it: the next race has its turn then. */
+  /** Disconnects, and waits until the service has stopped the race, so that the next one can start. */
   async stop(): Promise<void> {
     this.#hangUp.abort();
     await this.#reading;
@@ -53,7 +53,7 @@ export class RunningRace {
           if (attempted > 0) begun();
         }
       }
-      throw new Error('the race was over too soon');
+      throw new Error('the race ended before the measurement did');
     } catch (error) {
       if (!signal.aborted) throw error;
     }

@@ -1,16 +1,16 @@
 import { table } from '../../../src/command-line/table.ts';
 import type { Spread } from '../../shared/spread.ts';
 
-/** One figure divided by another of the same round, over all rounds, and what it should be. */
+/** A figure divided by another one of the same round, over all rounds, and its target. */
 export interface Ratio {
   name: string;
   spread: Spread;
-  /** Undefined: nothing is asked of it. */
+  /** Undefined: there is no target. */
   atLeast?: number;
   aim?: number;
 }
 
-/** By the median: what the machine did besides is in the spread. */
+/** Compares the median with the target; the spread shows the machine's noise. */
 export const isMissed = ({ spread, atLeast }: Ratio): boolean =>
   atLeast !== undefined && !(spread.median >= atLeast);
 

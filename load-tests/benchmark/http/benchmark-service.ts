@@ -6,7 +6,7 @@ import { counterAnswer, counterParams, incrementBody } from '../../../src/counte
 import { logStream } from '../../../src/log-stream.ts';
 import { allowNoBody } from '../../../src/http/validation.ts';
 
-/** What the counters are compared with: on the same app, with the same checks, and logged as little. */
+/** The routes to compare the counters with: in the same app, with the same checks and log level. */
 const config = loadConfig();
 const log = pino({ level: config.LOG_LEVEL }, await logStream());
 const app = await buildApp({ config, databaseUrl: config.DATABASE_URL ?? '', logger: log });
@@ -24,7 +24,7 @@ compare(app, '/update/:name/increments', async (name, by) => {
   return Number(rows[0]?.value);
 });
 
-/** As it is usually written: a transaction that locks, reads and writes. */
+/** The usual form: a transaction that locks, reads and writes. */
 compare(app, '/lock/:name/increments', (name, by) =>
   app.database.orm.em.fork().transactional(async (em) => {
     const rows = await em.execute<{ value: string }[]>(

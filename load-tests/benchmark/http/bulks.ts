@@ -4,10 +4,10 @@ import { spread } from '../../shared/spread.ts';
 import { bulkSubjects } from './subjects.ts';
 import type { Turn, Workbench } from './workbench.ts';
 
-/** Callers that send one bulk after another. */
+/** The number of callers, each of which sends one bulk after another. */
 const CALLERS = 16;
 
-/** Each kind of bulk in turns; the first round is for warming up. */
+/** Measures each kind of bulk in turn. The first round is a warm-up. */
 export async function bulks(
   bench: Workbench,
   { rounds, sliceMs, signal }: { rounds: number; sliceMs: number; signal: AbortSignal },

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
-/** Where answers are read into: each is looked at before the next one is read, so one place does for all. */
+/** The buffer for answers. Each is parsed before the next one is read, so one buffer is enough. */
 const buffer = Buffer.allocUnsafe(65_536);
 
 /**
- * One connection that has at most one request under way. No more of HTTP than it takes to tell where an answer ends:
- * on two cores, what the client costs the service does not have.
+ * A connection with at most one request in flight. It parses only as much HTTP as it takes to find the end of an answer,
+ * because client and service share two cores.
  */
 export class HttpConnection {
   readonly #socket: Socket;
@@ -25,7 +25,7 @@ export class HttpConnection {
     this.#socket.on('close', () => this.#answer(0));
   }
 
-  /** @throws the error of connecting */
+  /** @throws the connection error */
   async open(): Promise<this> {
     await once(this.#socket, 'connect');
     return this;
@@ -35,7 +35,7 @@ export class HttpConnection {
     return !this.#socket.destroyed;
   }
 
-  /** @param answered told the status of the answer; 0: the connection broke before it came */
+  /** @param answered called with the status of the answer; 0: the connection broke before it */
   send(request: string, answered: (status: number) => void): void {
     this.#answered = answered;
     this.#socket.write(request, 'latin1');

@@ -4,7 +4,7 @@ import type { Load, Seen } from './load.ts';
 import { closedLoop, openLoop } from './loops.ts';
 import { Tally } from './tally.ts';
 
-/** A process of its own, so that neither the benchmark nor the service delays what it measures. */
+/** A separate process, so that neither the benchmark nor the service delays its clock. */
 process.on('message', (load: Load) => {
   void offer(load).then(
     (seen) => process.send?.({ seen }),

@@ -10,23 +10,23 @@ import { type Turn, Workbench } from './workbench.ts';
 export interface HttpOptions {
   rounds: number;
   sliceMs: number;
-  /** Requests under way at the same time, one after another. */
+  /** The numbers of concurrent connections to measure with. */
   connections: number[];
   signal: AbortSignal;
 }
 
 export interface HttpResult {
-  /** Each subject's turns at each number of connections, round by round. */
+  /** The turns of each subject at each number of connections, round by round. */
   rounds: Turn[][];
   bulks: Turn[][];
   overload: OverloadRound[];
   ratios: Ratio[];
 }
 
-/** Connections of the service's database server: two services and the benchmark. */
+/** Connections that the database server allows: those of two services and of the benchmark. */
 const DATABASE_CONNECTIONS = 40;
 
-/** The production counters over HTTP, and what they are compared with, in turns; the first round is for warming up. */
+/** Measures the counters over HTTP, and the routes to compare them with, in turn. The first round is a warm-up. */
 export const httpBenchmark = (options: HttpOptions): Promise<HttpResult> =>
   withOwnDatabase(DATABASE_CONNECTIONS, async (databaseUrl) => {
     const bench = await Workbench.open(databaseUrl);

@@ -4,7 +4,7 @@ import type { OverloadRound } from './overload.ts';
 import { type HttpSubject, httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';
 
-/** What the counters were built to reach, on two cores. */
+/** The targets for the counters, on two cores. */
 export function httpRatios(
   rounds: readonly Turn[][],
   overload: readonly OverloadRound[],
@@ -23,10 +23,10 @@ export function httpRatios(
     { ...compared(hot, noop, c), atLeast: 0.6, aim: 0.9 },
     { ...compared(keyed, noopKeyed, c), atLeast: 0.4, aim: 0.65 },
     { ...compared(hot, update, at(256)), atLeast: 5, aim: 10 },
-    // With one caller, speed is the inverse of latency: at most 1.3 times that of a plain UPDATE, better 1.15.
+    // With one caller, throughput is the inverse of latency: at most 1.3 times that of a plain UPDATE; the aim is 1.15.
     { ...compared(hot, update, at(1)), atLeast: 0.77, aim: 0.87 },
     { ...compared(hot, many, c), atLeast: 0.9, aim: 0.95 },
-    // The other way round, for what it is: a row for each counter has to be written, and that much is due.
+    // The inverse is no target: a row has to be written for each counter, and that costs time.
     compared(many, hot, c),
     {
       name: `${hot.name}: c = ${most} ÷ its peak, c = ${peak}`,
@@ -72,7 +72,7 @@ export const over = (rounds: readonly Turn[][], figure: (turns: readonly Turn[])
 const nearest = (all: readonly number[], wanted: number): number =>
   all.toSorted((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0] ?? wanted;
 
-/** By the medians, so that one lucky turn is no peak. */
+/** Finds the peak by medians, so that a single fast turn does not decide. */
 const peakOf = (rounds: readonly Turn[][], subject: HttpSubject, connections: readonly number[]): number => {
   const median = (count: number) => over(rounds, (turns) => speed(turns, subject, count)).median;
   return connections.toSorted((a, b) => median(b) - median(a))[0] ?? 0;

@@ -28,7 +28,7 @@ function throughput({ rounds }: HttpResult, connections: readonly number[]): str
   return table(['requests a second', ...connections.map((count) => `c = ${count}`)], rows);
 }
 
-/** What does not depend on how busy the machine is. */
+/** Figures that do not depend on the load of the machine. */
 function costs({ rounds }: HttpResult, connections: readonly number[]): string {
   const rows = Object.values(httpSubjects).flatMap((subject) =>
     connections.map((count) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Load, Seen } from './load.ts';
 
-/** The generator's process, seen from here. */
+/** The load generator's process. */
 export class LoadGenerator {
   readonly #child: ChildProcess = fork(join(import.meta.dirname, 'generator.ts'));
   readonly #ended: Promise<never>;
@@ -16,8 +16,8 @@ export class LoadGenerator {
   }
 
   /**
-   * @returns what it saw, when every request has its answer
-   * @throws {Error} when the service cannot be reached, or the generator has ended
+   * @returns the generator's figures, after the last answer
+   * @throws {Error} when the service is unreachable, or the generator has ended
    */
   async offer(load: Load): Promise<Seen> {
     const answer = once(this.#child, 'message') as Promise<[{ seen?: Seen; error?: string }]>;

@@ -1,29 +1,29 @@
-/** What a generator is asked for. */
+/** A job for the load generator. */
 export interface Load {
   url: string;
-  /** Requests go to these in turn. */
+  /** The paths, requested in turn. */
   paths: string[];
-  /** Whether each request brings an idempotency key of its own. */
+  /** Whether each request has its own idempotency key. */
   keyed: boolean;
-  /** JSON that each request brings; undefined: nothing. */
+  /** The JSON body of each request; undefined: none. */
   body?: string | undefined;
   connections: number;
-  /** For how long requests are sent, in milliseconds; what is in flight then is waited for. */
+  /** How long to send requests, in milliseconds. Requests in flight at the end are waited for. */
   ms: number;
   /**
-   * How requests arrive. Undefined: each connection sends the next one when it has the answer (a closed loop). Else so
-   * many a second at random moments (Poisson), whatever becomes of those before (an open loop).
+   * The arrival of requests. Undefined: each connection sends the next request after the answer (closed loop). Otherwise
+   * this many per second at random times (Poisson), whether or not earlier requests are answered (open loop).
    */
   arrivals?: Arrivals;
 }
 
 export interface Arrivals {
   perSecond: number;
-  /** What becomes of an arrival that finds every connection busy. */
+  /** Whether an arrival that finds every connection busy waits or gives up. */
   whenBusy: 'wait' | 'give up';
 }
 
-/** Of a sample of times, in milliseconds. */
+/** Percentiles of a sample of times, in milliseconds. */
 export interface Percentiles {
   p50: number;
   p90: number;
@@ -32,21 +32,21 @@ export interface Percentiles {
   max: number;
 }
 
-/** What a generator saw. */
+/** The load generator's figures. */
 export interface Seen {
-  /** How many requests were answered with each status, all in all. 0: the connection broke. */
+  /** The number of answers by status. 0: the connection broke. */
   answers: Record<string, number>;
-  /** Answers with 200 a second, of those that came while requests were sent. */
+  /** Answers with status 200 per second, while requests were sent. */
   perSecond: number;
-  /** Arrivals, and those of them that gave up since every connection was busy; only of an open loop. */
+  /** Arrivals, and arrivals that gave up because every connection was busy. Open loop only. */
   arrived: number;
   gaveUp: number;
-  /** From the moment when a request was meant to be sent to its answer: of those served, and of those refused (503). */
+  /** Latency from the intended start to the answer, of served and of refused (503) requests. */
   served: Percentiles;
   refused: Percentiles;
-  /** How late the generator itself was: from the moment when a request was meant to be sent until it looked. */
+  /** The generator's own delay: from the intended start of a request to the generator's check for arrivals. */
   lag: Percentiles;
-  /** Processor time of the generator for each request, in microseconds. */
+  /** CPU time of the generator per request, in microseconds. */
   cpuUs: number;
 }
 

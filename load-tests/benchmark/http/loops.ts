@@ -2,10 +2,10 @@ import type { HttpConnection } from './connection.ts';
 import type { Arrivals } from './load.ts';
 import type { Tally } from './tally.ts';
 
-/** Between two checks for arrivals in the open loop, in milliseconds: the finest timers here. */
+/** The interval between two checks for arrivals in the open loop, in milliseconds: the resolution of timers. */
 const POLL_MS = 1;
 
-/** Every connection sends the next request when it has the answer to the one before. */
+/** Closed loop: every connection sends its next request after the answer to the previous one. */
 export async function closedLoop(
   connections: readonly HttpConnection[],
   request: () => string,
@@ -27,7 +27,7 @@ export async function closedLoop(
   await Promise.all(callers);
 }
 
-/** Requests arrive when they arrive: a service that falls behind is not spared the next ones (coordinated omission). */
+/** Open loop: arrivals do not wait for a slow service, which avoids coordinated omission. */
 export async function openLoop(
   connections: readonly HttpConnection[],
   request: () => string,

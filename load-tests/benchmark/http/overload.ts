@@ -2,39 +2,39 @@ import { progress } from '../../../src/command-line/progress.ts';
 import { httpSubjects } from './subjects.ts';
 import { type Turn, Workbench } from './workbench.ts';
 
-/** One round of requests that come whether or not those before are answered, beside what the service could do just then. */
+/** One round of open loops, beside the peak of a closed loop at that moment. */
 export interface OverloadRound {
-  /** A closed loop: as much as the service can do. */
+  /** A closed loop: the peak of the service. */
   peak: Turn;
   /** Arrivals at 0.7 of that. */
   calm: Turn;
-  /** Arrivals at 3 times that, for as many connections as the service has room in its queue. */
+  /** Arrivals at 3 times that, on as many connections as the queue of the service holds. */
   tripled: Turn;
   /** The same with a queue so short that most are refused. */
   refusing: Turn;
-  /** What that service could do just then. */
+  /** The peak of that service at that moment. */
   refusingPeak: Turn;
 }
 
 export const CALM = 0.7;
 export const OVERLOAD = 3;
 
-/** Connections of the overload: far more than are busy at the peak. */
+/** The number of connections for overload: far more than are busy at the peak. */
 export const CROWD = 1000;
 
-/** Of the peak's closed loop. */
+/** The number of connections of the closed loop. */
 const PEAK_CONNECTIONS = 128;
 
-/** Increments that wait at most in the service that must refuse: four batches at the peak. */
+/** The queue bound of the service that has to refuse: four batches at the peak. */
 export const SHORT_QUEUE = 256;
 
-/** A turn of an open loop takes so many slices: its rarest answers need more requests. */
+/** The number of slices per turn of an open loop: high percentiles need many requests. */
 const SLICES = 4;
 
 /**
- * Open loops, for their latency and for what becomes of too many; the first round is for warming up.
+ * Measures open loops below and beyond the peak. The first round is a warm-up.
  *
- * @param roomy a service as it usually is
+ * @param roomy a service with the default queue bound
  */
 export async function overload(
   roomy: Workbench,

@@ -1,12 +1,12 @@
-/** Something to post to, and where what it counted is found. */
+/** A route to load, and the counters that it increments. */
 export interface HttpSubject {
   name: string;
   paths: string[];
-  /** The counters that must have grown by what was acknowledged; none: nothing is counted. */
+  /** The counters that must grow by the number of acknowledged increments; none: the route counts nothing. */
   counters: string[];
-  /** Whether each request brings an idempotency key of its own. */
+  /** Whether each request has its own idempotency key. */
   keyed: boolean;
-  /** JSON that each request brings, and how many increments that is; undefined: nothing, which is one. */
+  /** The JSON body of each request, and its number of increments; undefined: no body, one increment. */
   bulk?: { body: string; increments: number };
 }
 
@@ -21,7 +21,7 @@ const many = Array.from({ length: 1000 }, (_, i) => `many-${i}`);
 
 const BULK = 1000;
 
-/** A thousand increments in one request, each of a counter of its own, or all of one counter. */
+/** A thousand increments in one request, of a thousand counters or of a single one. */
 export const bulkSubjects = [many, ['bulk']].map((names): HttpSubject => {
   const increments = Array.from({ length: BULK }, (_, i) => ({ name: names[i % names.length], by: 1 }));
   const what = names.length === 1 ? 'one counter' : '1,000 counters';
@@ -31,7 +31,7 @@ export const bulkSubjects = [many, ['bulk']].map((names): HttpSubject => {
   };
 });
 
-/** Subjects that are compared take neighbouring turns. */
+/** Subjects that are compared take consecutive turns. */
 export const httpSubjects = {
   noop: subject('no-op', ['/noop/hot/increments']),
   hot: subject('group commit', ['/counters/hot/increments'], ['hot']),

@@ -1,6 +1,6 @@
 import { percentiles, type Seen } from './load.ts';
 
-/** Counts answers and keeps times, from its making on. */
+/** Counts answers and records latencies; the time starts with its creation. */
 export class Tally {
   readonly startedAt = performance.now();
   readonly #endsAt: number;
@@ -13,7 +13,7 @@ export class Tally {
   #arrived = 0;
   #gaveUp = 0;
 
-  /** @param ms for how long requests are sent, in milliseconds */
+  /** @param ms how long requests are sent, in milliseconds */
   constructor(ms: number) {
     this.#endsAt = this.startedAt + ms;
   }
@@ -22,7 +22,7 @@ export class Tally {
     return this.#endsAt;
   }
 
-  /** @param intendedAt when the request was meant to be sent: a wait for a connection is the service's, too */
+  /** @param intendedAt the intended start of the request: a wait for a free connection counts as latency */
   answered(status: number, intendedAt: number): void {
     const now = performance.now();
     this.#answers[status] = (this.#answers[status] ?? 0) + 1;

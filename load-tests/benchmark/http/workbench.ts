@@ -4,14 +4,14 @@ import type { Load, Seen } from './load.ts';
 import { LoadGenerator } from './load-generator.ts';
 import type { HttpSubject } from './subjects.ts';
 
-/** What came of one subject's turn. */
+/** The results of one turn of a subject. */
 export interface Turn {
   subject: string;
   connections: number;
   seen: Seen;
-  /** Processor time of the service for each answer, in microseconds. */
+  /** CPU time of the service per answer, in microseconds. */
   serviceUs: number;
-  /** Transactions that wrote, and bytes of write-ahead log, for each increment; undefined: the server does not tell. */
+  /** Writing transactions and bytes of WAL per increment; undefined: the server does not report them. */
   commits: number | undefined;
   walBytes: number | undefined;
 }
@@ -23,7 +23,7 @@ interface Marks {
   cpuS: number;
 }
 
-/** The service, the subjects it is compared with, their database and the load generator. */
+/** The service, the routes to compare it with, their database and the load generator. */
 export class Workbench {
   readonly #database: Client;
   readonly #generator = new LoadGenerator();
@@ -34,7 +34,7 @@ export class Workbench {
     this.#service = service;
   }
 
-  /** @param env the configuration of the service */
+  /** @param env the service's configuration */
   static async open(databaseUrl: string, env: NodeJS.ProcessEnv = {}): Promise<Workbench> {
     const service = await startOwnService(
       { DATABASE_URL: databaseUrl, ...env },
@@ -45,7 +45,7 @@ export class Workbench {
     return new Workbench(database, service);
   }
 
-  /** Where the service is. */
+  /** The address of the service. */
   get url(): string {
     return this.#service.url;
   }
@@ -57,9 +57,9 @@ export class Workbench {
   }
 
   /**
-   * Loads one subject, and looks whether its counters have grown by what was acknowledged.
+   * Loads one subject, and compares its counters with the number of acknowledged increments.
    *
-   * @throws {Error} when they have not
+   * @throws {Error} when they differ
    */
   async turn(
     { name, paths, counters, keyed, bulk }: HttpSubject,
@@ -95,7 +95,7 @@ export class Workbench {
       'select coalesce(sum(value), 0) as counted from counters where name = any($1)',
       [counters],
     );
-    // The next transaction that writes, and the end of the log: exact at once, unlike the statistics views.
+    // The next transaction id and the end of the WAL: exact at once, unlike the statistics views.
     const told = await this.#database
       .query<{ xid: string; wal: string }>(
         `select pg_snapshot_xmax(pg_current_snapshot()) as xid, pg_current_wal_insert_lsn() - '0/0' as wal`,
@@ -113,9 +113,9 @@ export class Workbench {
 }
 
 /**
- * What was acknowledged is counted, and besides it only requests without an answer.
+ * Checks that acknowledged increments are counted, and that nothing else is, except requests without an answer.
  *
- * @throws {Error} when it is not so
+ * @throws {Error} when a count is wrong
  */
 export function check(name: string, counted: number, answers: Record<string, number>): void {
   const { 200: acknowledged = 0, 503: refused = 0, ...others } = answers;

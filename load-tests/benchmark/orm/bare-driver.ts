@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Runner } from './turns.ts';
 
-/** The statements that MikroORM sends for `atomic` and `pessimistic`, sent without it. */
+/** The statements that MikroORM sends for `atomic` and `pessimistic`, sent by the bare driver. */
 export const bareDriver = (pool: Pool): Runner[] => [
   {
     name: 'atomic, bare driver',

@@ -18,7 +18,7 @@ export interface OrmResult {
   ratios: Ratio[];
 }
 
-/** On a fresh database: every strategy through MikroORM, two of them through the driver alone. */
+/** Measures every strategy through MikroORM, and two of them through the bare driver, on a fresh database. */
 export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
   withOwnDatabase(100, async (databaseUrl) => {
     const config = loadConfig({ POOL_MAX: String(turns.workers + 3) });
@@ -60,7 +60,7 @@ export function ormTable({ workers, measured }: OrmResult): string {
   ].join('\n');
 }
 
-/** A conflict is an increment less, not the end. */
+/** A conflict is an increment that does not count, not a failure. */
 function increment(strategy: Strategy, em: EntityManager, pk: number): Promise<boolean> {
   return strategy.increment(em, pk).then(
     () => true,

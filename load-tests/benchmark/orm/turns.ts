@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { progress } from '../../../src/command-line/progress.ts';
 import { type Spread, spread } from '../../shared/spread.ts';
 
-/** Something that adds 1 to a post; false when it was refused. */
+/** Adds 1 to a post; false: the increment was refused. */
 export interface Runner {
   name: string;
   increment: (pk: number) => Promise<boolean>;
@@ -11,7 +11,7 @@ export interface Runner {
 export interface RunnerSpeed {
   name: string;
   perSecond: Spread;
-  /** What was measured in each round, in order. */
+  /** The measurements of each round, in order. */
   rounds: number[];
 }
 
@@ -23,8 +23,8 @@ export interface Turns {
 }
 
 /**
- * Gives each subject a turn, again and again: a machine that is slow for a while is slow for all of them, so that what
- * was measured in one round can be compared. The first round is for warming up and does not count.
+ * Gives each subject a turn in every round: a machine that is slow for a while is slow for all of them, so that the
+ * figures of one round are comparable. The first round is a warm-up and does not count.
  *
  * @throws the signal's reason
  */
@@ -45,7 +45,7 @@ export async function inTurns(
   return seen.map(({ name, rounds: all }) => ({ name, rounds: all, perSecond: spread(all) }));
 }
 
-/** On a row of its own, so that no subject inherits the dead row versions of another. */
+/** Uses a separate row, so that no subject inherits another one's dead row versions. */
 async function turn(pool: Pool, { increment }: Runner, sliceMs: number, workers: number): Promise<number> {
   const { rows } = await pool.query<{ pk: number }>('insert into posts default values returning pk');
   const pk = rows[0]?.pk ?? 0;
@@ -60,7 +60,7 @@ async function turn(pool: Pool, { increment }: Runner, sliceMs: number, workers:
   return done / seconds;
 }
 
-/** One runner's speed divided by another's in the same round; over all rounds. */
+/** One runner's speed divided by another's in the same round, over all rounds. */
 export function speedRatio(measured: readonly RunnerSpeed[], name: string, by: string): Spread {
   const [a, b] = [name, by].map((one) => measured.find((runner) => runner.name === one)?.rounds ?? []);
   return spread((a ?? []).map((value, round) => value / (b?.[round] ?? Number.NaN)));

@@ -12,12 +12,12 @@ import { spread } from '../../shared/spread.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
 
 export interface StorageOptions {
-  /** Increments that were counted before anything is measured. */
+  /** The number of increments before the measurement. */
   preload: number;
   signal: AbortSignal;
 }
 
-/** Bytes of write-ahead log for each increment, by how many callers there are. */
+/** Bytes of WAL per increment, by the number of callers. */
 interface WalResult {
   keyed: boolean;
   callers: number;
@@ -27,15 +27,15 @@ interface WalResult {
 export interface StorageResult {
   preload: number;
   wal: WalResult[];
-  /** Bytes of each table with its indexes, after all of it. */
+  /** Bytes of each table with its indexes, at the end. */
   tables: { name: string; bytes: number }[];
-  /** Milliseconds that removing 1,000 expired keys took, portion after portion, while an old snapshot was held. */
+  /** How long the removal of 1,000 expired keys took, portion by portion, while an old snapshot was held, in milliseconds. */
   removalMs: number[];
 }
 
 const LOAD_CALLERS = 512;
 
-/** Increments that are measured, by the number of callers. */
+/** The number of measured increments, by the number of callers. */
 const MEASURED: readonly [callers: number, increments: number][] = [
   [1, 2000],
   [128, 50_000],
@@ -43,7 +43,7 @@ const MEASURED: readonly [callers: number, increments: number][] = [
 
 const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
-/** What increments leave behind: in process, so that HTTP does not make it longer. Bytes do not depend on the machine. */
+/** Measures what increments leave on disk. In process, because HTTP only adds time; bytes do not depend on the machine. */
 export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<StorageResult> =>
   withOwnDatabase(20, async (databaseUrl) => {
     const options = { databaseUrl, entities, config: loadConfig({}), log: quiet };
@@ -71,7 +71,7 @@ export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<S
     }
   });
 
-/** Increments of one counter, by so many callers at the same time. */
+/** Increments one counter with this many concurrent callers. */
 async function count(
   writer: CounterWriter,
   increments: number,
@@ -105,7 +105,7 @@ async function sizes(client: Client): Promise<StorageResult['tables']> {
   return rows.map(({ name, bytes }) => ({ name, bytes: Number(bytes) }));
 }
 
-/** An old snapshot keeps the index entries of removed keys: each portion must begin behind them. */
+/** An old snapshot preserves the index entries of removed keys, so each portion has to start after them. */
 async function removal(
   client: Client,
   store: CounterStore,

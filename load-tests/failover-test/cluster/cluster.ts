@@ -14,7 +14,7 @@ import { PASSWORDS, SCOPE } from './patroni-config.ts';
 import { steadyPorts } from './ports.ts';
 import { allProcesses, environment, killAll, processesOf, type Run } from './processes.ts';
 
-/** How long a command to Patroni may take, in milliseconds. */
+/** The time limit of a patronictl command, in milliseconds. */
 const COMMAND_MS_MAX = 60_000;
 
 const NODES = 3;
@@ -23,20 +23,20 @@ export interface ClusterOptions {
   programs: Programs;
   /** Whether commits wait for a standby, always (synchronous_mode and synchronous_mode_strict), or never. */
   synchronous: boolean;
-  /** Aborted when nothing may be waited for any more. */
+  /** Aborted when every wait has to end. */
   signal: AbortSignal;
-  /** Where to leave the logs of its programs. */
+  /** The folder for the logs of its programs. */
   logs?: string | undefined;
 }
 
-/** What limits sessions: a pooler passes nothing on, so the role has it, too. In milliseconds, the service's defaults. */
+/** Session timeouts, set for the role as well, because a pooler passes no settings on. The service's defaults, in milliseconds. */
 export const SESSION_MS = {
   lock_timeout: 5000,
   statement_timeout: 10_000,
   idle_in_transaction_session_timeout: 10_000,
 } as const;
 
-/** etcd, three nodes of Patroni and PostgreSQL, HAProxy and PgBouncer, in a folder and at ports of their own. */
+/** etcd, three nodes of Patroni and PostgreSQL, HAProxy and PgBouncer, in their own folder and on their own ports. */
 export class Cluster {
   readonly members: Members;
   readonly etcd: Etcd;
@@ -69,7 +69,7 @@ export class Cluster {
     this.members = new Members(nodes, options.synchronous, options.signal);
   }
 
-  /** Runs `work` with a cluster, of which nothing is left. */
+  /** Runs `work` with a cluster, and removes the cluster afterwards. */
   static async with<T>(options: ClusterOptions, work: (cluster: Cluster) => Promise<T>): Promise<T> {
     const ports = await steadyPorts(4 + NODES * 6);
     const folder = await ownFolder('failover');
@@ -84,20 +84,20 @@ export class Cluster {
     });
   }
 
-  /** The port that a replica's own proxy leads to, and the address of the service's database through that proxy. */
+  /** The target port of a replica's own proxy, and the address of the service's database through that proxy. */
   address(way: Way): { port: number; databaseUrl: (through: number) => string } {
     const { haproxy, pgbouncer } = this.#ports;
     if (way === 'hosts') return { port: haproxy, databaseUrl: () => hostsUrl(this.members.nodes) };
     return { port: way === 'pgbouncer' ? pgbouncer : haproxy, databaseUrl: serviceUrl };
   }
 
-  /** An empty database for the service. */
+  /** Gives the service an empty database. */
   async empty(): Promise<void> {
     await this.members.query(`drop database if exists ${SERVICE} with (force)`);
     await this.members.query(`create database ${SERVICE} owner ${SERVICE}`);
   }
 
-  /** @throws {Error} with what it says */
+  /** @throws {Error} with the output of patronictl */
   async patronictl(...args: string[]): Promise<void> {
     const { programs, signal } = this.#options;
     const [node] = this.members.nodes;
@@ -150,7 +150,7 @@ export class Cluster {
     await this.empty();
   }
 
-  /** Ends everything, however it is, and removes its data. */
+  /** Ends all processes, whatever their state, and removes their data. */
   async #remove(): Promise<void> {
     try {
       await killAll(async () => processesOf(await allProcesses(), this.#folder));

@@ -8,21 +8,21 @@ import { type Run, runInBackground } from './processes.ts';
 /** The role and the database of the service. */
 export const SERVICE = 'counters';
 
-/** The address of the service's database, at whatever listens at that port. */
+/** The address of the service's database at a port: a server's or a proxy's. */
 export const serviceUrl = (port: number): string =>
   `postgresql://${SERVICE}:${PASSWORDS.service}@127.0.0.1:${port}/${SERVICE}`;
 
-/** How the service reaches the primary: by HAProxy, by PgBouncer and HAProxy, or by all nodes' addresses. */
+/** How the service reaches the primary: through HAProxy, through PgBouncer and HAProxy, or by the addresses of all nodes. */
 export const ways = ['haproxy', 'pgbouncer', 'hosts'] as const;
 export type Way = (typeof ways)[number];
 
-/** An address that names every node, of which the service has to find the one that takes writes. */
+/** An address that lists every node; the service has to find the one that accepts writes. */
 export const hostsUrl = (nodes: readonly { ports: { entrance: number } }[]): string => {
   const hosts = nodes.map(({ ports }) => `127.0.0.1:${ports.entrance}`);
   return `postgresql://${SERVICE}:${PASSWORDS.service}@${hosts.join()}/${SERVICE}?target_session_attrs=read-write`;
 };
 
-/** HAProxy, which leads to whichever node says that it is the primary. */
+/** HAProxy, which routes to the node that reports itself as the primary. */
 export async function startHaproxy(
   program: string,
   folder: string,
@@ -36,7 +36,7 @@ export async function startHaproxy(
   await runInBackground(program, ['-db', '-f', file], run);
 }
 
-/** Without `on-marked-down`, a session to a primary that has stopped answering would hang until the client gives up. */
+/** Without `on-marked-down`, sessions on a primary that stopped answering would hang until the client's own timeout. */
 function haproxyConfig(port: number, nodes: readonly Node[]): string {
   const { interMs, fall, rise } = HAPROXY;
   return `global
@@ -58,7 +58,7 @@ ${nodes
   .join('')}`;
 }
 
-/** PgBouncer in transaction mode, before HAProxy. */
+/** PgBouncer in transaction mode, in front of HAProxy. */
 export async function startPgBouncer(
   program: string,
   folder: string,

@@ -4,7 +4,7 @@ import { allProcesses, killAll, processesOf, type Run, runInBackground } from '.
 
 const START_MS_MAX = 30_000;
 
-/** The store of the cluster's leases. */
+/** etcd: it holds the leader's lease. */
 export class Etcd {
   readonly #program: string;
   readonly #folder: string;
@@ -18,7 +18,7 @@ export class Etcd {
     this.#ports = ports;
   }
 
-  /** Starts it, if need be again on the same data, and waits until it serves. */
+  /** Starts etcd, on its existing data if there are any, and waits until it serves. */
   async start(signal: AbortSignal): Promise<void> {
     const [client, peer] = [this.#ports.client, this.#ports.peer].map((port) => `http://127.0.0.1:${port}`);
     const options = {

@@ -5,15 +5,15 @@ import { join } from 'node:path';
 const REAPER = join(import.meta.dirname, 'reaper.ts');
 
 /**
- * Runs `work` with this folder. If this process ends before the work does, by an uncaught error or a signal that cannot
- * be caught, another process ends all processes of the folder and removes it. Otherwise the work has to do so.
+ * Runs `work` with this folder. If this process ends before the work does, because of an uncaught error or SIGKILL, a
+ * second process ends all processes of the folder and removes it. Otherwise `work` has to do both.
  */
 export async function withoutLeftovers<T>(folder: string, work: () => Promise<T>): Promise<T> {
-  // In a session of its own: what ends the whole group of this process must not end it.
+  // In its own session, so that a signal to the process group of the command does not reach it.
   const reaper = spawn(process.execPath, [REAPER], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   const ended = once(reaper, 'exit');
   reaper.unref();
-  // It may have been ended itself.
+  // The second process may be gone already.
   reaper.stdin.on('error', () => {});
   reaper.stdin.write(folder);
   try {

@@ -6,12 +6,12 @@ interface Pair {
   server: Socket;
 }
 
-/** Connections at the same time, at most. */
+/** The most connections at a time. */
 const CONNECTIONS_MAX = 500;
 
 /**
- * A network between two programs, for any protocol. Cut, it is as a cable that was pulled: connections stay open, new
- * ones hang, and nothing passes either way, not even that a side has hung up. Healed, what is in it is delivered.
+ * A network between two programs, for any protocol. A cut acts like a pulled cable: connections stay open, new ones hang,
+ * and nothing passes either way, FIN and RST included. After the cut, what is in flight is delivered.
  */
 export class Link {
   readonly #server: Server;
@@ -19,7 +19,7 @@ export class Link {
   #isCut = false;
   #port = 0;
 
-  /** @param target the port, on this machine, that it leads to */
+  /** @param target the port of this machine to which it forwards */
   constructor(target: number) {
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) =>
       this.#join(client, target),
@@ -41,7 +41,7 @@ export class Link {
   cut(): void {
     this.#isCut = true;
     for (const { client, server } of this.#pairs) {
-      // The system's own buffers fill up then, as those of both ends of a broken network do.
+      // The system's socket buffers fill up, as they do on both ends of a broken network.
       client.unpipe(server).pause();
       server.unpipe(client).pause();
     }

@@ -4,41 +4,41 @@ import { SERVICE } from './entrance.ts';
 import type { Node } from './node.ts';
 import { PASSWORDS } from './patroni-config.ts';
 
-/** How long the cluster may take until it is whole: a standby may have to be copied anew. In milliseconds. */
+/** The time limit for the cluster to be complete again, in milliseconds. A standby may need a new base backup. */
 const WHOLE_MS_MAX = 180_000;
 
-/** How long another node may take to lead, in milliseconds. */
+/** The time limit for a failover, in milliseconds. */
 const PROMOTION_MS_MAX = 90_000;
 
-/** The nodes of a cluster, and what each of them is at the moment. */
+/** The nodes of a cluster and their current roles. */
 export class Members {
   readonly nodes: readonly Node[];
   readonly #synchronous: boolean;
   readonly #signal: AbortSignal;
 
-  /** @param signal aborted when nothing may be waited for any more */
+  /** @param signal aborted when every wait has to end */
   constructor(nodes: readonly Node[], synchronous: boolean, signal: AbortSignal) {
     this.nodes = nodes;
     this.#synchronous = synchronous;
     this.#signal = signal;
   }
 
-  /** The node that leads, if one does. */
+  /** The current primary, if there is one. */
   async primary(): Promise<Node | undefined> {
     return this.#nodeThatIs('primary');
   }
 
-  /** @throws {Error} when no node leads in time */
+  /** @throws {Error} when there is no primary within the time limit */
   primaryNow(): Promise<Node> {
     return until('a primary', () => this.primary(), this.#bound(PROMOTION_MS_MAX));
   }
 
-  /** @throws {Error} when there is none in time */
+  /** @throws {Error} when there is none within the time limit */
   synchronousStandby(): Promise<Node> {
     return until('a synchronous standby', () => this.#nodeThatIs('sync'), this.#bound(PROMOTION_MS_MAX));
   }
 
-  /** Waits until another node leads. @throws {Error} when none does in time */
+  /** Waits until another node is primary. @throws {Error} when none is within the time limit */
   successorOf(node: Node, msMax = PROMOTION_MS_MAX): Promise<Node> {
     const look = async () => {
       const primary = await this.primary();
@@ -47,7 +47,7 @@ export class Members {
     return until(`another primary than ${node.name}`, look, this.#bound(msMax));
   }
 
-  /** Waits until one node leads and both others stream from it. @throws {Error} when they do not in time */
+  /** Waits for a primary with both other nodes streaming from it. @throws {Error} when they do not within the time limit */
   async whole(): Promise<void> {
     const look = async () => {
       const primary = await this.primary();
@@ -67,7 +67,7 @@ export class Members {
     await until('a primary and two standbys', look, this.#bound(WHOLE_MS_MAX));
   }
 
-  /** Waits until that node commits, which may need a standby. @throws {Error} when it does not in time */
+  /** Waits until that node commits, which may need a standby. @throws {Error} when it does not within the time limit */
   async committed(node: Node): Promise<void> {
     const write = async () => {
       await this.query("comment on database postgres is 'written to see a commit'", node);
@@ -76,7 +76,7 @@ export class Members {
     await until(`a commit on ${node.name}`, write, this.#bound(PROMOTION_MS_MAX));
   }
 
-  /** Asks the server of the primary itself, as its superuser. */
+  /** Queries the primary directly, as superuser. */
   async query(text: string, node?: Node, database = 'postgres'): Promise<Record<string, unknown>[]> {
     const client = await this.connect(node, database);
     try {
@@ -86,7 +86,7 @@ export class Members {
     }
   }
 
-  /** A connection around every proxy; the caller ends it. */
+  /** A connection that bypasses every proxy. The caller ends it. */
   async connect(node?: Node, database: string = SERVICE): Promise<Client> {
     const { ports } = node ?? (await this.primaryNow());
     const client = new Client({

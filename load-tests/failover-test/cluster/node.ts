@@ -12,7 +12,7 @@ import {
   signalTo,
 } from './processes.ts';
 
-/** The ports of one node: its programs', and those of the links to it. */
+/** The ports of a node's programs and of the links to it. */
 export interface NodePorts {
   postgres: number;
   rest: number;
@@ -22,15 +22,15 @@ export interface NodePorts {
   checks: number;
 }
 
-/** A machine of the cluster: Patroni and its PostgreSQL, and the networks around them. */
+/** A node of the cluster: Patroni, its PostgreSQL, and the networks around them. */
 export class Node {
   readonly name: string;
   readonly ports: NodePorts;
-  /** Its way to etcd. */
+  /** The link from Patroni to etcd. */
   readonly toEtcd: Link;
-  /** The other nodes' way to its PostgreSQL. */
+  /** The link from the other nodes to its PostgreSQL. */
   readonly fromPeers: Link;
-  /** HAProxy's ways to its PostgreSQL and to its Patroni. */
+  /** The links from HAProxy to its PostgreSQL and to its Patroni. */
   readonly fromEntrance: readonly [Link, Link];
   readonly #program: string;
   readonly #folder: string;
@@ -51,7 +51,7 @@ export class Node {
     return join(this.#folder, 'patroni.yml');
   }
 
-  /** Writes its configuration and lays its networks. */
+  /** Writes the configuration and opens the links. */
   async prepare(config: Pick<NodeConfig, 'bin' | 'synchronous'>): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
     const { ports, name } = this;
@@ -60,7 +60,7 @@ export class Node {
       undefined,
       2,
     );
-    // JSON is YAML.
+    // Every JSON document is a YAML document.
     await writeFile(this.configFile, text, { mode: 0o644 });
     const [data, checks] = this.fromEntrance;
     await this.toEtcd.listen(ports.etcd);
@@ -69,25 +69,25 @@ export class Node {
     await checks.listen(ports.checks);
   }
 
-  /** Starts Patroni, which starts PostgreSQL when the cluster wants it. */
+  /** Starts Patroni, which starts PostgreSQL. */
   start(): Promise<void> {
     return runInBackground(this.#program, [this.configFile], this.#run);
   }
 
-  /** Ends all of it without a word. */
+  /** Sends SIGKILL to Patroni and PostgreSQL. */
   kill(): Promise<void> {
     return killAll(() => this.#processes());
   }
 
-  /** Ends PostgreSQL without a word, so that Patroni finds it gone. */
+  /** Sends SIGKILL to PostgreSQL; Patroni goes on and notices it. */
   async killPostgres(): Promise<void> {
-    // Once: Patroni may start another one at any time.
+    // Only once: Patroni may start the next postmaster at any time.
     for (const one of await this.#postgres()) signalTo(one, 'SIGKILL');
   }
 
-  /** Stops all of it where it is, as a machine that is suspended. */
+  /** Sends SIGSTOP to every process, as if the machine were suspended. */
   async stop(): Promise<void> {
-    // Twice: one may have started another one before it was stopped.
+    // Twice, because a process may have started another one before it was stopped.
     for (let pass = 0; pass < 2; pass += 1)
       for (const one of await this.#processes()) signalTo(one, 'SIGSTOP');
   }
@@ -96,12 +96,12 @@ export class Node {
     for (const one of await this.#processes()) signalTo(one, 'SIGCONT');
   }
 
-  /** What receives the WAL here, if it is a standby that does. */
+  /** The WAL receiver of a standby; undefined on a primary. */
   async walReceiver(): Promise<Process | undefined> {
     return (await this.#postgres()).find(({ command }) => /^postgres: .*walreceiver/.test(command));
   }
 
-  /** Whether Patroni says so: `primary`, `replica`, `sync`, … Source: Patroni's documentation, REST API. */
+  /** Whether Patroni confirms this role: `primary`, `replica`, `sync`, … Source: Patroni's documentation, REST API. */
   async is(role: string): Promise<boolean> {
     const response = await fetch(`http://127.0.0.1:${this.ports.rest}/${role}`, {
       method: 'OPTIONS',
@@ -115,13 +115,13 @@ export class Node {
     await Promise.all([this.toEtcd, this.fromPeers, ...this.fromEntrance].map((link) => link.close()));
   }
 
-  /** Patroni's first, so that it does not start others for those that are gone. */
+  /** Patroni first, so that it restarts nothing. */
   async #processes(): Promise<Process[]> {
     const all = processesOf(await allProcesses(), this.#folder);
     return all.toSorted((a, b) => Number(isPatroni(b)) - Number(isPatroni(a)));
   }
 
-  /** The postmaster's first, for the same reason. */
+  /** The postmaster first, so that it restarts nothing. */
   async #postgres(): Promise<Process[]> {
     const all = await allProcesses();
     const ofNode = processesOf(all, this.#folder);

@@ -3,7 +3,7 @@ import { PATRONI, REPLICATION_TIMEOUT_S } from '../timing.ts';
 /** The name of the cluster, for Patroni. */
 export const SCOPE = 'drill';
 
-/** The passwords of what listens on the loopback address for the length of a run. */
+/** Passwords of servers that listen on the loopback address while a run lasts. */
 export const PASSWORDS = {
   superuser: 'super',
   replication: 'replication',
@@ -11,20 +11,20 @@ export const PASSWORDS = {
   service: 'service',
 };
 
-/** Bytes of WAL that a standby may lack and still lead: enough for what the positive control makes it lack. */
+/** How many bytes of WAL a standby may lack and still be promoted: enough for the positive control. */
 const LAG_MAX = 64 * 2 ** 20;
 
 export interface NodeConfig {
   name: string;
   folder: string;
-  /** The folder of PostgreSQL's programs. */
+  /** The folder of PostgreSQL's binaries. */
   bin: string;
   /** Whether commits wait for a standby, always. */
   synchronous: boolean;
   ports: {
     postgres: number;
     rest: number;
-    /** Where the other nodes reach its PostgreSQL, and it reaches etcd. */
+    /** The link ports: from the other nodes to its PostgreSQL, and from Patroni to etcd. */
     peers: number;
     etcd: number;
   };
@@ -38,7 +38,7 @@ export const patroniConfig = ({ name, folder, bin, synchronous, ports }: NodeCon
   scope: SCOPE,
   name,
   restapi: { listen: `127.0.0.1:${ports.rest}`, connect_address: `127.0.0.1:${ports.rest}` },
-  // As proxies: otherwise it would ask etcd for its addresses, and go around the link.
+  // As proxies: otherwise Patroni would ask etcd for its member addresses and bypass the link.
   etcd: { hosts: [`127.0.0.1:${ports.etcd}`], use_proxies: true },
   bootstrap: {
     dcs: {

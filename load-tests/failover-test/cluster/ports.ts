@@ -1,21 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
-/** The lowest port that is tried. */
+/** The lowest port to try. */
 const LOWEST = 12_000;
 
-/** Where the system takes ports from for outgoing connections, if it does not say. */
+/** The start of the ephemeral port range where the system does not tell it. */
 const OUTGOING = 32_768;
 
-/** Ports to try for each one that is needed, before giving up. */
+/** How many ports to try for each one that is needed. */
 const TRIES_MAX = 200;
 
 /**
- * Ports that are free, and below those that the system gives to outgoing connections: a server that was killed finds
- * its port free again when it is started. They do not come from the seed of a run: how many are drawn depends on which
- * are taken, and the order of faults must not.
+ * Free ports below the ephemeral range, so that a killed server finds its port free when it is started again. They are not
+ * drawn from the seed of the run: the number of draws depends on which ports are taken, and the order of faults must not.
  *
- * @throws {Error} when there are too few of them
+ * @throws {Error} when too few ports are free
  */
 export async function steadyPorts(count: number): Promise<number[]> {
   const limit = await outgoingFrom();

@@ -11,19 +11,19 @@ export interface Process {
   command: string;
 }
 
-/** How long killed processes may take to be gone, in milliseconds. */
+/** The time limit for killed processes to end, in milliseconds. */
 const GONE_MS_MAX = 20_000;
 
 export interface Run {
-  /** As whom; undefined: as the user that we are. */
+  /** The user to run as; undefined: the current one. */
   account: Account | undefined;
-  /** The home folder of what is run. */
+  /** The program's home folder. */
   home: string;
-  /** A file that its output is appended to. */
+  /** The file to which its output is appended. */
   log: string;
 }
 
-/** Runs a program in the background, in a session of its own: Ctrl-C is for the command, which ends what it started. */
+/** Runs a program in the background in its own session, so that Ctrl-C reaches only the command, which ends its programs. */
 export async function runInBackground(program: string, args: string[], run: Run): Promise<void> {
   const log = await open(run.log, 'a');
   try {
@@ -41,14 +41,14 @@ export async function runInBackground(program: string, args: string[], run: Run)
   }
 }
 
-/** Nothing of ours: variables of libpq and Patroni name other servers. */
+/** Without the variables of this process: those of libpq and Patroni could name other servers. */
 export const environment = (home: string): NodeJS.ProcessEnv => ({
   PATH: '/usr/local/bin:/usr/bin:/bin',
   HOME: home,
   LANG: 'C.UTF-8',
 });
 
-/** Every process of this machine. */
+/** All processes of this machine. */
 export async function allProcesses(): Promise<Process[]> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-ww', '-o', 'pid=,ppid=,args='], {
     maxBuffer: 2 ** 26,
@@ -59,18 +59,18 @@ export async function allProcesses(): Promise<Process[]> {
   });
 }
 
-/** Those whose command line names something in the folder, and all that they have started. */
+/** The processes whose command line contains the folder's path, and their descendants. */
 export function processesOf(all: readonly Process[], folder: string): Process[] {
   const found = new Set(
     all.filter(({ pid, command }) => pid !== process.pid && command.includes(`${folder}/`)),
   );
   const byParent = Map.groupBy(all, ({ parent }) => parent);
-  // A set is walked to its end, with what is added on the way.
+  // Iterating over a set includes what is added meanwhile.
   for (const { pid } of found) for (const child of byParent.get(pid) ?? []) found.add(child);
   return [...found];
 }
 
-/** Sends this to a process. @returns whether there was one */
+/** Sends a signal to a process. @returns whether the process existed */
 export function signalTo({ pid }: Pick<Process, 'pid'>, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);
@@ -80,9 +80,9 @@ export function signalTo({ pid }: Pick<Process, 'pid'>, signal: NodeJS.Signals):
 }
 
 /**
- * Kills them until there is none of them: one may have started another one meanwhile.
+ * Kills processes until none of them is left: one may have started another one meanwhile.
  *
- * @throws {Error} when some are left
+ * @throws {Error} when some are left after the time limit
  */
 export async function killAll(find: () => Promise<Process[]>): Promise<void> {
   const deadline = performance.now() + GONE_MS_MAX;

@@ -2,32 +2,32 @@ import type { Random } from '../../fault-test/world/random.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Node } from '../cluster/node.ts';
 
-/** What a fault is made in. */
+/** What a fault can act on. */
 export interface World {
   cluster: Cluster;
   random: Random;
-  /** Aborted when the run is over. */
+  /** Aborted when the run ends. */
   signal: AbortSignal;
   /**
-   * Waits until another node leads and commits, and until something is acknowledged: what lies between is the part of
-   * the gap that is the service's and its proxies' own.
+   * Waits until a new primary commits, and then for the next acknowledgement. The time between the two is the share of
+   * the gap for which the service and its proxies are responsible.
    *
-   * @throws {Error} when none leads in time, in milliseconds
+   * @throws {Error} when there is no new primary within the time limit, in milliseconds
    */
   successorOf: (node: Node, msMax?: number) => Promise<void>;
-  /** From now on, what comes of it belongs to the fault's second part. */
+  /** Attributes what follows to the fault's second part. */
   next: (name: string) => void;
 }
 
-/** One way for the cluster to break. */
+/** A fault of the cluster. */
 export interface Fault {
   name: string;
-  /** What it is called from `next` on, if it has a second part. */
+  /** The name of its second part, from `next` on, if it has one. */
   sequel?: string;
   /**
-   * Makes it, sees it happen, and starts or joins again what it has broken. The cluster may then need time to be whole.
+   * Makes the fault, observes its effect, and restores what it broke. The cluster may need more time to be complete.
    *
-   * @throws {MissedError} when it did not happen
+   * @throws {MissedError} when the effect was not observed
    */
   make: (world: World) => Promise<void>;
 }

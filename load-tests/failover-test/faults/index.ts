@@ -6,5 +6,5 @@ import { waitingFaults } from './waiting-commits.ts';
 
 export const faults: readonly Fault[] = [...nodeFaults, ...networkFaults, ...waitingFaults];
 
-/** Every fault once, in an order that depends on the seed alone. */
+/** Each fault once, in an order that depends on the seed alone. */
 export const roundOf = (random: Random, these = faults): Fault[] => shuffled(random, these);

@@ -2,13 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type { Link } from '../cluster/link.ts';
 import type { Fault, World } from './fault.ts';
 
-/** How long a network is away: longer than HAProxy and the replication take to notice, in milliseconds. */
+/** The length of a network cut, in milliseconds: longer than HAProxy and replication take to notice it. */
 const AWAY_MS = 6000;
 
-/** How long etcd is away: longer than the lease of the primary, in milliseconds. */
+/** The length of an etcd outage, in milliseconds: longer than the primary's lease. */
 const ETCD_AWAY_MS = 10_000;
 
-/** Cuts these networks while the work is done, and mends them whatever happens. */
+/** Cuts links while `work` runs, and restores them in any case. */
 async function whileCut(links: readonly Link[], work: () => Promise<unknown>): Promise<void> {
   for (const link of links) link.cut();
   try {
@@ -23,9 +23,9 @@ const forAWhile =
   () =>
     setTimeout(ms, undefined, { signal });
 
-/** What happens to the networks between nodes that all run. */
+/** Network faults: every process keeps running. */
 export const networkFaults: readonly Fault[] = [
-  /** Its lease runs out: it has to give up before another one leads. */
+  /** Its lease expires: it has to demote itself before another node is promoted. */
   {
     name: 'cut between the primary and etcd',
     async make({ cluster, successorOf }) {
@@ -34,7 +34,7 @@ export const networkFaults: readonly Fault[] = [
     },
   },
 
-  /** Commits have to wait: there is no standby that could confirm them. */
+  /** Commits have to wait, because no standby can confirm them. */
   {
     name: 'cut between the primary and its standbys, 6 s',
     async make(world) {
@@ -43,7 +43,7 @@ export const networkFaults: readonly Fault[] = [
     },
   },
 
-  /** The cluster is whole, and neither HAProxy nor the service reaches its primary. */
+  /** The cluster is complete, but neither HAProxy nor the service can reach its primary. */
   {
     name: 'cut between the primary and its clients, 6 s',
     async make(world) {
@@ -52,7 +52,7 @@ export const networkFaults: readonly Fault[] = [
     },
   },
 
-  /** Without its lease no node may lead. */
+  /** Without a lease, no node may be primary. */
   {
     name: 'etcd away for 10 s',
     async make({ cluster, signal }) {

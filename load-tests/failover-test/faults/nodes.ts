@@ -3,12 +3,12 @@ import { MissedError } from '../../fault-test/faults/fault.ts';
 import { until } from '../waiting.ts';
 import type { Fault } from './fault.ts';
 
-/** How long the primary is stopped: longer than its lease, a round of Patroni's loop and an election, in milliseconds. */
+/** How long the primary is stopped, in milliseconds: longer than its lease, one Patroni loop and an election. */
 const STOPPED_MS = 15_000;
 
 const WAKING = 'the stopped primary wakes up';
 
-/** What happens to whole nodes, and to PostgreSQL on one. */
+/** Faults of whole nodes and of a node's PostgreSQL. */
 export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGKILL of the primary and its Patroni',
@@ -20,7 +20,7 @@ export const nodeFaults: readonly Fault[] = [
     },
   },
 
-  /** Patroni starts it again, or lets another one lead. */
+  /** Patroni restarts it, or another node is promoted. */
   {
     name: 'SIGKILL of PostgreSQL on the primary',
     async make({ cluster }) {
@@ -44,7 +44,7 @@ export const nodeFaults: readonly Fault[] = [
     },
   },
 
-  /** It does not know that it was away, and believes for a moment that it leads. */
+  /** It wakes up unaware of the pause, and takes itself for the primary for a moment. */
   {
     name: 'SIGSTOP of the primary for 15 s',
     sequel: WAKING,

@@ -5,22 +5,22 @@ import { type Process, signalTo } from '../cluster/processes.ts';
 import { until } from '../waiting.ts';
 import type { Fault, World } from './fault.ts';
 
-/** How long commits of the service may take to wait for a standby, in milliseconds. */
+/** The time limit for commits of the service to be seen waiting for a standby, in milliseconds. */
 const WAIT_MS_MAX = 2000;
 
 /**
- * How long standbys receive nothing, in milliseconds: shorter than the primary takes to give them up, after which
- * Patroni would let none of them lead.
+ * How long standbys receive nothing, in milliseconds: shorter than the primary's `wal_sender_timeout`, after which
+ * Patroni would promote neither of them.
  */
 const STOPPED_MS = 700;
 
-/** How long another node may take to lead where none may be allowed to, in milliseconds. */
+/** The time limit for a failover that Patroni may refuse, in milliseconds. */
 const SUCCESSOR_MS_MAX = 20_000;
 
-/** What can be done to backends whose commits wait: those are on the primary's disk, and visible from then on. */
+/** Acts on backends whose commits wait for a standby: the commits are on the primary's disk, and become visible. */
 interface Act {
   name: string;
-  /** Whether the server then ends all others as well, and recovers with what is on its disk. */
+  /** Whether the server then ends all other backends as well and runs crash recovery. */
   crashes?: true;
   to: (client: Client, pids: readonly number[]) => Promise<unknown>;
 }
@@ -39,8 +39,8 @@ const acts: readonly Act[] = [
 ];
 
 /**
- * Stops the receivers of both standbys, does something meanwhile, and lets them go on; or ends them, where what waits in
- * them must not be replayed any more.
+ * Stops the WAL receivers of both standbys while `work` runs, and then resumes them, or kills them where buffered WAL must
+ * not be replayed.
  */
 export async function whileStandbysStopped(
   { cluster }: Pick<World, 'cluster'>,
@@ -61,14 +61,14 @@ export async function whileStandbysStopped(
   }
 }
 
-/** Does it to every commit that waits, and to those that take their place, until the time is over. */
+/** Acts on every waiting commit, and on those that follow, until the time is over. */
 async function toWaiting({ cluster, signal }: World, { to, crashes }: Act): Promise<void> {
   const client = await cluster.members.connect();
   try {
     const first = await until('a commit that waits', () => waiting(client), { msMax: WAIT_MS_MAX, signal });
     await to(client, first);
     const over = performance.now() + STOPPED_MS;
-    // The server has ended the connection as well, where it crashes.
+    // A crash of the server ends this connection, too.
     for (; performance.now() < over; await setTimeout(20, undefined, { signal })) {
       const more = crashes ? undefined : await waiting(client);
       if (more) await to(client, more);
@@ -78,7 +78,7 @@ async function toWaiting({ cluster, signal }: World, { to, crashes }: Act): Prom
   }
 }
 
-/** The backends of the service whose commits wait for a standby. */
+/** The service's backends whose commits wait for a standby. */
 async function waiting(client: Client): Promise<number[] | undefined> {
   const { rows } = await client.query<{ pid: number }>(
     `select pid from pg_stat_activity where wait_event = 'SyncRep' and application_name = 'safe-counters'`,
@@ -86,7 +86,7 @@ async function waiting(client: Client): Promise<number[] | undefined> {
   return rows.length > 0 ? rows.map(({ pid }) => pid) : undefined;
 }
 
-/** The standbys get what they lack afterwards. */
+/** Afterwards the standbys receive the commits. */
 const healed = acts.map(
   (act): Fault => ({
     name: `${act.name}, while commits wait for a standby`,
@@ -98,7 +98,7 @@ const healed = acts.map(
   }),
 );
 
-/** The standbys never get it: what was visible for a moment is undone, and no caller may have been told that it counts. */
+/** The standbys never receive the commits: visible for a moment, they are undone, and must not have been acknowledged. */
 const undone = acts.map(
   (act): Fault => ({
     name: `${act.name}, while commits wait; then the primary dies`,
@@ -110,7 +110,7 @@ const undone = acts.map(
         await primary.kill();
         return 'end';
       });
-      // After a crash Patroni may have seen that no standby is left that has everything: then only the old one may lead.
+      // After a crash Patroni may know that no standby has everything: then it promotes only the old primary.
       await world.successorOf(primary, act.crashes ? SUCCESSOR_MS_MAX : undefined).catch((error: unknown) => {
         if (!act.crashes) throw error;
       });
@@ -122,11 +122,11 @@ const undone = acts.map(
 export const waitingFaults: readonly Fault[] = [...healed, ...undone];
 
 /**
- * What asynchronous replication loses for certain: the standbys fall behind for a moment, and then the primary dies. A
- * plain SIGKILL loses nothing on one machine, where the standbys are a fraction of a millisecond behind.
+ * A fault with which asynchronous replication is certain to lose commits: the standbys lag for a moment, then the primary
+ * dies. A plain SIGKILL loses nothing on one machine, where the standbys lag by a fraction of a millisecond.
  */
 export const killedAhead: Fault = {
-  name: `SIGKILL of the primary, standbys ${STOPPED_MS} ms behind`,
+  name: `SIGKILL of the primary, standbys lagging by ${STOPPED_MS} ms`,
   async make({ cluster, signal, successorOf }) {
     const primary = await cluster.members.primaryNow();
     await whileStandbysStopped({ cluster }, async () => {
