@@ -15,7 +15,7 @@ import { timingText } from './timing.ts';
 
 const partOfName: Option<string | undefined> = {
   value: 'TEXT',
-  about: 'only the faults with this in their names',
+  about: 'only the faults whose names contain this text',
   allowed: `a part of one of these: ${faults.map(({ name }) => name).join('; ')}`,
   read: (given) => (faults.some(({ name }) => name.includes(given)) ? given : undefined),
 };
@@ -23,31 +23,32 @@ const partOfName: Option<string | undefined> = {
 const wayOfService: Option<Way | undefined> = {
   ...part(...ways),
   value: 'WAY',
-  about: 'how the service reaches the primary: haproxy, pgbouncer or hosts (no proxy); by default in turn',
+  about:
+    'how the service reaches the primary: haproxy, pgbouncer or hosts (no proxy); by default, rounds alternate',
 };
 
 const options = {
-  rounds: whole('how often each fault is made', 1, 1000, 20),
-  replicas: whole('processes of the service', 1, 16, 3),
-  clients: whole('callers at the same time', 1, 1000, 32),
-  seed: whole('decides which fault comes after which; by default another one each time', 0, 2 ** 32 - 1),
+  rounds: whole('the number of times to make each fault', 1, 1000, 20),
+  replicas: whole('the number of service processes', 1, 16, 3),
+  clients: whole('the number of concurrent callers', 1, 1000, 32),
+  seed: whole('determines the order of the faults; random by default', 0, 2 ** 32 - 1),
   only: partOfName,
   way: wayOfService,
-  control: flag('only the positive control: what asynchronous replication loses must be found'),
+  control: flag('only the positive control: the checker has to find what asynchronous replication loses'),
   journal: path(
     'FILE',
-    "where to write down what was sent and answered; a round's number is added",
+    'where to write the journal of requests and answers; the number of the round is appended',
     'load-tests/results/failover.journal',
   ),
-  json: path('FILE', 'where to write the figures as well'),
-  logs: path('FOLDER', "where to leave the logs of the cluster's programs"),
+  json: path('FILE', 'also writes the figures as JSON'),
+  logs: path('FOLDER', "keeps the logs of the cluster's programs there"),
 };
 
 await runCommand({
   name: 'failover-test',
-  about: `Counts on a Patroni cluster of its own (etcd, three nodes, strict synchronous replication) while it kills,
-stops and cuts off its parts, and compares what was acknowledged with what is counted. Exit code 1 if anything is
-lost, doubled or told wrong. Needs etcd, Patroni, HAProxy, PgBouncer and PostgreSQL, as Debian has them.`,
+  about: `Starts a Patroni cluster (etcd, three nodes, strict synchronous replication), increments counters while it kills,
+stops and disconnects parts of the cluster, and compares the acknowledged increments with the counts. Exit code 1 if an
+increment is lost or counted twice, or an answer is wrong. Needs Debian's etcd, Patroni, HAProxy, PgBouncer, PostgreSQL.`,
   options,
   variables: {
     POSTGRES_BIN: 'a folder with postgres, pg_basebackup and pg_rewind; default: the newest in /usr/lib',

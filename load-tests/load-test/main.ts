@@ -14,30 +14,35 @@ import { endpointTable, strategyTable } from './tables.ts';
 const WARM_UP = { connections: 4, calls: 50 };
 
 const options = {
-  amount: whole('calls of each endpoint', 1, 10_000, 40),
-  connections: whole('calls of an endpoint at the same time', 1, 256, 4),
-  workers: whole('workers of each call', 1, 64, 2),
-  increments: whole('increments of each worker', 1, 1000, 25),
-  requests: whole('calls of each strategy', 2, 100_000, 400),
-  contention: wholes('how many callers at the same time, one after another', 1, 256, '1,2,4,8,16,32'),
+  amount: whole('the number of calls to each endpoint', 1, 10_000, 40),
+  connections: whole('the number of concurrent calls to an endpoint', 1, 256, 4),
+  workers: whole('the number of workers of each call', 1, 64, 2),
+  increments: whole('the number of increments of each worker', 1, 1000, 25),
+  requests: whole('the number of calls to each strategy', 2, 100_000, 400),
+  contention: wholes(
+    'the numbers of concurrent callers to measure each strategy with',
+    1,
+    256,
+    '1,2,4,8,16,32',
+  ),
   url: {
     value: 'URL',
-    about: 'a service that is running; by default one of its own, with a fresh database',
+    about: 'a running service; by default the test starts one, with a fresh database',
     allowed: 'the address of a service, such as http://127.0.0.1:3000',
     read: (text: string) => (/^https?:/.test(URL.parse(text)?.protocol ?? '') ? text : undefined),
   },
-  out: path('FOLDER', 'where to write report.html, pictures and results.json', 'load-tests/results'),
+  out: path('FOLDER', 'where to write report.html, the charts and results.json', 'load-tests/results'),
 };
 
 type Asked = Given<typeof options>;
 
 await runCommand({
   name: 'load-test',
-  about: `Calls every endpoint and every strategy over HTTP and counts the likes.
-Exit code 1 if the count is not what a claim says it must be, 3 if that could not be told because the service was too slow.`,
+  about: `Calls every endpoint and every strategy over HTTP, and compares the final like counts with their claims.
+Exit code 1 if a claim does not hold, 3 if a result is inconclusive because the service was too slow.`,
   options,
   variables: {
-    DATABASE_URL: 'a database for the service of its own; by default a fresh embedded PostgreSQL',
+    DATABASE_URL: 'the database for the service that the test starts; by default a fresh embedded PostgreSQL',
   },
   async run(asked, signal) {
     // One connection per caller, so that callers contend for the row and not for connections.

@@ -11,7 +11,7 @@ const mark = (holds: boolean | null) => (holds === null ? '?' : holds ? '✓' : 
 
 await runCommand({
   name: 'verify',
-  about: `Runs every strategy and every experiment against a database, in schemas of its own that are removed afterwards.
+  about: `Runs every strategy and every experiment against a database, in temporary schemas.
 Exit code 1 if a claim does not hold there, 3 if one is inconclusive because the database was too slow.`,
   options: {
     databaseUrl: {
@@ -21,10 +21,10 @@ Exit code 1 if a claim does not hold there, 3 if one is inconclusive because the
       allowed: ADDRESS_FORM,
       read: addressOf,
     },
-    workers: wholes('numbers of concurrent workers to race with', 1, 64, '2,8,32'),
-    increments: whole('increments of each worker', 1, 1000, 10),
+    workers: wholes('the numbers of concurrent workers to race with', 1, 64, '2,8,32'),
+    increments: whole('the number of increments of each worker', 1, 1000, 10),
     only: part('strategies', 'experiments'),
-    json: flag('the results as JSON'),
+    json: flag('prints the results as JSON'),
   },
   variables: { PGPASSWORD: 'the password, if DATABASE_URL has none' },
   async run({ json, ...options }, signal) {
