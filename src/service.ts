@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
-import { buildApp } from './app.ts';
 import { messageOf } from './errors/caught.ts';
 import { type Config, loadConfig } from './config.ts';
 import { loadDotEnv } from './dot-env.ts';
@@ -41,6 +40,8 @@ export async function startService(opened: Close[], signal: AbortSignal): Promis
     );
     ({ databaseUrl } = await embedded);
   }
+  // Loading it takes most of a second: a service that cannot start says so before that.
+  const { buildApp } = await import('./app.ts');
   signal.throwIfAborted();
   const app = await buildApp({ config, databaseUrl, logger: log });
   opened.push(() => app.close());

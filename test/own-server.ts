@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { createCluster, freePort, startServer, stopServer } from '../src/embedded-postgres/server.ts';
 import { testFolder } from './helper.ts';
-import { findTestPrograms } from './test-server.ts';
+import { copyCluster, findTestPrograms } from './test-server.ts';
 
 export interface OwnServer {
   databaseUrl: string;
@@ -14,7 +14,7 @@ export interface OwnServer {
 /**
  * A server that a test may stop and kill, besides the one that all files share.
  *
- * @param bin the programs to run
+ * @param bin the programs to run; undefined: those of the other tests
  * @param parent where its folder is made; undefined: where all such folders are
  */
 export async function ownServer(t: Test, bin?: string, parent?: string): Promise<OwnServer> {
@@ -25,7 +25,8 @@ export async function ownServer(t: Test, bin?: string, parent?: string): Promise
   const logFile = join(folder, 'postgres.log');
   const settings = { fsync: 'off' };
   t.teardown(() => stopServer(programs, cluster));
-  await createCluster(programs, cluster, 'test');
+  if (bin === undefined) await copyCluster(cluster);
+  else await createCluster(programs, cluster, 'test');
   const start = () => startServer(programs, cluster, { port, logFile, settings });
   await start();
   return {

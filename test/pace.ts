@@ -10,3 +10,6 @@ export function slow(ms: number): number {
   const wanting = (loadavg()[0] ?? 0) / availableParallelism();
   return Math.round(ms * Math.max(1, wanting, testRun().slowness));
 }
+
+/** How often a test repeats what depends on timing: `few` times, or `many` times with `LONG_TESTS=1`. */
+export const repetitions = (few: number, many: number): number => (process.env.LONG_TESTS ? many : few);

@@ -1,11 +1,8 @@
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { runningServer } from '../../src/embedded-postgres/server.ts';
-import { getJson, runProgram, startService, testFolder, until } from '../helper.ts';
+import { getJson, runProgram, type Service, startService, testFolder, until } from '../helper.ts';
+import { repetitions } from '../pace.ts';
 
 const likes = async (url: string) => (await getJson<{ like_result: number }>(`${url}/check`)).like_result;
 
@@ -18,7 +15,7 @@ async function serverPid(dataDir: string): Promise<number> {
 t.test('the embedded PostgreSQL', async (t) => {
   const folder = await testFolder(t, 'data');
   const env = { DATA_DIR: join(folder, 'data') };
-  const stop = async ({ child, ended }: Awaited<ReturnType<typeof startService>>) => {
+  const stop = async ({ child, ended }: Service) => {
     child.kill('SIGTERM');
     t.match(await ended, { code: 0 });
   };
@@ -81,8 +78,9 @@ t.test('the embedded PostgreSQL', async (t) => {
   });
 
   await t.test('a service that starts while the one before is closing waits for the folder', async (t) => {
+    const restarts = repetitions(1, 3);
     let service = await startService(t, env);
-    for (let restart = 1; restart <= 3; restart += 1) {
+    for (let restart = 1; restart <= restarts; restart += 1) {
       service.child.kill('SIGTERM');
       const next = await startService(t, env);
       t.match(await service.ended, { code: 0 });
@@ -90,43 +88,5 @@ t.test('the embedded PostgreSQL', async (t) => {
       service = next;
     }
     await stop(service);
-  });
-
-  await t.test('what interrupted starts left unfinished is removed by the next start', async (t) => {
-    const own = join(folder, 'interrupted');
-    const interrupted = runProgram(t, ['src/server.ts'], { DATA_DIR: own, PORT: '0' });
-    const unfinished = async () => (await readdir(own)).filter((name) => name.includes('.new-'));
-    await until(async () => (await unfinished()).length === 2);
-    interrupted.child.kill('SIGKILL');
-    await interrupted.ended;
-    t.strictSame(await unfinished(), [
-      `cluster.new-${interrupted.child.pid}`,
-      `cluster.new-${interrupted.child.pid}.password`,
-    ]);
-    const inUse = `password.new-${process.pid}`;
-    await writeFile(join(own, inUse), '');
-    await stop(await startService(t, { DATA_DIR: own }));
-    t.strictSame(await unfinished(), [inUse], 'and what a process that is there may be making stays');
-  });
-
-  await t.test('a port that is taken is said before anything is created', async (t) => {
-    const other = createServer().listen(0, '127.0.0.1');
-    t.teardown(() => other.close());
-    await once(other, 'listening');
-    const own = join(folder, 'no port');
-    const { port } = other.address() as AddressInfo;
-    const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR: own, PORT: String(port) })
-      .ended;
-    t.equal(code, 1);
-    t.match(stderr, /^cannot listen \(HOST, PORT\): .*EADDRINUSE.*\n$/);
-    t.notOk(existsSync(own));
-  });
-
-  await t.test('a folder that cannot be made is one clear line', async (t) => {
-    for (const DATA_DIR of ['/dev/null/data', '/dev/null', '/proc/data']) {
-      const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR, PORT: '0' }).ended;
-      t.equal(code, 1);
-      t.match(stderr, new RegExp(`^DATA_DIR ${DATA_DIR} cannot be used: .*; allowed: a folder that .*\n$`));
-    }
   });
 });

@@ -97,7 +97,7 @@ t.test('who reads no answer costs one answer, holds nobody up, and is cut off', 
 });
 
 t.test('an answer that takes long to make is not cut off', async (t) => {
-  const { app, open } = await served(t, { stalledMsMax: 50 });
+  const { app, open } = await served(t, { stalledMsMax: slow(50) });
   const socket = open();
   socket.write(get('/quiet'));
   await once(app.server, 'timeout');

@@ -1,5 +1,7 @@
 import t from 'tap';
-import { testApp } from '../helper.ts';
+import { testApp, testDatabase } from '../helper.ts';
+
+const databaseUrl = await testDatabase(t);
 
 const own = 'http://localhost:80';
 
@@ -25,7 +27,7 @@ const foreign = [
 ] as const;
 
 t.test('what a page of another origin sends changes nothing', async (t) => {
-  const app = await testApp(t);
+  const app = await testApp(t, {}, databaseUrl);
   for (const [method, url] of writes) {
     for (const headers of foreign) {
       const answer = await app.inject({ method, url, headers });
@@ -37,7 +39,7 @@ t.test('what a page of another origin sends changes nothing', async (t) => {
 });
 
 t.test('the own page, a typed address and programs write as before; anything may be read', async (t) => {
-  const app = await testApp(t);
+  const app = await testApp(t, {}, databaseUrl);
   const url = '/counters/likes/increments';
   const allowed = [
     {},
@@ -60,20 +62,26 @@ t.test(
       origin: 'https://likes.example',
     };
     const post = { method: 'POST', url: '/counters/likes/increments', headers } as const;
-    t.equal((await (await testApp(t, { TRUST_PROXY: '127.0.0.1' })).inject(post)).statusCode, 200);
-    t.equal((await (await testApp(t, { TRUST_PROXY: '10.0.0.0/8' })).inject(post)).statusCode, 403);
-    t.equal((await (await testApp(t)).inject(post)).statusCode, 403);
+    t.equal(
+      (await (await testApp(t, { TRUST_PROXY: '127.0.0.1' }, databaseUrl)).inject(post)).statusCode,
+      200,
+    );
+    t.equal(
+      (await (await testApp(t, { TRUST_PROXY: '10.0.0.0/8' }, databaseUrl)).inject(post)).statusCode,
+      403,
+    );
+    t.equal((await (await testApp(t, {}, databaseUrl)).inject(post)).statusCode, 403);
   },
 );
 
 const status = async (env: NodeJS.ProcessEnv, host: string, forwarded?: string) => {
-  const app = await testApp(t, env);
+  const app = await testApp(t, env, databaseUrl);
   const headers = { host, ...(forwarded === undefined ? {} : { 'x-forwarded-host': forwarded }) };
   return (await app.inject({ url: '/health/live', headers })).statusCode;
 };
 
 t.test('on a loopback address, only loopback names are answered, and those that were allowed', async (t) => {
-  const app = await testApp(t, { ALLOWED_HOSTS: 'likes.example, [FD00::1]' });
+  const app = await testApp(t, { ALLOWED_HOSTS: 'likes.example, [FD00::1]' }, databaseUrl);
   const ask = (host: string) => app.inject({ url: '/check', headers: { host } });
   const good = [
     'localhost',

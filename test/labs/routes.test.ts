@@ -75,7 +75,10 @@ t.test('four callers of the same experiment at once do not disturb each other', 
   const url = '/labs/isolation/otv-observed-transaction-vanishes';
   const answers = await Promise.all([1, 2, 3, 4].map(() => app.inject({ method: 'POST', url })));
   for (const answer of answers) t.match(answer.json(), { holds: true });
-  t.strictSame(await leftovers(client), before);
+  const after = await leftovers(client);
+  // The service closes connections that it has not used for a while.
+  t.ok(Number(after.connections) <= Number(before.connections), `${Number(after.connections)} connections`);
+  t.strictSame({ ...after, connections: 0 }, { ...before, connections: 0 });
 });
 
 t.test('what there is not is 404, and a body is refused', async (t) => {

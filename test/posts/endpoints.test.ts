@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import t from 'tap';
 import { endpoints } from '../../src/posts/endpoints.ts';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { repetitions } from '../pace.ts';
 
 interface Answer {
   message: string;
@@ -78,7 +79,7 @@ t.test('/2th loses likes, each worker on a backend of its own', async (t) => {
 
 t.test('/2th-plock and /2th-olock give 50 every time', async (t) => {
   for (const path of ['/2th-plock', '/2th-olock']) {
-    for (let run = 1; run <= 15; run += 1) {
+    for (let run = 1; run <= repetitions(5, 15); run += 1) {
       await call('/init');
       const answer = await call(path);
       if (answer.like_result !== 50 || answer.lost !== 0)
@@ -109,8 +110,9 @@ t.test('more workers than connections wait and finish', async (t) => {
 });
 
 t.test('/2th-olock-no-retry gives 50 minus its conflicts and loses nothing', async (t) => {
+  const runs = repetitions(4, 10);
   let conflicts = 0;
-  for (let run = 1; run <= 10; run += 1) {
+  for (let run = 1; run <= runs; run += 1) {
     await call('/init');
     const answer = await call('/2th-olock-no-retry');
     t.match(answer, {
@@ -121,7 +123,7 @@ t.test('/2th-olock-no-retry gives 50 minus its conflicts and loses nothing', asy
     });
     conflicts += answer.conflicts;
   }
-  t.ok(conflicts > 0, `${conflicts} conflicts in 10 runs`);
+  t.ok(conflicts > 0, `${conflicts} conflicts in ${runs} runs`);
 });
 
 t.test('/test-versioning adds one to like and version', async (t) => {

@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { runProgram, startService, testFolder, until } from '../helper.ts';
+
+t.test('what interrupted starts left unfinished is removed by the next start', async (t) => {
+  const own = join(await testFolder(t, 'data'), 'interrupted');
+  const interrupted = runProgram(t, ['src/server.ts'], { DATA_DIR: own, PORT: '0' });
+  const unfinished = async () => (await readdir(own)).filter((name) => name.includes('.new-'));
+  await until(async () => (await unfinished()).length === 2);
+  interrupted.child.kill('SIGKILL');
+  await interrupted.ended;
+  t.strictSame(await unfinished(), [
+    `cluster.new-${interrupted.child.pid}`,
+    `cluster.new-${interrupted.child.pid}.password`,
+  ]);
+  const inUse = `password.new-${process.pid}`;
+  await writeFile(join(own, inUse), '');
+  const next = await startService(t, { DATA_DIR: own });
+  next.child.kill('SIGTERM');
+  t.match(await next.ended, { code: 0 });
+  t.strictSame(await unfinished(), [inUse], 'and what a process that is there may be making stays');
+});
+
+t.test('a port that is taken is said before anything is created', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => other.close());
+  await once(other, 'listening');
+  const own = join(await testFolder(t, 'data'), 'no port');
+  const { port } = other.address() as AddressInfo;
+  const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR: own, PORT: String(port) })
+    .ended;
+  t.equal(code, 1);
+  t.match(stderr, /^cannot listen \(HOST, PORT\): .*EADDRINUSE.*\n$/);
+  t.notOk(existsSync(own));
+});
+
+t.test('a folder that cannot be made is one clear line', async (t) => {
+  for (const DATA_DIR of ['/dev/null/data', '/dev/null', '/proc/data']) {
+    const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR, PORT: '0' }).ended;
+    t.equal(code, 1);
+    t.match(stderr, new RegExp(`^DATA_DIR ${DATA_DIR} cannot be used: .*; allowed: a folder that .*\n$`));
+  }
+});
