@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { Background } from './concurrency/background.ts';
-import { requireToken } from './http/authorization.ts';
+import { requireTokens } from './http/authorization.ts';
+import { callersOf } from './http/caller.ts';
 import type { Config } from './config.ts';
 import { countersRoutes } from './counters/routes.ts';
 import { COUNTER_CONNECTIONS } from './counters/writer.ts';
@@ -36,9 +37,10 @@ export interface AppOptions {
 /**
  * The service, ready to listen or to be asked by `inject`. Its database is open and migrated.
  *
- * @throws {StartupError} when the database cannot be used
+ * @throws {StartupError} when the database, or the file of tokens, cannot be used
  */
 export async function buildApp({ config, databaseUrl, logger }: AppOptions): Promise<FastifyInstance> {
+  const callers = callersOf(config);
   const app = Fastify({
     ...(logger ? { loggerInstance: logger } : {}),
     genReqId: () => randomUUID(),
@@ -53,8 +55,6 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(compileValidator);
   handleErrors(app);
-  if (config.API_TOKEN) requireToken(app, config.API_TOKEN);
-  refuseOtherOrigins(app);
 
   await app.register(databasePlugin, {
     config,
@@ -66,9 +66,11 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   securityHeaders(app);
   await app.register(metrics);
   databaseMetrics(app);
+  requireTokens(app, callers);
+  refuseOtherOrigins(app);
   checkHost(app, config.HOST, config.ALLOWED_HOSTS);
   refuseUnread(app);
-  await app.register(openapi, { secured: config.API_TOKEN !== undefined });
+  await app.register(openapi, { secured: callers.size > 0 });
   await app.register(operationsRoutes);
   const background = new Background();
   await app.register(countersRoutes, {

@@ -3,6 +3,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
 import { ADDRESS_FORM, AddressError, parseAddress } from './database/address.ts';
 import { StartupError } from './errors/startup-error.ts';
+import { callersOf } from './http/caller.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
 
 const timeoutMs = (default_: number, description: string) =>
@@ -95,6 +96,12 @@ const schema = Type.Object({
         'what a request that changes something must bring (Authorization: Bearer …): 16 to 512 letters, digits or ._~+/-; unset: none',
     }),
   ),
+  API_TOKENS_FILE: Type.Optional(
+    Type.String({
+      description:
+        'a JSON file of tokens, each with a prefix that the counters it may change begin with, and increments a second: [{"name", "sha256", "prefix", "perSecond"}, …]; they count besides API_TOKEN; unset: none',
+    }),
+  ),
   DEMO_RATE_LIMIT: Type.Integer({
     minimum: 0,
     maximum: 1_000_000,
@@ -156,6 +163,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     const config = envSchema<Static<typeof schema>>({ schema, data, env: false });
     for (const name of ['DATABASE_URL', 'DATABASE_REPLICA_URLS'] as const) checkAddresses(name, config[name]);
     if (trustedProxies(config.TRUST_PROXY) === undefined) throw invalid('TRUST_PROXY');
+    checkTokens(config);
     return Object.freeze(config);
   } catch (error) {
     const bad = new Map(
@@ -188,6 +196,14 @@ function checkAddresses(name: 'DATABASE_URL' | 'DATABASE_REPLICA_URLS', addresse
     for (const address of all.filter(Boolean)) parseAddress(address);
   } catch (error) {
     throw error instanceof AddressError ? invalid(name, error.message) : error;
+  }
+}
+
+function checkTokens(config: Config): void {
+  try {
+    callersOf(config);
+  } catch (error) {
+    throw error instanceof StartupError ? invalid('API_TOKENS_FILE', error.message) : error;
   }
 }
 

@@ -83,13 +83,13 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
 /** Counts, and says what each increment wrote. */
 async function write(
   writer: CounterWriter,
-  { headers }: FastifyRequest,
+  { headers, caller }: FastifyRequest,
   reply: FastifyReply,
   increments: readonly Increment[],
 ): Promise<Static<typeof bulkAnswer>> {
   const { values, replayed } = await writer.submit({
     increments,
-    key: keyOf(headers),
+    key: keyOf(headers, caller?.keyspace),
     // Asked for when the batch begins: the requests of callers that have hung up by then are not counted.
     abandoned: () => reply.raw.destroyed,
   });

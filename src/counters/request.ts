@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
 export interface Increment {
@@ -30,15 +31,22 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
  * The Idempotency-Key of a request, if it has one. Source: IETF draft "The Idempotency-Key HTTP Header Field", whose
  * key is any text that the client makes up.
  *
+ * @param keyspace put before it, so that another caller's key is never the same
  * @throws {Problem} `invalid_request`, saying what a key may be
  */
-export function keyOf({ 'idempotency-key': key }: IncomingHttpHeaders): string | undefined {
+export function keyOf({ 'idempotency-key': key }: IncomingHttpHeaders, keyspace = ''): string | undefined {
   if (key === undefined) return undefined;
-  if (typeof key === 'string' && KEY.test(key)) return key;
+  if (typeof key === 'string' && KEY.test(key)) return keyspace + key;
   throw new Problem(
     'invalid_request',
     'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters and no space; a UUID is a good one',
   );
+}
+
+/** The counters that a validated request changes: the one in its address; only without one, those in its body. */
+export function namesOf({ params, body }: FastifyRequest): string[] {
+  const { name } = params as { name?: string };
+  return name === undefined ? (body as Increment[]).map((increment) => increment.name) : [name];
 }
 
 /** A digest that differs between different requests: what a key stands for. */

@@ -6,6 +6,7 @@ import { incrementRoutes } from './increment-routes.ts';
 import { counterMetrics } from './metrics.ts';
 import { CounterReader } from './reader.ts';
 import { removeExpiredForEver } from './removal.ts';
+import { namesOf } from './request.ts';
 import { CounterStore, type StoreOptions } from './store.ts';
 import { CounterWatch } from './watch.ts';
 import { CounterWriter } from './writer.ts';
@@ -54,6 +55,7 @@ export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, o
   // One line for each request costs more than the request. What goes wrong is still logged, and the rest is counted.
   app.addHook('onRoute', (route) => {
     route.logLevel = 'warn';
+    route.config = { ...route.config, counters: namesOf };
   });
   readExactJson(app);
   await app.register(incrementRoutes, { writer });

@@ -115,7 +115,7 @@ export const incrementHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        'A unique key for this request, best a UUID: however often the request is sent, it counts once. All callers and counters of the service share one namespace of keys',
+        'A unique key for this request, best a UUID: however often the request is sent, it counts once. Callers with the same token, or without one, share a namespace of keys, across all counters',
     }),
   ),
 });

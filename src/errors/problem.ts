@@ -10,6 +10,7 @@ export interface ProblemKind {
 export const problems = {
   invalid_request: { status: 400, title: 'Invalid request' },
   unauthorized: { status: 401, title: 'Authentication required' },
+  insufficient_scope: { status: 403, title: 'Insufficient scope of the token' },
   forbidden_origin: { status: 403, title: 'Cross-origin request refused' },
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
@@ -22,7 +23,7 @@ export const problems = {
   out_of_range: { status: 422, title: 'Value out of range' },
   key_reused: { status: 422, title: 'Idempotency key reused for another request' },
   precondition_required: { status: 428, title: 'Precondition required' },
-  too_many_requests: { status: 429, title: 'Too many requests' },
+  too_many_requests: { status: 429, title: 'Too many requests', retryAfterS: 1 },
   headers_too_large: { status: 431, title: 'Request headers too large' },
   client_gone: { status: 499, title: 'Client closed the request' },
   conflict: { status: 409, title: 'Conflicting write' },

@@ -1,27 +1,114 @@
-import { hash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { Problem } from '../errors/problem.ts';
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+  preHandlerHookHandler,
+} from 'fastify';
+import { Problem, type ProblemCode } from '../errors/problem.ts';
+import { CallerMetrics } from './caller-metrics.ts';
+import { type Caller, type Callers, digestOf } from './caller.ts';
+import { sendProblem } from './error-handler.ts';
 import { writes } from './writes.ts';
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    callerMetrics: CallerMetrics;
+  }
+  interface FastifyRequest {
+    /** The application that changes something, if it needs a token for that. */
+    caller?: Caller;
+  }
+  interface FastifyContextConfig {
+    /** The counters that a validated request to this route changes. A route that has none changes something else. */
+    counters?: (request: FastifyRequest) => readonly string[];
+  }
+}
+
 /**
- * Requires the token for requests that change something (RFC 6750). Reading needs none: a browser's EventSource cannot
- * send a header. Call it before the routes are registered.
+ * Requires a token for requests that change something (RFC 6750), and holds each caller to its prefix and quota.
+ * Reading needs none: a browser's EventSource cannot send a header. Call it after the metrics, and before the routes are
+ * registered.
+ *
+ * @param callers if there are none, no request needs a token
  */
-export function requireToken(app: FastifyInstance, token: string): void {
-  const expected = digest(`Bearer ${token}`);
-  const check: onRequestHookHandler = (request, reply, done) => {
-    const { authorization = '' } = request.headers;
-    // Of equal length, and compared in a time that says nothing of where they differ.
-    if (timingSafeEqual(digest(authorization.replace(/^bearer +/i, 'Bearer ')), expected)) return done();
-    reply.header('www-authenticate', 'Bearer');
-    done(new Problem('unauthorized', 'send the token of this service: Authorization: Bearer …'));
-  };
+export function requireTokens(app: FastifyInstance, callers: Callers): void {
+  app.decorateRequest('caller');
+  app.decorate('callerMetrics', new CallerMetrics(app.metrics));
+  if (callers.size === 0) return;
+  const problems: ProblemCode[] = ['unauthorized'];
+  if ([...callers.values()].some(({ quota }) => quota))
+    problems.push('insufficient_scope', 'too_many_requests');
+  const authenticate = authentication(callers);
   app.addHook('onRoute', (route) => {
     if (!writes(route)) return;
-    route.onRequest = [check, ...[route.onRequest ?? []].flat()];
+    route.onRequest = [authenticate, ...[route.onRequest ?? []].flat()];
+    route.preHandler = [authorize, ...[route.preHandler ?? []].flat()];
+    route.config = { ...route.config, problems: [...(route.config?.problems ?? []), ...problems] };
     // A copy: another app of this process, without a token, may have the same schema.
     if (route.schema) route.schema = { ...route.schema, security: [{ token: [] }] };
   });
 }
 
-const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
+/** Finds out whose request it is, and refuses what can be refused before the body is read. */
+const authentication =
+  (callers: Callers): onRequestHookHandler =>
+  (request, reply, done) => {
+    const [, token] = /^bearer +(.+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    const caller = token === undefined ? undefined : callers.get(digestOf(token));
+    if (!caller) return done(unauthorized(reply));
+    request.caller = caller;
+    if (caller.prefix !== '' && !request.routeOptions.config.counters)
+      return refuse(request, reply, caller, 'insufficient_scope', `${mayChange(caller)}, and nothing else`);
+    if (!isOverQuota(request, reply, caller)) done();
+  };
+
+/** Refuses a request as a whole if the caller may not change one of its counters; a bulk costs its increments. */
+const authorize: preHandlerHookHandler = (request, reply, done) => {
+  const { caller } = request;
+  if (!caller) return done(unauthorized(reply));
+  const names = request.routeOptions.config.counters?.(request) ?? [];
+  const foreign = names.find((name) => !name.startsWith(caller.prefix));
+  if (foreign !== undefined) {
+    const detail = `${mayChange(caller)}, not ${JSON.stringify(foreign)}`;
+    return refuse(request, reply, caller, 'insufficient_scope', detail);
+  }
+  // Asked again: other requests of the caller may have come since.
+  if (isOverQuota(request, reply, caller)) return;
+  const increments = Math.max(1, names.length);
+  caller.quota?.spend(increments);
+  request.server.callerMetrics.admitted(caller, increments);
+  done();
+};
+
+function unauthorized(reply: FastifyReply): Problem {
+  reply.header('www-authenticate', 'Bearer');
+  return new Problem('unauthorized', 'send a token of this service: Authorization: Bearer …');
+}
+
+const mayChange = ({ name, prefix }: Caller): string =>
+  `the token ${name} may change counters whose names begin with ${JSON.stringify(prefix)}`;
+
+/** @returns whether the request was answered with 429 */
+function isOverQuota(request: FastifyRequest, reply: FastifyReply, caller: Caller): boolean {
+  const { name, quota } = caller;
+  if (!quota || quota.waitMs === 0) return false;
+  reply.header('retry-after', Math.ceil(quota.waitMs / 1000));
+  const detail = `increments of the token ${name} are limited to ${quota.perSecond} a second`;
+  refuse(request, reply, caller, 'too_many_requests', detail);
+  return true;
+}
+
+/** Without an exception: a caller that ignores its refusals must not cost more than one that is served. */
+function refuse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  caller: Caller,
+  code: ProblemCode,
+  message: string,
+): void {
+  if (code === 'insufficient_scope') reply.header('www-authenticate', `Bearer error="${code}"`);
+  request.server.refusals.add(code, message, caller.name);
+  request.server.callerMetrics.refused(caller, code);
+  sendProblem(request, reply, { code, message, partlyDone: false });
+}

@@ -87,7 +87,9 @@ type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'>;
 /** Answers with a problem without an exception: an error with its stack costs more than the rest of a refusal. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
   const { status, retryAfterS }: ProblemKind = problems[problem.code];
-  if (retryAfterS !== undefined && !problem.partlyDone) reply.header('retry-after', retryAfterS);
+  // Unless it is known better already.
+  if (retryAfterS !== undefined && !problem.partlyDone && !reply.hasHeader('retry-after'))
+    reply.header('retry-after', retryAfterS);
   return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
 }
 

@@ -30,7 +30,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
     },
     transform: ({ schema, url, route }) => {
       const operationId = operationIdOf(route);
-      codes.set(operationId, problemsOf(route, secured));
+      codes.set(operationId, problemsOf(route));
       return { schema: { ...schema, operationId }, url };
     },
     transformObject: (document) => {

@@ -22,6 +22,7 @@ export const DATABASE_WRITE = [
 ] as const satisfies readonly ProblemCode[];
 
 const EVERY_ROUTE = ['invalid_request', 'shutting_down'] as const satisfies readonly ProblemCode[];
+const CHANGES = ['forbidden_origin'] as const satisfies readonly ProblemCode[];
 const BODIES = ['body_too_large', 'unsupported_media_type'] as const satisfies readonly ProblemCode[];
 
 /** What any address can answer, whatever is done there: not repeated at each operation. */
@@ -34,12 +35,11 @@ const ANYWHERE = [
   'internal_error',
 ] as const satisfies readonly ProblemCode[];
 
-/** @param secured whether changes need a token */
-export function problemsOf(route: RouteOptions, secured: boolean): ProblemCode[] {
+/** The problems that a route can answer. */
+export function problemsOf(route: RouteOptions): ProblemCode[] {
   const { problems: own = [] } = route.config ?? {};
-  const changes: ProblemCode[] = secured ? ['unauthorized', 'forbidden_origin'] : ['forbidden_origin'];
   const sendsBody = [route.method].flat().some((method) => method !== 'GET' && method !== 'HEAD');
-  return [...EVERY_ROUTE, ...(writes(route) ? changes : []), ...(sendsBody ? BODIES : []), ...own];
+  return [...EVERY_ROUTE, ...(writes(route) ? CHANGES : []), ...(sendsBody ? BODIES : []), ...own];
 }
 
 type Answers = Record<string, OpenAPIV3.ReferenceObject>;

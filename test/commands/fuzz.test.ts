@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { testApp } from '../helper.ts';
+import { digestOf } from '../../src/http/caller.ts';
+import { testApp, testFolder } from '../helper.ts';
 import { ApiDocument, type Operation } from './fuzz/document.ts';
 import { HttpClient, type Sent } from './fuzz/http-client.ts';
 import { faultOf } from './fuzz/judge.ts';
@@ -98,6 +101,22 @@ t.test('the same for the counters alone, and for those who may and may not chang
   for (const operation of it.document.operations) await fuzzed(t, operation, it);
   t.strictSame(await countersOf(it.client), [], 'nothing was changed without the token');
   await fuzzAll(t, it, [['authorization', `Bearer ${TOKEN}`]]);
+});
+
+t.test('the same for tokens that may change some counters, and so many a second', async (t) => {
+  const path = join(await testFolder(t, 'fuzz'), 'tokens.json');
+  const tokens = [
+    { name: 'narrow', prefix: 'in no example:', perSecond: 1000 },
+    { name: 'slow', prefix: '', perSecond: 5 },
+  ];
+  const entries = tokens.map((one) => ({ ...one, sha256: digestOf(one.name) }));
+  await writeFile(path, JSON.stringify(entries));
+  const it = await newSubject(t, { DEMOS: 'false', API_TOKENS_FILE: path });
+  for (const { name } of tokens) {
+    for (const operation of it.document.operations)
+      await fuzzed(t, operation, it, [['authorization', `Bearer ${name}`]]);
+    t.strictSame(await countersOf(it.client), it.model.expected, 'every counter is what was acknowledged');
+  }
 });
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND'];
