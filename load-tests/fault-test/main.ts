@@ -12,6 +12,8 @@ import { readJournal } from './journal/journal-reader.ts';
 import { seeded } from './world/random.ts';
 import { report, shownViolations } from './report.ts';
 import { run, withPostgres } from './run.ts';
+import { BUYERS, TICKETS } from './tickets/round.ts';
+import { runRounds } from './tickets/rounds.ts';
 
 const options = {
   acknowledged: whole('increments to be acknowledged', 100, 5_000_000, 1_000_000),
@@ -25,6 +27,11 @@ const options = {
     'load-tests/results/faults.journal',
   ),
   controls: flag('only the service with defects, each of which must be found'),
+  tickets: whole(
+    'only this: rounds in which 200 buyers race for 100 tickets while a replica is killed',
+    1,
+    100_000,
+  ),
   check: path('FILE', 'only checks a journal again'),
 };
 
@@ -36,6 +43,7 @@ what was acknowledged with what is counted. Exit code 1 if anything is lost, dou
   variables: { POSTGRES_BIN: 'a folder with initdb and postgres; default: the embedded PostgreSQL' },
   async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
     if (given.check) return checkAgain(given.check);
+    if (given.tickets) return tickets({ ...given, seed }, given.tickets, signal);
     await mkdir(dirname(given.journal), { recursive: true });
     return (given.controls ? controls : faultTest)({ ...given, seed }, signal);
   },
@@ -63,6 +71,19 @@ async function controls(asked: Asked, signal: AbortSignal): Promise<boolean> {
   const caught = await withPostgres((postgres) => runControls(postgres, { ...asked, signal }));
   print(table(['', 'defect', ''], controlRows(caught)));
   return caught.every(({ by }) => by.length > 0);
+}
+
+async function tickets({ replicas, seed }: Asked, rounds: number, signal: AbortSignal): Promise<boolean> {
+  const violations = await withPostgres((postgres) =>
+    runRounds(postgres, { rounds, replicas, seed, signal }),
+  );
+  for (const text of violations) print(`BROKEN: ${text}`);
+  print(
+    violations.length === 0
+      ? `${TICKETS} tickets sold to ${BUYERS} buyers, ${rounds} times, by ${replicas} replicas, of which one was killed each time`
+      : `${violations.length} rules broken, seed ${seed}`,
+  );
+  return violations.length === 0;
 }
 
 async function checkAgain(file: string): Promise<boolean> {

@@ -5,9 +5,10 @@ import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import { type Batch, compose, type PendingRequest, valuesOf } from './batch.ts';
 import { type Lane, mayBeRetried } from './lane.ts';
-import { fits, outOfRange } from './range.ts';
 import { type Answer, keyReused } from './request.ts';
-import { type CounterStore, isOutOfRange, type KnownRequest, type Written } from './store.ts';
+import { isSelective, type SelectiveBatch, select } from './selection.ts';
+import { type CounterStore, isOutOfBounds, type KnownRequest, type Written } from './store.ts';
+import { verdictsOf } from './verdicts.ts';
 
 /** The outcome of a request; a promise where another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
@@ -41,7 +42,10 @@ export interface BatchWriterOptions {
 /** How long a conflict is retried, besides the time in which lost answers are asked for. */
 const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
-/** How often a batch may be refused in a row without any of its requests being the reason. */
+/** Counters that are known to refuse: forgotten when there are so many; those that matter are found again. */
+const TIGHT_MAX = 1000;
+
+/** How often a batch may fail in a row without any of its requests being the reason. */
 const FRUITLESS_MAX = 20;
 
 /**
@@ -50,6 +54,8 @@ const FRUITLESS_MAX = 20;
  */
 export class BatchWriter {
   readonly #options: BatchWriterOptions;
+  /** Counters that lately had no room for all: what needs them is not written as a whole in vain first. */
+  readonly #tight = new Set<string>();
 
   constructor(options: BatchWriterOptions) {
     this.#options = options;
@@ -63,7 +69,7 @@ export class BatchWriter {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter((request) => !request.abandoned?.());
     for (let fruitless = 0; open.length > 0 && fruitless < FRUITLESS_MAX; fruitless += 1) {
-      const decisions = await this.#decide(compose(open), fruitless > 0, lockMs);
+      const decisions = await this.#decide(this.#compose(open), fruitless > 0, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -76,6 +82,12 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
+  #compose(requests: readonly PendingRequest[]): Batch {
+    const tight = ({ partial, increments }: PendingRequest) =>
+      partial || (this.#tight.size > 0 && increments.some(({ name }) => this.#tight.has(name)));
+    return requests.some(tight) ? select(requests) : compose(requests);
+  }
+
   async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
     const { lane, events, onLocked } = this.#options;
     try {
@@ -86,10 +98,12 @@ export class BatchWriter {
         retryable: mayBeRetried,
         onRetry,
       });
-      return written.known.length > 0 ? this.#replay(batch, written.known) : this.#answer(batch, written);
+      if (written.known.length > 0) return this.#replay(batch, written.known);
+      return isSelective(batch) ? this.#judge(batch, written) : this.#answer(batch, written);
     } catch (error) {
       try {
-        if (isOutOfRange(error)) return await this.#refuseOutOfRange(batch, again, lockMs);
+        if (isOutOfBounds(error) && !isSelective(batch))
+          return await this.#decide(select(batch.requests), again, lockMs);
         if (isLocked(error)) return await onLocked(batch, error as Error, again);
         return batch.requests.map(() => error as Error);
       } catch (failure) {
@@ -104,6 +118,19 @@ export class BatchWriter {
     return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
   }
 
+  /** What fits is written, and what does not is refused. */
+  #judge(batch: SelectiveBatch, { values }: Written): Decisions {
+    const verdicts = verdictsOf(batch, values);
+    const refused = batch.requests.filter((_, i) => verdicts[i] instanceof Error);
+    for (const { name } of batch.deltas) this.#tight.delete(name);
+    for (const { increments } of refused) for (const { name } of increments) this.#tight.add(name);
+    if (this.#tight.size > TIGHT_MAX) this.#tight.clear();
+    const written = batch.requests.filter((_, i) => !(verdicts[i] instanceof Error));
+    if (written.length > 0)
+      this.#options.events.written(written.reduce((sum, { increments }) => sum + increments.length, 0));
+    return verdicts;
+  }
+
   #replay({ requests }: Batch, known: readonly KnownRequest[]): Decisions {
     const byKey = new Map(known.map((one) => [one.key, one]));
     return requests.map(({ key, fingerprint }) => {
@@ -113,22 +140,6 @@ export class BatchWriter {
       this.#options.events.replayed();
       return { values: one.values, replayed: true };
     });
-  }
-
-  /** In the order of arrival: a request that does not fit leaves the room to those after it. */
-  async #refuseOutOfRange({ requests, deltas }: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
-    const { store } = this.#options;
-    const keys = requests.flatMap(({ key }) => key ?? []);
-    // Counted meanwhile through another replica: the next attempt replays it.
-    if (!again && keys.length > 0 && (await store.knowsAny(keys))) return [];
-    const values = await store.values(deltas.map(({ name }) => name));
-    const decisions = requests.map((request) => (fits(request, values) ? undefined : outOfRange(request)));
-    if (decisions.some((decision) => decision !== undefined)) return decisions;
-    // All fit, one after another: the sum of them is beyond the range, or other writers were faster.
-    const half = Math.floor(requests.length / 2);
-    return half === 0
-      ? requests.map(outOfRange)
-      : this.#decide(compose(requests.slice(0, half)), again, lockMs);
   }
 }
 
@@ -140,5 +151,5 @@ const clientGone = () => new Problem('client_gone', 'the client went away');
 const retriesExhausted = () =>
   new Problem(
     'retries_exhausted',
-    `the batch was refused ${FRUITLESS_MAX} times as other writers changed its counters`,
+    `the batch waited for a lock in vain ${FRUITLESS_MAX} times, and each time all locks were free afterwards`,
   );

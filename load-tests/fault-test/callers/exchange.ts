@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Journal } from '../journal/journal.ts';
-import { incrementsOf, type Operation } from '../journal/operation.ts';
+import { incrementsOf, type Operation, refusalsOf } from '../journal/operation.ts';
 import { pick, type Random } from '../world/random.ts';
 import { HttpClient, type TryResult } from './http-client.ts';
 import { requestOf } from './request.ts';
@@ -113,7 +113,11 @@ export class Exchange {
   async settle(operation: Operation, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; pauseMs = longer(pauseMs)) {
-      if (this.record(operation, await this.send(operation), true)) return;
+      const answer = await this.send(operation);
+      if (this.record(operation, answer, true)) return;
+      // No other try is under way any more: had one been counted, its key would say so.
+      if (answer.outcome === 'refused' && refusalsOf(operation).includes(answer.code))
+        return this.#journal.end(operation, 'refused', answer);
       await setTimeout(pauseMs);
     }
   }
