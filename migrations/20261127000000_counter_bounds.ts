@@ -3,8 +3,8 @@ import { Migration } from '@mikro-orm/migrations';
 export class CounterBounds20261127000000 extends Migration {
   override up(): void {
     // Null: none. A constraint, so that the bounds hold whatever writes, including an earlier version of the service: it
-    // knows no bounds, and refuses what would leave them as out of range. Rows from before have none, so that there is
-    // nothing to look through while the table is locked.
+    // does not know bounds, and refuses what would leave them as out of range. Existing rows have none, so that they need
+    // not be checked while the table is locked.
     this.addSql('alter table counters add column min bigint, add column max bigint');
     this.addSql(`
       alter table counters add constraint counters_bounds check (

@@ -89,17 +89,11 @@ export class BatchWriter {
   }
 
   async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
-    const { lane, events, onLocked } = this.#options;
+    const { lane, onLocked } = this.#options;
     try {
-      const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
-      const written = await retry(() => goingElsewhere(() => lane.write(batch, lockMs), onRetry), {
-        ...RETRY,
-        now: () => lane.now(),
-        retryable: mayBeRetried,
-        onRetry,
-      });
+      const written = await this.#persist(() => lane.write(batch, lockMs));
       if (written.known.length > 0) return this.#replay(batch, written.known);
-      return isSelective(batch) ? this.#judge(batch, written) : this.#answer(batch, written);
+      return isSelective(batch) ? await this.#judge(batch, written) : this.#answer(batch, written);
     } catch (error) {
       try {
         if (isOutOfBounds(error) && !isSelective(batch))
@@ -113,13 +107,25 @@ export class BatchWriter {
     }
   }
 
+  /** Again while it is worth it, and nothing was applied. */
+  #persist<T>(act: () => Promise<T>): Promise<T> {
+    const { lane, events } = this.#options;
+    const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
+    return retry(() => goingElsewhere(act, onRetry), {
+      ...RETRY,
+      now: () => lane.now(),
+      retryable: mayBeRetried,
+      onRetry,
+    });
+  }
+
   #answer(batch: Batch, { values }: Written): Answer[] {
     this.#options.events.written(batch.steps.reduce((sum, steps) => sum + steps.length, 0));
     return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
   }
 
   /** What fits is written, and what does not is refused. */
-  #judge(batch: SelectiveBatch, { values }: Written): Decisions {
+  #judge(batch: SelectiveBatch, { values }: Written): Promise<Decisions> {
     const verdicts = verdictsOf(batch, values);
     const refused = batch.requests.filter((_, i) => verdicts[i] instanceof Error);
     for (const { name } of batch.deltas) this.#tight.delete(name);
@@ -128,7 +134,28 @@ export class BatchWriter {
     const written = batch.requests.filter((_, i) => !(verdicts[i] instanceof Error));
     if (written.length > 0)
       this.#options.events.written(written.reduce((sum, { increments }) => sum + increments.length, 0));
-    return verdicts;
+    return this.#confirm(batch.requests, verdicts);
+  }
+
+  /**
+   * The statement decides on counters as they are under its locks, but knows keys only as they were when it began: another
+   * replica may have counted a refused request meanwhile, and with that have taken its room. Such a one is left open, to
+   * be replayed.
+   */
+  async #confirm(
+    requests: readonly PendingRequest[],
+    verdicts: readonly (Answer | Problem)[],
+  ): Promise<Decisions> {
+    const isOpen = ({ key }: PendingRequest, i: number) => key !== undefined && verdicts[i] instanceof Error;
+    const keys = requests.filter(isOpen).flatMap(({ key }) => key ?? []);
+    if (keys.length === 0) return verdicts;
+    try {
+      const counted = await this.#persist(() => this.#options.store.knownKeys(keys));
+      return verdicts.map((verdict, i) => (counted.has(requests[i]?.key ?? '') ? undefined : verdict));
+    } catch (error) {
+      // The others are decided, and written.
+      return requests.map((request, i) => (isOpen(request, i) ? (error as Error) : verdicts[i]));
+    }
   }
 
   #replay({ requests }: Batch, known: readonly KnownRequest[]): Decisions {

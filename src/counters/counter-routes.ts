@@ -58,7 +58,10 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
       params,
       querystring,
       headers: readHeaders,
-      response: { 200: counterAnswer('The counter; its ETag is its value'), 304: notModified },
+      response: {
+        200: counterAnswer('The counter; its ETag is its value, with the bounds if there are any'),
+        304: notModified,
+      },
     },
     handler: async ({ params: { name }, headers }, reply) => {
       const state = await reader.read(name);
@@ -95,7 +98,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
 };
 
 const BOUNDS_ARE_KEPT =
-  'What is not given stays as it is. No increment, and no other change, takes the value out of its bounds: it is refused with `out_of_bounds`.';
+  'Fields that are not given stay as they are. Whatever would take the value out of its bounds, an increment or another change, is refused with `out_of_bounds`.';
 
 /** The problems of a change on a condition. */
 const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
@@ -122,9 +125,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
     handler: async ({ params: { name }, headers, body }, reply) => {
       const precondition = preconditionOf(headers);
       assertChange(body);
-      const state = await turn.run(() =>
-        goingElsewhere(() => set(orm.em.fork(), name, body, precondition)),
-      );
+      const state = await turn.run(() => goingElsewhere(() => set(orm.em.fork(), name, body, precondition)));
       if (!state) throw failed(name);
       const status = precondition === 'missing' ? 201 : 200;
       return reply.status(status).header('etag', etagOf(state)).send(answerOf(name, state));
@@ -146,9 +147,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
       if (precondition === 'missing') {
         throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
       }
-      const removed = await turn.run(() =>
-        goingElsewhere(() => remove(orm.em.fork(), name, precondition)),
-      );
+      const removed = await turn.run(() => goingElsewhere(() => remove(orm.em.fork(), name, precondition)));
       if (removed) return reply.status(204).send(null);
       throw (await reader.read(name)) === undefined ? unknownCounter(name) : failed(name);
     },

@@ -19,7 +19,6 @@ export function groupsOf(requests: readonly IncrementRequest[]): number[][] {
     }
     return root;
   };
-  const firstOf = ({ increments }: IncrementRequest): string => increments[0]?.name ?? '';
   for (const request of requests) {
     const root = rootOf(firstOf(request));
     for (const { name } of request.increments) {
@@ -29,3 +28,5 @@ export function groupsOf(requests: readonly IncrementRequest[]): number[][] {
   }
   return [...Map.groupBy(requests.keys(), (i) => rootOf(firstOf(requests[i] as IncrementRequest))).values()];
 }
+
+const firstOf = ({ increments }: IncrementRequest): string => increments[0]?.name ?? '';

@@ -51,7 +51,8 @@ export const incrementBody = Type.Object(
     by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
     partial: Type.Optional(
       Type.Boolean({
-        description: 'Add as much of the amount as the bounds allow, possibly nothing; default: all or nothing',
+        description:
+          'Add as much of the amount as the bounds allow, possibly nothing; default: all or nothing',
       }),
     ),
   },
@@ -61,10 +62,13 @@ export const incrementBody = Type.Object(
 export const incrementAnswer = Type.Object(
   {
     ...counter.properties,
-    added: Type.Optional(Type.Integer({ description: 'Of a partial increment: how much was added' })),
+    added: Type.Optional(
+      Type.Integer({ description: 'The amount that was added, if the increment is partial' }),
+    ),
   },
   {
-    description: 'What the increment wrote',
+    description:
+      'The value after the increment. It has been committed; a counter that did not exist started at 0',
     examples: [{ name: 'likes', value: 42 }],
   },
 );

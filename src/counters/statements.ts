@@ -155,6 +155,12 @@ export const STATES = prepared(
   'select name, value, min, max from counters where name = any($1::text[])',
 );
 
+/** Which of these keys have been used. It locks them, since a server that only reads may be behind, and refuses that. */
+export const KNOWN_KEYS = prepared(
+  'known-keys',
+  'select key from idempotency_keys where key = any($1::text[]) for key share',
+);
+
 /** Those that exist and that no other transaction has locked at the moment. */
 export const UNLOCKED = prepared(
   'unlocked',

@@ -6,6 +6,7 @@ import { isSelective } from './selection.ts';
 import { numbers, parametersOf, WRITE_SELECTIVE } from './selective-statement.ts';
 import {
   CLOSE,
+  KNOWN_KEYS,
   REGISTER,
   REMOVE_KEYS,
   REMOVE_WRITERS,
@@ -124,6 +125,12 @@ export class CounterStore {
   async states(names: readonly string[]): Promise<Map<string, CounterState>> {
     const rows = await this.#ask<{ name: string } & CounterRow>(STATES, [names]);
     return new Map(rows.map(({ name, ...row }) => [name, stateOf(row)]));
+  }
+
+  /** Those of these idempotency keys that have been used. */
+  async knownKeys(keys: readonly string[]): Promise<Set<string>> {
+    const rows = await this.#ask<{ key: string }>(KNOWN_KEYS, [keys]);
+    return new Set(rows.map(({ key }) => key));
   }
 
   /** Those that exist and that no other transaction has locked at the moment. */

@@ -29,7 +29,7 @@ const raceBody = Type.Object(
       Type.Array(names, {
         minItems: 1,
         uniqueItems: true,
-         description: 'The strategies to race, in this order; default: all that can take part',
+        description: 'The strategies to race, in this order; default: all that can take part',
       }),
     ),
     experiment,
@@ -79,7 +79,8 @@ export const trialResult = Type.Object({
   retries: Type.Integer({ description: 'Attempts after a conflict' }),
   final: Type.Integer({ description: 'The count at the end; it starts at 0' }),
   lost: Type.Integer({
-    description: 'Acknowledged increments that are missing from the count: of a stock, those that were sold twice',
+    description:
+      'Acknowledged increments that are missing from the count: of a stock, those that were sold twice',
   }),
   witness: Type.Union([
     Type.Null(),

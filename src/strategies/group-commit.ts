@@ -29,14 +29,14 @@ function groupOf(em: EntityManager): GroupCommit<number, number> {
   const group = new GroupCommit<number, number>({
     batchMax: 1000,
     queueMax: 10_000,
-    write: (pks) => write(own, pks),
+    write: (pks) => writeWhatFits(own, pks),
   });
   groups.set(driver, group);
   return group;
 }
 
 /** Writes them together; if the stock does not suffice for all of them, one by one. */
-async function write(em: EntityManager, pks: readonly number[]): Promise<(number | Error)[]> {
+async function writeWhatFits(em: EntityManager, pks: readonly number[]): Promise<(number | Error)[]> {
   try {
     return await writeTogether(em, pks);
   } catch (error) {

@@ -10,8 +10,8 @@ export class SoldOutError extends Error {
  *
  * @throws {SoldOutError} when there must not be a next one
  */
-export function nextLike({ like, stock }: { like: number; stock: number | null }): number {
-  if (stock !== null && like >= stock) throw new SoldOutError(`${like} of ${stock} are taken`);
+export function nextLike({ like, stock }: { like: number; stock?: number | null | undefined }): number {
+  if (stock != null && like >= stock) throw new SoldOutError(`${like} of ${stock} are taken`);
   return like + 1;
 }
 

@@ -122,7 +122,7 @@ t.test('what the page shows', { skip }, async (t) => {
     t.notOk(await page.locator('#witness').isVisible(), 'nobody lost, so there is no witness');
   });
 
-  t.test('tickets are sold twice by those who lose likes, and by no other', async (t) => {
+  t.test('strategies that lose likes sell tickets twice, and no other does', async (t) => {
     const { page, complaints } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     await page.getByLabel('Race for').selectOption('tickets');

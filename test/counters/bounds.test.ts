@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
+import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
-import type { IncrementRequest } from '../../src/counters/request.ts';
+import { fingerprintOf, type IncrementRequest } from '../../src/counters/request.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
+import { ConnectionError } from '../../src/database/failure.ts';
 import type { PreparedStatement } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testClient, testOrm, until } from '../helper.ts';
@@ -53,6 +55,15 @@ async function setting(t: Test) {
   };
   return { sessions, databaseUrl, client, create, valueOf };
 }
+
+/** Resolves when one session waits for a lock. */
+const oneIsBlocked = (client: Client) =>
+  until(async () => {
+    const { rowCount } = await client.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rowCount === 1;
+  });
 
 /** Counts the batches' statements; registering a writer is none. */
 function counting(sessions: Query) {
@@ -307,14 +318,51 @@ t.test('a counter that another replica creates meanwhile, with bounds, is decide
   const other = await testClient(t, databaseUrl);
   await other.query(`begin; insert into counters (name, value, max) values ('late', 1, 1)`);
   const ends = allEnded(writer, [one('full'), one('late'), one('free')]);
-  await until(async () => {
-    const { rowCount } = await client.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    );
-    return rowCount === 1;
-  });
+  await oneIsBlocked(client);
   await other.query('commit');
   t.strictSame(await ends, ['out_of_bounds: full is 0', 'out_of_bounds: late is 1', [1]]);
+});
+
+t.test(
+  'a key that another replica counts meanwhile is answered, and not refused for its own room',
+  async (t) => {
+    const { sessions, databaseUrl, client, create } = await setting(t);
+    await create('tickets', { value: 0, min: 0, max: 1 });
+    const writer = writerOn(sessions);
+    // From here on, the statement that decides comes first.
+    await ended(writer, one('tickets', 2));
+    // What another replica does with the first attempt of the same request.
+    const other = await testClient(t, databaseUrl);
+    await other.query(`begin; update counters set value = 1`);
+    await other.query(`insert into idempotency_keys values ('key', $1, '{1}', now() + interval '1 day')`, [
+      fingerprintOf(one('tickets')),
+    ]);
+    const ends = allEnded(writer, [one('tickets', 1, 'key'), one('tickets', 1, 'late'), one('free')]);
+    await oneIsBlocked(client);
+    await other.query('commit');
+    t.strictSame(await ends, [[1], 'out_of_bounds: tickets is 1', [1]]);
+  },
+);
+
+t.test('when it cannot be said whether a refused key was counted, only that request fails', async (t) => {
+  const { sessions, create, valueOf } = await setting(t);
+  await create('tickets', { value: 0, min: 0, max: 1 });
+  const down: Query = {
+    query: async (statement) => {
+      if (act(statement) === 'known-keys') throw new ConnectionError('unavailable', 'the server is gone');
+      return sessions.query(statement);
+    },
+  };
+  const writer = writerOn(down);
+  const ends = [one('tickets', 1, 'first'), one('tickets', 1, 'second'), one('tickets'), one('free')].map(
+    (request) =>
+      writer.submit(request).then(
+        ({ values }) => values,
+        (error: Error) => error.name,
+      ),
+  );
+  t.strictSame(await Promise.all(ends), [[1], 'ConnectionError', 'Problem', [1]]);
+  t.equal(await valueOf('tickets'), 1);
 });
 
 t.test('a counter that was locked and is sold out waits in quarantine no longer', async (t) => {

@@ -109,13 +109,16 @@ export class Exchange {
     return finished;
   }
 
-  /** Sends an operation again, as often as it takes to have an answer, at most for that long in milliseconds. */
+  /**
+   * Sends an operation as often as it takes to have an answer, at most for that long in milliseconds. Where an earlier
+   * try may still be under way, a refusal that it deserves must be final, as that of a ticket is.
+   */
   async settle(operation: Operation, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; pauseMs = longer(pauseMs)) {
       const answer = await this.send(operation);
       if (this.record(operation, answer, true)) return;
-      // No other try is under way any more: had one been counted, its key would say so.
+      // Had it been counted by an earlier try, its key would say so.
       if (answer.outcome === 'refused' && refusalsOf(operation).includes(answer.code))
         return this.#journal.end(operation, 'refused', answer);
       await setTimeout(pauseMs);

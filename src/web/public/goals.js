@@ -27,7 +27,8 @@ export const goals = {
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
       `${number(attempted - acknowledged - soldOut)} refused for a conflict, and no ticket sold twice`,
     exact: 'Each ticket sold once',
-    loss: ({ strategy, acknowledged, stock }) => `${strategy} sold ${acknowledged} of ${count(stock ?? 0, 'ticket')}`,
+    loss: ({ strategy, acknowledged, stock }) =>
+      `${strategy} sold ${acknowledged} of ${count(stock ?? 0, 'ticket')}`,
     kept: 'sold no ticket twice',
     all: 'No ticket was sold twice.',
   },

@@ -141,7 +141,5 @@ function sentence(results, losers) {
     const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} ${goal.kept}.` : '';
     return `${said}.${others}`;
   }
-  return results.length === 1
-    ? goal.all
-    : `All ${results.length} ${goal.kept}.`;
+  return results.length === 1 ? goal.all : `All ${results.length} ${goal.kept}.`;
 }
