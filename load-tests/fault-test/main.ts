@@ -12,6 +12,8 @@ import { readJournal } from './journal/journal-reader.ts';
 import { seeded } from './world/random.ts';
 import { report, violationsText } from './report.ts';
 import { run, withPostgres } from './run.ts';
+import { TICKETS } from './journal/operation.ts';
+import { BUYERS, runRounds } from './tickets/rounds.ts';
 
 const options = {
   acknowledged: whole('increments to be acknowledged', 100, 5_000_000, 1_000_000),
@@ -25,6 +27,11 @@ const options = {
     'load-tests/results/faults.journal',
   ),
   controls: flag('only the service with defects, each of which must be found'),
+  tickets: whole(
+    'only this: rounds in which 200 buyers race for 100 tickets while a replica is killed or cut off',
+    1,
+    100_000,
+  ),
   check: path('FILE', 'only checks a journal again'),
 };
 
@@ -37,6 +44,7 @@ what was acknowledged with what is counted. Exit code 1 if anything is lost, dou
   async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
     if (given.check) return checkAgain(given.check);
     await mkdir(dirname(given.journal), { recursive: true });
+    if (given.tickets) return tickets({ ...given, seed }, given.tickets, signal);
     return (given.controls ? controls : faultTest)({ ...given, seed }, signal);
   },
 });
@@ -63,6 +71,20 @@ async function controls(asked: Asked, signal: AbortSignal): Promise<boolean> {
   const caught = await withPostgres((postgres) => runControls(postgres, { ...asked, signal }));
   print(table(['', 'defect', ''], controlRows(caught)));
   return caught.every(({ by }) => by.length > 0);
+}
+
+async function tickets(asked: Asked, rounds: number, signal: AbortSignal): Promise<boolean> {
+  const { replicas, seed, journal } = asked;
+  const { violations, killed, cut, elapsedMs } = await withPostgres((postgres) =>
+    runRounds(postgres, { ...asked, rounds, signal }),
+  );
+  if (violations.length > 0) print(shownViolations(violations));
+  print(
+    `${violations.length === 0 ? `${TICKETS} of ${TICKETS} tickets sold each time` : `${violations.length} rules broken`}: ` +
+      `${BUYERS} buyers, ${rounds} rounds, ${replicas} replicas, of which one was killed ${killed} times and cut off the database ` +
+      `${cut} times, in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; to check them again: --check ${journal}`,
+  );
+  return violations.length === 0;
 }
 
 async function checkAgain(file: string): Promise<boolean> {

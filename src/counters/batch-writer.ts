@@ -5,9 +5,10 @@ import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import { type Batch, compose, type PendingRequest, valuesOf } from './batch.ts';
 import { type Lane, mayBeRetried } from './lane.ts';
-import { fits, outOfRange } from './range.ts';
 import { type Answer, keyReused } from './request.ts';
-import { type CounterStore, isOutOfRange, type KnownRequest, type Written } from './store.ts';
+import { isSelective, type SelectiveBatch, select } from './selection.ts';
+import { type CounterStore, isOutOfBounds, type KnownRequest, type Written } from './store.ts';
+import { verdictsOf } from './verdicts.ts';
 
 /** The outcome of a request; a promise where another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
@@ -41,7 +42,10 @@ export interface BatchWriterOptions {
 /** How long a conflict is retried, besides the time in which lost answers are asked for. */
 const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
-/** How often a batch may be refused in a row without any of its requests being the reason. */
+/** Counters that are known to refuse: forgotten when there are so many; those that matter are found again. */
+const TIGHT_MAX = 1000;
+
+/** How often a batch may fail in a row without any of its requests being the reason. */
 const FRUITLESS_MAX = 20;
 
 /**
@@ -50,6 +54,8 @@ const FRUITLESS_MAX = 20;
  */
 export class BatchWriter {
   readonly #options: BatchWriterOptions;
+  /** Counters that lately had no room for all: what needs them is not written as a whole in vain first. */
+  readonly #tight = new Set<string>();
 
   constructor(options: BatchWriterOptions) {
     this.#options = options;
@@ -63,7 +69,7 @@ export class BatchWriter {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter((request) => !request.abandoned?.());
     for (let fruitless = 0; open.length > 0 && fruitless < FRUITLESS_MAX; fruitless += 1) {
-      const decisions = await this.#decide(compose(open), fruitless > 0, lockMs);
+      const decisions = await this.#decide(this.#compose(open), fruitless > 0, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -76,20 +82,22 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
+  #compose(requests: readonly PendingRequest[]): Batch {
+    const tight = ({ partial, increments }: PendingRequest) =>
+      partial || (this.#tight.size > 0 && increments.some(({ name }) => this.#tight.has(name)));
+    return requests.some(tight) ? select(requests) : compose(requests);
+  }
+
   async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
-    const { lane, events, onLocked } = this.#options;
+    const { lane, onLocked } = this.#options;
     try {
-      const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
-      const written = await retry(() => goingElsewhere(() => lane.write(batch, lockMs), onRetry), {
-        ...RETRY,
-        now: () => lane.now(),
-        retryable: mayBeRetried,
-        onRetry,
-      });
-      return written.known.length > 0 ? this.#replay(batch, written.known) : this.#answer(batch, written);
+      const written = await this.#persist(() => lane.write(batch, lockMs));
+      if (written.known.length > 0) return this.#replay(batch, written.known);
+      return isSelective(batch) ? await this.#judge(batch, written) : this.#answer(batch, written);
     } catch (error) {
       try {
-        if (isOutOfRange(error)) return await this.#refuseOutOfRange(batch, again, lockMs);
+        if (isOutOfBounds(error) && !isSelective(batch))
+          return await this.#decide(select(batch.requests), again, lockMs);
         if (isLocked(error)) return await onLocked(batch, error as Error, again);
         return batch.requests.map(() => error as Error);
       } catch (failure) {
@@ -99,9 +107,55 @@ export class BatchWriter {
     }
   }
 
+  /** Again while it is worth it, and nothing was applied. */
+  #persist<T>(act: () => Promise<T>): Promise<T> {
+    const { lane, events } = this.#options;
+    const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
+    return retry(() => goingElsewhere(act, onRetry), {
+      ...RETRY,
+      now: () => lane.now(),
+      retryable: mayBeRetried,
+      onRetry,
+    });
+  }
+
   #answer(batch: Batch, { values }: Written): Answer[] {
     this.#options.events.written(batch.steps.reduce((sum, steps) => sum + steps.length, 0));
     return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
+  }
+
+  /** What fits is written, and what does not is refused. */
+  #judge(batch: SelectiveBatch, { values }: Written): Promise<Decisions> {
+    const verdicts = verdictsOf(batch, values);
+    const refused = batch.requests.filter((_, i) => verdicts[i] instanceof Error);
+    for (const { name } of batch.deltas) this.#tight.delete(name);
+    for (const { increments } of refused) for (const { name } of increments) this.#tight.add(name);
+    if (this.#tight.size > TIGHT_MAX) this.#tight.clear();
+    const written = batch.requests.filter((_, i) => !(verdicts[i] instanceof Error));
+    if (written.length > 0)
+      this.#options.events.written(written.reduce((sum, { increments }) => sum + increments.length, 0));
+    return this.#confirm(batch.requests, verdicts);
+  }
+
+  /**
+   * The statement decides on counters as they are under its locks, but knows keys only as they were when it began: another
+   * replica may have counted a refused request meanwhile, and with that have taken its room. Such a one is left open, to
+   * be replayed.
+   */
+  async #confirm(
+    requests: readonly PendingRequest[],
+    verdicts: readonly (Answer | Problem)[],
+  ): Promise<Decisions> {
+    const isOpen = ({ key }: PendingRequest, i: number) => key !== undefined && verdicts[i] instanceof Error;
+    const keys = requests.filter(isOpen).flatMap(({ key }) => key ?? []);
+    if (keys.length === 0) return verdicts;
+    try {
+      const counted = await this.#persist(() => this.#options.store.knownKeys(keys));
+      return verdicts.map((verdict, i) => (counted.has(requests[i]?.key ?? '') ? undefined : verdict));
+    } catch (error) {
+      // The others are decided, and written.
+      return requests.map((request, i) => (isOpen(request, i) ? (error as Error) : verdicts[i]));
+    }
   }
 
   #replay({ requests }: Batch, known: readonly KnownRequest[]): Decisions {
@@ -114,22 +168,6 @@ export class BatchWriter {
       return { values: one.values, replayed: true };
     });
   }
-
-  /** In the order of arrival: a request that does not fit leaves the room to those after it. */
-  async #refuseOutOfRange({ requests, deltas }: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
-    const { store } = this.#options;
-    const keys = requests.flatMap(({ key }) => key ?? []);
-    // Counted meanwhile through another replica: the next attempt replays it.
-    if (!again && keys.length > 0 && (await store.knowsAny(keys))) return [];
-    const values = await store.values(deltas.map(({ name }) => name));
-    const decisions = requests.map((request) => (fits(request, values) ? undefined : outOfRange(request)));
-    if (decisions.some((decision) => decision !== undefined)) return decisions;
-    // All fit, one after another: the sum of them is beyond the range, or other writers were faster.
-    const half = Math.floor(requests.length / 2);
-    return half === 0
-      ? requests.map(outOfRange)
-      : this.#decide(compose(requests.slice(0, half)), again, lockMs);
-  }
 }
 
 /** lock_not_available: the bound on waiting for a lock ran out. */
@@ -140,5 +178,5 @@ const clientGone = () => new Problem('client_gone', 'the client went away');
 const retriesExhausted = () =>
   new Problem(
     'retries_exhausted',
-    `the batch was refused ${FRUITLESS_MAX} times as other writers changed its counters`,
+    `the batch waited for a lock in vain ${FRUITLESS_MAX} times, and each time all locks were free afterwards`,
   );

@@ -26,7 +26,7 @@ interface Step {
   sum: bigint;
 }
 
-/** Requests that are written together, in this order, and what they add up to. */
+/** Requests that are written together, in this order, all or nothing, and what they add up to. */
 export interface Batch {
   requests: readonly PendingRequest[];
   deltas: readonly Delta[];

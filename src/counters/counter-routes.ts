@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { type EntityManager, type MikroORM, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { type Static, Type } from 'typebox';
 import { Semaphore } from '../concurrency/semaphore.ts';
 import { goingElsewhere } from '../database/elsewhere.ts';
 import { Problem } from '../errors/problem.ts';
 import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { sendEvents } from '../http/sse.ts';
-import { Counter } from './counter.ts';
-import { etagOf, isUnchanged, type Precondition, preconditionOf } from './preconditions.ts';
-import { assertValue } from './range.ts';
+import { assertChange, remove, set } from './change.ts';
+import { Counter, type CounterState } from './counter.ts';
+import { etagOf, isUnchanged, preconditionOf } from './preconditions.ts';
 import type { CounterReader } from './reader.ts';
 import {
   changeHeaders,
@@ -58,14 +58,17 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
       params,
       querystring,
       headers: readHeaders,
-      response: { 200: counterAnswer('The counter; its ETag is its value'), 304: notModified },
+      response: {
+        200: counterAnswer('The counter; its ETag is its value, with the bounds if there are any'),
+        304: notModified,
+      },
     },
     handler: async ({ params: { name }, headers }, reply) => {
-      const value = await reader.value(name);
-      if (value === undefined) throw unknownCounter(name);
-      const etag = etagOf(value);
+      const state = await reader.read(name);
+      if (state === undefined) throw unknownCounter(name);
+      const etag = etagOf(state);
       reply.header('etag', etag).header('cache-control', 'no-cache');
-      return isUnchanged(headers, etag) ? reply.status(304).send(null) : { name, value };
+      return isUnchanged(headers, etag) ? reply.status(304).send(null) : answerOf(name, state);
     },
   });
 
@@ -94,6 +97,9 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
   });
 };
 
+const BOUNDS_ARE_KEPT =
+  'Fields that are not given stay as they are. Whatever would take the value out of its bounds, an increment or another change, is refused with `out_of_bounds`.';
+
 /** The problems of a change on a condition. */
 const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
 
@@ -102,10 +108,11 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
   const { orm } = app.database;
 
   app.put('/counters/:name', {
-    config: { problems: [...CHANGE, 'out_of_range'] },
+    config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds'] },
     schema: {
       tags,
-      summary: 'Set a counter, on a condition',
+      summary: 'Set a counter and its bounds, on a condition',
+      description: BOUNDS_ARE_KEPT,
       params,
       querystring,
       headers: changeHeaders,
@@ -115,15 +122,13 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
         201: counterAnswer('The counter, just created'),
       },
     },
-    handler: async ({ params: { name }, headers, body: { value } }, reply) => {
+    handler: async ({ params: { name }, headers, body }, reply) => {
       const precondition = preconditionOf(headers);
-      assertValue('value', value);
-      const done = await turn.run(() =>
-        goingElsewhere(() => set(orm.em.fork(), { name, value }, precondition)),
-      );
-      if (!done) throw failed(name);
+      assertChange(body);
+      const state = await turn.run(() => goingElsewhere(() => set(orm.em.fork(), name, body, precondition)));
+      if (!state) throw failed(name);
       const status = precondition === 'missing' ? 201 : 200;
-      return reply.status(status).header('etag', etagOf(value)).send({ name, value });
+      return reply.status(status).header('etag', etagOf(state)).send(answerOf(name, state));
     },
   });
 
@@ -142,11 +147,9 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
       if (precondition === 'missing') {
         throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
       }
-      const deleted = await turn.run(() =>
-        goingElsewhere(() => orm.em.fork().nativeDelete(Counter, as(name, precondition))),
-      );
-      if (deleted > 0) return reply.status(204).send(null);
-      throw (await reader.value(name)) === undefined ? unknownCounter(name) : failed(name);
+      const removed = await turn.run(() => goingElsewhere(() => remove(orm.em.fork(), name, precondition)));
+      if (removed) return reply.status(204).send(null);
+      throw (await reader.read(name)) === undefined ? unknownCounter(name) : failed(name);
     },
   });
 };
@@ -156,34 +159,23 @@ async function page(orm: MikroORM, { prefix, after, limit }: Static<typeof listQ
   const where = { name: { $gt: after, $like: like } };
   const options = { orderBy: { name: 'asc' }, limit: limit + 1, disableIdentityMap: true } as const;
   const found = await orm.em.fork().find(Counter, where, options);
-  const counters = found.slice(0, limit).map(({ name, value }) => ({ name, value }));
+  const counters = found.slice(0, limit).map((one) => answerOf(one.name, one));
   return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
 }
 
+/** A counter as the ORM reads it: what is null may be said to be so. */
+type Told = Pick<CounterState, 'value'> & { [bound in 'min' | 'max']?: number | null | undefined };
+
+/** Bounds are told where there are any. */
+const answerOf = (name: string, { value, min, max }: Told) => ({
+  name,
+  value,
+  ...(min == null ? {} : { min }),
+  ...(max == null ? {} : { max }),
+});
+
 /** No content: `null` is how it is said. */
 const notModified = Type.Null({ description: 'Not modified: the ETag that was sent is still current' });
-
-/** A condition of the statement itself, so that nothing can come between looking and changing. */
-const as = (name: string, precondition: Exclude<Precondition, 'missing'>) =>
-  precondition === 'exists' ? { name } : { name, value: { $in: precondition.oneOf } };
-
-/** @returns whether the counter was as the precondition says, and is now as wanted */
-async function set(
-  em: EntityManager,
-  { name, value }: { name: string; value: number },
-  precondition: Precondition,
-): Promise<boolean> {
-  if (precondition !== 'missing') {
-    return (await em.nativeUpdate(Counter, as(name, precondition), { value })) > 0;
-  }
-  try {
-    await em.insert(Counter, { name, value });
-    return true;
-  } catch (error) {
-    if (error instanceof UniqueConstraintViolationException) return false;
-    throw error;
-  }
-}
 
 const unknownCounter = (name: string) =>
   new Problem('not_found', `there is no counter ${JSON.stringify(name)}`);

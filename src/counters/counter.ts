@@ -5,14 +5,34 @@ const CounterSchema = defineEntity({
   tableName: 'counters',
   properties: {
     name: p.text().primary(),
-    // A number, not a bigint: the range below is a constraint of the table.
+    // Numbers, not bigints: the range below is a constraint of the table.
     value: p.bigint('number'),
+    min: p.bigint('number').nullable(),
+    max: p.bigint('number').nullable(),
   },
 });
 
-/** A number with a name. */
+/** A number with a name, and perhaps with bounds. */
 export class Counter extends CounterSchema.class {}
 CounterSchema.setClass(Counter);
 
 /** The highest value; the lowest is its negative. Beyond it JSON, as most programs read it, loses digits. */
 export const VALUE_MAX = Number.MAX_SAFE_INTEGER;
+
+/** What a counter is at a moment: all of it but the name. */
+export interface CounterState {
+  value: number;
+  /** The lowest value that it may have; null: the lowest that there is. */
+  min: number | null;
+  /** The highest value that it may have; null: the highest that there is. */
+  max: number | null;
+}
+
+/** A state as the database's driver has it: 64-bit integers are texts there. */
+export type CounterRow = { [Field in keyof CounterState]: string | Extract<CounterState[Field], null> };
+
+export const stateOf = ({ value, min, max }: CounterRow): CounterState => ({
+  value: Number(value),
+  min: min === null ? null : Number(min),
+  max: max === null ? null : Number(max),
+});

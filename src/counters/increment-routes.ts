@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Static } from 'typebox';
 import { DATABASE_READ } from '../http/problem-answers.ts';
 import { allowNoBody } from '../http/validation.ts';
 import { refuseWhenFull } from './refusal.ts';
@@ -8,8 +7,8 @@ import { type Increment, keyOf } from './request.ts';
 import {
   bulkAnswer,
   bulkBody,
-  counterAnswer,
   counterParams,
+  incrementAnswer,
   incrementBody,
   incrementHeaders,
   noQuery,
@@ -23,6 +22,7 @@ const INCREMENT = [
   'queue_full',
   'retries_exhausted',
   'out_of_range',
+  'out_of_bounds',
   'key_reused',
 ] as const;
 
@@ -44,18 +44,15 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       querystring: noQuery,
       headers,
       body: incrementBody,
-      response: {
-        200: counterAnswer(
-          'The value after the increment. It has been committed; a counter that did not exist started at 0',
-        ),
-      },
+      response: { 200: incrementAnswer },
     },
     onRequest,
     preValidation: allowNoBody,
     handler: async (request, reply) => {
       const { name } = request.params;
-      const [answer] = await write(writer, request, reply, [{ name, by: request.body.by ?? 1 }]);
-      return answer ?? { name, value: Number.NaN };
+      const { by = 1, partial = false } = request.body;
+      const [value = Number.NaN, added] = await write(writer, request, reply, [{ name, by }], partial);
+      return added === undefined ? { name, value } : { name, value, added };
     },
   });
 
@@ -70,29 +67,29 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
       response: { 200: bulkAnswer },
     },
     onRequest,
-    handler: async (request, reply) =>
-      write(
-        writer,
-        request,
-        reply,
-        request.body.map(({ name, by = 1 }) => ({ name, by })),
-      ),
+    handler: async (request, reply) => {
+      const increments = request.body.map(({ name, by = 1 }) => ({ name, by }));
+      const values = await write(writer, request, reply, increments);
+      return increments.map(({ name }, i) => ({ name, value: values[i] ?? Number.NaN }));
+    },
   });
 };
 
-/** Counts, and says what each increment wrote. */
+/** Counts, and says what each increment wrote; of a partial one, how much was added comes after it. */
 async function write(
   writer: CounterWriter,
   { headers, caller }: FastifyRequest,
   reply: FastifyReply,
   increments: readonly Increment[],
-): Promise<Static<typeof bulkAnswer>> {
+  partial = false,
+): Promise<number[]> {
   const { values, replayed } = await writer.submit({
     increments,
+    partial,
     key: keyOf(headers, caller?.keyspace),
     // Asked for when the batch begins: the requests of callers that have hung up by then are not counted.
     abandoned: () => reply.raw.destroyed,
   });
   if (replayed) reply.header('idempotency-replayed', 'true');
-  return increments.map(({ name }, i) => ({ name, value: values[i] ?? Number.NaN }));
+  return values;
 }

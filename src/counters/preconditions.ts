@@ -1,14 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../errors/problem.ts';
+import type { CounterState } from './counter.ts';
 
-/** What must be so for a change to be made: the counter has one of these values, has any, or does not exist. */
-export type Precondition = { oneOf: number[] } | 'exists' | 'missing';
+/** What must be so for a change to be made: the counter is in one of these states, exists, or does not. */
+export type Precondition = { oneOf: CounterState[] } | 'exists' | 'missing';
 
 /**
- * The entity tag of a counter: its value, since a counter has no other state. A client that read 5 and sends "if it is
- * still 5" means the value, however often it has changed meanwhile.
+ * The entity tag of a counter: its value, with its bounds if it has any, since a counter has no other state. A client that
+ * read 5 and sends "if it is still 5" means the value, however often it has changed meanwhile.
  */
-export const etagOf = (value: number): string => `"${value}"`;
+export const etagOf = ({ value, min, max }: CounterState): string =>
+  min === null && max === null ? `"${value}"` : `"${value}:${min ?? ''}:${max ?? ''}"`;
 
 /**
  * Reads If-Match and If-None-Match of a request that changes a counter (RFC 9110, 13.1). Tags are compared strongly:
@@ -26,10 +28,7 @@ export function preconditionOf(headers: IncomingHttpHeaders): Precondition {
   }
   if (match !== undefined) {
     if (match.trim() === '*') return 'exists';
-    const values = tagsOf('If-Match', match).flatMap((tag) =>
-      STRONG_VALUE.test(tag) ? Number(tag.slice(1, -1)) : [],
-    );
-    return { oneOf: values.filter(Number.isSafeInteger) };
+    return { oneOf: tagsOf('If-Match', match).flatMap((tag) => stateTagged(tag) ?? []) };
   }
   if (noneMatch === undefined) {
     throw new Problem(
@@ -50,7 +49,16 @@ export function isUnchanged({ 'if-none-match': noneMatch }: IncomingHttpHeaders,
   );
 }
 
-const STRONG_VALUE = /^"(0|-?[1-9]\d{0,15})"$/;
+const STATE = /^"(-?\d{1,16})(?::(-?\d{1,16})?:(-?\d{1,16})?)?"$/;
+
+/** The state that has this entity tag, if there is one. */
+function stateTagged(tag: string): CounterState | undefined {
+  const [, value = '', ...bounds] = STATE.exec(tag) ?? [];
+  const [min = null, max = null] = bounds.map((bound) => (bound ? Number(bound) : null));
+  const state = { value: Number(value), min, max };
+  // Of all ways to write a number there is one that is the tag.
+  return etagOf(state) === tag ? state : undefined;
+}
 
 /** An entity tag as RFC 9110, 8.8.3 has it: quoted, and without quotes or spaces inside. */
 const TAG = /^(W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;

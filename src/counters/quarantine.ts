@@ -64,8 +64,8 @@ const keyToken = (key: string) => `\0${key}`;
  * waits for the slowest of its locks. Requests that need the same locks form a group. Groups are first tried together,
  * with a real write and a very short wait for locks; when that meets a lock, in halves, until each group is written or
  * known to be locked. So a request that needs no locked counter is written soon, however many others are locked. Locked
- * groups are tried again in turns. A write that succeeds ends the suspicion: a counter that is merely busy is soon back
- * on the main lane.
+ * groups are tried again in turns. What succeeds, or is found not to fit, ends the suspicion: a counter that is merely
+ * busy is soon back on the main lane.
  */
 export class Quarantine {
   readonly #options: QuarantineOptions;
@@ -219,8 +219,7 @@ export class Quarantine {
     for (const [i, one] of batch.entries()) {
       const outcome = outcomes[i];
       if (outcome instanceof Error && isLocked(outcome) && !this.#closed) again.push(one);
-      else if (outcome instanceof Error) this.#leave(one).reject(outcome);
-      else this.#answer(one, outcome as Answer);
+      else this.#end(one, outcome as Answer | Error);
     }
     group.waiting.unshift(...again);
     if (again.length === 0) {
@@ -239,10 +238,11 @@ export class Quarantine {
     else (group.refusals > 0 ? this.#locked : this.#untried).add(group);
   }
 
-  /** What was written needed no lock that is taken. A replay needs none at all, so it says nothing about them. */
-  #answer(one: Waiting, answer: Answer): void {
-    if (!answer.replayed) for (const token of tokensOf(one.request)) this.#suspects.delete(token);
-    this.#leave(one).resolve(answer);
+  #end(one: Waiting, outcome: Answer | Error): void {
+    if (hadItsLocks(outcome)) for (const token of tokensOf(one.request)) this.#suspects.delete(token);
+    const { resolve, reject } = this.#leave(one);
+    if (outcome instanceof Error) reject(outcome);
+    else resolve(outcome);
   }
 
   #forget(group: Group): void {
@@ -281,6 +281,15 @@ export class Quarantine {
     return one;
   }
 }
+
+/**
+ * Whether the request was decided while it had its locks: it was written, or does not fit. A replay and the other
+ * failures need none, so they say nothing about them.
+ */
+const hadItsLocks = (outcome: Answer | Error): boolean =>
+  outcome instanceof Error
+    ? outcome instanceof Problem && (outcome.code === 'out_of_bounds' || outcome.code === 'out_of_range')
+    : !outcome.replayed;
 
 /** The counters, and the key, that a request needs. */
 function tokensOf({ increments, key }: PendingRequest): Set<string> {

@@ -1,4 +1,5 @@
 import { GroupCommit } from '../concurrency/group-commit.ts';
+import type { CounterState } from './counter.ts';
 import type { CounterStore } from './store.ts';
 
 /**
@@ -6,13 +7,13 @@ import type { CounterStore } from './store.ts';
  * sees every increment that was acknowledged before it was asked for.
  */
 export class CounterReader {
-  readonly #group: GroupCommit<string, number | undefined>;
+  readonly #group: GroupCommit<string, CounterState | undefined>;
 
-  constructor(store: Pick<CounterStore, 'values'>) {
+  constructor(store: Pick<CounterStore, 'states'>) {
     this.#group = new GroupCommit({
       write: async (names) => {
-        const values = await store.values([...new Set(names)]);
-        return names.map((name) => values.get(name));
+        const states = await store.states([...new Set(names)]);
+        return names.map((name) => states.get(name));
       },
       batchMax: 1000,
       queueMax: 4096,
@@ -25,7 +26,7 @@ export class CounterReader {
    * @throws {QueueFullError} when too many are waiting
    * @throws the database's error
    */
-  value(name: string): Promise<number | undefined> {
+  read(name: string): Promise<CounterState | undefined> {
     return this.#group.submit(name);
   }
 }

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
+import { assertValue } from './range.ts';
 
 export interface Increment {
   name: string;
@@ -15,11 +16,13 @@ export interface IncrementRequest {
   key?: string | undefined;
   /** Whether the caller has gone away; a request that was not begun by then is dropped. */
   abandoned?: () => boolean;
+  /** Whether as much is taken as the bounds of the counter allow, instead of all or nothing; of a single increment. */
+  partial?: boolean;
 }
 
 /** What a request was answered. */
 export interface Answer {
-  /** What each increment of the request wrote, in their order. */
+  /** What each increment of the request wrote, in their order; of a partial one, how much was added comes after it. */
   values: number[];
   /** Whether the request had been counted before, under the same key, and was not counted again. */
   replayed: boolean;
@@ -49,10 +52,23 @@ export function namesOf({ params, body }: FastifyRequest): string[] {
   return name === undefined ? (body as Increment[]).map((increment) => increment.name) : [name];
 }
 
+/**
+ * @throws {Problem} `out_of_range`, `invalid_request` when it is not one that counters could be asked for
+ */
+export function assertRequest({ increments, partial = false }: IncrementRequest): void {
+  for (const { by } of increments) assertValue('by', by);
+  const allowed = partial ? increments.length === 1 : increments.length > 0;
+  if (allowed) return;
+  throw new Problem(
+    'invalid_request',
+    `there are ${increments.length} increments; allowed: one or more, and of a partial request one`,
+  );
+}
+
 /** A digest that differs between different requests: what a key stands for. */
-export function fingerprintOf(increments: readonly Increment[]): string {
+export function fingerprintOf({ increments, partial = false }: IncrementRequest): string {
   const text = JSON.stringify(increments.map(({ name, by }) => [name, by]));
-  return hash('sha256', text, 'base64url').slice(0, 22);
+  return hash('sha256', partial ? `partial ${text}` : text, 'base64url').slice(0, 22);
 }
 
 /** The error of a request whose key stands for another one. */

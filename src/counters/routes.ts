@@ -39,7 +39,7 @@ export const countersRoutes: FastifyPluginAsync<CountersOptions> = async (app, o
   const storing: StoreOptions = { keyHours, lockMsMax };
   const store = new CounterStore(app.database.counters, storing);
   const reader = new CounterReader(store);
-  const watch = new CounterWatch((names) => store.values(names));
+  const watch = new CounterWatch((names) => store.states(names));
   const writer: CounterWriter = new CounterWriter(
     store,
     counterMetrics(app.metrics, {

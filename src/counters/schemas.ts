@@ -31,14 +31,46 @@ const value = amount(`The value, from -${VALUE_MAX} to ${VALUE_MAX}`);
 
 const counter = Type.Object({ name: Type.String({ description: 'The name of the counter' }), value });
 
+const bound = (description: string) => Type.Optional(Type.Integer({ description }));
+
+const boundedCounter = Type.Object({
+  ...counter.properties,
+  min: bound('The lowest value that it may have, where there is one'),
+  max: bound('The highest value that it may have, where there is one'),
+});
+
+const boundedExample = { name: 'tickets', value: 98, min: 0, max: 100 };
+
 export const counterParams = Type.Object({ name });
 
 export const counterAnswer = (description: string) =>
-  Type.Object(counter.properties, { description, examples: [{ name: 'likes', value: 42 }] });
+  Type.Object(boundedCounter.properties, { description, examples: [boundedExample] });
 
 export const incrementBody = Type.Object(
-  { by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')) },
+  {
+    by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
+    partial: Type.Optional(
+      Type.Boolean({
+        description:
+          'Add as much of the amount as the bounds allow, possibly nothing; default: all or nothing',
+      }),
+    ),
+  },
   { additionalProperties: false, examples: [{ by: 1 }] },
+);
+
+export const incrementAnswer = Type.Object(
+  {
+    ...counter.properties,
+    added: Type.Optional(
+      Type.Integer({ description: 'The amount that was added, if the increment is partial' }),
+    ),
+  },
+  {
+    description:
+      'The value after the increment. It has been committed; a counter that did not exist started at 0',
+    examples: [{ name: 'likes', value: 42 }],
+  },
 );
 
 export const bulkBody = Type.Array(
@@ -63,7 +95,21 @@ export const bulkAnswer = Type.Array(counter, {
   ],
 });
 
-export const putBody = Type.Object({ value }, { additionalProperties: false, examples: [{ value: 42 }] });
+const newBound = (description: string) =>
+  Type.Optional(Type.Union([Type.Integer(), Type.Null()], { description }));
+
+export const putBody = Type.Object(
+  {
+    value: Type.Optional(amount('The value; if not given, that which it has, or 0')),
+    min: newBound('The lowest value that it may have; null: none; if not given, that which it has'),
+    max: newBound('The highest value that it may have; null: none; if not given, that which it has'),
+  },
+  {
+    additionalProperties: false,
+    minProperties: 1,
+    examples: [{ value: 42, min: 0, max: 100 }],
+  },
+);
 
 export const listQuery = Type.Object(
   {
@@ -91,14 +137,14 @@ export const listQuery = Type.Object(
 
 export const listAnswer = Type.Object(
   {
-    counters: Type.Array(counter, { description: 'The counters of this page' }),
+    counters: Type.Array(boundedCounter, { description: 'The counters of this page' }),
     next: Type.Union([Type.String(), Type.Null()], {
       description: 'The `after` of the next page; null on the last page',
     }),
   },
   {
     description: 'A page of counters, ordered by the code points of their names',
-    examples: [{ counters: [{ name: 'likes', value: 42 }], next: null }],
+    examples: [{ counters: [{ name: 'likes', value: 42 }, boundedExample], next: null }],
   },
 );
 
@@ -128,6 +174,6 @@ export const readHeaders = Type.Object({
 });
 
 export const changeHeaders = Type.Object({
-  'if-match': etag('The ETag that the counter must have, or `*` for any', ['"42"']),
+  'if-match': etag('The ETag that the counter must have, or `*` for any', ['"42"', '"98:0:100"']),
   'if-none-match': etag('`*`: only if the counter does not exist'),
 });

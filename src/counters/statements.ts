@@ -10,18 +10,19 @@ export interface Statement {
  * Names a statement after its text as well: behind a pooler that hands one server connection to several versions of
  * the service, one name never stands for two texts.
  */
-const prepared = (name: string, text: string): Statement => ({
+export const prepared = (name: string, text: string): Statement => ({
   name: `${name}-${hash('sha256', text, 'base64url').slice(0, 12)}`,
   text,
 });
 
 /*
- * The three forms of writing a batch share their first parameters and their end:
+ * The three forms of writing a batch as a whole share their first parameters and their end:
  * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If that number, or a later
  *   one, is there already, `seq` becomes null, which the column refuses, and with it the whole statement. If the row
  *   is missing, the division fails, and with it the whole statement. So each number is applied once or never.
  * - $3: how long to wait for a lock. `set_config` with `is_local` ends with the statement: no session state.
- * A value that would leave the range on the way makes `values` null, which that column refuses.
+ * A value that would leave the range, or the counter's bounds, on the way makes `values` null, which that column
+ * refuses, as the table does if it is there at the end: then WRITE_SELECTIVE decides.
  * Counters are written in the order of their names, by every replica, so that batches do not deadlock.
  */
 
@@ -34,13 +35,13 @@ export const WRITE_ONE = prepared(
     insert into counters as c (name, value)
     select $4::text, $5::bigint where (select ms from patience) is not null
     on conflict (name) do update set value = c.value + excluded.value
-    returning c.value
+    returning c.value, c.min, c.max
   ),
   fence as (
     update counter_writers as f
     set seq = case when f.seq < $2 then $2 end,
-        "values" = case when w.value - $5 + $6::bigint >= -9007199254740991
-                         and w.value - $5 + $7::bigint <= 9007199254740991 then array[w.value] end,
+        "values" = case when w.value - $5 + $6::bigint >= coalesce(w.min, -9007199254740991)
+                         and w.value - $5 + $7::bigint <= coalesce(w.max, 9007199254740991) then array[w.value] end,
         written_at = now()
     from written as w
     where f.id = $1
@@ -62,12 +63,12 @@ export const WRITE = prepared(
     insert into counters as c (name, value)
     select name, total from delta where (select ms from patience) is not null order by name
     on conflict (name) do update set value = c.value + excluded.value
-    returning c.name, c.value
+    returning c.name, c.value, c.min, c.max
   ),
   summary as (
     select array_agg(w.value order by d.i) as "values",
-           bool_and(w.value - d.total + d.low >= -9007199254740991
-                and w.value - d.total + d.high <= 9007199254740991) as in_range
+           bool_and(w.value - d.total + d.low >= coalesce(w.min, -9007199254740991)
+                and w.value - d.total + d.high <= coalesce(w.max, 9007199254740991)) as in_range
     from written as w join delta as d using (name)
   ),
   fence as (
@@ -104,7 +105,7 @@ export const WRITE_KEYED = prepared(
     select name, total from delta
     where (select ms from patience) is not null and not exists (select from known) order by name
     on conflict (name) do update set value = c.value + excluded.value
-    returning c.name, c.value
+    returning c.name, c.value, c.min, c.max
   ),
   keyed as (
     insert into idempotency_keys (key, request, "values", expires_at)
@@ -116,8 +117,8 @@ export const WRITE_KEYED = prepared(
   ),
   summary as (
     select coalesce(array_agg(w.value order by d.i), '{}') as "values",
-           coalesce(bool_and(w.value - d.total + d.low >= -9007199254740991
-                         and w.value - d.total + d.high <= 9007199254740991), true) as in_range
+           coalesce(bool_and(w.value - d.total + d.low >= coalesce(w.min, -9007199254740991)
+                         and w.value - d.total + d.high <= coalesce(w.max, 9007199254740991)), true) as in_range
     from written as w join delta as d using (name)
   ),
   fence as (
@@ -149,11 +150,15 @@ export const CLOSE = prepared(
 
 export const REGISTER = prepared('register', 'insert into counter_writers (id, seq) values ($1, 0)');
 
-export const VALUES = prepared('values', 'select name, value from counters where name = any($1::text[])');
+export const STATES = prepared(
+  'states',
+  'select name, value, min, max from counters where name = any($1::text[])',
+);
 
-export const KNOWS_ANY = prepared(
-  'knows-any',
-  'select from idempotency_keys where key = any($1::text[]) limit 1',
+/** Which of these keys have been used. It locks them, since a server that only reads may be behind, and refuses that. */
+export const KNOWN_KEYS = prepared(
+  'known-keys',
+  'select key from idempotency_keys where key = any($1::text[]) for key share',
 );
 
 /** Those that exist and that no other transaction has locked at the moment. */

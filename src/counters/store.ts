@@ -1,15 +1,18 @@
 import type { Sessions } from '../database/sessions.ts';
 import { codeOf } from '../errors/caught.ts';
 import type { Batch } from './batch.ts';
+import { type CounterRow, type CounterState, stateOf } from './counter.ts';
+import { isSelective } from './selection.ts';
+import { numbers, parametersOf, WRITE_SELECTIVE } from './selective-statement.ts';
 import {
   CLOSE,
-  KNOWS_ANY,
+  KNOWN_KEYS,
   REGISTER,
   REMOVE_KEYS,
   REMOVE_WRITERS,
   type Statement,
   UNLOCKED,
-  VALUES,
+  STATES,
   WRITE,
   WRITE_KEYED,
   WRITE_ONE,
@@ -24,7 +27,7 @@ export interface KnownRequest {
 }
 
 export interface Written {
-  /** The value of each delta's counter after the batch. */
+  /** The value of each delta's counter after the batch; of a selective batch the record that `verdictsOf` reads. */
   values: bigint[];
   /** The requests of the batch whose keys had been used before. If there are any, nothing was counted. */
   known: KnownRequest[];
@@ -62,17 +65,19 @@ export class CounterStore {
   }
 
   /**
-   * Writes a batch, all or nothing, and once: if its number was used already, nothing is written (`isFenced`).
+   * Writes a batch, all or nothing, or what fits of a selective one, and once: if its number was used already, nothing
+   * is written (`isFenced`).
    *
    * @throws {ConnectionError} `unknown` when the answer was lost
-   * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfRange`, `failureOf`
+   * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfBounds`, `failureOf`
    */
-  async write(
-    { requests, deltas, steps }: Batch,
-    { writer, seq }: BatchId,
-    lockMs = Number.POSITIVE_INFINITY,
-  ): Promise<Written> {
+  async write(batch: Batch, { writer, seq }: BatchId, lockMs = Number.POSITIVE_INFINITY): Promise<Written> {
+    const { requests, deltas, steps } = batch;
     const head = [writer, seq, `${Math.min(lockMs, this.#options.lockMsMax)}ms`];
+    if (isSelective(batch)) {
+      const parameters = parametersOf(batch.selection);
+      return this.#write(WRITE_SELECTIVE, [...head, ...parameters, this.#options.keyHours]);
+    }
     const keyed = requests.some(({ key }) => key !== undefined);
     const [only] = deltas;
     if (!keyed && only && deltas.length === 1) {
@@ -107,7 +112,7 @@ export class CounterStore {
   /**
    * Ends the life of a batch whose answer was lost: once this returns, its number cannot be used any more.
    *
-   * @returns the values that it wrote, in the order of its deltas; undefined: it was not applied
+   * @returns its `values`, as `write` returns them; undefined: it was not applied
    * @throws {ForgottenWriterError} when the writer's row is gone: then it cannot be known
    */
   async close({ writer, seq }: BatchId): Promise<bigint[] | undefined> {
@@ -116,15 +121,16 @@ export class CounterStore {
     return row.values === '' ? undefined : row.values.split(',').map(BigInt);
   }
 
-  /** The values of those that exist. */
-  async values(names: readonly string[]): Promise<Map<string, number>> {
-    const rows = await this.#ask<{ name: string; value: string }>(VALUES, [names]);
-    return new Map(rows.map(({ name, value }) => [name, Number(value)]));
+  /** The states of those that exist. */
+  async states(names: readonly string[]): Promise<Map<string, CounterState>> {
+    const rows = await this.#ask<{ name: string } & CounterRow>(STATES, [names]);
+    return new Map(rows.map(({ name, ...row }) => [name, stateOf(row)]));
   }
 
-  /** Whether one of these keys has been used before. */
-  async knowsAny(keys: readonly string[]): Promise<boolean> {
-    return (await this.#ask(KNOWS_ANY, [keys])).length > 0;
+  /** Those of these idempotency keys that have been used. */
+  async knownKeys(keys: readonly string[]): Promise<Set<string>> {
+    const rows = await this.#ask<{ key: string }>(KNOWN_KEYS, [keys]);
+    return new Set(rows.map(({ key }) => key));
   }
 
   /** Those that exist and that no other transaction has locked at the moment. */
@@ -160,9 +166,6 @@ export class CounterStore {
   }
 }
 
-/** An array as PostgreSQL reads it. The driver would look for characters to escape in each number. */
-const numbers = (values: readonly bigint[]): string => `{${values.join(',')}}`;
-
 /** The row of a writer was removed, as that of one that ended long ago. */
 export class ForgottenWriterError extends Error {
   override name = 'ForgottenWriterError';
@@ -183,8 +186,8 @@ export const isFenced = (error: unknown): boolean =>
 export const isForgotten = (error: unknown): boolean =>
   codeOf(error) === DIVISION_BY_ZERO || error instanceof ForgottenWriterError;
 
-/** Whether the server refused a batch because a value would leave the range. Nothing of it was applied. */
-export const isOutOfRange = (error: unknown): boolean => {
+/** Whether the server refused a batch because a value would leave the range, or its bounds. Nothing was applied. */
+export const isOutOfBounds = (error: unknown): boolean => {
   const code = codeOf(error);
   return (
     code === CHECK_VIOLATION ||

@@ -17,7 +17,7 @@ const STALLED_MS_MAX = 60_000;
 const WATCHERS_MAX = 1000;
 const WATCHERS_OF_ADDRESS_MAX = 100;
 
-type ReadValues = (names: readonly string[]) => Promise<ReadonlyMap<string, number>>;
+type ReadStates = (names: readonly string[]) => Promise<ReadonlyMap<string, { value: number }>>;
 
 /**
  * Sends the values of counters to watchers, whichever replica changes them: all watched counters are read together, a few
@@ -25,13 +25,13 @@ type ReadValues = (names: readonly string[]) => Promise<ReadonlyMap<string, numb
  * notification wait for.) A slow reader misses intermediate values, never the latest.
  */
 export class CounterWatch {
-  readonly #read: ReadValues;
+  readonly #read: ReadStates;
   readonly #watchers = new Set<Watcher>();
   /** How many of them each address has. */
   readonly #byAddress = new Map<string, number>();
   #looking = false;
 
-  constructor(read: ReadValues) {
+  constructor(read: ReadStates) {
     this.#read = read;
   }
 
@@ -93,8 +93,9 @@ export class CounterWatch {
   async #look(): Promise<void> {
     const watchers = [...this.#watchers];
     try {
-      const values = await this.#read([...new Set(watchers.map(({ counter }) => counter))]);
-      for (const watcher of watchers) watcher.tell(valueEvent(watcher.counter, values.get(watcher.counter)));
+      const states = await this.#read([...new Set(watchers.map(({ counter }) => counter))]);
+      for (const watcher of watchers)
+        watcher.tell(valueEvent(watcher.counter, states.get(watcher.counter)?.value));
     } catch (error) {
       const { code, message: detail } = problemOf(error);
       for (const watcher of watchers) watcher.tell(sseEvent('problem', { code, detail }));

@@ -5,8 +5,7 @@ import { type Batch, type PendingRequest, weightOf } from './batch.ts';
 import { type BatchEvents, BatchWriter, type OnLocked, type Outcome } from './batch-writer.ts';
 import { Lane, type Settlement } from './lane.ts';
 import { Quarantine } from './quarantine.ts';
-import { assertValue } from './range.ts';
-import { type Answer, fingerprintOf, type IncrementRequest, keyReused } from './request.ts';
+import { type Answer, assertRequest, fingerprintOf, type IncrementRequest, keyReused } from './request.ts';
 import type { CounterStore } from './store.ts';
 
 export interface WriterEvents extends BatchEvents {
@@ -125,17 +124,17 @@ export class CounterWriter {
   }
 
   /**
-   * @throws {Problem} `out_of_range`, `key_reused`, `busy`, `client_gone`, `retries_exhausted`: not counted;
+   * @throws {Problem} `out_of_range`, `out_of_bounds`, `key_reused`, `busy`, `client_gone`, `retries_exhausted`: not counted;
    *   `outcome_unknown`: perhaps
    * @throws {QueueFullError} not counted
    * @throws {RetriesExhaustedError} not counted
    * @throws the database's error: not counted
    */
   async submit(request: IncrementRequest): Promise<Answer> {
-    const { key, increments } = request;
-    for (const { by } of increments) assertValue('by', by);
+    const { key } = request;
+    assertRequest(request);
     if (key === undefined) return this.#enqueue({ ...request });
-    const fingerprint = fingerprintOf(increments);
+    const fingerprint = fingerprintOf(request);
     const first = this.#inFlight.get(key);
     if (first) return this.#join(first, fingerprint, request);
     const answer = this.#enqueue({ ...request, fingerprint }).finally(() => this.#inFlight.delete(key));

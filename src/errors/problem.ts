@@ -27,6 +27,7 @@ export const problems = {
   headers_too_large: { status: 431, title: 'Request headers too large' },
   client_gone: { status: 499, title: 'Client closed the request' },
   conflict: { status: 409, title: 'Conflicting write' },
+  out_of_bounds: { status: 409, title: 'Value out of bounds' },
   busy: { status: 503, title: 'Timed out waiting for a lock, statement or connection', retryAfterS: 1 },
   queue_full: { status: 503, title: 'Queue full', retryAfterS: 1 },
   retries_exhausted: {
@@ -53,17 +54,25 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems;
 
+interface ProblemOptions extends ErrorOptions {
+  partlyDone?: boolean;
+  members?: Readonly<Record<string, unknown>>;
+}
+
 /** Thrown by a route to answer with a problem. `detail` is sent to the caller, so it contains nothing internal. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly code: ProblemCode;
   /** Whether sending the request again would do a part of it twice. */
   readonly partlyDone: boolean;
+  /** What a program may want to know besides (RFC 9457, 3.2: extension members). */
+  readonly members: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(code: ProblemCode, detail: string, options?: ErrorOptions & { partlyDone?: boolean }) {
+  constructor(code: ProblemCode, detail: string, options?: ProblemOptions) {
     super(detail, options);
     this.code = code;
     this.partlyDone = options?.partlyDone ?? false;
+    this.members = options?.members;
   }
 }
 

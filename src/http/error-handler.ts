@@ -82,7 +82,7 @@ const clientErrorCodes: Record<string, ProblemCode> = {
 };
 
 /** What of a problem its caller is told. */
-type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'>;
+type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'> & Partial<Pick<Problem, 'members'>>;
 
 /** Answers with a problem without an exception: an error with its stack costs more than the rest of a refusal. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
@@ -93,8 +93,9 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
 }
 
-function problemBody({ code, message }: Told, requestId: string): string {
+function problemBody({ code, message, members }: Told, requestId: string): string {
   const { status, title } = problems[code];
   const type = `/problems#${code}`;
-  return JSON.stringify({ type, title, status, detail: message, instance: `urn:request:${requestId}`, code });
+  const instance = `urn:request:${requestId}`;
+  return JSON.stringify({ type, title, status, detail: message, instance, code, ...members });
 }

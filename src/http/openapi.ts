@@ -70,7 +70,7 @@ function relax({ parameters = [], requestBody }: OpenAPIV3.OperationObject): voi
     if (!schema || '$ref' in schema || schema.type !== 'object') continue;
     // A copy: the route is validated by the original.
     const required = (schema.required ?? []).filter((name) => !hasDefault(schema.properties?.[name]));
-    requestBody.required = required.length > 0;
+    requestBody.required = required.length > 0 || (schema.minProperties ?? 0) > 0;
     schema.required = required;
   }
 }

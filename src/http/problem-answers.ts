@@ -107,7 +107,20 @@ const problemSchema: OpenAPIV3.SchemaObject = {
     detail: { type: 'string', description: 'What was wrong with this request' },
     instance: { type: 'string', description: 'The id of the request, as the log has it' },
     code: { type: 'string', enum: Object.keys(problems), description: 'The kind of problem, for programs' },
+    name: { type: 'string', description: 'out_of_bounds: the counter that is in the way' },
+    value: { type: 'integer', description: 'out_of_bounds: what it was when this was decided' },
+    min: {
+      type: 'integer',
+      description: 'out_of_bounds: the lowest value that it may have, where there is one',
+    },
+    max: { type: 'integer', description: 'out_of_bounds: the highest' },
+    fits: { type: 'integer', description: 'out_of_bounds: what could have been added' },
   },
+};
+
+/** What some problems say besides. */
+const exampleMembers: Partial<Record<ProblemCode, object>> = {
+  out_of_bounds: { name: 'tickets', value: 98, min: 0, max: 100, fits: 2 },
 };
 
 const exampleOf = (code: ProblemCode): object => ({
@@ -117,4 +130,5 @@ const exampleOf = (code: ProblemCode): object => ({
   detail: problems[code].title,
   instance: 'urn:request:5f0c8a52-0f0e-4a43-9d5c-2f7c3f1f6a55',
   code,
+  ...exampleMembers[code],
 });

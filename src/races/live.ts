@@ -4,7 +4,7 @@ import type { Semaphore } from '../concurrency/semaphore.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { sseEvent } from '../http/sse.ts';
 import type { Arena } from './arena.ts';
-import { runTrial, type Trial, type TrialResult } from './trial.ts';
+import { runTrial, stockOf, type Trial, type TrialResult } from './trial.ts';
 
 /** Interval between two progress events, in milliseconds. */
 const PROGRESS_MS = 50;
@@ -42,7 +42,7 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
   yield sseEvent('start', {
     strategy: strategy.name,
     claim: strategy.claim,
-    expected: trial.workers * trial.increments,
+    expected: stockOf(trial) ?? trial.workers * trial.increments,
   });
   const running = runTrial(orm, arena, {
     ...trial,

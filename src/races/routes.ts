@@ -9,6 +9,8 @@ import { allowNoBody } from '../http/validation.ts';
 import { strategies } from '../strategies/index.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import type { Arena } from './arena.ts';
+import type { Experiment } from './experiments/experiment.ts';
+import { experiments } from './experiments/index.ts';
 import { RACE, totalOf } from './limits.ts';
 import { liveRaces } from './live.ts';
 import { racesSchema, streamSchema } from './schemas.ts';
@@ -58,6 +60,7 @@ export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, 
 };
 
 interface RacesRequest {
+  experiment: string;
   strategies?: string[] | undefined;
   workers: number;
   increments: number;
@@ -65,27 +68,40 @@ interface RacesRequest {
 
 /** @throws {Problem} when the race is too large, or a strategy unknown or named twice */
 function trialsOf(
-  { strategies: names, workers, increments }: RacesRequest,
+  { experiment: name, strategies: names, workers, increments }: RacesRequest,
   log: FastifyRequest['log'],
   reply: FastifyReply,
   closing: AbortSignal,
 ): Trial[] {
   totalOf({ workers, increments });
   const signal = AbortSignal.any([clientGone(reply), closing, AbortSignal.timeout(RACES_MS_MAX)]);
-  return chosen(names).map((strategy) => ({ strategy, workers, increments, signal, log }));
+  const experiment = experiments.find((one) => one.name === name) ?? experiments[0];
+  return chosen(experiment, names).map((strategy) => ({
+    experiment,
+    strategy,
+    workers,
+    increments,
+    signal,
+    log,
+  }));
 }
 
-/** @throws {Problem} that names the strategy which is unknown, or named twice */
-function chosen(names?: readonly string[]): readonly Strategy[] {
-  if (!names) return strategies;
+/** @throws {Problem} that names the strategy which is unknown, cannot take part, or is named twice */
+function chosen(experiment: Experiment, names?: readonly string[]): readonly Strategy[] {
+  const able = strategies.filter((one) => experiment.takes(one));
+  if (!names) return able;
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) {
     throw new Problem('invalid_request', `"${twice}" is named twice; allowed: each strategy once`);
   }
   return names.map((name) => {
-    const strategy = strategies.find((one) => one.name === name);
+    const strategy = able.find((one) => one.name === name);
     if (strategy) return strategy;
-    const known = strategies.map((one) => one.name).join(', ');
-    throw new Problem('invalid_request', `"${name}" is not a strategy; allowed: ${known}`);
+    const known = strategies.some((one) => one.name === name);
+    const allowed = able.map((one) => one.name).join(', ');
+    throw new Problem(
+      'invalid_request',
+      `"${name}" ${known ? `cannot race for ${experiment.name}` : 'is not a strategy'}; allowed: ${allowed}`,
+    );
   });
 }

@@ -3,11 +3,20 @@ import { eventStream } from '../http/sse.ts';
 import { timelineEntry } from '../database/timeline.ts';
 import { strategies } from '../strategies/index.ts';
 import { claim } from '../strategies/schemas.ts';
+import { experiments } from './experiments/index.ts';
 import { incrementsField, workersField } from './limits.ts';
 
 const names = Type.Enum(
   strategies.map(({ name }) => name),
   { description: 'The name of a strategy, as listed by GET /strategies' },
+);
+
+const experiment = Type.Enum(
+  experiments.map(({ name }) => name),
+  {
+    default: experiments[0].name,
+    description: `What they race for. ${experiments.map(({ name, summary }) => `${name}: ${summary}`).join(' ')}`,
+  },
 );
 
 const size = { workers: workersField(2), increments: incrementsField(25) };
@@ -20,9 +29,10 @@ const raceBody = Type.Object(
       Type.Array(names, {
         minItems: 1,
         uniqueItems: true,
-        description: 'The strategies to race, in this order; default: all',
+        description: 'The strategies to race, in this order; default: all that can take part',
       }),
     ),
+    experiment,
     ...size,
   },
   {
@@ -35,16 +45,18 @@ const raceQuery = Type.Object(
   {
     strategies: Type.Optional(
       Type.String({
-        description: 'The strategies to race, comma-separated; default: all',
+        description: 'The strategies to race, comma-separated; default: all that can take part',
         examples: ['unsafe,pessimistic'],
       }),
     ),
+    experiment,
     ...size,
   },
   strict,
 );
 
 export const trialResult = Type.Object({
+  experiment: Type.String({ description: 'What was raced for' }),
   strategy: Type.String({ description: 'The name of the strategy' }),
   claim,
   verdict: Type.Enum(['exact', 'rejects', 'loses', 'inconclusive'], {
@@ -54,13 +66,22 @@ export const trialResult = Type.Object({
   holds: Type.Union([Type.Boolean(), Type.Null()], {
     description: 'Whether the claim holds; null if the verdict is inconclusive',
   }),
-  violations: Type.Array(Type.String(), { description: 'The rules of a counter that the history violates' }),
+  violations: Type.Array(Type.String(), {
+    description: 'The rules of a counter, and of a stock where there is one, that the history violates',
+  }),
+  stock: Type.Union([Type.Integer(), Type.Null()], {
+    description: 'How many increments may succeed; null: all of them',
+  }),
+  sold_out: Type.Integer({ description: 'Increments that were refused because the stock was used up' }),
   attempted: Type.Integer({ description: 'Increments whose outcome is known' }),
   acknowledged: Type.Integer({ description: 'Increments that were acknowledged' }),
   conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
   retries: Type.Integer({ description: 'Attempts after a conflict' }),
   final: Type.Integer({ description: 'The count at the end; it starts at 0' }),
-  lost: Type.Integer({ description: 'Acknowledged increments that are missing from the count' }),
+  lost: Type.Integer({
+    description:
+      'Acknowledged increments that are missing from the count: of a stock, those that were sold twice',
+  }),
   witness: Type.Union(
     [
       Type.Null(),
@@ -83,11 +104,14 @@ const raceAnswer = Type.Array(trialResult, {
   examples: [
     [
       {
+        experiment: 'likes',
         strategy: 'unsafe',
         claim: 'loses',
         verdict: 'loses',
         holds: true,
         violations: ['two increments wrote 1'],
+        stock: null,
+        sold_out: 0,
         attempted: 50,
         acknowledged: 50,
         conflicts: 0,

@@ -2,6 +2,8 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { Static } from 'typebox';
 import { Post } from '../strategies/post.ts';
 import type { Arena, RaceResult } from './arena.ts';
+import type { Experiment } from './experiments/experiment.ts';
+import { experiments } from './experiments/index.ts';
 import { measureRetry } from './pace.ts';
 import type { trialResult } from './schemas.ts';
 import { judge } from './verdict.ts';
@@ -11,10 +13,21 @@ import type { Race } from './worker.ts';
 export type Trial = Pick<
   Race,
   'strategy' | 'workers' | 'increments' | 'signal' | 'retryMsMax' | 'log' | 'onIncrement'
->;
+> & {
+  /** What they race for; likes if not given. */
+  experiment?: Experiment;
+};
 
 /** The result of one strategy's race on its own post, and whether it agrees with the strategy's claim. */
 export type TrialResult = Static<typeof trialResult>;
+
+/** How many increments of the race may succeed; null: all. */
+export const stockOf = ({
+  experiment = experiments[0],
+  workers,
+  increments,
+}: Pick<Trial, 'experiment' | 'workers' | 'increments'>): number | null =>
+  experiment.stockOf(workers * increments);
 
 /** Races without a loss after which the claim to lose counts as broken. */
 const LOSER_RACES = 5;
@@ -26,9 +39,10 @@ const LOSER_RACES = 5;
  * @throws as `Arena.run`, except when the race ran out of time: that is a result
  */
 export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promise<TrialResult> {
-  const { strategy } = trial;
+  const { strategy, experiment = experiments[0] } = trial;
+  const stock = stockOf(trial);
   const em = orm.em.fork();
-  return withPost(em, async (pk) => {
+  return withPost(em, stock, async (pk) => {
     const race = { ...trial, pk, newSession: () => orm.em.fork(), record: true };
     const result = await withinTime(async () =>
       arena.run({ ...race, retryMsMax: await retryMsMaxOf(em, arena, race) }),
@@ -37,9 +51,11 @@ export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promi
     const final = await (strategy.count?.(em, pk) ?? likesOf(em, pk));
     const read = { startedAt, endedAt: performance.now(), value: final };
     return {
+      experiment: experiment.name,
       strategy: strategy.name,
       claim: strategy.claim,
-      ...judge(strategy, result, read),
+      stock,
+      ...judge({ strategy, experiment, stock }, result, read),
       ...figures(result),
     };
   });
@@ -59,8 +75,12 @@ export async function runUntilItLoses(orm: MikroORM, arena: Arena, trial: Trial)
   return result;
 }
 
-async function withPost<T>(em: EntityManager, work: (pk: number) => Promise<T>): Promise<T> {
-  const pk = await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date() });
+async function withPost<T>(
+  em: EntityManager,
+  stock: number | null,
+  work: (pk: number) => Promise<T>,
+): Promise<T> {
+  const pk = await em.insert(Post, { like: 0, version: 1, modifiedAt: new Date(), stock });
   try {
     return await work(pk);
   } finally {
@@ -71,7 +91,7 @@ async function withPost<T>(em: EntityManager, work: (pk: number) => Promise<T>):
 /** As given; otherwise measured on a post of its own, if the strategy retries at all. */
 async function retryMsMaxOf(em: EntityManager, arena: Arena, race: Race): Promise<number | undefined> {
   if (race.retryMsMax !== undefined || race.strategy.attempts === 1) return race.retryMsMax;
-  return withPost(em, (pk) => measureRetry(arena, { ...race, pk }));
+  return withPost(em, null, (pk) => measureRetry(arena, { ...race, pk }));
 }
 
 async function likesOf(em: MikroORM['em'], pk: number): Promise<number> {

@@ -1,20 +1,38 @@
 import type { Static } from 'typebox';
 import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
 import type { Claim, Strategy } from '../strategies/strategy.ts';
+import type { Experiment } from './experiments/experiment.ts';
 import type { trialResult } from './schemas.ts';
 import { timeline } from './timeline.ts';
 import type { TimedResult } from './within-time.ts';
 import type { Increment } from './worker.ts';
 
-/** Judges a race by the rules for a counter's history. */
-export function judge({ claim }: Strategy, { history, acknowledged, outOfTime }: TimedResult, final: Read) {
+interface Judged {
+  strategy: Strategy;
+  experiment: Experiment;
+  /** How many increments may succeed; null: all of them. */
+  stock: number | null;
+}
+
+/** Judges a race by the rules for a counter's history, and by those of the experiment. */
+export function judge(
+  { strategy: { claim }, experiment, stock }: Judged,
+  { history, acknowledged, outOfTime }: TimedResult,
+  final: Read,
+) {
   const lost = Math.max(0, acknowledged - final.value);
-  const seen: Claim = lost > 0 ? 'loses' : acknowledged < history.length ? 'rejects' : 'exact';
+  const soldOut = history.filter((one) => one.soldOut).length;
+  const seen: Claim = lost > 0 ? 'loses' : acknowledged + soldOut < history.length ? 'rejects' : 'exact';
   const pair = witness(history);
-  const violations = [...checkBound(0, history, [final]), ...valueViolations(history)];
+  const violations = [
+    ...checkBound(0, history, [final]),
+    ...valueViolations(history),
+    ...experiment.violations(history, stock),
+  ];
   return {
     ...judgeClaim(claim, seen, violations.length > 0, outOfTime),
     violations,
+    sold_out: soldOut,
     final: final.value,
     lost,
     witness: pair ? { value: pair[0].value ?? 0, workers: pair.map(({ worker }) => worker) } : null,

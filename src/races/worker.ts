@@ -34,6 +34,7 @@ interface RunningRace extends Race {
 
 /** One increment, with its worker and, where they are recorded, its statements. */
 export interface Increment extends Add {
+  soldOut?: boolean;
   worker: number;
   statements: TimelineEntry[];
 }

@@ -1,5 +1,6 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import type { Strategy } from './strategy.ts';
 
 /** An arbitrary number that identifies this kind of lock; the post's key is the other half. */
@@ -18,9 +19,9 @@ export const advisoryLock: Strategy = {
     em.transactional(
       async (tx) => {
         await tx.execute('select pg_advisory_xact_lock(?, ?)', [LIKES, pk]);
-        const { like } = await tx.findOneOrFail(Post, pk);
-        await tx.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });
-        return like + 1;
+        const like = nextLike(await tx.findOneOrFail(Post, pk));
+        await tx.nativeUpdate(Post, pk, { like, modifiedAt: new Date() });
+        return like;
       },
       { isolationLevel: IsolationLevel.READ_COMMITTED },
     ),

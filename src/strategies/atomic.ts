@@ -4,7 +4,7 @@ import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
  * Relies on the database to read and write in one statement: the UPDATE locks the row, reads its latest value and adds
- * to it. Does not work when the new value depends on more than the old one.
+ * to it. Does not work when the new value depends on more than the old one; a limit is a constraint of the table.
  */
 export const atomic: Strategy = {
   name: 'atomic',

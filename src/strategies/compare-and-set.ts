@@ -1,5 +1,6 @@
 import { OptimisticLockError } from '@mikro-orm/core';
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
@@ -13,9 +14,10 @@ export const compareAndSet: Strategy = {
   attempts: PERSISTENT,
   async increment(em, pk) {
     const post = await em.findOneOrFail(Post, pk);
-    const { like, version } = post;
-    const changed = await em.nativeUpdate(Post, { pk, version }, { like: like + 1, modifiedAt: new Date() });
+    const { version } = post;
+    const like = nextLike(post);
+    const changed = await em.nativeUpdate(Post, { pk, version }, { like, modifiedAt: new Date() });
     if (changed === 0) throw OptimisticLockError.lockFailed(post);
-    return like + 1;
+    return like;
   },
 };

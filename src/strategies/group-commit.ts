@@ -2,6 +2,7 @@ import { IsolationLevel, NotFoundError, raw } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { GroupCommit } from '../concurrency/group-commit.ts';
 import { Post } from './post.ts';
+import { isSoldOut } from './stock.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /** One group for each database that this process writes to. */
@@ -28,10 +29,22 @@ function groupOf(em: EntityManager): GroupCommit<number, number> {
   const group = new GroupCommit<number, number>({
     batchMax: 1000,
     queueMax: 10_000,
-    write: (pks) => writeTogether(own, pks),
+    write: (pks) => writeWhatFits(own, pks),
   });
   groups.set(driver, group);
   return group;
+}
+
+/** Writes them together; if the stock does not suffice for all of them, one by one. */
+async function writeWhatFits(em: EntityManager, pks: readonly number[]): Promise<(number | Error)[]> {
+  try {
+    return await writeTogether(em, pks);
+  } catch (error) {
+    if (!isSoldOut(error) || pks.length === 1) throw error;
+    const each: (number | Error)[] = [];
+    for (const pk of pks) each.push(...(await writeTogether(em, [pk]).catch((one: Error) => [one])));
+    return each;
+  }
 }
 
 /** Adds the increments of each post, in the same order in every process, so that batches cannot deadlock. */

@@ -1,4 +1,5 @@
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
@@ -13,7 +14,7 @@ export const optimistic: Strategy = {
   attempts: PERSISTENT,
   async increment(em, pk) {
     const post = await em.findOneOrFail(Post, pk);
-    post.like += 1;
+    post.like = nextLike(post);
     await em.flush();
     return post.like;
   },

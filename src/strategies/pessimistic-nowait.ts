@@ -1,6 +1,7 @@
 import { LockMode } from '@mikro-orm/core';
 import { codeOf } from '../errors/caught.ts';
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import type { Strategy } from './strategy.ts';
 
 /**
@@ -17,8 +18,9 @@ export const pessimisticNowait: Strategy = {
   conflict: (error) => codeOf(error) === '55P03',
   increment: (em, pk) =>
     em.transactional(async (tx) => {
-      const { like } = await tx.findOneOrFail(Post, pk, { lockMode: LockMode.PESSIMISTIC_WRITE_OR_FAIL });
-      await tx.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });
-      return like + 1;
+      const post = await tx.findOneOrFail(Post, pk, { lockMode: LockMode.PESSIMISTIC_WRITE_OR_FAIL });
+      const like = nextLike(post);
+      await tx.nativeUpdate(Post, pk, { like, modifiedAt: new Date() });
+      return like;
     }),
 };

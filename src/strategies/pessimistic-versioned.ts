@@ -1,5 +1,6 @@
 import { LockMode } from '@mikro-orm/core';
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
@@ -14,7 +15,7 @@ export const pessimisticVersioned: Strategy = {
   increment: (em, pk) =>
     em.transactional(async (tx) => {
       const post = await tx.findOneOrFail(Post, pk, { lockMode: LockMode.PESSIMISTIC_WRITE });
-      post.like += 1;
+      post.like = nextLike(post);
       await tx.flush();
       return post.like;
     }),

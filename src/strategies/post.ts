@@ -8,6 +8,8 @@ export const newPostSchema = () =>
     properties: {
       pk: p.integer().primary(),
       like: p.integer().default(0),
+      // How many likes there may be; null: any number.
+      stock: p.integer().nullable(),
       // MikroORM adds `and version = …` to its own updates and refuses the flush if no row matched.
       version: p.integer().version(),
       modifiedAt: p

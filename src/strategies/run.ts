@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { RetriesExhaustedError, retry } from '../concurrency/retry.ts';
 import { isConflict } from '../database/failure.ts';
 import { messageOf } from '../errors/caught.ts';
+import { isSoldOut } from './stock.ts';
 import type { Strategy } from './strategy.ts';
 
 interface RunOptions {
@@ -18,6 +19,8 @@ interface RunOptions {
 /** The outcome of one increment, over all its attempts. */
 interface StrategyRun {
   outcome: 'acknowledged' | 'refused';
+  /** Whether it was refused because the stock is used up, and not for a conflict. */
+  soldOut?: boolean;
   /** The likes that it wrote, where the strategy knows. */
   value?: number;
   /** Attempts that met a conflict. */
@@ -62,6 +65,7 @@ export async function runStrategy(strategy: Strategy, pk: number, options: RunOp
     });
     return { outcome: 'acknowledged', ...(value === undefined ? {} : { value }), conflicts, retries };
   } catch (error) {
+    if (isSoldOut(error)) return { outcome: 'refused', soldOut: true, conflicts, retries };
     if (strategy.claim !== 'rejects' || !(error instanceof RetriesExhaustedError)) throw error;
     note(error.cause);
     return { outcome: 'refused', conflicts, retries };

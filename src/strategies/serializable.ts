@@ -1,5 +1,6 @@
 import { IsolationLevel } from '@mikro-orm/core';
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
@@ -14,9 +15,9 @@ export const serializable: Strategy = {
   increment: (em, pk) =>
     em.transactional(
       async (tx) => {
-        const { like } = await tx.findOneOrFail(Post, pk);
-        await tx.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });
-        return like + 1;
+        const like = nextLike(await tx.findOneOrFail(Post, pk));
+        await tx.nativeUpdate(Post, pk, { like, modifiedAt: new Date() });
+        return like;
       },
       { isolationLevel: IsolationLevel.SERIALIZABLE },
     ),

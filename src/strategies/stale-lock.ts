@@ -1,5 +1,6 @@
 import { LockMode } from '@mikro-orm/core';
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import type { Strategy } from './strategy.ts';
 
 /**
@@ -15,8 +16,9 @@ export const staleLock: Strategy = {
     const post = await em.findOneOrFail(Post, pk);
     return em.transactional(async (tx) => {
       await tx.lock(post, LockMode.PESSIMISTIC_WRITE);
-      await tx.nativeUpdate(Post, pk, { like: post.like + 1, modifiedAt: new Date() });
-      return post.like + 1;
+      const like = nextLike(post);
+      await tx.nativeUpdate(Post, pk, { like, modifiedAt: new Date() });
+      return like;
     });
   },
 };

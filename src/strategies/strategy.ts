@@ -25,6 +25,7 @@ export interface Strategy {
    * Adds 1, once. Expects an EntityManager whose identity map does not hold the post: a fresh fork.
    *
    * @returns the likes that it wrote; undefined where the strategy cannot know
+   * @throws an error for which `isSoldOut` is true when the post has a stock and it is used up
    */
   increment(em: EntityManager, pk: number): Promise<number | undefined>;
   /** Reads the number of likes, where it is not the post's own column. */

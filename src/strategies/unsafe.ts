@@ -1,4 +1,5 @@
 import { Post } from './post.ts';
+import { nextLike } from './stock.ts';
 import type { Strategy } from './strategy.ts';
 
 /** Relies on no other session writing between its read and its write; loses likes when two callers increment at once. */
@@ -9,8 +10,8 @@ export const unsafe: Strategy = {
   claim: 'loses',
   attempts: 1,
   async increment(em, pk) {
-    const { like } = await em.findOneOrFail(Post, pk);
-    await em.nativeUpdate(Post, pk, { like: like + 1, modifiedAt: new Date() });
-    return like + 1;
+    const like = nextLike(await em.findOneOrFail(Post, pk));
+    await em.nativeUpdate(Post, pk, { like, modifiedAt: new Date() });
+    return like;
   },
 };

@@ -122,6 +122,21 @@ t.test('what the page shows', { skip }, async (t) => {
     t.notOk(await page.locator('#witness').isVisible(), 'nobody lost, so there is no witness');
   });
 
+  t.test('strategies that lose likes sell tickets twice, and no other does', async (t) => {
+    const { page, complaints } = await watchedPage(browser);
+    await page.goto(`${url}/#race-form`);
+    await page.getByLabel('Race for').selectOption('tickets');
+    await page.getByLabel('Buyers each').waitFor();
+    await page.getByRole('button', { name: 'Race' }).click();
+    await page.getByText(/unsafe sold \d+ of 100 tickets\. The other 3 sold no ticket twice/).waitFor();
+    t.match(
+      await page.locator('[data-strategy=pessimistic]').innerText(),
+      /Each ticket sold once.*100 of 100/s,
+    );
+    t.match(await page.locator('#witness').innerText(), /Two buyers were told that they have this ticket/);
+    t.strictSame(complaints, []);
+  });
+
   t.test(
     'a cell of the matrix opens its timeline, with blocked steps waiting for their blocker',
     async (t) => {

@@ -54,7 +54,9 @@ t.test('a fingerprint tells requests apart by names, amounts, order and number',
       { name: 'a', by: 1 },
     ],
     [{ name: 'a","b', by: 1 }],
-  ].map(fingerprintOf);
+  ].map((increments) => fingerprintOf({ increments }));
   t.equal(new Set(prints).size, prints.length);
-  t.equal(fingerprintOf([{ name: 'a', by: 1 }]), prints[0]);
+  const increments = [{ name: 'a', by: 1 }];
+  t.equal(fingerprintOf({ increments, partial: false }), prints[0]);
+  t.not(fingerprintOf({ increments, partial: true }), prints[0]);
 });

@@ -78,7 +78,7 @@ t.test('who does not read is not remembered for: the latest value is all that wa
 
 t.test('a stream holds one event at most, and the last one is the latest', async (t) => {
   let value = 0;
-  const watch = new CounterWatch(async () => new Map([['likes', (value += 1)]]));
+  const watch = new CounterWatch(async () => new Map([['likes', { value: (value += 1) }]]));
   const stream = watch.watch('likes', '192.0.2.1');
   await until(async () => value > 3);
   t.ok(stream.readableLength < 100);

@@ -5,21 +5,17 @@ import type { IncrementRequest } from '../../src/counters/request.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
 import { ConnectionError } from '../../src/database/failure.ts';
-import type { PreparedStatement, Sessions } from '../../src/database/sessions.ts';
+import type { PreparedStatement } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testClient, testOrm } from '../helper.ts';
+import { act, forgetWriters, lost, type Query, unreliable } from './unreliable.ts';
 
 const unheard: WriterEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
-
-type Query = Pick<Sessions, 'query'>;
 
 const storeOn = (sessions: Query) => new CounterStore(sessions, { keyHours: 24, lockMsMax: 100 });
 
 const writerOn = (sessions: Query, events = unheard, limits: WriterLimits = {}) =>
   new CounterWriter(storeOn(sessions), events, limits);
-
-/** Which of the writer's statements it is, without the digest of its text. */
-const act = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
 
 const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
 
@@ -48,31 +44,6 @@ t.test('those who wait together are written by one commit, in their order', asyn
   t.strictSame(batches, [3]);
   t.strictSame(await valuesIn(sessions), { likes: 12 });
 });
-
-const lost = () => new ConnectionError('unknown', 'the connection was lost');
-
-/**
- * A connection that breaks at first: before the statement arrives, or after it was done; or after it was done, and so
- * long ago that the row of the writer is gone by the time the process goes on.
- */
-function unreliable(sessions: Query, fates: readonly string[]): Query {
-  let next = 0;
-  return {
-    async query(statement: PreparedStatement) {
-      if (act(statement) === 'register') return sessions.query(statement);
-      const fate = fates[next++];
-      if (fate === 'lost before') throw lost();
-      if (fate === 'conflict') throw Object.assign(new Error('could not serialize'), { code: '40001' });
-      const result = await sessions.query(statement);
-      if (fate === 'paused') await forgetWriters(sessions);
-      if (fate === 'lost after' || fate === 'paused') throw lost();
-      return result;
-    },
-  } as Query;
-}
-
-const forgetWriters = (sessions: Query) =>
-  sessions.query({ name: 'forget', text: 'delete from counter_writers', values: [] });
 
 const fate = fc.constantFrom('fine', 'fine', 'lost before', 'lost after', 'conflict', 'paused');
 const load = fc.record({
@@ -342,7 +313,7 @@ t.test(
       query: async (statement) => {
         if (act(statement) === 'register') return { rows: [] } as never;
         if (act(statement) === 'write-one') throw Object.assign(new Error('too large'), { code: '22003' });
-        throw new ConnectionError('lost', 'the connection was lost');
+        throw new ConnectionError('unavailable', 'the server is gone');
       },
     };
     await t.rejects(writerOn(broken).submit(one('likes')), ConnectionError);

@@ -3,7 +3,7 @@ import type { Outcome } from '../../src/concurrency/history.ts';
 import { check, checkReplays } from '../../load-tests/fault-test/checks/checker.ts';
 import { damageOf } from '../../load-tests/fault-test/checks/damage.ts';
 import { type History, noHistory, type Truth } from '../../load-tests/fault-test/journal/history.ts';
-import type { Kind, Operation } from '../../load-tests/fault-test/journal/operation.ts';
+import { type Kind, type Operation, TICKETS } from '../../load-tests/fault-test/journal/operation.ts';
 
 const never = Number.MAX_SAFE_INTEGER;
 const max = Number.MAX_SAFE_INTEGER;
@@ -141,6 +141,61 @@ t.test('a bulk is there as a whole or not at all', async (t) => {
   t.strictSame(rulesOf(unkeyed, truth({}, { 'own-0-a': 1, 'own-0-b': 1 })), ['whole']);
   const keyed = history(operation(0, 'acknowledged', [1, 1, 1], 'bulk'));
   t.strictSame(rulesOf(keyed, truth({ 0: [1, 1, 1] }, { hot: 1, left: 1 })), ['whole']);
+});
+
+t.test('a counter with bounds is never beyond them', async (t) => {
+  // The amount of the operation 12 is 2.
+  const within = history(
+    operation(12, 'acknowledged', [2], 'stock'),
+    operation(13, 'refused', undefined, 'stock'),
+  );
+  t.strictSame(rulesOf(within, truth({ 12: [2] }, { stock: 2 })), []);
+  for (const value of [-1, 101]) {
+    const one = history(operation(12, 'acknowledged', [value], 'stock'));
+    t.ok(rulesOf(one, truth({ 12: [value] }, { stock: 2 })).includes('bounds'), String(value));
+  }
+});
+
+/** Buyers of the tickets of a round, one after another: first those that get one, then those that are refused. */
+const sale = (sold: number, refused: number) => {
+  const buyers = Array.from({ length: sold + refused }, (_, id) =>
+    id < sold
+      ? operation(id, 'acknowledged', [id + 1], 'ticket', '7')
+      : operation(id, 'refused', undefined, 'ticket', '7'),
+  );
+  const kept = Object.fromEntries(buyers.slice(0, sold).map(({ id }) => [id, [id + 1]]));
+  return { buyers, is: truth(kept, { 'tickets-7': sold }) };
+};
+
+t.test('as many tickets are sold as there are, and refusals are true', async (t) => {
+  const { buyers, is } = sale(TICKETS, 3);
+  const [first, ...others] = buyers as [Operation, ...Operation[]];
+  const last = buyers.at(-1) as Operation;
+  t.strictSame(check(history(...buyers), is, true), []);
+  const early = { ...last, startedAt: 0, endedAt: 1 };
+  t.strictSame(
+    rulesOf(history(...buyers.slice(0, -1), early), is),
+    ['tickets'],
+    'refused before others came',
+  );
+  const waited = { ...last, startedAt: 0 };
+  t.strictSame(rulesOf(history(...buyers.slice(0, -1), waited), is), [], 'came early, and was refused late');
+  const unknown = { ...first, outcome: 'unknown' as const, endedAt: never };
+  t.strictSame(rulesOf(history(unknown, ...others), is), [], 'has one, and does not know it yet');
+});
+
+t.test('a ticket that is left, or sold beyond those that there are, is found', async (t) => {
+  const fewer = sale(TICKETS - 1, 3);
+  t.strictSame(rulesOf(history(...fewer.buyers), fewer.is), ['tickets']);
+  const more = sale(TICKETS + 1, 3);
+  t.strictSame(rulesOf(history(...more.buyers), more.is), ['tickets']);
+  const { buyers, is } = sale(TICKETS, 3);
+  const twice = { ...(buyers[1] as Operation), values: [1] };
+  const kept = new Map([...is.counted, [1, [1]] as const]);
+  const one = history(...buyers.map((buyer) => (buyer.id === 1 ? twice : buyer)));
+  t.strictSame(rulesOf(one, { ...is, counted: kept }), ['values'], 'one ticket for two');
+  const denied = { ...(buyers[1] as Operation), outcome: 'refused' as const };
+  t.ok(rulesOf(history(...buyers.map((buyer) => (buyer.id === 1 ? denied : buyer))), is).includes('refused'));
 });
 
 t.test('what would leave the range is not counted, and what stays in it is not refused for it', async (t) => {

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Journal } from '../journal/journal.ts';
-import { incrementsOf, type Operation } from '../journal/operation.ts';
+import { incrementsOf, type Operation, refusalsOf } from '../journal/operation.ts';
 import { pick, type Random } from '../world/random.ts';
 import { HttpClient, type TryResult } from './http-client.ts';
 import { requestOf } from './request.ts';
@@ -109,11 +109,18 @@ export class Exchange {
     return finished;
   }
 
-  /** Sends an operation again, as often as it takes to have an answer, at most for that long in milliseconds. */
+  /**
+   * Sends an operation as often as it takes to have an answer, at most for that long in milliseconds. Where an earlier
+   * try may still be under way, a refusal that it deserves must be final, as that of a ticket is.
+   */
   async settle(operation: Operation, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; pauseMs = longer(pauseMs)) {
-      if (this.record(operation, await this.send(operation), true)) return;
+      const answer = await this.send(operation);
+      if (this.record(operation, answer, true)) return;
+      // Had it been counted by an earlier try, its key would say so.
+      if (answer.outcome === 'refused' && refusalsOf(operation).includes(answer.code))
+        return this.#journal.end(operation, 'refused', answer);
       await setTimeout(pauseMs);
     }
   }

@@ -4,11 +4,12 @@ import type { Random } from '../world/random.ts';
 /**
  * What is sent to a replica, which decides on the statement that it writes with:
  * - `mixed`: everything, so that batches have keys; twice as often as the others;
+ * - `bounded`: much of it does not fit, and so it is decided request by request;
  * - `unkeyed`: many counters and no key;
  * - `shared`: one counter and no key;
  * - `lone`: one request at a time.
  */
-export const traffics = ['mixed', 'mixed', 'unkeyed', 'shared', 'lone'] as const;
+export const traffics = ['mixed', 'mixed', 'bounded', 'unkeyed', 'shared', 'lone'] as const;
 
 export type Traffic = (typeof traffics)[number];
 
@@ -24,6 +25,12 @@ const SHARES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
     ['edge', 4],
     ['put', 5],
     ['delete', 1],
+  ],
+  bounded: [
+    ['stock', 50],
+    ['single', 30],
+    ['bulk', 10],
+    ['amount', 10],
   ],
   unkeyed: [
     ['unkeyed', 80],

@@ -1,11 +1,12 @@
 import { checkBound, checkValues } from '../../../src/concurrency/history.ts';
 import type { History, Truth } from '../journal/history.ts';
-import { isKeyed, keyIdOf, type Operation, UNKEYED } from '../journal/operation.ts';
+import { isKeyed, isTickets, keyIdOf, type Operation, STOCK, UNKEYED } from '../journal/operation.ts';
 import { addsByCounter, type CounterAdd, keptOf } from './adds.ts';
 import { checkDocuments } from './documents.ts';
 import { checkNeighbours } from './neighbours.ts';
 import { checkOwn } from './own.ts';
 import { checkReads } from './reads.ts';
+import { checkTickets } from './tickets.ts';
 import { broken, type Violation, violation } from './violation.ts';
 
 /**
@@ -81,8 +82,15 @@ function checkCounter(
   const ofIt = reads.filter((read) => read.name === name);
   return [
     ...(name !== UNKEYED && sum !== value ? [broke('sum')(`counted ${sum}, but it is ${value}`)] : []),
+    ...(name === STOCK.name ? checkStock(adds).map(broke('bounds')) : []),
+    ...(isTickets(name) ? checkTickets(adds).map(broke('tickets')) : []),
     ...(grows ? checkValues(0, adds).map(broke('values')) : []),
     ...(grows ? checkReads(adds, ofIt, failovers).map(broke('reads')) : []),
     ...checkBound(0, adds, [{ startedAt: end, endedAt: end, value }]).map(broke('bound')),
   ];
+}
+
+function checkStock(adds: readonly CounterAdd[]): string[] {
+  const outside = adds.find(({ value = STOCK.min }) => value < STOCK.min || value > STOCK.max);
+  return outside ? [`an increment wrote ${outside.value}; its bounds are ${STOCK.min} and ${STOCK.max}`] : [];
 }

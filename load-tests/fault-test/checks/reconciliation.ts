@@ -2,6 +2,7 @@ import { check, checkReplays } from './checker.ts';
 import { type Damage, damageOf } from './damage.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Exchange } from '../callers/exchange.ts';
+import { inParallel } from '../callers/in-parallel.ts';
 import { isKeyed, type Operation } from '../journal/operation.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { readTruth } from './truth.ts';
@@ -45,17 +46,4 @@ export async function reconcile(
     damage: damageOf(journal, after),
     resolved: open.filter(({ outcome }) => outcome === 'acknowledged'),
   };
-}
-
-async function inParallel<T>(
-  limit: number,
-  all: readonly T[],
-  work: (one: T) => Promise<void>,
-): Promise<void> {
-  const queue = all.values();
-  await Promise.all(
-    Array.from({ length: limit }, async () => {
-      for (const one of queue) await work(one);
-    }),
-  );
 }

@@ -13,6 +13,8 @@ export const rules = {
   own: 'a counter of its own: acknowledged 1, refused 0, unknown 0 or 1',
   whole: 'a bulk is counted as a whole or not at all',
   range: 'what would leave the range is not counted, and nothing else is refused for it',
+  bounds: 'a counter with bounds never leaves them',
+  tickets: 'as many are sold as there are, and none is refused before',
   documents: 'a state that was read is replaced once, and by what was acknowledged',
   reads: 'no read goes back behind what was acknowledged, or read, before it began',
   neighbours: 'requests that need no locked counter go on',

@@ -3,18 +3,25 @@
  * them. `DEFECT` names it.
  */
 import { randomUUID } from 'node:crypto';
-import { compose } from '../../../src/counters/batch.ts';
+import { type Batch, compose } from '../../../src/counters/batch.ts';
+import type { CounterState } from '../../../src/counters/counter.ts';
 import { CounterReader } from '../../../src/counters/reader.ts';
+import { isSelective, select } from '../../../src/counters/selection.ts';
 import { CounterStore, isForgotten, type Written } from '../../../src/counters/store.ts';
 import { Problem } from '../../../src/errors/problem.ts';
 import { isDefect } from './defects.ts';
 
-type ReadValue = (this: CounterReader, name: string) => Promise<number | undefined>;
+type Read = (this: CounterReader, name: string) => Promise<CounterState | undefined>;
 
 type Write = (this: CounterStore, ...given: Parameters<CounterStore['write']>) => Promise<Written>;
 
 const { prototype } = CounterStore;
 const write = Object.getOwnPropertyDescriptor(prototype, 'write')?.value as Write;
+
+function withoutKeys(batch: Batch): Batch {
+  const requests = batch.requests.map(({ increments, partial = false }) => ({ increments, partial }));
+  return isSelective(batch) ? select(requests) : compose(requests);
+}
 
 const patches = {
   /** Says what it will have written, and writes it when it comes to it. */
@@ -22,6 +29,11 @@ const patches = {
     const expected = new Map<string, bigint>();
     let written: Promise<unknown> = Promise.resolve();
     prototype.write = async function (this: CounterStore, batch, id) {
+      if (isSelective(batch)) {
+        await written;
+        expected.clear();
+        return write.call(this, batch, id);
+      }
       const first = batch.deltas.some(({ name }) => !expected.has(name));
       const done = written.then(() => write.call(this, batch, id));
       written = done.catch(() => {});
@@ -58,8 +70,7 @@ const patches = {
   /** Forgets the keys. */
   'keys off': () => {
     prototype.write = function (this: CounterStore, batch, id) {
-      const requests = batch.requests.map(({ increments }) => ({ increments }));
-      return write.call(this, { ...batch, requests }, id);
+      return write.call(this, withoutKeys(batch), id);
     };
   },
   /** Keeps the keys, and counts what comes under a known one again. */
@@ -70,8 +81,7 @@ const patches = {
       // The number is used by now.
       const writer = randomUUID();
       await this.register(writer);
-      const requests = batch.requests.map(({ increments }) => ({ increments }));
-      return write.call(this, { ...batch, requests }, { writer, seq: 1 });
+      return write.call(this, withoutKeys(batch), { writer, seq: 1 });
     };
   },
   /** Refuses all requests of a batch that waited for a lock. */
@@ -81,6 +91,7 @@ const patches = {
   /** Answers for the last counter of a bulk without a key, and does not write it. */
   'bulk in part': () => {
     prototype.write = async function (this: CounterStore, batch, id) {
+      if (isSelective(batch)) return write.call(this, batch, id);
       const bulks = batch.requests.filter(
         ({ key, increments }) => key === undefined && increments.length === 3,
       );
@@ -98,13 +109,13 @@ const patches = {
   },
   /** Remembers what it has read for a second. */
   'stale reads': () => {
-    const value = Object.getOwnPropertyDescriptor(CounterReader.prototype, 'value')?.value as ReadValue;
-    const known = new Map<string, { value: Promise<number | undefined>; until: number }>();
-    CounterReader.prototype.value = function (this: CounterReader, name) {
+    const read = Object.getOwnPropertyDescriptor(CounterReader.prototype, 'read')?.value as Read;
+    const known = new Map<string, { state: ReturnType<Read>; until: number }>();
+    CounterReader.prototype.read = function (this: CounterReader, name) {
       const kept = known.get(name);
-      if (kept && kept.until > performance.now()) return kept.value;
-      const fresh = value.call(this, name);
-      known.set(name, { value: fresh, until: performance.now() + 1000 });
+      if (kept && kept.until > performance.now()) return kept.state;
+      const fresh = read.call(this, name);
+      known.set(name, { state: fresh, until: performance.now() + 1000 });
       return fresh;
     };
   },

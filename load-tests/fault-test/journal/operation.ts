@@ -7,6 +7,8 @@ import type { Increment } from '../../../src/counters/request.ts';
  * - `single`: one increment of the counter that is used most;
  * - `bulk`: that one, a second one that is shared, and one of its own;
  * - `amount`: amounts of either sign;
+ * - `stock`: amounts of either sign, of a counter with bounds, so that many do not fit;
+ * - `ticket`: one of the tickets of a round, of which there are fewer than buyers;
  * - `again`: a `single` under the key of an earlier one, whose key has expired and was removed.
  *
  * Without a key:
@@ -20,6 +22,8 @@ export const kinds = [
   'single',
   'bulk',
   'amount',
+  'stock',
+  'ticket',
   'again',
   'unkeyed',
   'unkeyed-bulk',
@@ -35,7 +39,7 @@ export type Kind = (typeof kinds)[number];
 export interface Operation {
   id: number;
   kind: Kind;
-  /** `put`, `delete`: the state that it is meant for. `again`: the operation whose key it uses. */
+  /** `put`, `delete`: the state that it is meant for. `again`: the operation whose key it uses. `ticket`: the round. */
   about?: string;
   /** Milliseconds, of one clock. */
   startedAt: number;
@@ -71,17 +75,32 @@ export const begun = (intent: Intent, startedAt: number, fault: number): Operati
 /** The counter of all operations of the kind `shared`. */
 export const UNKEYED = 'unkeyed';
 
+/** The counter of all operations of the kind `stock`, and its bounds. */
+export const STOCK = { name: 'stock', min: 0, max: 100 };
+
+/** The counter of the tickets of a round, from 0 to as many as there are. */
+export const ticketsOf = (round: string): string => `tickets-${round}`;
+
+export const isTickets = (name: string): boolean => name.startsWith('tickets-');
+
+export const TICKETS = 100;
+
 /** A counter of which no other operation knows. */
 export const ownName = (id: number, suffix = ''): string => `own-${id}${suffix}`;
 
 export const isOwn = (name: string): boolean => name.startsWith('own-');
 
+/** From -10 to 11, and never nothing. */
+const amountOf = (id: number): number => (id % 21) - 10 || 11;
+
 const byOne = (...names: string[]): Increment[] => names.map((name) => ({ name, by: 1 }));
 
-const increments: Record<Kind, (id: number) => Increment[]> = {
+const increments: Record<Kind, (id: number, about: string) => Increment[]> = {
   single: () => byOne('hot'),
   bulk: (id) => byOne('hot', 'left', ownName(id)),
-  amount: (id) => [{ name: 'amounts', by: (id % 21) - 10 || 11 }],
+  amount: (id) => [{ name: 'amounts', by: amountOf(id) }],
+  stock: (id) => [{ name: STOCK.name, by: amountOf(id) }],
+  ticket: (_, round) => byOne(ticketsOf(round)),
   again: () => byOne('hot'),
   unkeyed: (id) => byOne(ownName(id)),
   'unkeyed-bulk': (id) => byOne(ownName(id, '-a'), ownName(id, '-b'), ownName(id, '-c')),
@@ -93,14 +112,14 @@ const increments: Record<Kind, (id: number) => Increment[]> = {
   delete: () => [],
 };
 
-/** The increments of an operation: nothing but its number decides, so that the journal need not say. */
-export const incrementsOf = ({ id, kind }: Intent): Increment[] => increments[kind](id);
+/** The increments of an operation: nothing but its number, and what it is about, decide, so that the journal need not say. */
+export const incrementsOf = ({ id, kind, about = '' }: Intent): Increment[] => increments[kind](id, about);
 
 /** Whether an operation of the kind `edge` stays in the range. */
 export const fits = ({ id }: Pick<Operation, 'id'>): boolean => id % 2 === 0;
 
 export const isKeyed = ({ kind }: Pick<Operation, 'kind'>): boolean =>
-  kind === 'single' || kind === 'bulk' || kind === 'amount' || kind === 'again';
+  ['single', 'bulk', 'amount', 'stock', 'ticket', 'again'].includes(kind);
 
 /** The number of the operation that the idempotency key was made for: its own, unless it uses an expired one again. */
 export const keyIdOf = ({ id, kind, about }: Intent): number => (kind === 'again' ? Number(about) : id);
@@ -119,6 +138,7 @@ export const MISSING = 'missing';
 /** What a refusal may say of this operation, besides that the service is busy or away. */
 export function refusalsOf(operation: Intent): readonly string[] {
   if (isDocument(operation)) return ['precondition_failed', 'not_found'];
+  if (operation.kind === 'stock' || operation.kind === 'ticket') return ['out_of_bounds'];
   return operation.kind === 'edge' && !fits(operation) ? ['out_of_range'] : [];
 }
 

@@ -6,7 +6,8 @@ export const POSTS = `
     pk integer primary key,
     "like" integer not null default 0,
     version integer not null default 1,
-    modified_at timestamptz not null default '2026-01-01'
+    modified_at timestamptz not null default '2026-01-01',
+    stock integer
   );
   insert into posts (pk) values (1), (2), (3)`;
 

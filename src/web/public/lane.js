@@ -1,5 +1,6 @@
 // @ts-check
-import { count, el, fill, number } from './dom.js';
+import { el, fill, number } from './dom.js';
+import { goalOf } from './goals.js';
 import { term } from './terms.js';
 
 /** The progress of one strategy towards the expected count. */
@@ -32,21 +33,22 @@ export class Lane {
   /** @param {{ likes: number, acknowledged: number }} progress */
   progress({ likes, acknowledged }) {
     fill(this.likes, number(likes));
-    this.acknowledged.style.width = `${(100 * acknowledged) / this.expected}%`;
+    this.acknowledged.style.width = `${Math.min(100, (100 * acknowledged) / this.expected)}%`;
     this.counted.style.width = `${(100 * likes) / this.expected}%`;
   }
 
-  /** @param {{ final: number, acknowledged: number, attempted: number, lost: number, verdict: string, holds: boolean | null }} result */
-  end({ final, acknowledged, attempted, lost, verdict, holds }) {
+  /** @param {import('./goals.js').Result & { experiment: string, verdict: string, holds: boolean | null }} result */
+  end(result) {
+    const { experiment, final, acknowledged, verdict, holds } = result;
+    const goal = goalOf(experiment);
     this.progress({ likes: final, acknowledged });
     this.element.classList.remove('on');
     this.element.classList.add('over');
     this.element.dataset.verdict = verdict;
-    const refused = attempted - acknowledged;
     const seen = {
-      loses: `${count(lost, 'like')} missing`,
-      rejects: `${number(refused)} refused, nothing lost`,
-      exact: 'Every like counted',
+      loses: goal.missing(result),
+      rejects: goal.refused(result),
+      exact: goal.exact,
       inconclusive: 'Too slow to tell',
     }[verdict];
     fill(

@@ -3,6 +3,7 @@ import { events, get } from './api.js';
 import { isUnavailable } from './connection.js';
 import { count, el, fill, id } from './dom.js';
 import { showFigures } from './figures.js';
+import { goalOf, goals } from './goals.js';
 import { Lane } from './lane.js';
 import { showWitness } from './witness.js';
 
@@ -19,16 +20,19 @@ let running;
 export async function openRace() {
   const form = id('race-form');
   const strategies = /** @type {Strategy[]} */ (await get('/strategies'));
+  form.experiment.append(...Object.entries(goals).map(([name, { title }]) => new Option(title, name)));
   id('strategies').append(...strategies.map(choice));
   // Open only if there is room beside the race; on a phone the list would push the race off the screen.
   form.querySelector('details').open = matchMedia('(min-width: 1000px)').matches;
   const show = () => {
+    id('each').textContent = goalOf(form.experiment.value).each;
     const chosen = chosenOf(form, strategies);
     id('chosen').textContent = `${chosen.length} of ${count(strategies.length, 'strategy', 'strategies')}`;
     showLanes(chosen);
   };
   form.addEventListener('change', (/** @type {Event} */ event) => {
-    if (!running && /** @type {HTMLInputElement} */ (event.target).name === 'strategy') show();
+    const { name } = /** @type {HTMLInputElement} */ (event.target);
+    if (!running && ['strategy', 'experiment'].includes(name)) show();
   });
   form.addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -70,6 +74,7 @@ async function race(form, chosen) {
   if (chosen.length === 0) return fill(verdict, 'Select at least one strategy.');
   const lanes = showLanes(chosen);
   const query = new URLSearchParams({
+    experiment: form.experiment.value,
     strategies: chosen.map(({ name }) => name).join(','),
     workers: form.workers.value,
     increments: form.increments.value,
@@ -125,17 +130,16 @@ function showResults(results) {
 function sentence(results, losers) {
   const slow = results.filter(({ verdict }) => verdict === 'inconclusive').map(({ strategy }) => strategy);
   const kept = results.length - losers.length - slow.length;
-  const lost = losers.map((one) => `${one.strategy} lost ${one.lost} of ${count(one.acknowledged, 'like')}`);
+  const goal = goalOf(results[0]?.experiment);
+  const lost = losers.map((one) => goal.loss(one));
   const parts = [
     lost.join(', '),
     slow.length > 0 ? `${slow.join(', ')} ran out of time: too slow to tell` : '',
   ];
   const said = parts.filter(Boolean).join('. ');
   if (said) {
-    const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} kept every like.` : '';
+    const others = kept > 0 ? ` ${kept === 1 ? 'The other one' : `The other ${kept}`} ${goal.kept}.` : '';
     return `${said}.${others}`;
   }
-  return results.length === 1
-    ? 'Every acknowledged like was counted.'
-    : `All ${results.length} kept every like.`;
+  return results.length === 1 ? goal.all : `All ${results.length} ${goal.kept}.`;
 }

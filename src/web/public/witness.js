@@ -7,7 +7,8 @@ export function showWitness(result) {
   const section = id('witness');
   section.hidden = !result?.witness;
   if (!result?.witness) return;
-  const { strategy, lost, timeline: entries } = result;
+  const { experiment, strategy, lost, timeline: entries } = result;
+  const tickets = experiment === 'tickets';
   const { value, workers } = result.witness;
   const sessions = workers.toSorted().map((/** @type {number} */ worker) => `worker ${worker}`);
   const first = entries[0]?.session ?? sessions[0];
@@ -22,14 +23,18 @@ export function showWitness(result) {
       el(
         'p.lead',
         {},
-        'Two likes were acknowledged, but the count went up by one. ',
+        tickets
+          ? 'Two buyers were told that they have this ticket. '
+          : 'Two likes were acknowledged, but the count went up by one. ',
         `Between the read and the write of ${first}, ${other} read the same number.`,
       ),
       lost > 1 &&
         el(
           'p.note',
           {},
-          `${lost} likes vanished in this race. This is how one of them was lost, as the database saw it.`,
+          tickets
+            ? `${lost} tickets were sold twice in this race. This is how one of them was, as the database saw it.`
+            : `${lost} likes vanished in this race. This is how one of them was lost, as the database saw it.`,
         ),
     ),
     timeline(entries, { label: `How ${strategy} lost a like`, sessions }),

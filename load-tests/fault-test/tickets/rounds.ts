@@ -1,0 +1,81 @@
+import { progress } from '../../../src/command-line/progress.ts';
+import type { Exchange } from '../callers/exchange.ts';
+import { inParallel } from '../callers/in-parallel.ts';
+import { reconcile, type Reconciliation } from '../checks/reconciliation.ts';
+import { withFleet } from '../fleet.ts';
+import type { History } from '../journal/history.ts';
+import type { Journal } from '../journal/journal.ts';
+import { TICKETS, ticketsOf } from '../journal/operation.ts';
+import type { Postgres } from '../world/postgres.ts';
+import { type Random, seeded } from '../world/random.ts';
+import { Killer } from './killer.ts';
+
+export const BUYERS = 2 * TICKETS;
+
+/** Buyers at the same time: fewer than there are, so that some come when others have their answers. */
+const AT_ONCE = 40;
+
+/** How long a buyer asks at most, in milliseconds: longer than a replica takes to be back. */
+const BUYING_MS_MAX = 120_000;
+
+export interface RoundsOptions {
+  rounds: number;
+  replicas: number;
+  seed: number;
+  /** Where the journal is written. */
+  journal: string;
+  signal: AbortSignal;
+}
+
+export interface RoundsResult extends Reconciliation, Pick<Killer, 'killed' | 'cut'> {
+  history: History;
+  elapsedMs: number;
+}
+
+interface Sale {
+  postgres: Postgres;
+  journal: Journal;
+  exchange: Exchange;
+  killer: Killer;
+  random: Random;
+}
+
+/**
+ * Sells tickets to twice as many buyers, so many times, on the same replicas of the service, one of which is killed or
+ * cut off the database during each round; and compares what buyers were told with what was counted.
+ *
+ * @throws {Error} when a replica does not start again
+ */
+export async function runRounds(postgres: Postgres, options: RoundsOptions): Promise<RoundsResult> {
+  const { rounds, signal } = options;
+  const random = seeded(options.seed);
+  const attemptsMax = rounds * BUYERS;
+  return withFleet({ ...options, database: postgres, random, attemptsMax }, async (fleet) => {
+    const { replicas, journal, exchange } = fleet;
+    const killer = new Killer(postgres, replicas, random);
+    const startedAt = performance.now();
+    for (let round = 1; round <= rounds; round += 1) {
+      signal.throwIfAborted();
+      progress(`${BUYERS} buyers, ${TICKETS} tickets`, round, rounds);
+      await sell({ postgres, journal, exchange, killer, random }, String(round));
+    }
+    const elapsedMs = performance.now() - startedAt;
+    await killer.allBack();
+    const found = await reconcile(postgres, journal, exchange, AT_ONCE);
+    return { ...found, history: journal, elapsedMs, killed: killer.killed, cut: killer.cut };
+  });
+}
+
+async function sell({ postgres, journal, exchange, killer, random }: Sale, round: string): Promise<void> {
+  const name = ticketsOf(round);
+  await postgres.query('insert into counters (name, value, min, max) values ($1, 0, 0, $2)', [name, TICKETS]);
+  // After a number of answers, perhaps none: there is no moment of which it could be said that it is the worst.
+  const strikeAt = Math.floor(random() * BUYERS);
+  if (strikeAt === 0) killer.strike();
+  let answers = 0;
+  await inParallel(AT_ONCE, [...Array(BUYERS).keys()], async () => {
+    await exchange.settle(journal.begin('ticket', round), BUYING_MS_MAX);
+    answers += 1;
+    if (answers === strikeAt) killer.strike();
+  });
+}

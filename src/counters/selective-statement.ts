@@ -1,0 +1,144 @@
+import type { Selection } from './selection.ts';
+import { prepared } from './statements.ts';
+
+/*
+ * What fits of a batch. It locks the counters, in the order of their names as every statement that writes them does,
+ * and decides on what it sees under the locks: nothing can come between the decision and its effect, whatever other
+ * replicas write, so there is no conflict to retry.
+ * - $1 to $3: as in the other forms of writing a batch.
+ * - $4 to $6: the counters, in which group each is, and in which slot of it. Groups share no counter.
+ * - $7, $8: the first and the last part of each group. A part is what a request does to one counter.
+ * - $9 to $14: the parts' slots, totals, lows and highs, the last part of the request (0: as decided with the first
+ *   one), and whether as much is taken as fits.
+ * - $15 to $19: what is kept with keys: key, fingerprint, part, slot (0: the amount taken), and what to add to the
+ *   value; $20: hours to keep a key.
+ * `fold` goes through the parts of all groups side by side and carries the values of each group, one for each slot.
+ * A counter that another replica creates after the snapshot was taken violates the primary key here, and the next
+ * attempt sees it. (`in` without `is true` would be a join, and the planner, which does not know how long the arrays
+ * are, would choose nested loops.) If a key is known, nothing is written, as in WRITE_KEYED. The record that the
+ * writer's row keeps is described at `verdictsOf`.
+ */
+export const WRITE_SELECTIVE = prepared(
+  'write-selective',
+  `
+  with recursive patience as materialized (select set_config('lock_timeout', $3, true) as ms),
+  known as (
+    select key, request, "values" from idempotency_keys where key = any($15::text[])
+  ),
+  delta as (
+    select * from unnest($4::text[], $5::int[], $6::int[]) with ordinality as d (name, grp, slot, i)
+    where not exists (select from known)
+  ),
+  locked as materialized (
+    select d.i, c.value, c.min, c.max
+    from delta as d join counters as c using (name)
+    where (select ms from patience) is not null
+    order by d.name
+    for no key update of c
+  ),
+  start as materialized (
+    select d.i, d.name, d.grp, d.slot, coalesce(l.value, 0) as value, l.i is null as missing,
+           coalesce(l.min, -9007199254740991) as low, coalesce(l.max, 9007199254740991) as high
+    from delta as d left join locked as l using (i)
+  ),
+  fold (grp, part, last, state, lows, highs, taken, written) as (
+    select grp, ($7::int[])[grp] - 1, ($8::int[])[grp],
+           array_agg(value order by slot), array_agg(low order by slot), array_agg(high order by slot),
+           null::bigint, false
+    from start
+    group by grp
+    union all
+    select f.grp, f.part + 1, f.last,
+           f.state[:n.slot - 1]
+             || f.state[n.slot] + case when n.partial then t.taken else t.taken * n.total end
+             || f.state[n.slot + 1:],
+           f.lows, f.highs, t.taken, n.partial or t.taken > 0
+    from fold as f
+    cross join lateral (
+      select ($9::int[])[f.part + 1] as slot, ($10::bigint[])[f.part + 1] as total,
+             ($13::int[])[f.part + 1] as until, ($14::boolean[])[f.part + 1] as partial
+    ) as n
+    cross join lateral (
+      select case
+        when n.partial
+          then greatest(f.lows[n.slot] - f.state[n.slot], least(n.total, f.highs[n.slot] - f.state[n.slot]))
+        when n.until = 0 then f.taken
+        else (
+          select bool_and(f.state[($9::int[])[p]] + ($11::bigint[])[p] >= f.lows[($9::int[])[p]]
+                      and f.state[($9::int[])[p]] + ($12::bigint[])[p] <= f.highs[($9::int[])[p]])::int
+          from generate_series(f.part + 1, n.until) as p
+        )
+      end as taken
+      offset 0
+    ) as t
+    where f.part < f.last
+  ),
+  changed as (
+    select s.*, f.state[s.slot] as next from start as s join fold as f on f.grp = s.grp and f.part = f.last
+  ),
+  updated as (
+    update counters as c set value = n.next
+    from changed as n
+    where c.name = n.name and n.value <> n.next and not n.missing
+  ),
+  created as (
+    insert into counters (name, value)
+    select name, next from changed
+    where missing and ((grp, slot) in (select grp, ($9::int[])[part] from fold where written)) is true
+    order by name
+  ),
+  keyed as (
+    insert into idempotency_keys (key, request, "values", expires_at)
+    select k.key, k.request,
+           array_agg(case when k.slot = 0 then f.taken else f.state[k.slot] + k.behind end order by k.i),
+           now() + $20 * interval '1 hour'
+    from unnest($15::text[], $16::text[], $17::int[], $18::int[], $19::bigint[])
+      with ordinality as k (key, request, part, slot, behind, i)
+    join fold as f on f.part = k.part
+    where f.written
+    group by k.key, k.request
+    order by k.key
+  ),
+  summary as (
+    select coalesce(
+      array_agg(value order by i) || array_agg(low order by i) || array_agg(high order by i)
+        || (select array_agg(taken order by part) from fold where taken is not null and ($13::int[])[part] > 0),
+      '{}') as "values"
+    from start
+  ),
+  fence as (
+    update counter_writers as f
+    set seq = case when f.seq < $2 then $2 end, "values" = s."values", written_at = now()
+    from summary as s
+    where f.id = $1
+    returning f.id
+  )
+  select array_to_string("values", ',') as "values", (select json_agg(known) from known) as known,
+         1 / (select count(*) from fence) as fenced
+  from summary`,
+);
+
+/** The parameters $4 to $19. */
+export function parametersOf({ counters, groups, parts, kept }: Selection): unknown[] {
+  return [
+    counters.map(({ name }) => name),
+    numbers(counters.map(({ group }) => group)),
+    numbers(counters.map(({ slot }) => slot)),
+    numbers(groups.map(({ begin }) => begin)),
+    numbers(groups.map(({ end }) => end)),
+    numbers(parts.map(({ slot }) => slot)),
+    numbers(parts.map(({ total }) => total)),
+    numbers(parts.map(({ low }) => low)),
+    numbers(parts.map(({ high }) => high)),
+    numbers(parts.map(({ until }) => until)),
+    `{${parts.map(({ partial }) => partial).join(',')}}`,
+    kept.map(({ key }) => key),
+    kept.map(({ fingerprint }) => fingerprint),
+    numbers(kept.map(({ part }) => part)),
+    numbers(kept.map(({ slot }) => slot)),
+    numbers(kept.map(({ behind }) => behind)),
+  ];
+}
+
+/** An array as PostgreSQL reads it. The driver would look for characters to escape in each number. */
+export const numbers = (values: readonly (bigint | number)[]): string => `{${values.join(',')}}`;

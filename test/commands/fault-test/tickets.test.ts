@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { rules } from '../../../load-tests/fault-test/checks/violation.ts';
+import { withPostgres } from '../../../load-tests/fault-test/run.ts';
+import { BUYERS, runRounds } from '../../../load-tests/fault-test/tickets/rounds.ts';
+import { TICKETS } from '../../../load-tests/fault-test/journal/operation.ts';
+
+const ROUNDS = 10;
+
+t.test('200 buyers get 100 tickets, whichever replica is killed, and every refusal is true', async (t) => {
+  const over = new AbortController();
+  t.teardown(() => over.abort());
+  const journal = join(t.testdir(), 'journal');
+  const options = { rounds: ROUNDS, replicas: 3, seed: 1, journal, signal: over.signal };
+  const { violations, history, killed, cut } = await withPostgres((postgres) => runRounds(postgres, options));
+  t.strictSame(
+    violations.map(({ rule, text }) => `${rules[rule]}: ${text}`),
+    [],
+  );
+  const told = Map.groupBy(history.operations, ({ outcome, code = '' }) => `${outcome} ${code}`);
+  t.equal(told.get('acknowledged ')?.length, ROUNDS * TICKETS);
+  t.equal(told.get('refused out_of_bounds')?.length, ROUNDS * (BUYERS - TICKETS));
+  t.equal(killed + cut, ROUNDS, 'one in each round');
+  t.ok(killed > 0);
+});

@@ -1,0 +1,60 @@
+import { VALUE_MAX } from '../../src/counters/counter.ts';
+import type { IncrementRequest } from '../../src/counters/request.ts';
+
+export interface Bounded {
+  value: number;
+  min: number | null;
+  max: number | null;
+}
+
+export type End = number[] | string;
+
+/** What requests come to, one after another: the rule that the SQL of a batch has to follow. */
+export class BoundsModel {
+  readonly counters = new Map<string, Bounded>();
+  readonly #keys = new Map<string, { request: string; end: number[] }>();
+
+  submit(request: IncrementRequest): End {
+    const { key, increments, partial } = request;
+    const body = JSON.stringify({ increments, partial: partial ?? false });
+    const known = key === undefined ? undefined : this.#keys.get(key);
+    if (known) return known.request === body ? known.end : 'key_reused';
+    const end = partial ? this.#part(increments[0] ?? { name: '', by: 0 }) : this.#whole(increments);
+    if (key !== undefined && Array.isArray(end)) this.#keys.set(key, { request: body, end });
+    return end;
+  }
+
+  #of(name: string): Bounded {
+    return this.counters.get(name) ?? { value: 0, min: null, max: null };
+  }
+
+  #whole(increments: IncrementRequest['increments']): End {
+    const after = new Map<string, Bounded>();
+    const values: number[] = [];
+    for (const { name, by } of increments) {
+      const counter = after.get(name) ?? this.#of(name);
+      const value = counter.value + by;
+      after.set(name, { ...counter, value });
+      values.push(value);
+    }
+    const first = [...after.keys()].find((name) => {
+      const { min, max } = this.#of(name);
+      return values.some(
+        (value, i) =>
+          increments[i]?.name === name && (value < (min ?? -VALUE_MAX) || value > (max ?? VALUE_MAX)),
+      );
+    });
+    if (first !== undefined) return `out_of_bounds: ${first} is ${this.#of(first).value}`;
+    for (const [name, counter] of after) this.counters.set(name, counter);
+    return values;
+  }
+
+  #part({ name, by }: { name: string; by: number }): End {
+    const counter = this.#of(name);
+    const highest = counter.max ?? VALUE_MAX;
+    const lowest = counter.min ?? -VALUE_MAX;
+    const added = Math.max(lowest - counter.value, Math.min(highest - counter.value, by));
+    this.counters.set(name, { ...counter, value: counter.value + added });
+    return [counter.value + added, added];
+  }
+}

@@ -1,0 +1,416 @@
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
+import type { Client } from 'pg';
+import t, { type Test } from 'tap';
+import { VALUE_MAX } from '../../src/counters/counter.ts';
+import { fingerprintOf, type IncrementRequest } from '../../src/counters/request.ts';
+import { CounterStore } from '../../src/counters/store.ts';
+import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
+import { ConnectionError } from '../../src/database/failure.ts';
+import type { PreparedStatement } from '../../src/database/sessions.ts';
+import { Problem } from '../../src/errors/problem.ts';
+import { testClient, testOrm, until } from '../helper.ts';
+import { type Bounded, BoundsModel, type End } from './bounds-model.ts';
+import { act, lost, type Query, unreliable } from './unreliable.ts';
+
+const unheard: WriterEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+
+/** Longer than anything here takes: what waits for a lock goes on waiting. */
+const PATIENT_MS = 60_000;
+
+const writerOn = (sessions: Query, limits: WriterLimits = {}, lockMsMax = PATIENT_MS) =>
+  new CounterWriter(new CounterStore(sessions, { keyHours: 24, lockMsMax }), unheard, limits);
+
+const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
+
+const partial = (name: string, by: number, key?: string) => ({ ...one(name, by, key), partial: true });
+
+/** What a request came to: its values, or its problem, and where the counter was that is in the way. */
+const ended = (writer: CounterWriter, request: IncrementRequest): Promise<End> =>
+  writer.submit(request).then(
+    ({ values }) => values,
+    (error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+      const { code, members } = error;
+      return members ? `${code}: ${String(members.name)} is ${String(members.value)}` : code;
+    },
+  );
+
+const allEnded = (writer: CounterWriter, requests: readonly IncrementRequest[]) =>
+  Promise.all(requests.map((request) => ended(writer, request)));
+
+async function setting(t: Test) {
+  const { sessions, databaseUrl } = await testOrm(t);
+  const client = await testClient(t, databaseUrl);
+  const create = (name: string, { value, min, max }: Bounded) =>
+    client.query('insert into counters (name, value, min, max) values ($1, $2, $3, $4)', [
+      name,
+      value,
+      min,
+      max,
+    ]);
+  const valueOf = async (name: string) => {
+    const { rows } = await client.query('select value from counters where name = $1', [name]);
+    return rows[0] && Number(rows[0].value);
+  };
+  return { sessions, databaseUrl, client, create, valueOf };
+}
+
+/** Resolves when one session waits for a lock. */
+const oneIsBlocked = (client: Client) =>
+  until(async () => {
+    const { rowCount } = await client.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rowCount === 1;
+  });
+
+/** Counts the batches' statements; registering a writer is none. */
+function counting(sessions: Query) {
+  const sent: string[] = [];
+  const query = (statement: PreparedStatement) => {
+    if (act(statement) !== 'register') sent.push(act(statement));
+    return sessions.query(statement);
+  };
+  return { sent, sessions: { query } as Query };
+}
+
+const bounded = fc
+  .tuple(fc.integer({ min: -6, max: 6 }), fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 6 }))
+  .chain(([value, below, above]) =>
+    fc.record(
+      {
+        value: fc.constant(value),
+        min: fc.constantFrom(value - below, null),
+        max: fc.constantFrom(value + above, null),
+      },
+      { noNullPrototype: true },
+    ),
+  );
+
+const NAMES = ['a', 'b', 'c', 'ü/"\\{}'];
+const increment = fc.record({ name: fc.constantFrom(...NAMES, 'new'), by: fc.integer({ min: -4, max: 4 }) });
+const anyKey = fc.option(fc.integer({ min: 0, max: 6 }).map(String), { nil: undefined });
+const anyRequest: fc.Arbitrary<IncrementRequest> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ increments: fc.tuple(increment), key: anyKey, partial: fc.boolean() }),
+  },
+  fc.record({ increments: fc.array(increment, { minLength: 2, maxLength: 4 }), key: anyKey }),
+);
+
+t.test('batches with bounds do what their requests would do one after another', async (t) => {
+  const { sessions, client, create } = await setting(t);
+  const load = fc.record({
+    counters: fc.tuple(...NAMES.map(() => fc.option(bounded, { nil: undefined }))),
+    batches: fc.array(fc.array(anyRequest, { minLength: 1, maxLength: 25 }), { minLength: 1, maxLength: 3 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(load, async ({ counters, batches }) => {
+      await client.query('delete from counters; delete from idempotency_keys');
+      const model = new BoundsModel();
+      for (const [i, counter] of counters.entries()) {
+        if (!counter) continue;
+        await create(NAMES[i] as string, counter);
+        model.counters.set(NAMES[i] as string, counter);
+      }
+      const writer = writerOn(sessions);
+      for (const batch of batches) {
+        // One of two with the same key joins the other, and is not decided again.
+        const requests = batch.filter(
+          ({ key }, i) => key === undefined || batch.findIndex((other) => other.key === key) === i,
+        );
+        const ends = await allEnded(writer, requests);
+        const expected = requests.map((request) => model.submit(request));
+        assert.deepEqual(ends, expected);
+      }
+      const { rows } = await client.query('select name, value::int, min::int, max::int from counters');
+      const found = new Map(rows.map(({ name, ...counter }) => [name, counter]));
+      assert.deepEqual(found, model.counters);
+    }),
+    { numRuns: 80 },
+  );
+  t.pass();
+});
+
+t.test(
+  'a batch of 1,000 of which 900 are refused takes two statements, and one when that is known',
+  async (t) => {
+    const { sessions, create, valueOf } = await setting(t);
+    await create('tickets', { value: 0, min: 0, max: 100 });
+    const { sent, sessions: counted } = counting(sessions);
+    const writer = writerOn(counted);
+    const buyers = Array.from({ length: 500 }, () => one('tickets'));
+    const requests = buyers.flatMap((buyer, i) => [buyer, i < 400 ? one('tickets') : one(`free ${i}`)]);
+    const ends = await allEnded(writer, requests);
+    t.equal(requests.length, 1000);
+    t.strictSame(
+      ends.slice(0, 100),
+      Array.from({ length: 100 }, (_, i) => [i + 1]),
+      'those that came first',
+    );
+    const refused = ends.filter((end) => end === 'out_of_bounds: tickets is 100');
+    t.equal(refused.length, 800);
+    t.equal(ends.filter((end) => Array.isArray(end)).length, 200, 'and no neighbour');
+    t.strictSame(sent, ['write', 'write-selective']);
+    sent.length = 0;
+    await allEnded(writer, requests);
+    t.strictSame(sent, ['write-selective'], 'a counter that is known to refuse is not written in vain');
+    sent.length = 0;
+    t.strictSame(await ended(writer, one('tickets', -100)), [0]);
+    t.strictSame(await ended(writer, one('tickets', 1)), [1]);
+    t.strictSame(sent, ['write-selective', 'write-one'], 'until it has room again');
+    t.equal(await valueOf('tickets'), 1);
+  },
+);
+
+t.test('three replicas that contend need no more statements than one', async (t) => {
+  const { sessions, create, valueOf } = await setting(t);
+  await create('tickets', { value: 0, min: null, max: 250 });
+  const replicas = Array.from({ length: 3 }, () => counting(sessions));
+  const writers = replicas.map((replica) => writerOn(replica.sessions));
+  const ends = await Promise.all(
+    writers.flatMap((writer, w) =>
+      Array.from({ length: 300 }, (_, i) =>
+        ended(writer, one('tickets', 1, i % 2 ? `${w} ${i}` : undefined)),
+      ),
+    ),
+  );
+  for (const { sent } of replicas) t.ok(sent.length <= 3, sent.join(' '));
+  const sold = ends
+    .filter(Array.isArray)
+    .flat()
+    .toSorted((a, b) => a - b);
+  t.strictSame(
+    sold,
+    Array.from({ length: 250 }, (_, i) => i + 1),
+  );
+  t.equal(ends.filter((end) => end === 'out_of_bounds: tickets is 250').length, 650);
+  t.equal(await valueOf('tickets'), 250);
+});
+
+const fate = fc.constantFrom('fine', 'fine', 'lost before', 'lost after', 'conflict');
+
+t.test('three replicas whose answers get lost sell what there is, and never more', async (t) => {
+  const { sessions, create, valueOf } = await setting(t);
+  let run = 0;
+  const load = fc.record({
+    fates: fc.array(fc.array(fate, { maxLength: 8 }), { minLength: 3, maxLength: 3 }),
+    max: fc.integer({ min: 0, max: 12 }),
+    buyers: fc.array(
+      fc.record({
+        replica: fc.integer({ min: 0, max: 2 }),
+        by: fc.integer({ min: 1, max: 3 }),
+        part: fc.boolean(),
+        keyed: fc.boolean(),
+        again: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 30 },
+    ),
+  });
+  await fc.assert(
+    fc.asyncProperty(load, async ({ fates, max, buyers }) => {
+      run += 1;
+      const name = `tickets ${run}`;
+      await create(name, { value: 0, min: 0, max });
+      const writers = fates.map((some) => writerOn(unreliable(sessions, some)));
+      const sent = buyers.flatMap(({ replica, by, part, keyed, again }, i) => {
+        const request = { ...one(name, by, keyed ? `${run} ${i}` : undefined), partial: part };
+        const at = keyed && again ? [replica, (replica + 1) % 3] : [replica];
+        return [at.map((r) => ended(writers[r] as CounterWriter, request))].map((ends) => ({
+          by,
+          part,
+          ends,
+        }));
+      });
+      let sold = 0;
+      let refused = 0;
+      for (const { by, part, ends } of sent) {
+        const all = await Promise.all(ends);
+        const counted = all.filter(Array.isArray);
+        assert.ok(new Set(counted.map(String)).size <= 1, 'one key, one answer');
+        const [value = 0, added = by] = counted[0] ?? [];
+        if (counted.length > 0) sold += part ? added : by;
+        else refused += 1;
+        assert.ok(value <= max && added <= by, `${added} of ${by} to ${value}, of ${max}`);
+        assert.ok(
+          all.every((end) => Array.isArray(end) || end.startsWith('out_of_bounds')),
+          String(all),
+        );
+      }
+      assert.equal(await valueOf(name), sold);
+      assert.ok(sold <= max);
+      // The largest amount is 3: with room for it, nothing was to be refused.
+      if (refused > 0) assert.ok(sold > max - 3, `${refused} refused with ${sold} of ${max} sold`);
+    }),
+    { numRuns: 60 },
+  );
+  t.pass();
+});
+
+t.test('the answer after a lost one is the one that was lost, refusals included', async (t) => {
+  const { sessions, create, valueOf } = await setting(t);
+  await create('tickets', { value: 0, min: 0, max: 5 });
+  const { sent, sessions: counted } = counting(unreliable(sessions, ['lost after', 'fine', 'lost after']));
+  const writer = writerOn(counted);
+  const requests = [one('tickets', 4, 'a'), one('tickets', 2), partial('tickets', 2, 'b'), one('other', 7)];
+  const ends = await allEnded(writer, requests);
+  t.strictSame(ends, [[4], 'out_of_bounds: tickets is 4', [5, 1], [7]]);
+  t.strictSame(sent, ['write-selective', 'write-selective', 'close', 'close']);
+  t.strictSame(
+    await allEnded(
+      writerOn(sessions),
+      requests.filter(({ key }) => key),
+    ),
+    [[4], [5, 1]],
+    'and the keys say so too',
+  );
+  t.equal(await valueOf('tickets'), 5);
+});
+
+t.test('a key is not used up by a refusal', async (t) => {
+  const { sessions, client, create } = await setting(t);
+  await create('tickets', { value: 100, min: 0, max: 100 });
+  const writer = writerOn(sessions);
+  t.equal(await ended(writer, one('tickets', 1, 'key')), 'out_of_bounds: tickets is 100');
+  t.equal((await client.query('select from idempotency_keys')).rowCount, 0);
+  await writer.submit(one('tickets', -1));
+  t.strictSame(await writer.submit(one('tickets', 1, 'key')), { values: [100], replayed: false });
+  t.strictSame(await writer.submit(one('tickets', 1, 'key')), { values: [100], replayed: true });
+  // Nothing is an answer, too: as much as fitted.
+  t.strictSame(await writer.submit(partial('tickets', 3, 'part')), { values: [100, 0], replayed: false });
+  await writer.submit(one('tickets', -50));
+  t.strictSame(await writer.submit(partial('tickets', 3, 'part')), { values: [100, 0], replayed: true });
+  t.equal(await ended(writer, one('tickets', 3, 'part')), 'key_reused');
+});
+
+t.test('a refusal says what the counter was, its bounds, and what would fit', async (t) => {
+  const { sessions, create } = await setting(t);
+  await create('tickets', { value: 98, min: 0, max: 100 });
+  await create('floor', { value: 3, min: -1, max: null });
+  const writer = writerOn(sessions);
+  const refusal = (request: IncrementRequest) => writer.submit(request).catch((error: Problem) => error);
+  t.match(await refusal(one('tickets', 5)), {
+    code: 'out_of_bounds',
+    message: '"tickets" is 98, and its max is 100: 2 would fit, not 5',
+    members: { name: 'tickets', value: 98, min: 0, max: 100, fits: 2 },
+  });
+  t.match(await refusal(one('floor', -5)), { members: { name: 'floor', value: 3, min: -1, fits: -4 } });
+  const there = { name: 'tickets', by: 3 };
+  const back = { name: 'tickets', by: -3 };
+  t.match(
+    await refusal({ increments: [{ name: 'other', by: 1 }, there, back] }),
+    { members: { value: 98, fits: 2 } },
+    'also on the way',
+  );
+  t.match(await refusal(one('floor', VALUE_MAX)), { code: 'out_of_range' }, 'there is no max');
+  const problem = await refusal({ ...one('tickets'), increments: [there, back], partial: true });
+  t.match(problem, { code: 'invalid_request' });
+  t.match(await refusal({ increments: [] }), { code: 'invalid_request' });
+});
+
+t.test('a counter that another replica creates meanwhile, with bounds, is decided by them', async (t) => {
+  const { sessions, databaseUrl, client, create } = await setting(t);
+  await create('full', { value: 0, min: 0, max: 0 });
+  const writer = writerOn(sessions);
+  // From here on, the statement that decides comes first.
+  await ended(writer, one('full'));
+  const other = await testClient(t, databaseUrl);
+  await other.query(`begin; insert into counters (name, value, max) values ('late', 1, 1)`);
+  const ends = allEnded(writer, [one('full'), one('late'), one('free')]);
+  await oneIsBlocked(client);
+  await other.query('commit');
+  t.strictSame(await ends, ['out_of_bounds: full is 0', 'out_of_bounds: late is 1', [1]]);
+});
+
+t.test(
+  'a key that another replica counts meanwhile is answered, and not refused for its own room',
+  async (t) => {
+    const { sessions, databaseUrl, client, create } = await setting(t);
+    await create('tickets', { value: 0, min: 0, max: 1 });
+    const writer = writerOn(sessions);
+    // From here on, the statement that decides comes first.
+    await ended(writer, one('tickets', 2));
+    // What another replica does with the first attempt of the same request.
+    const other = await testClient(t, databaseUrl);
+    await other.query(`begin; update counters set value = 1`);
+    await other.query(`insert into idempotency_keys values ('key', $1, '{1}', now() + interval '1 day')`, [
+      fingerprintOf(one('tickets')),
+    ]);
+    const ends = allEnded(writer, [one('tickets', 1, 'key'), one('tickets', 1, 'late'), one('free')]);
+    await oneIsBlocked(client);
+    await other.query('commit');
+    t.strictSame(await ends, [[1], 'out_of_bounds: tickets is 1', [1]]);
+  },
+);
+
+t.test('when it cannot be said whether a refused key was counted, only that request fails', async (t) => {
+  const { sessions, create, valueOf } = await setting(t);
+  await create('tickets', { value: 0, min: 0, max: 1 });
+  const down: Query = {
+    query: async (statement) => {
+      if (act(statement) === 'known-keys') throw new ConnectionError('unavailable', 'the server is gone');
+      return sessions.query(statement);
+    },
+  };
+  const writer = writerOn(down);
+  const ends = [one('tickets', 1, 'first'), one('tickets', 1, 'second'), one('tickets'), one('free')].map(
+    (request) =>
+      writer.submit(request).then(
+        ({ values }) => values,
+        (error: Error) => error.name,
+      ),
+  );
+  t.strictSame(await Promise.all(ends), [[1], 'ConnectionError', 'Problem', [1]]);
+  t.equal(await valueOf('tickets'), 1);
+});
+
+t.test('a counter that was locked and is sold out waits in quarantine no longer', async (t) => {
+  const { sessions, databaseUrl, create } = await setting(t);
+  await create('tickets', { value: 1, min: 0, max: 1 });
+  const holder = await testClient(t, databaseUrl);
+  await holder.query(`begin; select from counters for update`);
+  const writer = writerOn(sessions, { lockedMsMax: PATIENT_MS }, 50);
+  const held = ended(writer, one('tickets'));
+  await until(async () => writer.quarantined === 1);
+  await holder.query('rollback');
+  t.equal(await held, 'out_of_bounds: tickets is 1');
+  const next = ended(writer, one('tickets'));
+  t.equal(writer.quarantined, 0);
+  t.equal(await next, 'out_of_bounds: tickets is 1');
+});
+
+t.test('whatever writes, an earlier version of the service too, the table holds the bounds', async (t) => {
+  const { client, create } = await setting(t);
+  await create('tickets', { value: 99, min: 0, max: 100 });
+  const add = (by: number) =>
+    client.query(
+      `insert into counters as c (name, value) values ('tickets', $1)
+       on conflict (name) do update set value = c.value + excluded.value`,
+      [by],
+    );
+  await add(1);
+  await t.rejects(add(1), { code: '23514' });
+  await t.rejects(add(-101), { code: '23514' });
+  await t.rejects(client.query('update counters set max = 99'), { code: '23514' });
+  await t.rejects(client.query('update counters set min = 9007199254740993'), { code: '23514' });
+});
+
+t.test('an answer that never comes is unknown, and its key finds it out', async (t) => {
+  const { sessions, create } = await setting(t);
+  await create('tickets', { value: 0, min: 0, max: 1 });
+  let sent = false;
+  const gone: Query = {
+    async query(statement) {
+      if (sent) throw lost();
+      const result = await sessions.query(statement);
+      if (act(statement) !== 'write-selective') return result as never;
+      sent = true;
+      throw lost();
+    },
+  };
+  const writer = writerOn(gone, { settleMsMax: 50 });
+  const requests = [one('tickets', 1, 'first'), one('tickets', 1, 'second')];
+  t.strictSame(await allEnded(writer, requests), ['outcome_unknown', 'outcome_unknown']);
+  t.strictSame(await allEnded(writerOn(sessions), requests), [[1], 'out_of_bounds: tickets is 1']);
+});
