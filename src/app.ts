@@ -5,7 +5,8 @@ import { Background } from './concurrency/background.ts';
 import { requireTokens } from './http/authorization.ts';
 import { callersOf } from './http/caller.ts';
 import type { Config } from './config.ts';
-import { countersRoutes } from './counters/routes.ts';
+import { Counters } from './counters/counters.ts';
+import { counterMetrics } from './counters/metrics.ts';
 import { COUNTER_CONNECTIONS } from './counters/writer.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
@@ -23,6 +24,7 @@ import { securityHeaders } from './http/security-headers.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
 import { refuseUnread } from './http/unread.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
+import countersPlugin from './library/fastify.ts';
 import { webRoutes } from './web/routes.ts';
 
 /** For a name of 200 characters, each of four bytes, each byte written as %xx. */
@@ -73,15 +75,9 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   await app.register(openapi, { secured: callers.size > 0 });
   await app.register(operationsRoutes);
   const background = new Background();
-  await app.register(countersRoutes, {
-    background,
-    keyHours: config.IDEMPOTENCY_KEY_HOURS,
-    queueMax: config.COUNTER_QUEUE_MAX,
-    lockedMsMax: config.LOCK_TIMEOUT_MS,
-    statementMsMax: config.STATEMENT_TIMEOUT_MS,
-    settleMsMax: config.FAILOVER_TIMEOUT_MS,
-    closing,
-  });
+  const counters = countersOf(app, config);
+  background.yieldTo(() => counters.writer.busy);
+  await app.register(countersPlugin, { counters });
   if (config.DEMOS) {
     await app.register(demos, { config, databaseUrl, closing, background });
     await app.register(webRoutes);
@@ -89,4 +85,23 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
   }
   return app;
+}
+
+/** The counters, on connections of their own but for lists and changes, which may take longer. */
+function countersOf(app: FastifyInstance, config: Config): Counters {
+  const counters: Counters = new Counters(app.database.counters, {
+    keyHours: config.IDEMPOTENCY_KEY_HOURS,
+    queueMax: config.COUNTER_QUEUE_MAX,
+    lockedMsMax: config.LOCK_TIMEOUT_MS,
+    statementMsMax: config.STATEMENT_TIMEOUT_MS,
+    settleMsMax: config.FAILOVER_TIMEOUT_MS,
+    others: app.database.sessions,
+    warn: (message) => app.log.warn(message),
+    events: counterMetrics(app.metrics, {
+      waiting: () => counters.writer.waiting,
+      quarantined: () => counters.writer.quarantined,
+      watchers: () => counters.watch.watchers,
+    }),
+  });
+  return counters;
 }

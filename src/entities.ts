@@ -1,7 +1,6 @@
-import { Counter } from './counters/counter.ts';
 import { Post } from './strategies/post.ts';
 import { LikeEntry } from './strategies/ledger.ts';
 import { LikeSlot } from './strategies/slotted.ts';
 
 /** Every entity that MikroORM maps. */
-export const entities = [Post, LikeSlot, LikeEntry, Counter];
+export const entities = [Post, LikeSlot, LikeEntry];

@@ -1,9 +1,11 @@
-import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
+import { goingElsewhere } from '../database/elsewhere.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
-import { Counter, type CounterState, stateOf } from './counter.ts';
+import type { Ask } from './ask.ts';
+import { type CounterRow, type CounterState, stateOf } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { assertValue } from './range.ts';
+import { prepared } from './statements.ts';
 
 /** What a counter is to be; what is not given stays as it is. */
 export type Change = Partial<CounterState>;
@@ -34,17 +36,28 @@ export function assertChange({ value, min, max }: Change): void {
  * @throws {Problem} `out_of_bounds` when its value would not be within its bounds
  */
 export async function set(
-  em: EntityManager,
+  ask: Ask,
   name: string,
   change: Change,
   precondition: Precondition,
 ): Promise<CounterState | undefined> {
+  const { value, min, max } = change;
   try {
-    return await (precondition === 'missing'
-      ? insert(em, name, change)
-      : update(em, name, change, precondition));
+    const [row] = await goingElsewhere(() =>
+      precondition === 'missing'
+        ? ask<CounterRow>(CREATE, [name, value ?? 0, min ?? null, max ?? null])
+        : ask<CounterRow>(CHANGE, [
+            name,
+            ...statesOf(precondition),
+            value ?? null,
+            min !== undefined,
+            min ?? null,
+            max !== undefined,
+            max ?? null,
+          ]),
+    );
+    return row && stateOf(row);
   } catch (error) {
-    if (error instanceof UniqueConstraintViolationException) return undefined;
     if (codeOf(error) !== CHECK_VIOLATION) throw error;
     throw new Problem(
       'out_of_bounds',
@@ -55,35 +68,43 @@ export async function set(
 }
 
 /** @returns whether it was as the precondition says, and is gone */
-export async function remove(em: EntityManager, name: string, precondition: Existing): Promise<boolean> {
-  return isNever(precondition) ? false : (await em.nativeDelete(Counter, as(name, precondition))) > 0;
-}
-
-async function insert(em: EntityManager, name: string, change: Change): Promise<CounterState> {
-  const state = { value: 0, min: null, max: null, ...change };
-  await em.insert(Counter, { name, ...state });
-  return state;
-}
-
-async function update(
-  em: EntityManager,
-  name: string,
-  change: Change,
-  precondition: Existing,
-): Promise<CounterState | undefined> {
-  if (isNever(precondition)) return undefined;
-  const query = em.createQueryBuilder(Counter).update(change).where(as(name, precondition));
-  const { row } = await query.returning(['value', 'min', 'max']).execute();
-  return row && stateOf(row);
+export async function remove(ask: Ask, name: string, precondition: Existing): Promise<boolean> {
+  const removed = await goingElsewhere(() => ask(REMOVE, [name, ...statesOf(precondition)]));
+  return removed.length > 0;
 }
 
 type Existing = Exclude<Precondition, 'missing'>;
 
-const as = (name: string, precondition: Existing) =>
-  precondition === 'exists' ? { name } : { name, $or: precondition.oneOf };
+/** The parameters $2 to $4: the values, lowest and highest values of the states it may be in; null: in any. */
+const statesOf = (precondition: Existing): unknown[] =>
+  precondition === 'exists'
+    ? [null, null, null]
+    : (['value', 'min', 'max'] as const).map((field) => precondition.oneOf.map((state) => state[field]));
 
-/** Without a state that it may be in. The ORM takes an empty choice for none at all. */
-const isNever = (precondition: Existing): boolean =>
-  precondition !== 'exists' && precondition.oneOf.length === 0;
+const IS_AS_EXPECTED = `
+  c.name = $1 and ($2::bigint[] is null or exists (
+    select from unnest($2::bigint[], $3::bigint[], $4::bigint[]) as s (value, min, max)
+    where (c.value, c.min, c.max) is not distinct from (s.value, s.min, s.max)))`;
+
+const CREATE = prepared(
+  'create',
+  `
+  insert into counters (name, value, min, max) values ($1, $2, $3, $4)
+  on conflict (name) do nothing
+  returning value, min, max`,
+);
+
+const CHANGE = prepared(
+  'change',
+  `
+  update counters as c
+  set value = coalesce($5::bigint, c.value),
+      min = case when $6::boolean then $7::bigint else c.min end,
+      max = case when $8::boolean then $9::bigint else c.max end
+  where ${IS_AS_EXPECTED}
+  returning c.value, c.min, c.max`,
+);
+
+const REMOVE = prepared('remove', `delete from counters as c where ${IS_AS_EXPECTED} returning c.name`);
 
 const CHECK_VIOLATION = '23514';

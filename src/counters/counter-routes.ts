@@ -1,15 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { type Static, Type } from 'typebox';
-import { Semaphore } from '../concurrency/semaphore.ts';
-import { goingElsewhere } from '../database/elsewhere.ts';
 import { Problem } from '../errors/problem.ts';
 import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { sendEvents } from '../http/sse.ts';
+import type { Ask } from './ask.ts';
 import { assertChange, remove, set } from './change.ts';
-import { Counter, type CounterState } from './counter.ts';
+import type { CounterState } from './counter.ts';
+import { list } from './list.ts';
 import { etagOf, isUnchanged, preconditionOf } from './preconditions.ts';
-import type { CounterReader } from './reader.ts';
 import {
   changeHeaders,
   counterAnswer,
@@ -21,12 +19,9 @@ import {
   putBody,
   readHeaders,
 } from './schemas.ts';
-import type { CounterWatch } from './watch.ts';
+import type { Counters } from './counters.ts';
 
-export interface CounterRoutesOptions {
-  reader: CounterReader;
-  watch: CounterWatch;
-}
+export type CounterRoutesOptions = Pick<Counters, 'reader' | 'watch' | 'ask'>;
 
 const tags = ['Counters'];
 const params = counterParams;
@@ -34,20 +29,12 @@ const querystring = noQuery;
 
 /** Counters as resources. */
 export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
-  const turn = new Semaphore(BOUNDS);
-  await app.register(readRoutes, { ...options, turn });
-  await app.register(changeRoutes, { ...options, turn });
+  await app.register(readRoutes, options);
+  await app.register(changeRoutes, options);
 };
 
-interface RoutesOptions extends CounterRoutesOptions {
-  turn: Semaphore;
-}
-
-/** Lists and changes go through the pool that they share with the demonstrations: some at a time, the others wait. */
-const BOUNDS = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
-
 /** Counters are read, listed and watched. */
-const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reader, watch, turn }) => {
+const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, watch, ask }) => {
   app.get('/counters/:name', {
     config: { problems: [...DATABASE_READ, 'not_found'] },
     schema: {
@@ -80,7 +67,7 @@ const readRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reade
       querystring: listQuery,
       response: { 200: listAnswer },
     },
-    handler: ({ query }) => turn.run(() => page(app.database.orm, query)),
+    handler: ({ query }) => page(ask, query),
   });
 
   app.get('/counters/:name/events', {
@@ -104,9 +91,7 @@ const BOUNDS_ARE_KEPT =
 const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
 
 /** Counters are set and deleted, each on a condition. */
-const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { reader, turn }) => {
-  const { orm } = app.database;
-
+const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, ask }) => {
   app.put('/counters/:name', {
     config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds'] },
     schema: {
@@ -125,7 +110,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
     handler: async ({ params: { name }, headers, body }, reply) => {
       const precondition = preconditionOf(headers);
       assertChange(body);
-      const state = await turn.run(() => goingElsewhere(() => set(orm.em.fork(), name, body, precondition)));
+      const state = await set(ask, name, body, precondition);
       if (!state) throw failed(name);
       const status = precondition === 'missing' ? 201 : 200;
       return reply.status(status).header('etag', etagOf(state)).send(answerOf(name, state));
@@ -147,31 +132,25 @@ const changeRoutes: FastifyPluginAsyncTypebox<RoutesOptions> = async (app, { rea
       if (precondition === 'missing') {
         throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
       }
-      const removed = await turn.run(() => goingElsewhere(() => remove(orm.em.fork(), name, precondition)));
+      const removed = await remove(ask, name, precondition);
       if (removed) return reply.status(204).send(null);
       throw (await reader.read(name)) === undefined ? unknownCounter(name) : failed(name);
     },
   });
 };
 
-async function page(orm: MikroORM, { prefix, after, limit }: Static<typeof listQuery>) {
-  const like = `${prefix.replace(/[\\%_]/g, '\\$&')}%`;
-  const where = { name: { $gt: after, $like: like } };
-  const options = { orderBy: { name: 'asc' }, limit: limit + 1, disableIdentityMap: true } as const;
-  const found = await orm.em.fork().find(Counter, where, options);
+async function page(ask: Ask, { limit, ...query }: Static<typeof listQuery>) {
+  const found = await list(ask, { ...query, limit: limit + 1 });
   const counters = found.slice(0, limit).map((one) => answerOf(one.name, one));
   return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
 }
 
-/** A counter as the ORM reads it: what is null may be said to be so. */
-type Told = Pick<CounterState, 'value'> & { [bound in 'min' | 'max']?: number | null | undefined };
-
 /** Bounds are told where there are any. */
-const answerOf = (name: string, { value, min, max }: Told) => ({
+const answerOf = (name: string, { value, min, max }: CounterState) => ({
   name,
   value,
-  ...(min == null ? {} : { min }),
-  ...(max == null ? {} : { max }),
+  ...(min === null ? {} : { min }),
+  ...(max === null ? {} : { max }),
 });
 
 /** No content: `null` is how it is said. */

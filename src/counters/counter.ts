@@ -1,21 +1,3 @@
-import { defineEntity, p } from '@mikro-orm/core';
-
-const CounterSchema = defineEntity({
-  name: 'Counter',
-  tableName: 'counters',
-  properties: {
-    name: p.text().primary(),
-    // Numbers, not bigints: the range below is a constraint of the table.
-    value: p.bigint('number'),
-    min: p.bigint('number').nullable(),
-    max: p.bigint('number').nullable(),
-  },
-});
-
-/** A number with a name, and perhaps with bounds. */
-export class Counter extends CounterSchema.class {}
-CounterSchema.setClass(Counter);
-
 /** The highest value; the lowest is its negative. Beyond it JSON, as most programs read it, loses digits. */
 export const VALUE_MAX = Number.MAX_SAFE_INTEGER;
 

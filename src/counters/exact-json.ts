@@ -18,6 +18,8 @@ const WHOLE = /^-?\d+$/;
 export function readExactJson(app: FastifyInstance): void {
   // The one that Fastify uses itself: `__proto__` is an error.
   const parse = app.getDefaultJsonParser('error', 'error');
+  // That of an application around this scope stays its own.
+  app.removeContentTypeParser('application/json');
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
     // Otherwise all that is no UTF-8 becomes the same character, and different names one.
     if (!isUtf8(bytes)) return done(new Problem('invalid_request', 'the body is not UTF-8'));

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 import { assertValue } from './range.ts';
+import { CHARACTER, NAME_MAX } from './schemas.ts';
 
 export interface Increment {
   name: string;
@@ -30,6 +31,26 @@ export interface Answer {
 
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
+/** @throws {Problem} `invalid_request`, saying what a key may be */
+export function assertKey(field: string, key: unknown): asserts key is string {
+  if (typeof key === 'string' && KEY.test(key)) return;
+  throw new Problem(
+    'invalid_request',
+    `${field} must be given once, with 1 to 255 visible ASCII characters and no space; a UUID is a good one`,
+  );
+}
+
+const NAME = new RegExp(`^${CHARACTER}{1,${NAME_MAX}}$`);
+
+/** @throws {Problem} `invalid_request`, saying what a name may be */
+export function assertName(name: unknown): asserts name is string {
+  if (typeof name === 'string' && NAME.test(name)) return;
+  throw new Problem(
+    'invalid_request',
+    `the name is ${JSON.stringify(name)?.slice(0, NAME_MAX)}; allowed: 1 to ${NAME_MAX} characters, any but control characters`,
+  );
+}
+
 /**
  * The Idempotency-Key of a request, if it has one. Source: IETF draft "The Idempotency-Key HTTP Header Field", whose
  * key is any text that the client makes up.
@@ -39,11 +60,8 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
  */
 export function keyOf({ 'idempotency-key': key }: IncomingHttpHeaders, keyspace = ''): string | undefined {
   if (key === undefined) return undefined;
-  if (typeof key === 'string' && KEY.test(key)) return keyspace + key;
-  throw new Problem(
-    'invalid_request',
-    'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters and no space; a UUID is a good one',
-  );
+  assertKey('Idempotency-Key', key);
+  return keyspace + key;
 }
 
 /** The counters that a validated request changes: the one in its address; only without one, those in its body. */

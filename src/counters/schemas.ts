@@ -11,7 +11,8 @@ export const BULK_MAX = 1000;
  * No control characters, and no lone surrogates (they have no UTF-8). Written so that it means the same without Unicode
  * mode (as in Swagger UI), where an emoji is two surrogates.
  */
-const CHARACTER = '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
+export const CHARACTER =
+  '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
 
 const name = Type.String({
   minLength: 1,

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
-/** A statement that each connection plans once, under its name. */
 export interface Statement {
+  /** Under which each connection plans it once; empty: it is planned each time, for its values. */
   name: string;
   text: string;
 }
@@ -14,6 +14,15 @@ export const prepared = (name: string, text: string): Statement => ({
   name: `${name}-${hash('sha256', text, 'base64url').slice(0, 12)}`,
   text,
 });
+
+const TABLES = /(?<=\b(?:from|into|update|join) )(?:counters|counter_writers|idempotency_keys)\b/g;
+
+/** The statement on the tables of a schema, whatever the session's search_path is. */
+export function inSchema({ name, text }: Statement, schema: string): Statement {
+  const quoted = `"${schema.replaceAll('"', '""')}"`;
+  const qualified = text.replace(TABLES, (table) => `${quoted}.${table}`);
+  return name === '' ? { name, text: qualified } : prepared(name, qualified);
+}
 
 /*
  * The three forms of writing a batch as a whole share their first parameters and their end:

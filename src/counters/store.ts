@@ -1,5 +1,6 @@
 import type { Sessions } from '../database/sessions.ts';
 import { codeOf } from '../errors/caught.ts';
+import { type Ask, askIn } from './ask.ts';
 import type { Batch } from './batch.ts';
 import { type CounterRow, type CounterState, stateOf } from './counter.ts';
 import { isSelective } from './selection.ts';
@@ -45,17 +46,19 @@ export interface StoreOptions {
   keyHours: number;
   /** How long a batch waits for each lock at most, in milliseconds. */
   lockMsMax: number;
+  /** Where the tables are; undefined: wherever the session finds them. */
+  schema?: string | undefined;
 }
 
 /** The counters as the database keeps them. Each act is one statement, and so one transaction. */
 export class CounterStore {
-  readonly #sessions: Pick<Sessions, 'query'>;
+  readonly #ask: Ask;
   readonly #options: StoreOptions;
   /** Where the removal of keys goes on. What a rolled back removal of another replica leaves, the next start finds. */
   #removedUpTo = '-infinity';
 
   constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
-    this.#sessions = sessions;
+    this.#ask = askIn(sessions, options.schema);
     this.#options = options;
   }
 
@@ -159,10 +162,6 @@ export class CounterStore {
     const [row] = await this.#ask<{ values: string; known?: KnownRequest[] | null }>(statement, parameters);
     const { values = '', known } = row ?? {};
     return { values: values === '' ? [] : values.split(',').map(BigInt), known: known ?? [] };
-  }
-
-  async #ask<Row extends object>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
-    return (await this.#sessions.query<Row>({ ...statement, values })).rows;
   }
 }
 

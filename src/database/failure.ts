@@ -1,5 +1,3 @@
-import { OptimisticLockError } from '@mikro-orm/core';
-
 /**
  * What a failed statement means to its caller:
  * - `conflict`: another transaction changed the rows first. Nothing was applied; the whole transaction may be retried at once.
@@ -41,9 +39,10 @@ export class ConnectionError extends Error {
 
 /** What kind of failure this error is; undefined: none of them, so a defect or a statement that cannot work. */
 export function failureOf(error: unknown): Failure | undefined {
-  if (error instanceof OptimisticLockError) return 'conflict';
   if (typeof error !== 'object' || error === null) return undefined;
-  const { failure, code } = error as { failure?: Failure; code?: string };
+  const { failure, code, name } = error as { failure?: Failure; code?: string; name?: string };
+  // MikroORM's, which has no code. By its name, since the counters also run where the ORM is not installed.
+  if (name === 'OptimisticLockError') return 'conflict';
   return failure ?? (code === undefined ? undefined : bySqlState[code]);
 }
 

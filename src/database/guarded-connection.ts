@@ -1,4 +1,4 @@
-import type { PoolClient, QueryResult } from 'pg';
+import type { PoolClient, QueryConfig, QueryResult } from 'pg';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
 import { type Observe, observed } from './observed.ts';
@@ -18,6 +18,8 @@ export interface ConnectionKeeper {
   onError(error: unknown): void;
   /** Whether the connection is wanted any longer. */
   keeps(): boolean;
+  /** How long a statement may stay without an answer, in milliseconds; undefined: as the driver is told elsewhere. */
+  readonly queryMsMax?: number | undefined;
 }
 
 /** The server's function that waits for synchronous standbys; its name is the same in every language. */
@@ -47,6 +49,8 @@ export class GuardedConnection implements Connection {
     this.#client = client;
     this.#pool = pool;
     this.processID = (client as unknown as { processID: number }).processID;
+    // A connection that breaks says so here as well; without a listener that would end the process.
+    client.on('error', () => {});
     client.on('notice', (notice) => {
       if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
     });
@@ -78,7 +82,10 @@ export class GuardedConnection implements Connection {
     this.#unconfirmed = undefined;
     let result: QueryResult;
     try {
-      const statement = { text: sql, values: values as unknown[], ...(name === undefined ? {} : { name }) };
+      const { queryMsMax } = this.#pool;
+      const statement: QueryConfig & { query_timeout?: number } = { text: sql, values: values as unknown[] };
+      if (name !== undefined) statement.name = name;
+      if (queryMsMax !== undefined) statement.query_timeout = queryMsMax;
       result = await observed(this.observe, sql, this.processID, () => client.query(statement));
     } catch (error) {
       throw this.#judged(error, sql, status);

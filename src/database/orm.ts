@@ -53,7 +53,6 @@ export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessio
   const pool = new Pool(poolOptions(options));
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
-  pool.on('connect', (client) => client.on('error', () => {}));
   return new Sessions(pool, { prepares: !session?.pooled, onError });
 }
 

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
-import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
+import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
 import { isSilence } from './connection-loss.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
@@ -14,8 +14,18 @@ interface Session {
   readonly backendPid: number;
 }
 
-/** A statement with a name, under which each connection keeps its plan. One name, one text. */
+/** What is asked of a pool of the driver. */
+export interface ConnectionPool {
+  readonly options: object;
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+  connect(): Promise<PoolClient>;
+  end(): Promise<void>;
+}
+
 export interface PreparedStatement {
+  /** Under which each connection keeps its plan: one name, one text. Empty: planned each time, for its values. */
   name: string;
   text: string;
   values: readonly unknown[];
@@ -28,6 +38,8 @@ interface SessionsOptions {
   observe?: Observe;
   /** Told of each error of the server. */
   onError?: ((error: unknown) => void) | undefined;
+  /** How long a statement may stay without an answer, in milliseconds; undefined: as the pool has it. */
+  queryMsMax?: number | undefined;
 }
 
 /** invalid_sql_statement_name, duplicate_prepared_statement */
@@ -39,9 +51,10 @@ const NOT_PREPARED = /^(26000|42P05)$/;
  * each increment) can be watched as a session.
  */
 export class Sessions implements PostgresPool {
-  readonly #pool: Pool;
+  readonly #pool: ConnectionPool;
   readonly #observe: Observe | undefined;
   readonly #onError: ((error: unknown) => void) | undefined;
+  readonly #queryMsMax: number | undefined;
   /** One for each connection of the driver, since Kysely keeps what it knows of a connection by identity. */
   readonly #guarded = new WeakMap<PoolClient, GuardedConnection>();
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
@@ -50,11 +63,12 @@ export class Sessions implements PostgresPool {
   /** How often the pool was emptied. */
   #emptied = 0;
 
-  constructor(pool: Pool, { prepares = true, observe, onError }: SessionsOptions = {}) {
+  constructor(pool: ConnectionPool, { prepares = true, observe, onError, queryMsMax }: SessionsOptions = {}) {
     this.#pool = pool;
     this.#prepares = prepares;
     this.#observe = observe;
     this.#onError = onError;
+    this.#queryMsMax = queryMsMax;
   }
 
   get options(): object {
@@ -120,7 +134,7 @@ export class Sessions implements PostgresPool {
   }
 
   /**
-   * Runs one statement without the ORM: a transaction of its own, planned once on each connection.
+   * Runs one statement without the ORM: a transaction of its own, planned once on each connection if it has a name.
    *
    * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
    */
@@ -152,6 +166,7 @@ export class Sessions implements PostgresPool {
   #guard(client: PoolClient): GuardedConnection {
     const since = this.#emptied;
     return new GuardedConnection(client, {
+      queryMsMax: this.#queryMsMax,
       keeps: () => since === this.#emptied,
       onError: (error) => {
         // The first one to find out tells for all.

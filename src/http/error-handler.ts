@@ -15,8 +15,8 @@ declare module 'fastify' {
 /** For a client to read the answer to what is not a request, before its connection is closed, in milliseconds. */
 const LAST_WORD_MS = 1000;
 
-/** Answers every error as RFC 9457 (Problem Details for HTTP APIs) asks for. */
-export function handleErrors(app: FastifyInstance): void {
+/** Answers the errors of routes as RFC 9457 (Problem Details for HTTP APIs) asks for. */
+export function answerErrors(app: FastifyInstance): void {
   const refusals = new RefusalLog(app.log);
   app.decorate('refusals', refusals);
   app.setErrorHandler((error, request, reply) => {
@@ -26,6 +26,11 @@ export function handleErrors(app: FastifyInstance): void {
     else if (status > 500) refusals.add(problem.code, error);
     return sendProblem(request, reply, problem);
   });
+}
+
+/** The same for every error, and for addresses without a route. */
+export function handleErrors(app: FastifyInstance): void {
+  answerErrors(app);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0] ?? '';
     const allowed = app.supportedMethods.filter((method) => app.findRoute({ method, url: path }) !== null);

@@ -1,4 +1,3 @@
-import { NotFoundError } from '@mikro-orm/core';
 import type { FastifyError } from 'fastify';
 import { RetriesExhaustedError } from '../concurrency/retry.ts';
 import { QueueFullError } from '../concurrency/semaphore.ts';
@@ -64,7 +63,8 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return new Problem('out_of_time', 'the work was not complete within its time limit');
   }
-  if (error instanceof NotFoundError || codeOf(error) === FOREIGN_KEY_VIOLATION) {
+  // MikroORM's, by its name: the counters also run where the ORM is not installed.
+  if ((error as Error | null)?.name === 'NotFoundError' || codeOf(error) === FOREIGN_KEY_VIOLATION) {
     return new Problem('not_found', 'the resource in the path does not exist');
   }
   const failure = failureOf(error);

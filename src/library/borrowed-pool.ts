@@ -1,0 +1,55 @@
+import type { Pool, PoolClient } from 'pg';
+import { ConnectionError } from '../database/failure.ts';
+import type { ConnectionPool } from '../database/sessions.ts';
+
+/** The pool of an application: it is used, and neither changed nor ended; waiting for a connection has a bound. */
+export class BorrowedPool implements ConnectionPool {
+  readonly #pool: Pool;
+  readonly #waitMsMax: number;
+
+  /** @param waitMsMax how long to wait for a connection at most, in milliseconds */
+  constructor(pool: Pool, waitMsMax: number, warn: (message: string) => void) {
+    this.#pool = pool;
+    this.#waitMsMax = waitMsMax;
+    // The pool discards a connection that breaks while idle; without a listener the event would end the process.
+    pool.on('error', (error) => warn(`an idle connection to the database broke: ${error.message}`));
+  }
+
+  get options(): object {
+    return this.#pool.options;
+  }
+
+  get totalCount(): number {
+    return this.#pool.totalCount;
+  }
+
+  get idleCount(): number {
+    return this.#pool.idleCount;
+  }
+
+  get waitingCount(): number {
+    return this.#pool.waitingCount;
+  }
+
+  /** @throws {ConnectionError} `busy` when none came free in time */
+  async connect(): Promise<PoolClient> {
+    const late = Promise.withResolvers<never>();
+    const connecting = this.#pool.connect();
+    const timer = setTimeout(() => {
+      late.reject(new ConnectionError('busy', 'no connection came free in time'));
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      );
+    }, this.#waitMsMax);
+    try {
+      return await Promise.race([connecting, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async end(): Promise<void> {
+    // The application does that.
+  }
+}

@@ -1,0 +1,50 @@
+import { steps } from '../counters/tables.ts';
+import type { Sessions } from '../database/sessions.ts';
+
+/** Any number that no other program locks. */
+const MIGRATION_LOCK = 4_157_112_104;
+
+/** The steps that were taken in a schema, one row for each. */
+const STEPS =
+  'create table if not exists migration_steps (step integer primary key, applied_at timestamptz not null default now())';
+
+/**
+ * Brings the tables in `schema` up to date, and makes the schema if there is none. Of several processes that do so at the
+ * same time, one migrates, and the others wait. If nothing is to be done, no more rights are needed than to read there.
+ */
+export const migrate = (sessions: Sessions, schema: string): Promise<void> =>
+  sessions.withSession(async () => {
+    if ((await stepsTaken(sessions, schema)) >= steps.length) return;
+    // What is set is set for the transaction only: the connection goes back as it was.
+    await run(sessions, 'begin isolation level read committed');
+    await run(sessions, `set local lock_timeout = '10s'`);
+    await run(sessions, `select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    if (!(await exists(sessions, 'to_regnamespace', schema)))
+      await run(sessions, `create schema "${schema}"`);
+    await run(sessions, `set local search_path to "${schema}"`);
+    await run(sessions, STEPS);
+    const taken = await stepsTaken(sessions, schema);
+    for (const [i, step] of steps.entries()) {
+      if (i < taken) continue;
+      for (const sql of step) await run(sessions, sql);
+      await run(sessions, 'insert into migration_steps (step) values ($1)', [i + 1]);
+    }
+    await run(sessions, 'commit');
+  });
+
+async function stepsTaken(sessions: Sessions, schema: string): Promise<number> {
+  const table = `"${schema}".migration_steps`;
+  if (!(await exists(sessions, 'to_regclass', table))) return 0;
+  const [row] = await run<{ count: number }>(sessions, `select count(*)::int as count from ${table}`);
+  return row?.count ?? 0;
+}
+
+async function exists(sessions: Sessions, lookUp: 'to_regnamespace' | 'to_regclass', name: string) {
+  const text = `select ${lookUp}($1) is not null as "isThere"`;
+  const [row] = await run<{ isThere: boolean }>(sessions, text, [name]);
+  return row?.isThere ?? false;
+}
+
+async function run<Row extends object>(sessions: Sessions, text: string, values: readonly unknown[] = []) {
+  return (await sessions.query<Row>({ name: '', text, values })).rows;
+}

