@@ -2,6 +2,7 @@ import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
 import type {
   CallOptions,
+  Changed,
   ClientOptions,
   CounterState,
   Incremented,
@@ -18,8 +19,6 @@ interface Call {
   headers?: Record<string, string>;
   body?: unknown;
   signal?: AbortSignal | undefined;
-  /** Whether doing it twice is doing it once: it is sent again when an answer was lost. */
-  idempotent: boolean;
 }
 
 /** The longest time that a service can ask a client to wait before the next attempt, in milliseconds. */
@@ -48,10 +47,9 @@ export class CounterClient {
       headers: { 'idempotency-key': key },
       body: { by, ...(partial ? { partial } : {}) },
       signal,
-      idempotent: true,
     });
     const { value, added = by } = json as { value: number; added?: number };
-    return { value, added, replayed: headers.get('idempotency-replayed') === 'true' };
+    return { value, added, replayed: isReplayed({ headers }) };
   }
 
   /** Adds to up to 1,000 counters, all or nothing. @returns the value after each increment, in their order */
@@ -60,36 +58,50 @@ export class CounterClient {
     { key = newKey(), signal }: KeyedCallOptions = {},
   ): Promise<number[]> {
     const headers = { 'idempotency-key': key };
-    const call = { method: 'POST', path: '/increments', headers, body: increments, signal, idempotent: true };
+    const call = { method: 'POST', path: '/increments', headers, body: increments, signal };
     return ((await this.#ask(call)).json as { value: number }[]).map(({ value }) => value);
   }
 
   /** @returns every increment that was acknowledged before included; undefined: there is no such counter */
   async read(name: string, { signal }: CallOptions = {}): Promise<CounterState | undefined> {
     try {
-      return stateOf((await this.#ask({ method: 'GET', path: pathOf(name), signal, idempotent: true })).json);
+      return stateOf((await this.#ask({ method: 'GET', path: pathOf(name), signal })).json);
     } catch (error) {
       if (error instanceof CounterError && error.code === 'not_found') return undefined;
       throw error;
     }
   }
 
+  /** @returns those of up to 1,000 counters that exist, by their names, as they were at one moment */
+  async readAll(names: readonly string[], { signal }: CallOptions = {}): Promise<Map<string, CounterState>> {
+    if (names.length === 0) return new Map();
+    const query = new URLSearchParams(names.map((name): [string, string] => ['name', name]));
+    const { json } = await this.#ask({ method: 'GET', path: `/counters?${query}`, signal });
+    const { counters } = json as { counters: { name: string; value: number }[] };
+    return new Map(counters.map((one) => [one.name, stateOf(one)]));
+  }
+
   /**
    * Sets the value and the bounds of a counter, on a condition; what is not given stays as it is.
    *
    * @param expected `missing`: it must not exist; `exists`: it must; a state: it must be in it
-   * @returns what it is now
+   * @returns what it is now, and the value that it had
    */
   async set(
     name: string,
     change: Partial<CounterState>,
     expected: CounterState | 'exists' | 'missing',
-    { signal }: CallOptions = {},
-  ): Promise<CounterState> {
+    { key = newKey(), signal }: KeyedCallOptions = {},
+  ): Promise<Changed> {
     const tag = typeof expected === 'object' ? etagOf(expected) : '*';
-    const headers = { [expected === 'missing' ? 'if-none-match' : 'if-match']: tag };
-    const call = { method: 'PUT', path: pathOf(name), headers, body: change, signal, idempotent: false };
-    return stateOf((await this.#ask(call)).json);
+    const headers = {
+      'idempotency-key': key,
+      [expected === 'missing' ? 'if-none-match' : 'if-match']: tag,
+    };
+    const call = { method: 'PUT', path: pathOf(name), headers, body: change, signal };
+    const answer = await this.#ask(call);
+    const { replaced = null } = answer.json as { replaced?: number };
+    return { ...stateOf(answer.json), replaced, replayed: isReplayed(answer) };
   }
 
   async #ask(call: Call): Promise<{ json: unknown; headers: Headers }> {
@@ -101,7 +113,7 @@ export class CounterClient {
       // 503 is a promise only if the service made it, and not a proxy on the way.
       const lost = status === undefined || (status >= 500 && !(status === 503 && problem));
       unknown ||= lost;
-      const again = lost ? call.idempotent : status === 429 || status === 503;
+      const again = lost || status === 429 || status === 503;
       if (!again || attempt >= (this.#options.attemptsMax ?? 8)) {
         throw new CounterError(problem, { status, counted: unknown ? 'unknown' : 'no', cause });
       }
@@ -150,6 +162,9 @@ interface Failed {
   retryAfterMs?: number;
   cause?: unknown;
 }
+
+const isReplayed = ({ headers }: Pick<Answer, 'headers'>): boolean =>
+  headers.get('idempotency-replayed') === 'true';
 
 const pathOf = (name: string): string => `/counters/${encodeURIComponent(name)}`;
 

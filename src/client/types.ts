@@ -42,3 +42,10 @@ export interface CounterState {
   /** The highest value that it may have; null: the highest that there is. */
   max: number | null;
 }
+
+export interface Changed extends CounterState {
+  /** The value that was replaced; null: the counter did not exist. */
+  replaced: number | null;
+  /** Whether an attempt before had made the change already. */
+  replayed: boolean;
+}

@@ -1,10 +1,12 @@
+import { hash } from 'node:crypto';
 import { goingElsewhere } from '../database/elsewhere.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
-import { type CounterRow, type CounterState, stateOf } from './counter.ts';
+import type { CounterState } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { assertValue } from './range.ts';
+import { keyReused } from './request.ts';
 import { prepared } from './statements.ts';
 
 /** What a counter is to be; what is not given stays as it is. */
@@ -29,34 +31,52 @@ export function assertChange({ value, min, max }: Change): void {
   }
 }
 
+/** A change that is asked for. */
+export interface ChangeRequest {
+  name: string;
+  change: Change;
+  precondition: Precondition;
+  /** The caller's own name for this request, under which it is made once. */
+  key?: string | undefined;
+}
+
+/** What a change made of a counter. */
+export interface Changed extends CounterState {
+  /** The value that it replaced; null: the counter did not exist. */
+  replaced: number | null;
+  /** Whether the change had been made before, under the same key, and was not made again. */
+  replayed: boolean;
+}
+
 /**
  * Changes a counter in one statement, of which the precondition is a part: nothing comes between looking and changing.
  *
+ * @param keyHours how long its key is kept, in hours
  * @returns what it is now; undefined: it was not as the precondition says
- * @throws {Problem} `out_of_bounds` when its value would not be within its bounds
+ * @throws {Problem} `out_of_bounds` when its value would not be within its bounds; `key_reused`
  */
-export async function set(
-  ask: Ask,
-  name: string,
-  change: Change,
-  precondition: Precondition,
-): Promise<CounterState | undefined> {
+export async function set(ask: Ask, request: ChangeRequest, keyHours: number): Promise<Changed | undefined> {
+  const { name, change, precondition, key = null } = request;
   const { value, min, max } = change;
+  const fingerprint = fingerprintOf(request);
+  const keyed = [key, fingerprint, keyHours];
+  const write = () =>
+    precondition === 'missing'
+      ? ask<ChangedRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null])
+      : ask<ChangedRow>(CHANGE, [
+          ...keyed,
+          name,
+          ...statesOf(precondition),
+          value ?? null,
+          min !== undefined,
+          min ?? null,
+          max !== undefined,
+          max ?? null,
+        ]);
   try {
-    const [row] = await goingElsewhere(() =>
-      precondition === 'missing'
-        ? ask<CounterRow>(CREATE, [name, value ?? 0, min ?? null, max ?? null])
-        : ask<CounterRow>(CHANGE, [
-            name,
-            ...statesOf(precondition),
-            value ?? null,
-            min !== undefined,
-            min ?? null,
-            max !== undefined,
-            max ?? null,
-          ]),
-    );
-    return row && stateOf(row);
+    const [row] = await goingElsewhere(() => onceMore(write));
+    if (row && row.request !== fingerprint) throw keyReused();
+    return row && changedOf(row);
   } catch (error) {
     if (codeOf(error) !== CHECK_VIOLATION) throw error;
     throw new Problem(
@@ -67,6 +87,34 @@ export async function set(
   }
 }
 
+/** The same key is used by two requests at a time: the one that came second finds what the first one stored. */
+async function onceMore<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (codeOf(error) !== UNIQUE_VIOLATION) throw error;
+    return write();
+  }
+}
+
+/** A digest that differs between different changes, and from those of increments. */
+const fingerprintOf = ({ name, change: { value, min, max }, precondition }: ChangeRequest): string =>
+  hash('sha256', `put ${JSON.stringify([name, value, min, max, precondition])}`, 'base64url').slice(0, 22);
+
+/** `values`: the value, the bounds, and the value that was replaced. */
+interface ChangedRow {
+  request: string;
+  values: (string | null)[];
+  replayed: boolean;
+}
+
+function changedOf({ values, replayed }: ChangedRow): Changed {
+  const [value = 0, min = null, max = null, replaced = null] = values.map((text) =>
+    text === null ? null : Number(text),
+  );
+  return { value: value ?? 0, min, max, replaced, replayed };
+}
+
 /** @returns whether it was as the precondition says, and is gone */
 export async function remove(ask: Ask, name: string, precondition: Existing): Promise<boolean> {
   const removed = await goingElsewhere(() => ask(REMOVE, [name, ...statesOf(precondition)]));
@@ -75,36 +123,75 @@ export async function remove(ask: Ask, name: string, precondition: Existing): Pr
 
 type Existing = Exclude<Precondition, 'missing'>;
 
-/** The parameters $2 to $4: the values, lowest and highest values of the states it may be in; null: in any. */
+/** Parameters: the values, lowest and highest values of the states it may be in; null: in any. */
 const statesOf = (precondition: Existing): unknown[] =>
   precondition === 'exists'
     ? [null, null, null]
     : (['value', 'min', 'max'] as const).map((field) => precondition.oneOf.map((state) => state[field]));
 
-const IS_AS_EXPECTED = `
-  c.name = $1 and ($2::bigint[] is null or exists (
-    select from unnest($2::bigint[], $3::bigint[], $4::bigint[]) as s (value, min, max)
+/** @param at the number of the parameter with the name; the states that it may be in come after it */
+function isAsExpected(at: number): string {
+  const [values, mins, maxs] = [1, 2, 3].map((offset) => `$${at + offset}::bigint[]`);
+  return `c.name = $${at} and (${values} is null or exists (
+    select from unnest(${values}, ${mins}, ${maxs}) as s (value, min, max)
     where (c.value, c.min, c.max) is not distinct from (s.value, s.min, s.max)))`;
+}
 
+/*
+ * Both forms of changing a counter share their first parameters and their end: $1, the key; $2, the fingerprint of the request; $3, hours
+ * to keep the key. Under a known key nothing is changed, and its row is written as it is, so that this answer, too, waits
+ * for synchronous standbys.
+ */
+const KNOWN = `
+  known as materialized (select request, "values" from idempotency_keys where key = $1),
+  touched as (update idempotency_keys set expires_at = expires_at where key = $1)`;
+
+const KEPT = `
+  kept as (
+    insert into idempotency_keys (key, request, "values", expires_at)
+    select $1, $2, "values", now() + $3 * interval '1 hour' from changed where $1::text is not null
+  )
+  select request, "values"::text[] as "values", true as replayed from known
+  union all
+  select $2::text, "values"::text[], false from changed`;
+
+/** $4 to $7: the counter, its value and its bounds. */
 const CREATE = prepared(
   'create',
   `
-  insert into counters (name, value, min, max) values ($1, $2, $3, $4)
-  on conflict (name) do nothing
-  returning value, min, max`,
+  with ${KNOWN},
+  changed as (
+    insert into counters (name, value, min, max)
+    select $4::text, $5::bigint, $6::bigint, $7::bigint where not exists (select from known)
+    on conflict (name) do nothing
+    returning array[value, min, max, null] as "values"
+  ),
+  ${KEPT}`,
 );
 
+/** $4: the counter; $5 to $7: what it has to be; $8 to $12: what it is to be. */
 const CHANGE = prepared(
   'change',
   `
-  update counters as c
-  set value = coalesce($5::bigint, c.value),
-      min = case when $6::boolean then $7::bigint else c.min end,
-      max = case when $8::boolean then $9::bigint else c.max end
-  where ${IS_AS_EXPECTED}
-  returning c.value, c.min, c.max`,
+  with ${KNOWN},
+  target as materialized (
+    select c.name, c.value from counters as c
+    where not exists (select from known) and ${isAsExpected(4)}
+    for no key update
+  ),
+  changed as (
+    update counters as c
+    set value = coalesce($8::bigint, c.value),
+        min = case when $9::boolean then $10::bigint else c.min end,
+        max = case when $11::boolean then $12::bigint else c.max end
+    from target as t
+    where c.name = t.name
+    returning array[c.value, c.min, c.max, t.value] as "values"
+  ),
+  ${KEPT}`,
 );
 
-const REMOVE = prepared('remove', `delete from counters as c where ${IS_AS_EXPECTED} returning c.name`);
+const REMOVE = prepared('remove', `delete from counters as c where ${isAsExpected(1)} returning c.name`);
 
 const CHECK_VIOLATION = '23514';
+const UNIQUE_VIOLATION = '23505';

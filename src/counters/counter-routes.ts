@@ -6,8 +6,9 @@ import { sendEvents } from '../http/sse.ts';
 import type { Ask } from './ask.ts';
 import { assertChange, remove, set } from './change.ts';
 import type { CounterState } from './counter.ts';
-import { list } from './list.ts';
+import { find, list } from './list.ts';
 import { etagOf, isUnchanged, preconditionOf } from './preconditions.ts';
+import { keyOf } from './request.ts';
 import {
   changeHeaders,
   counterAnswer,
@@ -16,12 +17,14 @@ import {
   listAnswer,
   listQuery,
   noQuery,
+  putAnswer,
   putBody,
+  putHeaders,
   readHeaders,
 } from './schemas.ts';
 import type { Counters } from './counters.ts';
 
-export type CounterRoutesOptions = Pick<Counters, 'reader' | 'watch' | 'ask'>;
+export type CounterRoutesOptions = Pick<Counters, 'reader' | 'watch' | 'ask' | 'keyHours'>;
 
 const tags = ['Counters'];
 const params = counterParams;
@@ -63,7 +66,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
     config: { problems: [...DATABASE_READ, 'queue_full'] },
     schema: {
       tags,
-      summary: 'List counters by name, a page at a time',
+      summary: 'List counters by name, a page at a time, or read some together',
       querystring: listQuery,
       response: { 200: listAnswer },
     },
@@ -91,29 +94,33 @@ const BOUNDS_ARE_KEPT =
 const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
 
 /** Counters are set and deleted, each on a condition. */
-const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, ask }) => {
+const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
+  const { reader, ask, keyHours } = options;
   app.put('/counters/:name', {
-    config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds'] },
+    config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds', 'key_reused'] },
     schema: {
       tags,
       summary: 'Set a counter and its bounds, on a condition',
       description: BOUNDS_ARE_KEPT,
       params,
       querystring,
-      headers: changeHeaders,
+      headers: putHeaders,
       body: putBody,
       response: {
-        200: counterAnswer('The counter as it is now'),
-        201: counterAnswer('The counter, just created'),
+        200: putAnswer('The counter as it is now, and the value that it had'),
+        201: putAnswer('The counter, just created'),
       },
     },
-    handler: async ({ params: { name }, headers, body }, reply) => {
+    handler: async ({ params: { name }, headers, body, caller }, reply) => {
       const precondition = preconditionOf(headers);
       assertChange(body);
-      const state = await set(ask, name, body, precondition);
-      if (!state) throw failed(name);
-      const status = precondition === 'missing' ? 201 : 200;
-      return reply.status(status).header('etag', etagOf(state)).send(answerOf(name, state));
+      const key = keyOf(headers, caller?.keyspace);
+      const changed = await set(ask, { name, change: body, precondition, key }, keyHours);
+      if (!changed) throw failed(name);
+      const { replaced, replayed } = changed;
+      if (replayed) reply.header('idempotency-replayed', 'true');
+      reply.status(precondition === 'missing' ? 201 : 200).header('etag', etagOf(changed));
+      return { ...answerOf(name, changed), ...(replaced === null ? {} : { replaced }) };
     },
   });
 
@@ -139,8 +146,16 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
   });
 };
 
-async function page(ask: Ask, { limit, ...query }: Static<typeof listQuery>) {
-  const found = await list(ask, { ...query, limit: limit + 1 });
+async function page(ask: Ask, query: Static<typeof listQuery>) {
+  const { name: names, ...listing } = query;
+  if (names) {
+    if (Object.keys(listing).length > 0)
+      throw new Problem('invalid_request', 'name goes without prefix, after and limit');
+    const found = await find(ask, names);
+    return { counters: found.map((one) => answerOf(one.name, one)), next: null };
+  }
+  const { prefix = '', after = '', limit = 100 } = listing;
+  const found = await list(ask, { prefix, after, limit: limit + 1 });
   const counters = found.slice(0, limit).map((one) => answerOf(one.name, one));
   return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
 }

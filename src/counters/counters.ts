@@ -3,7 +3,8 @@ import type { Sessions } from '../database/sessions.ts';
 import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { type Ask, askIn } from './ask.ts';
-import { assertChange, type Change, set } from './change.ts';
+import { assertChange, type Change, type Changed, set } from './change.ts';
+import { find } from './list.ts';
 import type { CounterState } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { CounterReader } from './reader.ts';
@@ -74,6 +75,8 @@ export class Counters {
   /** For lists and changes. @internal */
   readonly ask: Ask;
   /** @internal */
+  readonly keyHours: number;
+  /** @internal */
   readonly reader: CounterReader;
   /** @internal */
   readonly writer: CounterWriter;
@@ -89,6 +92,7 @@ export class Counters {
     const { keyHours = 24, lockedMsMax = 5000 } = environment;
     // The wait for a lock ends before the statement does, and leaves time for another attempt.
     const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
+    this.keyHours = keyHours;
     const store = new CounterStore(sessions, { keyHours, lockMsMax, schema });
     const turn = new Semaphore(OTHERS);
     const ask = askIn(others, schema);
@@ -134,23 +138,33 @@ export class Counters {
     });
   }
 
+  /** @returns those of these counters that exist, by their names, as they were at one moment */
+  async readAll(names: readonly string[]): Promise<Map<string, CounterState>> {
+    return told(async () => {
+      for (const name of names) assertName(name);
+      return new Map((await find(this.ask, names)).map(({ name, ...state }) => [name, state]));
+    });
+  }
+
   /**
    * Sets the value and the bounds of a counter, on a condition; what is not given stays as it is.
    *
    * @param expected `missing`: it must not exist; `exists`: it must; a state: it must be in it
-   * @returns what it is now
+   * @returns what it is now, and the value that it had
    */
   async set(
     name: string,
     change: Partial<CounterState>,
     expected: CounterState | 'exists' | 'missing',
-  ): Promise<CounterState> {
+    { key }: Pick<IncrementOptions, 'key'> = {},
+  ): Promise<Changed> {
     return told(async () => {
       assertName(name);
       assertChange(change satisfies Change);
+      if (key !== undefined) assertKey('key', key);
       const precondition: Precondition = typeof expected === 'object' ? { oneOf: [expected] } : expected;
-      const state = await set(this.ask, name, change, precondition);
-      if (state) return state;
+      const changed = await set(this.ask, { name, change, precondition, key }, this.keyHours);
+      if (changed) return changed;
       throw new Problem('precondition_failed', `the counter ${JSON.stringify(name)} is not as expected`);
     });
   }

@@ -1,6 +1,6 @@
 import type { Ask } from './ask.ts';
 import { type CounterRow, type CounterState, stateOf } from './counter.ts';
-import type { Statement } from './statements.ts';
+import { type Statement, STATES } from './statements.ts';
 
 export interface Listing {
   /** Only names that begin with this. */
@@ -26,3 +26,10 @@ const LIST: Statement = {
   name: '',
   text: 'select name, value, min, max from counters where name > $1 and name like $2 order by name limit $3',
 };
+
+/** Those of these that exist, in this order, as they were at one moment. */
+export async function find(ask: Ask, names: readonly string[]): Promise<(CounterState & { name: string })[]> {
+  const rows = await ask<CounterRow & { name: string }>(STATES, [names]);
+  const found = new Map(rows.map(({ name, ...row }) => [name, { name, ...stateOf(row) }]));
+  return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
+}

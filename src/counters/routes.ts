@@ -13,7 +13,7 @@ export const countersRoutes: FastifyPluginAsync<{ counters: Counters }> = async 
     route.config = { ...route.config, counters: namesOf };
   });
   readExactJson(app);
-  const { writer, reader, watch, ask } = counters;
+  const { writer, reader, watch, ask, keyHours } = counters;
   await app.register(incrementRoutes, { writer });
-  await app.register(counterRoutes, { reader, watch, ask });
+  await app.register(counterRoutes, { reader, watch, ask, keyHours });
 };

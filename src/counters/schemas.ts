@@ -47,6 +47,17 @@ export const counterParams = Type.Object({ name });
 export const counterAnswer = (description: string) =>
   Type.Object(boundedCounter.properties, { description, examples: [boundedExample] });
 
+export const putAnswer = (description: string) =>
+  Type.Object(
+    {
+      ...boundedCounter.properties,
+      replaced: Type.Optional(
+        Type.Integer({ description: 'The value that was replaced; missing if the counter did not exist' }),
+      ),
+    },
+    { description, examples: [{ ...boundedExample, replaced: 41 }] },
+  );
+
 export const incrementBody = Type.Object(
   {
     by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
@@ -112,26 +123,28 @@ export const putBody = Type.Object(
   },
 );
 
+const part = (description: string) =>
+  Type.Optional(Type.String({ maxLength: NAME_MAX, pattern: `^${CHARACTER}*$`, description }));
+
 export const listQuery = Type.Object(
   {
-    prefix: Type.String({
-      default: '',
-      maxLength: NAME_MAX,
-      pattern: `^${CHARACTER}*$`,
-      description: 'Only names that begin with this',
-    }),
-    after: Type.String({
-      default: '',
-      maxLength: NAME_MAX,
-      pattern: `^${CHARACTER}*$`,
-      description: 'The name after which the page starts: `next` of the previous page',
-    }),
-    limit: Type.Integer({
-      minimum: 1,
-      maximum: PAGE_MAX,
-      default: 100,
-      description: 'The most counters on a page',
-    }),
+    name: Type.Optional(
+      Type.Array(name, {
+        minItems: 1,
+        maxItems: PAGE_MAX,
+        description: 'Only these, in this order, as they were at one moment; instead of the other parameters',
+        examples: [['likes', 'tickets']],
+      }),
+    ),
+    prefix: part('Only names that begin with this'),
+    after: part('The name after which the page starts: `next` of the previous page'),
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: PAGE_MAX,
+        description: 'The most counters on a page, 100 by default',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -144,7 +157,8 @@ export const listAnswer = Type.Object(
     }),
   },
   {
-    description: 'A page of counters, ordered by the code points of their names',
+    description:
+      'A page of counters, ordered by the code points of their names; or those of the names asked for that exist',
     examples: [{ counters: [{ name: 'likes', value: 42 }, boundedExample], next: null }],
   },
 );
@@ -158,14 +172,14 @@ export const eventsAnswer = {
 };
 
 /** Read by the handler, which says more of a bad one; here for the description. */
-export const incrementHeaders = Type.Object({
-  'idempotency-key': Type.Optional(
-    Type.String({
-      description:
-        'A unique key for this request, best a UUID: however often the request is sent, it counts once. Callers with the same token, or without one, share a namespace of keys, across all counters',
-    }),
-  ),
-});
+const idempotencyKey = Type.Optional(
+  Type.String({
+    description:
+      'A unique key for this request, best a UUID: however often the request is sent, it counts once. Callers with the same token, or without one, share a namespace of keys, across all counters',
+  }),
+);
+
+export const incrementHeaders = Type.Object({ 'idempotency-key': idempotencyKey });
 
 const etag = (description: string, examples: string[] = []) =>
   Type.Optional(Type.String({ description, ...(examples.length > 0 ? { examples } : {}) }));
@@ -178,3 +192,5 @@ export const changeHeaders = Type.Object({
   'if-match': etag('The ETag that the counter must have, or `*` for any', ['"42"', '"98:0:100"']),
   'if-none-match': etag('`*`: only if the counter does not exist'),
 });
+
+export const putHeaders = Type.Object({ ...changeHeaders.properties, 'idempotency-key': idempotencyKey });
