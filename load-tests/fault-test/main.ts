@@ -78,7 +78,7 @@ async function tickets(asked: Asked, rounds: number, signal: AbortSignal): Promi
   const { violations, killed, cut, elapsedMs } = await withPostgres((postgres) =>
     runRounds(postgres, { ...asked, rounds, signal }),
   );
-  if (violations.length > 0) print(shownViolations(violations));
+  if (violations.length > 0) print(violationsText(violations));
   print(
     `${violations.length === 0 ? `${TICKETS} of ${TICKETS} tickets sold each time` : `${violations.length} rules broken`}: ` +
       `${BUYERS} buyers, ${rounds} rounds, ${replicas} replicas, of which one was killed ${killed} times and cut off the database ` +

@@ -9,7 +9,10 @@ const { scripts } = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'u
 
 /** What each command must say of its options and its environment, some of it. */
 const commands: Record<string, RegExp[]> = {
-  'load-test': [/^ {2}--amount N +the number of calls .*1 to 10000 \(default 40\)$/m, /^ {2}DATABASE_URL {2}/m],
+  'load-test': [
+    /^ {2}--amount N +the number of calls .*1 to 10000 \(default 40\)$/m,
+    /^ {2}DATABASE_URL {2}/m,
+  ],
   benchmark: [/^ {2}--workers LIST +.*\(default 1,8\)$/m, /^Environment:\n {2}none$/m],
   'fault-test': [/^ {2}--journal FILE +.*\(default load-tests\/results\/faults\.journal\)$/m, /POSTGRES_BIN/],
   'failover-test': [/^ {2}--rounds N +.*1 to 1000 \(default 20\)$/m, /POSTGRES_BIN/],
