@@ -24,8 +24,14 @@ t.test('bounds are set with a counter, kept, changed, and taken away', async (t)
     headers: { etag: '"3:0:5"' },
   });
   t.strictSame((await get('kept')).body, { name: 'kept', value: 3, min: 0, max: 5 });
-  t.strictSame((await put('kept', { value: 5 })).body, { name: 'kept', value: 5, min: 0, max: 5 });
-  t.strictSame((await put('kept', { min: null })).body, { name: 'kept', value: 5, max: 5 });
+  t.strictSame((await put('kept', { value: 5 })).body, {
+    name: 'kept',
+    value: 5,
+    min: 0,
+    max: 5,
+    replaced: 3,
+  });
+  t.strictSame((await put('kept', { min: null })).body, { name: 'kept', value: 5, max: 5, replaced: 5 });
   t.match(await put('kept', { max: null, min: -1 }), {
     body: { value: 5, min: -1 },
     headers: { etag: '"5:-1:"' },

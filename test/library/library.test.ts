@@ -32,7 +32,13 @@ t.test('counters in process: increments, keys, bulks, bounds and reading', async
   await t.rejects(likes.increment('likes', { key: 'k' }), { code: 'key_reused' });
   t.same(await likes.incrementAll([{ name: 'a' }, { name: 'b', by: -2 }, { name: 'a' }]), [1, -2, 2]);
   t.equal(await likes.read('nothing'), undefined);
-  t.same(await likes.set('tickets', { value: 2, min: 0 }, 'missing'), { value: 2, min: 0, max: null });
+  t.same(await likes.set('tickets', { value: 2, min: 0 }, 'missing'), {
+    value: 2,
+    min: 0,
+    max: null,
+    replaced: null,
+    replayed: false,
+  });
   await t.rejects(likes.set('tickets', { value: 2 }, 'missing'), { code: 'precondition_failed' });
   await t.rejects(likes.increment('tickets', { by: -3 }), { code: 'out_of_bounds', members: { fits: -2 } });
   t.same(await likes.increment('tickets', { by: -3, partial: true, key: 'p' }), {
@@ -40,11 +46,16 @@ t.test('counters in process: increments, keys, bulks, bounds and reading', async
     added: -2,
     replayed: false,
   });
-  t.same(await likes.set('tickets', { max: 9 }, { value: 0, min: 0, max: null }), {
-    value: 0,
-    min: 0,
-    max: 9,
-  });
+  for (const replayed of [false, true]) {
+    t.same(await likes.set('tickets', { max: 9 }, { value: 0, min: 0, max: null }, { key: 'room' }), {
+      value: 0,
+      min: 0,
+      max: 9,
+      replaced: 0,
+      replayed,
+    });
+  }
+  t.same((await likes.readAll(['tickets', 'nothing', 'b'])).get('b'), { value: -2, min: null, max: null });
   t.same(await likes.read('tickets'), { value: 0, min: 0, max: 9 });
 });
 
