@@ -2,7 +2,10 @@ import type { Postgres } from '../world/postgres.ts';
 import { pick, type Random } from '../world/random.ts';
 import type { Replica } from '../world/replica.ts';
 
-/** Kills replicas, each at a moment that it is told, and starts them again meanwhile, so that all but one serve. */
+/** One strike of so many kills a replica: its start takes as long as several rounds, and much of the machine. */
+const KILL_EVERY = 20;
+
+/** Kills replicas or cuts them off the database, and starts those that it has killed, so that all but one serve. */
 export class Killer {
   readonly #postgres: Postgres;
   readonly #replicas: readonly Replica[];
@@ -20,17 +23,21 @@ export class Killer {
     this.#random = random;
   }
 
-  /** Kills a replica; while the last one that was killed is still about to start, cuts another one off the database. */
+  /** Does one or the other, to a replica that is not about to start. */
   strike(): void {
     const others = this.#replicas.filter((replica) => replica !== this.#away);
     if (others.length === 0) return;
     const replica = pick(this.#random, others);
-    if (this.#away) {
-      replica.proxy.refuse();
-      replica.proxy.heal();
-      this.cut += 1;
-      return;
-    }
+    if (!this.#away && (this.killed + this.cut) % KILL_EVERY === 0) this.#kill(replica);
+    else this.#cutOff(replica);
+  }
+
+  /** @throws {Error} when one did not start again */
+  allBack(): Promise<void> {
+    return this.#back;
+  }
+
+  #kill(replica: Replica): void {
     this.#away = replica;
     this.killed += 1;
     this.#back = this.#restart(replica);
@@ -38,9 +45,11 @@ export class Killer {
     this.#back.catch(() => {});
   }
 
-  /** @throws {Error} when one did not start again */
-  allBack(): Promise<void> {
-    return this.#back;
+  /** All connections that it has; new ones pass. */
+  #cutOff({ proxy }: Replica): void {
+    proxy.refuse();
+    proxy.heal();
+    this.cut += 1;
   }
 
   async #restart(replica: Replica): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { progress } from '../../../src/command-line/progress.ts';
 import type { Exchange } from '../callers/exchange.ts';
 import { inParallel } from '../callers/in-parallel.ts';
@@ -12,8 +13,11 @@ import { Killer } from './killer.ts';
 
 export const BUYERS = 2 * TICKETS;
 
-/** Buyers at the same time: fewer than there are, so that some come when others have their answers. */
-const AT_ONCE = 40;
+/** Rounds at the same time, so that batches have tickets of several and a strike hits them all. */
+const ROUNDS_AT_ONCE = 5;
+
+/** Buyers of a round at the same time: fewer than there are, so that some come when others have their answers. */
+const BUYERS_AT_ONCE = 40;
 
 /** How long a buyer asks at most, in milliseconds: longer than a replica takes to be back. */
 const BUYING_MS_MAX = 120_000;
@@ -33,7 +37,7 @@ export interface RoundsResult extends Reconciliation, Pick<Killer, 'killed' | 'c
 }
 
 interface Sale {
-  postgres: Postgres;
+  client: Client;
   journal: Journal;
   exchange: Exchange;
   killer: Killer;
@@ -41,8 +45,8 @@ interface Sale {
 }
 
 /**
- * Sells tickets to twice as many buyers, so many times, on the same replicas of the service, one of which is killed or
- * cut off the database during each round; and compares what buyers were told with what was counted.
+ * Sells tickets to twice as many buyers, so many times, on the same replicas of the service. During each round one of
+ * them is killed or cut off the database. Then compares what buyers were told with what was counted.
  *
  * @throws {Error} when a replica does not start again
  */
@@ -53,27 +57,32 @@ export async function runRounds(postgres: Postgres, options: RoundsOptions): Pro
   return withFleet({ ...options, database: postgres, random, attemptsMax }, async (fleet) => {
     const { replicas, journal, exchange } = fleet;
     const killer = new Killer(postgres, replicas, random);
+    const client = await postgres.connect();
     const startedAt = performance.now();
-    for (let round = 1; round <= rounds; round += 1) {
-      signal.throwIfAborted();
-      progress(`${BUYERS} buyers, ${TICKETS} tickets`, round, rounds);
-      await sell({ postgres, journal, exchange, killer, random }, String(round));
+    try {
+      await inParallel(ROUNDS_AT_ONCE, [...Array(rounds).keys()], async (round) => {
+        signal.throwIfAborted();
+        progress(`${BUYERS} buyers, ${TICKETS} tickets`, round, rounds);
+        await sell({ client, journal, exchange, killer, random }, String(round));
+      });
+    } finally {
+      await client.end();
     }
     const elapsedMs = performance.now() - startedAt;
     await killer.allBack();
-    const found = await reconcile(postgres, journal, exchange, AT_ONCE);
+    const found = await reconcile(postgres, journal, exchange, BUYERS_AT_ONCE);
     return { ...found, history: journal, elapsedMs, killed: killer.killed, cut: killer.cut };
   });
 }
 
-async function sell({ postgres, journal, exchange, killer, random }: Sale, round: string): Promise<void> {
+async function sell({ client, journal, exchange, killer, random }: Sale, round: string): Promise<void> {
   const name = ticketsOf(round);
-  await postgres.query('insert into counters (name, value, min, max) values ($1, 0, 0, $2)', [name, TICKETS]);
+  await client.query('insert into counters (name, value, min, max) values ($1, 0, 0, $2)', [name, TICKETS]);
   // After a number of answers, perhaps none: there is no moment of which it could be said that it is the worst.
   const strikeAt = Math.floor(random() * BUYERS);
   if (strikeAt === 0) killer.strike();
   let answers = 0;
-  await inParallel(AT_ONCE, [...Array(BUYERS).keys()], async () => {
+  await inParallel(BUYERS_AT_ONCE, [...Array(BUYERS).keys()], async () => {
     await exchange.settle(journal.begin('ticket', round), BUYING_MS_MAX);
     answers += 1;
     if (answers === strikeAt) killer.strike();

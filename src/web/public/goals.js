@@ -2,10 +2,11 @@
 import { count, number } from './dom.js';
 
 /**
- * What strategies race for, in words: of one result, what was seen, and what its losses come to.
+ * What strategies race for, in words. Of a result: what was observed, and what its losses come to; and how a loss came about.
  *
  * @typedef {{ strategy: string, acknowledged: number, attempted: number, lost: number, final: number, stock: number | null, sold_out: number }} Result
- * @typedef {{ title: string, each: string, missing: (result: Result) => string, refused: (result: Result) => string, exact: string, loss: (result: Result) => string, kept: string, all: string }} Goal
+ * @typedef {(result: Result) => string} Say
+ * @typedef {{ title: string, each: string, missing: Say, refused: Say, exact: string, loss: Say, kept: string, all: string, rate: string, how: string, witness: string, note: (lost: number) => string }} Goal
  */
 
 /** By the names of the experiments of a race. @type {Record<string, Goal>} */
@@ -14,23 +15,33 @@ export const goals = {
     title: 'Likes',
     each: 'Likes each',
     missing: ({ lost }) => `${count(lost, 'like')} missing`,
-    refused: ({ attempted, acknowledged }) => `${number(attempted - acknowledged)} refused, and nothing lost`,
-    exact: 'Every like counts',
+    refused: ({ attempted, acknowledged }) => `${number(attempted - acknowledged)} refused, nothing lost`,
+    exact: 'Every like counted',
     loss: ({ strategy, lost, acknowledged }) => `${strategy} lost ${lost} of ${count(acknowledged, 'like')}`,
     kept: 'kept every like',
-    all: 'Every like that was acknowledged counts.',
+    all: 'Every acknowledged like was counted.',
+    rate: 'Likes per second',
+    how: 'lost a like',
+    witness: 'Two likes were acknowledged, but the count went up by one.',
+    note: (lost) =>
+      `${lost} likes vanished in this race. This is how one of them was lost, as the database saw it.`,
   },
   tickets: {
     title: 'Tickets, for half of the buyers',
     each: 'Buyers each',
     missing: ({ lost }) => `${count(lost, 'buyer')} too many`,
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
-      `${number(attempted - acknowledged - soldOut)} refused for a conflict, and no ticket sold twice`,
+      `${number(attempted - acknowledged - soldOut)} refused for a conflict, no ticket sold twice`,
     exact: 'Each ticket sold once',
     loss: ({ strategy, acknowledged, stock }) =>
       `${strategy} sold ${acknowledged} of ${count(stock ?? 0, 'ticket')}`,
     kept: 'sold no ticket twice',
     all: 'No ticket was sold twice.',
+    rate: 'Tickets per second',
+    how: 'sold a ticket twice',
+    witness: 'Two buyers were told that this ticket is theirs.',
+    note: (lost) =>
+      `${lost} buyers too many got a ticket. This is how one of them did, as the database saw it.`,
   },
 };
 

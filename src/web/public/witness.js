@@ -1,5 +1,6 @@
 // @ts-check
 import { el, fill, id } from './dom.js';
+import { goalOf } from './goals.js';
 import { timeline } from './timeline.js';
 
 /** Shows two increments that wrote the same value side by side. @param {any} [result] the one with the most losses */
@@ -8,7 +9,7 @@ export function showWitness(result) {
   section.hidden = !result?.witness;
   if (!result?.witness) return;
   const { experiment, strategy, lost, timeline: entries } = result;
-  const tickets = experiment === 'tickets';
+  const { how, witness, note } = goalOf(experiment);
   const { value, workers } = result.witness;
   const sessions = workers.toSorted().map((/** @type {number} */ worker) => `worker ${worker}`);
   const first = entries[0]?.session ?? sessions[0];
@@ -18,25 +19,15 @@ export function showWitness(result) {
     el(
       'div.why',
       {},
-      el('p.kicker', {}, `Why ${strategy} lost a like`),
+      el('p.kicker', {}, `Why ${strategy} ${how}`),
       el('h2', { id: 'witness-title' }, `Both read ${value - 1}.`, el('br'), `Both wrote ${value}.`),
       el(
         'p.lead',
         {},
-        tickets
-          ? 'Two buyers were told that they have this ticket. '
-          : 'Two likes were acknowledged, but the count went up by one. ',
-        `Between the read and the write of ${first}, ${other} read the same number.`,
+        `${witness} Between the read and the write of ${first}, ${other} read the same number.`,
       ),
-      lost > 1 &&
-        el(
-          'p.note',
-          {},
-          tickets
-            ? `${lost} tickets were sold twice in this race. This is how one of them was, as the database saw it.`
-            : `${lost} likes vanished in this race. This is how one of them was lost, as the database saw it.`,
-        ),
+      lost > 1 && el('p.note', {}, note(lost)),
     ),
-    timeline(entries, { label: `How ${strategy} lost a like`, sessions }),
+    timeline(entries, { label: `How ${strategy} ${how}`, sessions }),
   );
 }
