@@ -110,22 +110,23 @@ t.test('a bulk with one counter of another prefix is refused as a whole, and nam
   ]);
 });
 
-t.test('a key is that of its caller: it counts once for each', async (t) => {
-  const increment = async (token: string) => {
-    const answer = await ask('POST', '/counters/web:key/increments', token, undefined, {
-      'idempotency-key': 'k',
-    });
-    return {
-      value: answer.json<{ value: number }>().value,
-      replayed: answer.headers['idempotency-replayed'],
-    };
+const incrementOnce = async (token: string) => {
+  const answer = await ask('POST', '/counters/web:key/increments', token, undefined, {
+    'idempotency-key': 'k',
+  });
+  return {
+    value: answer.json<{ value: number }>().value,
+    replayed: answer.headers['idempotency-replayed'],
   };
-  t.strictSame(await increment('token of operator'), { value: 1, replayed: undefined });
-  t.strictSame(await increment(API_TOKEN), { value: 2, replayed: undefined });
-  t.strictSame(await increment('the old token'), { value: 3, replayed: undefined });
-  t.strictSame(await increment('the new token'), { value: 3, replayed: 'true' }, 'of the same caller');
-  t.strictSame(await increment('token of operator'), { value: 1, replayed: 'true' });
-  t.strictSame(await increment(API_TOKEN), { value: 2, replayed: 'true' });
+};
+
+t.test('a key is that of its caller: it counts once for each', async (t) => {
+  t.strictSame(await incrementOnce('token of operator'), { value: 1, replayed: undefined });
+  t.strictSame(await incrementOnce(API_TOKEN), { value: 2, replayed: undefined });
+  t.strictSame(await incrementOnce('the old token'), { value: 3, replayed: undefined });
+  t.strictSame(await incrementOnce('the new token'), { value: 3, replayed: 'true' }, 'of the same caller');
+  t.strictSame(await incrementOnce('token of operator'), { value: 1, replayed: 'true' });
+  t.strictSame(await incrementOnce(API_TOKEN), { value: 2, replayed: 'true' });
 });
 
 t.test('keys that were stored without a file count on, with API_TOKEN and without a token', async (t) => {
@@ -163,11 +164,12 @@ t.test('a bulk uses as much of the quota as it has increments, and a refused one
   t.match((await ask('GET', '/counters/bulk:1')).json(), { value: 1000 });
 });
 
+const incrementLate = (payload: object) => ask('POST', '/increments', 'token of late', payload);
+
 t.test('a caller over its quota is refused before the body is read', async (t) => {
-  const increment = (payload: object) => ask('POST', '/increments', 'token of late', payload);
-  t.match(await increment({}), { statusCode: 400 });
-  t.match(await increment(bulk(1000, 'late:')), { statusCode: 200 });
-  t.match(await increment({}), { statusCode: 429 });
+  t.match(await incrementLate({}), { statusCode: 400 });
+  t.match(await incrementLate(bulk(1000, 'late:')), { statusCode: 200 });
+  t.match(await incrementLate({}), { statusCode: 429 });
 });
 
 t.test('of bulks that arrive together, one is admitted and the others are over the quota', async (t) => {
