@@ -3,7 +3,7 @@ import { startService, testDatabase } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
 t.test(
-  'when the service is killed the page says so, and goes on by itself when it is back',
+  'when the service is killed the page says so, and recovers by itself when it is back',
   { skip },
   async (t) => {
     const DATABASE_URL = await testDatabase(t);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { testApp } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
-t.test('two tabs show each like of the other, and what a burst takes', { skip }, async (t) => {
+t.test('two tabs show each other's likes, and how long a burst takes', { skip }, async (t) => {
   const app = await testApp(t);
   const url = await app.listen({ port: 0 });
   const browser = await testBrowser(t);
@@ -30,7 +30,7 @@ t.test('two tabs show each like of the other, and what a burst takes', { skip },
   t.strictSame([...one.complaints, ...other.complaints], []);
 });
 
-t.test('what is refused for now is told, and sent again with its key', { skip }, async (t) => {
+t.test('a temporary refusal is shown, and the increment is sent again with its key', { skip }, async (t) => {
   const app = await testApp(t);
   const url = await app.listen({ port: 0 });
   const { page } = await watchedPage(await testBrowser(t));
@@ -51,7 +51,7 @@ t.test('what is refused for now is told, and sent again with its key', { skip },
   t.match(await (await fetch(`${url}/counters/demo`)).json(), { value: 500 }, 'nothing counted twice');
 });
 
-t.test('where the service has a token, the page asks for it, once, and keeps it', { skip }, async (t) => {
+t.test('if the service has a token, the page asks for it once and keeps it', { skip }, async (t) => {
   const app = await testApp(t, { API_TOKEN: 'a-token-of-24-characters' });
   const url = await app.listen({ port: 0 });
   const { page } = await watchedPage(await testBrowser(t));

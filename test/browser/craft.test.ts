@@ -28,7 +28,7 @@ t.test('the craft of the page', { skip }, async (t) => {
   const url = await app.listen({ port: 0 });
   const browser = await testBrowser(t);
 
-  t.test('axe finds nothing, and nothing sticks out: light and dark, 1600 and 360 px wide', async (t) => {
+  t.test('axe finds nothing, and nothing overflows: light and dark, 1600 and 360 px wide', async (t) => {
     const { page, complaints } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     await showAll(page);
@@ -65,7 +65,7 @@ t.test('the craft of the page', { skip }, async (t) => {
     t.comment(`${paths.length} requests, ${bytes} bytes`);
   });
 
-  t.test('it can be used by keyboard alone', async (t) => {
+  t.test('the page can be used by keyboard alone', async (t) => {
     const { page } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     await page.locator('[data-strategy]').first().waitFor();

@@ -74,7 +74,7 @@ t.test('what the page shows', { skip }, async (t) => {
     t.match(await page.locator('[data-strategy=group-commit]').innerText(), /50 of 50/);
   });
 
-  t.test('a race that ran out of time is neither good nor bad', async (t) => {
+  t.test('an inconclusive race is neither good nor bad', async (t) => {
     const { page } = await watchedPage(browser);
     const results = [resultOf('pessimistic', 'exact'), resultOf('optimistic', 'inconclusive')];
     const body = [...results.map((one) => ['result', one]), ['end', {}]]
@@ -99,7 +99,7 @@ t.test('what the page shows', { skip }, async (t) => {
     t.notOk(await page.locator('#verdict').evaluate((element) => element.classList.contains('bad')));
   });
 
-  t.test('what races can be chosen, and what is refused is said in a sentence', async (t) => {
+  t.test('races can be chosen, and a refusal is explained in a sentence', async (t) => {
     const { page } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     for (const name of ['unsafe', 'pessimistic', 'group-commit']) {
@@ -167,7 +167,7 @@ t.test('what the page shows', { skip }, async (t) => {
     },
   );
 
-  t.test('a lab runs, and shows its verdict, its evidence and the cure', async (t) => {
+  t.test('a lab shows its verdict, its evidence and the cure', async (t) => {
     const { page, complaints } = await watchedPage(browser);
     await page.goto(`${url}/#labs`);
     await page.getByRole('tab', { name: /Freeze/ }).press('ArrowLeft');

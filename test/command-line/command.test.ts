@@ -4,17 +4,20 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { CHECKOUT } from '../helper.ts';
 
-t.test('the exit code says whether all holds, does not, or could not be told', async (t) => {
-  const command = join(CHECKOUT, 'src/command-line/command.ts');
-  const codeOf = (result: boolean | null) =>
-    promisify(execFile)(process.execPath, [
-      '--input-type=module',
-      '-e',
-      `const { runCommand } = await import(${JSON.stringify(command)});
+t.test(
+  'the exit code says whether all checks hold, one does not, or the result is inconclusive',
+  async (t) => {
+    const command = join(CHECKOUT, 'src/command-line/command.ts');
+    const codeOf = (result: boolean | null) =>
+      promisify(execFile)(process.execPath, [
+        '--input-type=module',
+        '-e',
+        `const { runCommand } = await import(${JSON.stringify(command)});
        await runCommand({ name: 'x', about: '', options: {}, variables: {}, run: async () => ${result} });`,
-    ]).then(
-      () => 0,
-      ({ code }: { code: number }) => code,
-    );
-  t.strictSame(await Promise.all([true, false, null].map(codeOf)), [0, 1, 3]);
-});
+      ]).then(
+        () => 0,
+        ({ code }: { code: number }) => code,
+      );
+    t.strictSame(await Promise.all([true, false, null].map(codeOf)), [0, 1, 3]);
+  },
+);

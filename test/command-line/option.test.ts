@@ -18,18 +18,18 @@ const database = {
   read: (text: string) => (text.includes(':') ? text : undefined),
 };
 
-t.test('without arguments everything has its default', async (t) => {
+t.test('without arguments every option has its default', async (t) => {
   const nothing = { count: 7, seed: undefined, list: [1, 2], out: resolve('here'), fast: false };
   t.strictSame(readOptions(options, []), nothing);
 });
 
-t.test('what is given counts', async (t) => {
+t.test('given options are read', async (t) => {
   const args = ['--count', '100', '--seed=0', '--list', '9', '--out', '/there', '--fast'];
   const given = { count: 100, seed: 0, list: [9], out: '/there', fast: true };
   t.strictSame(readOptions(options, args), given);
 });
 
-t.test('a number is digits in its range, and nothing that only turns into one', async (t) => {
+t.test('a number consists of digits and is in its range', async (t) => {
   for (const text of ['', ' 5', '1e1', '0x10', '5.0', '+5', '101', 'five']) {
     t.throws(
       () => readOptions(options, [`--count=${text}`]),
@@ -41,7 +41,7 @@ t.test('a number is digits in its range, and nothing that only turns into one', 
   }
 });
 
-t.test('what nobody has declared is refused, and so is a path without a name', async (t) => {
+t.test('undeclared options are refused, and so is an empty path', async (t) => {
   for (const [args, message] of [
     [['--slow'], /'--slow'/],
     [['stray'], /'stray'/],
@@ -51,7 +51,7 @@ t.test('what nobody has declared is refused, and so is a path without a name', a
     t.throws(() => readOptions(options, [...args]), message);
 });
 
-t.test('an operand is given once, by itself', async (t) => {
+t.test('an operand is given once, without a name', async (t) => {
   t.strictSame(readOptions({ database }, ['a:b']), { database: 'a:b' });
   for (const args of [[], ['a:b', 'c:d']])
     t.throws(() => readOptions({ database }, args), new UsageError('one URL is needed: an address'));

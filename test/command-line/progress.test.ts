@@ -12,12 +12,12 @@ function written(t: Test, isTTY: boolean, times: number[]): string[] {
   return lines().map(({ args }) => String(args[0]));
 }
 
-t.test('without a terminal it is one line every ten seconds', async (t) => {
+t.test('without a terminal, progress is one line every ten seconds', async (t) => {
   const times = [0, 5000, 10_500, 11_000, 20_000, 21_000];
   t.strictSame(written(t, false, times), ['10.5/40  hot\n', '21/40  hot\n']);
 });
 
-t.test('on a terminal it is one line that is written over, and wiped before a result', async (t) => {
+t.test('on a terminal, progress is one line, overwritten and cleared before a result', async (t) => {
   t.strictSame(written(t, true, [20_000]), [`\r\x1b[K${'█'.repeat(10)}${'░'.repeat(10)} 20/40  hot`]);
   const order: string[] = [];
   t.intercept(process.stderr, 'isTTY', { value: true });

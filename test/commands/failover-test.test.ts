@@ -17,7 +17,7 @@ t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   }
 });
 
-t.test('without the programs, one line says what is missing and what installs it', async (t) => {
+t.test('without the programs, one line names what is missing and how to install it', async (t) => {
   const env = { PATH: '/nowhere', POSTGRES_BIN: '/nowhere' };
   const { code, stdout, stderr } = await failoverTest(t, ['--rounds', '1'], env).ended;
   t.equal(code, 1);

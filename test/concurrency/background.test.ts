@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Background } from '../../src/concurrency/background.ts';
 
-t.test('background work goes on at once while the foreground is idle', async (t) => {
+t.test('background work proceeds at once while the foreground is idle', async (t) => {
   const background = new Background();
   let looks = 0;
   await background.turn();
@@ -13,7 +13,7 @@ t.test('background work goes on at once while the foreground is idle', async (t)
   t.equal(looks, 1);
 });
 
-t.test('it waits until the foreground is idle, and all that wait go on together', async (t) => {
+t.test('it waits until the foreground is idle, and all waiting work proceeds together', async (t) => {
   const background = new Background(60_000);
   let works = true;
   let looks = 0;
@@ -26,7 +26,7 @@ t.test('it waits until the foreground is idle, and all that wait go on together'
   t.equal(looks, 5, 'three that ask, and two looks for all of them');
 });
 
-t.test('a foreground that never rests does not stop it', async (t) => {
+t.test('a foreground that is never idle does not starve it', async (t) => {
   const background = new Background(5);
   background.yieldTo(() => true);
   const startedAt = performance.now();

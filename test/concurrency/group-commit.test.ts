@@ -32,7 +32,7 @@ const arrivals = fc.record({
 });
 
 t.test(
-  'whatever comes when, and whatever fails: acknowledged is counted, refused and failed are not',
+  'at any arrival order and failure, acknowledged items are counted, refused and failed ones are not',
   async (t) => {
     await fc.assert(
       fc.asyncProperty(arrivals, async ({ turns, batchMax, queueMax, failing, ticks }) => {
@@ -72,7 +72,7 @@ t.test(
 );
 
 t.test(
-  'those who come in one turn are one batch; those who come while it is written are the next',
+  'items of one turn form a batch; items that arrive while it is written form the next one',
   async (t) => {
     const { batches, write } = counter(
       () => false,
@@ -90,7 +90,7 @@ t.test(
   },
 );
 
-t.test('drain waits for what is under way, and an idle one is drained at once', async (t) => {
+t.test('drain waits for items in flight, and resolves at once when idle', async (t) => {
   const { write, value } = counter(
     () => false,
     () => 2,
@@ -102,7 +102,7 @@ t.test('drain waits for what is under way, and an idle one is drained at once', 
   t.equal(value(), 5);
 });
 
-t.test('a writer that returns too few results is an error for all, not a guess', async (t) => {
+t.test('too few results of a writer are an error for the whole batch', async (t) => {
   const group = new GroupCommit<number, number>({ write: async () => [1], batchMax: 9, queueMax: 9 });
   const ends = await Promise.allSettled([group.submit(1), group.submit(1)]);
   t.strictSame(
@@ -111,26 +111,23 @@ t.test('a writer that returns too few results is an error for all, not a guess',
   );
 });
 
-t.test(
-  'a batch belongs to nobody: it is written outside the contexts of those who wait for it',
-  async (t) => {
-    const context = new AsyncLocalStorage<string>();
-    const seen: unknown[] = [];
-    const write = async (items: readonly number[]) => {
-      seen.push(context.getStore());
-      return items;
-    };
-    await context.run('a request', async () => {
-      const group = new GroupCommit<number, number>({ write, batchMax: 1, queueMax: 9 });
-      await Promise.all([group.submit(1), group.submit(2)]);
-      t.equal(context.getStore(), 'a request', 'and those who wait keep theirs');
-    });
-    t.strictSame(seen, [undefined, undefined]);
-  },
-);
+t.test('a batch is written outside the asynchronous contexts of its callers', async (t) => {
+  const context = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const write = async (items: readonly number[]) => {
+    seen.push(context.getStore());
+    return items;
+  };
+  await context.run('a request', async () => {
+    const group = new GroupCommit<number, number>({ write, batchMax: 1, queueMax: 9 });
+    await Promise.all([group.submit(1), group.submit(2)]);
+    t.equal(context.getStore(), 'a request', 'and those who wait keep theirs');
+  });
+  t.strictSame(seen, [undefined, undefined]);
+});
 
 t.test(
-  'heavy items fill a batch and the queue sooner, and one that is too heavy is a batch of its own',
+  'heavy items fill a batch and the queue sooner, and an oversized item is a batch by itself',
   async (t) => {
     const batches: (readonly number[])[] = [];
     const write = async (items: readonly number[]) => {
@@ -150,7 +147,7 @@ t.test(
   },
 );
 
-t.test('an error that is returned is that of its item alone', async (t) => {
+t.test('a returned error rejects its item alone', async (t) => {
   const group = new GroupCommit<number, number>({
     write: async (items) => items.map((item) => (item < 0 ? new RangeError(`${item}`) : item)),
     batchMax: 9,
@@ -160,7 +157,7 @@ t.test('an error that is returned is that of its item alone', async (t) => {
   t.match(ends, [{ value: 1 }, { reason: RangeError('-2') }, { value: 3 }]);
 });
 
-t.test('the promise of a result does not hold up the next batch', async (t) => {
+t.test('a result that is a promise does not delay the next batch', async (t) => {
   const later = Promise.withResolvers<number>();
   const group = new GroupCommit<number, number>({
     write: async (items) => items.map((item) => (item === 1 ? later.promise : item)),
@@ -173,7 +170,7 @@ t.test('the promise of a result does not hold up the next batch', async (t) => {
   t.equal(await first, 10);
 });
 
-t.test('a heavy item is admitted in its turn, as long as there is any room', async (t) => {
+t.test('a heavy item is admitted as long as there is any room', async (t) => {
   const group = new GroupCommit<number, number>({
     write: async (items) => items,
     weigh: (item) => item,
@@ -185,7 +182,7 @@ t.test('a heavy item is admitted in its turn, as long as there is any room', asy
   t.strictSame(await Promise.all(admitted), [60, 90]);
 });
 
-t.test('who waits too long behind a batch that does not end is let go, and not written later', async (t) => {
+t.test('an item that waited too long for a stalled batch is rejected, and not written later', async (t) => {
   const stuck = Promise.withResolvers<void>();
   const written: number[] = [];
   const write = async (items: readonly number[]) => {

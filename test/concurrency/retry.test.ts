@@ -9,17 +9,17 @@ const failing = (times: number) => async (attempt: number) => {
   return attempt;
 };
 
-t.test('an operation that succeeds runs once', async (t) => {
+t.test('a successful operation runs once', async (t) => {
   t.equal(await retry(failing(0), policy), 1);
 });
 
-t.test('each failed attempt is reported, and another follows', async (t) => {
+t.test('each failed attempt is reported and retried', async (t) => {
   const seen: number[] = [];
   t.equal(await retry(failing(3), { ...policy, onRetry: (_error, attempt) => seen.push(attempt) }), 4);
   t.strictSame(seen, [1, 2, 3]);
 });
 
-t.test('what is not retryable is thrown as it is, at once', async (t) => {
+t.test('an error that is not retryable is thrown at once, unchanged', async (t) => {
   let attempts = 0;
   const operation = async () => {
     attempts += 1;
@@ -35,13 +35,13 @@ t.test('attempts are bounded, and the last error is the cause', async (t) => {
   t.match(error, { message: /5 attempts/, cause: { message: 'attempt 5' } });
 });
 
-t.test('time is bounded: no attempt starts after it', async (t) => {
+t.test('no attempt starts after the time limit', async (t) => {
   t.intercept(Math, 'random', { value: () => 0.99 });
   const slow = { ...policy, attemptsMax: Infinity, elapsedMsMax: 30, delayMsBase: 5 };
   await t.rejects(retry(failing(Infinity), slow), RetriesExhaustedError);
 });
 
-t.test('waits grow exponentially up to their bound, with full jitter', async (t) => {
+t.test('delays grow exponentially up to their bound, with full jitter', async (t) => {
   const waits: number[] = [];
   const { random: real } = Math;
   t.teardown(() => {
@@ -58,7 +58,7 @@ t.test('waits grow exponentially up to their bound, with full jitter', async (t)
   t.ok(waits[2] && waits[2] >= 109 - 4, `nearly all of it: ${waits[2]}`);
 });
 
-t.test('an abort ends the wait', async (t) => {
+t.test('an abort ends the delay', async (t) => {
   const controller = new AbortController();
   t.intercept(Math, 'random', { value: () => 0.9 });
   const forever = { ...policy, delayMsBase: 1e6, delayMsMax: 1e6, elapsedMsMax: 1e9 };
@@ -71,7 +71,7 @@ t.test('an abort ends the wait', async (t) => {
   await t.rejects(retry(failing(0), { ...policy, signal: controller.signal }), { message: 'stop' });
 });
 
-t.test('what the clock leaves out is not counted', async (t) => {
+t.test('time that the clock leaves out does not count', async (t) => {
   let ms = 0;
   const slow = async (attempt: number) => {
     ms += 2000;

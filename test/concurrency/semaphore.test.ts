@@ -5,7 +5,7 @@ import { QueueFullError, Semaphore } from '../../src/concurrency/semaphore.ts';
 
 const options = { permits: 2, queueMax: 10, waitMsMax: 60_000 };
 
-t.test('permits are never exceeded, everybody gets theirs, first come first served', async (t) => {
+t.test('permits are never exceeded, and are granted in the order of the requests', async (t) => {
   const demands = fc.array(fc.record({ permits: fc.integer({ min: 1, max: 4 }), ticks: fc.nat(3) }), {
     maxLength: 30,
   });
@@ -43,7 +43,7 @@ t.test('the queue is bounded', async (t) => {
   await waiting;
 });
 
-t.test('the wait is bounded, and who gives up makes room for those behind', async (t) => {
+t.test('the wait is bounded, and a waiter that gives up makes room in the queue', async (t) => {
   const semaphore = new Semaphore({ ...options, waitMsMax: 20 });
   await semaphore.acquire(1);
   const large = semaphore.acquire(2);
@@ -64,6 +64,6 @@ t.test('a waiter that is aborted leaves the queue', async (t) => {
   await t.resolves(semaphore.acquire(1));
 });
 
-t.test('more permits than there are is an error of the caller', async (t) => {
+t.test('asking for more permits than exist is a programming error', async (t) => {
   await t.rejects(new Semaphore(options).acquire(3), RangeError);
 });

@@ -9,7 +9,7 @@ const places = (address: string) =>
     return { host, port, user, password, database };
   });
 
-t.test('an address with one host is left as it is', async (t) => {
+t.test('an address with a single host is unchanged', async (t) => {
   for (const address of [
     'postgresql://me:secret@host:5433/db',
     'postgres://me@host/db?sslmode=disable&application_name=x',
@@ -22,7 +22,7 @@ t.test('an address with one host is left as it is', async (t) => {
   }
 });
 
-t.test('several hosts are told apart, with user, password and database for each', async (t) => {
+t.test('several hosts are parsed, with user, password and database for each', async (t) => {
   const rest = { user: 'me@home', password: 'a:b/c', database: 'my db' };
   t.strictSame(places('postgresql://me%40home:a%3Ab%2Fc@one:5433,two,[::1]:5434,%2Ftmp/my%20db'), [
     { host: 'one', port: 5433, ...rest },
@@ -32,24 +32,21 @@ t.test('several hosts are told apart, with user, password and database for each'
   ]);
 });
 
-t.test(
-  'hosts can be a list after the question mark, where folders of sockets need no encoding',
-  async (t) => {
-    const me = { user: 'me', password: 'x', database: 'db' };
-    t.strictSame(places('postgresql://me:x@/db?host=/run/postgresql,::1,three&port=5433,,5435'), [
-      { host: '/run/postgresql', port: 5433, ...me },
-      { host: '::1', port: 5432, ...me },
-      { host: 'three', port: 5435, ...me },
-    ]);
-    t.strictSame(
-      places('postgresql://me:x@one,two/db?port=6000').map(({ host, port }) => `${host}:${port}`),
-      ['one:6000', 'two:6000'],
-      'one port is for all',
-    );
-  },
-);
+t.test('hosts can be given as a parameter, where socket folders need no encoding', async (t) => {
+  const me = { user: 'me', password: 'x', database: 'db' };
+  t.strictSame(places('postgresql://me:x@/db?host=/run/postgresql,::1,three&port=5433,,5435'), [
+    { host: '/run/postgresql', port: 5433, ...me },
+    { host: '::1', port: 5432, ...me },
+    { host: 'three', port: 5435, ...me },
+  ]);
+  t.strictSame(
+    places('postgresql://me:x@one,two/db?port=6000').map(({ host, port }) => `${host}:${port}`),
+    ['one:6000', 'two:6000'],
+    'one port is for all',
+  );
+});
 
-t.test('which servers are wanted is read, and what else is said goes to the driver', async (t) => {
+t.test('target_session_attrs is parsed, and other parameters are passed to the driver', async (t) => {
   for (const target of ['any', 'read-write', 'primary'] as const) {
     const address = `postgresql://a,b/db?sslmode=disable&target_session_attrs=${target}&options=-c%20x%3D1`;
     t.strictSame(parseAddress(address), {
@@ -60,7 +57,7 @@ t.test('which servers are wanted is read, and what else is said goes to the driv
   t.equal(parseAddress('postgresql://a/db?target_session_attrs=read%2Dwrite').target, 'read-write');
 });
 
-t.test('what is wrong with an address is said, and nothing that could be a password', async (t) => {
+t.test('an error names what is wrong with an address, without a possible password', async (t) => {
   const cases = {
     'mysql://secret@host/db': /^it is not of that form; .*percent-encoding/,
     'postgresql://me:se#cret@host/db': /^it is not of that form/,
@@ -83,7 +80,7 @@ t.test('what is wrong with an address is said, and nothing that could be a passw
   }
 });
 
-t.test('servers are named as people write them', async (t) => {
+t.test('servers are printed as host:port', async (t) => {
   t.strictSame(serversOf(parseAddress('postgresql://me:x@one,%2Ftmp,[::1]:6000/db')), [
     'one:5432',
     '/tmp:5432',

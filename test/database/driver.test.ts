@@ -58,13 +58,13 @@ async function connected(url: string, connectionTimeoutMillis = 3000) {
   }
 }
 
-t.test('among several servers, the one that is wanted is connected to', { skip }, async (t) => {
+t.test('of several servers, the wanted one is connected to', { skip }, async (t) => {
   const { primary, standby } = await startPair(t, bin ?? '');
   const closed = await freePort();
   const frozen = await silentServer(t);
   const [writable, readOnly] = [portOf(primary), portOf(standby)];
 
-  await t.test('whatever the order, and whatever the others do', async (t) => {
+  await t.test('in any order, and whatever the other servers do', async (t) => {
     for (const target of ['read-write', 'primary']) {
       for (const ports of [
         [readOnly, writable],
@@ -84,13 +84,13 @@ t.test('among several servers, the one that is wanted is connected to', { skip }
     },
   );
 
-  await t.test('any server is the first one that can be connected to', async (t) => {
+  await t.test('any means the first server that accepts a connection', async (t) => {
     t.equal(await connected(at([readOnly, writable], 'any')), readOnly);
     t.equal(await connected(at([writable, readOnly], 'any')), writable);
     t.equal(await connected(at([closed, readOnly, writable], 'any')), readOnly);
   });
 
-  await t.test('none is an error that says why, of each', async (t) => {
+  await t.test('without a suitable server, the error gives the reason for each', async (t) => {
     const standbys = await connected(at([closed, readOnly], 'read-write')).catch((error: unknown) => error);
     t.equal(failureOf(standbys), 'read_only');
     t.match(standbys, {
@@ -105,7 +105,7 @@ t.test('among several servers, the one that is wanted is connected to', { skip }
     t.match(alone, { message: /^no server is a primary: .*read-only/ });
   });
 
-  await t.test('connections that are opened together ask once', async (t) => {
+  await t.test('connections that are opened together ask the servers once', async (t) => {
     let opened = 0;
     const counting = await listening(t, (socket) => {
       opened += 1;
@@ -120,14 +120,14 @@ t.test('among several servers, the one that is wanted is connected to', { skip }
     t.equal(opened, 6);
   });
 
-  await t.test('so does the command line of MikroORM', async (t) => {
+  await t.test('the command line of MikroORM does the same', async (t) => {
     const env = { PATH: process.env.PATH, DATABASE_URL: at([closed, readOnly, writable], 'read-write') };
     const args = ['run', 'mikro-orm', '--', 'migration:pending'];
     const { stdout } = await promisify(execFile)('npm', args, { cwd: CHECKOUT, env });
     t.match(stdout, '20261121000000_posts');
   });
 
-  await t.test('everything that connects goes there: migrations, MikroORM, the labs', async (t) => {
+  await t.test('migrations, MikroORM and the labs connect there', async (t) => {
     const databaseUrl = at([closed, readOnly, writable], 'read-write');
     const config = loadConfig({});
     const session = await probeSessions(databaseUrl, config, () => {});
@@ -140,7 +140,7 @@ t.test('among several servers, the one that is wanted is connected to', { skip }
     t.match(await readerWriter.run({ databaseUrl, config, log: silent, signal }), { holds: true });
   });
 
-  await t.test('what is ended while it looks for its server does not connect any more', async (t) => {
+  await t.test('a pool that is ended while it looks for a server does not connect any more', async (t) => {
     const client = newClient(at([readOnly, writable], 'read-write'), {});
     const connecting = client.connect();
     await client.end();

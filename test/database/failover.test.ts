@@ -10,7 +10,7 @@ const skip = bin ? false : 'there is no pg_basebackup here';
 
 const POST = { method: 'POST', url: '/counters/likes/increments' } as const;
 
-t.test('a server that takes no writes is not ready, and says so; then it is ready again', async (t) => {
+t.test('a read-only server is not ready, and says so; afterwards it is ready again', async (t) => {
   const { databaseUrl } = await ownServer(t);
   const log: string[] = [];
   const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
@@ -30,7 +30,7 @@ t.test('a server that takes no writes is not ready, and says so; then it is read
   t.equal(log.filter((line) => /takes writes again/.test(line)).length, 1);
 });
 
-t.test('what meets a read-only server is answered as such when no other one comes', async (t) => {
+t.test('a write is answered with read_only when no writable server is found', async (t) => {
   const { databaseUrl } = await ownServer(t);
   const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
   t.equal((await app.inject(POST)).statusCode, 200);
@@ -51,7 +51,7 @@ t.test('what meets a read-only server is answered as such when no other one come
   }
 });
 
-t.test('the first refusal of a read-only server empties the pool, idle connections as well', async (t) => {
+t.test('the first refusal by a read-only server empties the pool, idle connections included', async (t) => {
   const { databaseUrl } = await ownServer(t);
   const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
   const client = await testClient(t, databaseUrl);
@@ -77,7 +77,7 @@ t.test('a start on a standby waits until it is promoted, and a failover is survi
   const both = [primary, standby].map((url) => new URL(url).host).join();
   const DATABASE_URL = `postgresql://postgres:test@${both}/postgres?target_session_attrs=read-write`;
 
-  await t.test('one that waits in vain says so in one line', async (t) => {
+  await t.test('a start that finds no writable server says so in one line', async (t) => {
     const env = { DATABASE_URL: standby, PORT: '0', FAILOVER_TIMEOUT_MS: '300', LOG_LEVEL: 'error' };
     const { code, stderr } = await runProgram(t, ['src/server.ts'], env).ended;
     t.equal(code, 1);
@@ -119,7 +119,7 @@ t.test('a start on a standby waits until it is promoted, and a failover is survi
     },
   );
 
-  await t.test('and the service that waited is ready', async (t) => {
+  await t.test('the service that waited is ready', async (t) => {
     t.equal((await (await waiting).inject('/health/ready')).statusCode, 200);
   });
 });

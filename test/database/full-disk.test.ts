@@ -7,7 +7,7 @@ import { DiskWatch } from '../../src/database/disk-watch.ts';
 import { testApp, testFolder } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 
-t.test('a full disk is told of for a while, and other errors are not taken for one', async (t) => {
+t.test('a full disk is reported for a while, and other errors are not mistaken for it', async (t) => {
   const disk = new DiskWatch();
   t.notOk(disk.isFull);
   disk.note(Object.assign(new Error('no such table'), { code: '42P01' }));
@@ -23,7 +23,7 @@ t.test('a full disk is told of for a while, and other errors are not taken for o
 const skip = process.getuid?.() === 0 ? false : 'only root may mount a small disk';
 
 t.test(
-  'a full disk: writes are 503 and say why, reading goes on, and so do writes when there is room',
+  'with a full disk, writes are 503 disk_full and reads work; writes work again when there is room',
   { skip },
   async (t) => {
     const disk = await testFolder(t, 'disk');

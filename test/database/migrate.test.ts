@@ -7,18 +7,21 @@ import { silent, testClient, testDatabase } from '../helper.ts';
 
 const config = loadConfig({});
 
-t.test('three at once on an empty database: one migrates, the others find nothing to do', async (t) => {
-  for (const level of ['read committed', 'serializable']) {
-    const databaseUrl = await testDatabase(t, { migrated: false });
-    const strict = loadConfig({ ISOLATION_LEVEL: level });
-    const applied = await Promise.all(
-      [1, 2, 3].map(() => migrate({ databaseUrl, entities, config: strict, log: silent })),
-    );
-    t.equal(applied.filter((count) => count > 0).length, 1, level);
-  }
-});
+t.test(
+  'of three concurrent starts on an empty database one migrates, the others find nothing to do',
+  async (t) => {
+    for (const level of ['read committed', 'serializable']) {
+      const databaseUrl = await testDatabase(t, { migrated: false });
+      const strict = loadConfig({ ISOLATION_LEVEL: level });
+      const applied = await Promise.all(
+        [1, 2, 3].map(() => migrate({ databaseUrl, entities, config: strict, log: silent })),
+      );
+      t.equal(applied.filter((count) => count > 0).length, 1, level);
+    }
+  },
+);
 
-t.test('the migrations make what the entities describe', async (t) => {
+t.test('the migrations create what the entities describe', async (t) => {
   const databaseUrl = await testDatabase(t);
   const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(() => orm.close());
@@ -35,7 +38,7 @@ t.test('the migrations make what the entities describe', async (t) => {
   ]);
 });
 
-t.test('they go down again, and up', async (t) => {
+t.test('they can be reverted and applied again', async (t) => {
   const databaseUrl = await testDatabase(t);
   const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(() => orm.close());

@@ -6,7 +6,7 @@ import { ownServer } from '../own-server.ts';
 import { completePostgres, startPair } from '../standby.ts';
 
 t.test(
-  'a role or a database that does not wait for the disk is overruled by the sessions of the service',
+  'the service's sessions override synchronous_commit = off of a role or database',
   async (t) => {
     const databaseUrl = await testDatabase(t);
     const client = await testClient(t, databaseUrl);
@@ -30,7 +30,7 @@ t.test('a stronger setting of the role stays as it is', async (t) => {
   t.strictSame((await app.database.counters.query(show)).rows, [{ synchronous_commit: 'remote_apply' }]);
 });
 
-t.test('readiness and metrics say what a commit does not promise there', async (t) => {
+t.test('readiness and metrics report what a commit does not guarantee', async (t) => {
   // The server of the tests does not wait for the disk.
   const app = await testApp(t);
   const url = await app.listen({ port: 0 });
@@ -43,7 +43,7 @@ t.test('readiness and metrics say what a commit does not promise there', async (
   t.match(metrics, /^safe_counters_durability_risk\{risk="asynchronous_standbys"\} 0$/m);
 });
 
-t.test('the age of the oldest snapshot grows while somebody holds one', async (t) => {
+t.test('the age of the oldest snapshot grows while a session holds it', async (t) => {
   const { sessions, databaseUrl } = await testOrm(t);
   const [holder, other] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
   await holder.query('begin isolation level repeatable read');
@@ -53,7 +53,7 @@ t.test('the age of the oldest snapshot grows while somebody holds one', async (t
   t.ok(oldestSnapshotAge >= 5, `${oldestSnapshotAge}`);
 });
 
-t.test('a session that does not wait for the disk is a risk', async (t) => {
+t.test('a session with synchronous_commit = off is a risk', async (t) => {
   const { databaseUrl } = await ownServer(t);
   const client = await testClient(t, databaseUrl);
   await client.query('set synchronous_commit = off');
@@ -66,7 +66,7 @@ t.test('a session that does not wait for the disk is a risk', async (t) => {
 const bin = await completePostgres();
 
 t.test(
-  'a standby that commits do not wait for is a risk, for any role to see, whenever it comes',
+  'a standby that commits do not wait for is a risk, visible to every role, whenever it connects',
   { skip: bin ? false : 'there is no pg_basebackup here' },
   async (t) => {
     const { primary } = await startPair(t, bin ?? '');

@@ -24,7 +24,7 @@ function recorder(): { entries: TimelineEntry[]; observe: Observe } {
 const pidOf = async (em: { execute: (sql: string) => Promise<{ pid: number }[]> }) =>
   (await em.execute('select pg_backend_pid() as pid'))[0]?.pid;
 
-t.test('inside a session everything goes to its one backend, outside to any', async (t) => {
+t.test('inside a session all statements go to one backend, outside to any', async (t) => {
   const { orm, sessions } = await testOrm(t);
   await sessions.withSession(async ({ backendPid }) => {
     const em = orm.em.fork();
@@ -40,7 +40,7 @@ t.test('inside a session everything goes to its one backend, outside to any', as
   t.equal(new Set(pids).size, 3);
 });
 
-t.test('two sessions at once have two backends', async (t) => {
+t.test('two concurrent sessions have two backends', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const both = Promise.withResolvers<void>();
   let inside = 0;
@@ -57,7 +57,7 @@ t.test('two sessions at once have two backends', async (t) => {
   t.equal(new Set(pids).size, 2);
 });
 
-t.test('a session tells what it heard, statement by statement', async (t) => {
+t.test('a session reports its statements and their answers', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const { entries, observe } = recorder();
   await orm.em.fork().execute('insert into posts (pk, "like") values (1, 6)');
@@ -89,7 +89,7 @@ t.test('a connection left inside a transaction does not go back to the pool', as
   t.pass('nothing is idle in transaction');
 });
 
-t.test('the timeouts and the isolation level are the session’s own', async (t) => {
+t.test('timeouts and isolation level are set for the session', async (t) => {
   const { orm } = await testOrm(t, {
     LOCK_TIMEOUT_MS: '1234',
     STATEMENT_TIMEOUT_MS: '2345',
@@ -128,39 +128,46 @@ t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
   t.equal(await failure(em().execute('update posts set "like" = 1')), undefined);
 });
 
-t.test('a connection that breaks says whether what was in flight may have been applied', async (t) => {
-  const { orm, sessions, databaseUrl } = await testOrm(t);
-  const client = await testClient(t, databaseUrl);
-  await client.query('insert into posts (pk) values (1)');
-  const failureWhen = (statements: string[], doomed: string) =>
-    sessions.withSession(async ({ backendPid }) => {
-      const em = orm.em.fork();
-      const running = (async () => {
-        for (const sql of statements) await em.execute(sql);
-        await em.execute(doomed);
-      })().then(() => 'applied', failureOf);
-      const busy = `select from pg_stat_activity where pid = $1 and query like '%pg_sleep%' and state = 'active'`;
-      await until(async () => (await client.query(busy, [backendPid])).rowCount === 1);
-      await client.query('select pg_terminate_backend($1)', [backendPid]);
-      return running;
-    });
-  const slowly = 'where pg_sleep(60) is not null';
-  t.equal(await failureWhen([], `update posts set "like" = 1 ${slowly}`), 'unknown', 'an update of its own');
-  t.equal(
-    await failureWhen(['begin'], `update posts set "like" = 1 ${slowly}`),
-    'lost',
-    'one in a transaction',
-  );
-  t.equal(await failureWhen([], 'select pg_sleep(60)'), 'lost', 'a read');
-  // A deferred trigger keeps the commit busy.
-  await client.query(
-    `create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end'`,
-  );
-  await client.query(`create constraint trigger slow after update on posts deferrable initially deferred
+t.test(
+  'the error of a broken connection says whether the statement in flight may have been applied',
+  async (t) => {
+    const { orm, sessions, databaseUrl } = await testOrm(t);
+    const client = await testClient(t, databaseUrl);
+    await client.query('insert into posts (pk) values (1)');
+    const failureWhen = (statements: string[], doomed: string) =>
+      sessions.withSession(async ({ backendPid }) => {
+        const em = orm.em.fork();
+        const running = (async () => {
+          for (const sql of statements) await em.execute(sql);
+          await em.execute(doomed);
+        })().then(() => 'applied', failureOf);
+        const busy = `select from pg_stat_activity where pid = $1 and query like '%pg_sleep%' and state = 'active'`;
+        await until(async () => (await client.query(busy, [backendPid])).rowCount === 1);
+        await client.query('select pg_terminate_backend($1)', [backendPid]);
+        return running;
+      });
+    const slowly = 'where pg_sleep(60) is not null';
+    t.equal(
+      await failureWhen([], `update posts set "like" = 1 ${slowly}`),
+      'unknown',
+      'an update of its own',
+    );
+    t.equal(
+      await failureWhen(['begin'], `update posts set "like" = 1 ${slowly}`),
+      'lost',
+      'one in a transaction',
+    );
+    t.equal(await failureWhen([], 'select pg_sleep(60)'), 'lost', 'a read');
+    // A deferred trigger keeps the commit busy.
+    await client.query(
+      `create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end'`,
+    );
+    await client.query(`create constraint trigger slow after update on posts deferrable initially deferred
                       for each row execute function slow()`);
-  const commit = failureWhen(['begin', 'update posts set "like" = 1'], 'commit /* pg_sleep */');
-  t.equal(await commit, 'unknown', 'a commit');
-});
+    const commit = failureWhen(['begin', 'update posts set "like" = 1'], 'commit /* pg_sleep */');
+    t.equal(await commit, 'unknown', 'a commit');
+  },
+);
 
 t.test('a server that cannot be reached is unavailable, not unknown', async (t) => {
   const { orm, sessions, databaseUrl } = await testOrm(t);
@@ -173,7 +180,7 @@ t.test('a server that cannot be reached is unavailable, not unknown', async (t) 
   t.ok(await sessions.withSession(async ({ backendPid }) => backendPid));
 });
 
-t.test('connections that break inside transactions leave their places in the pool', async (t) => {
+t.test('connections that break inside transactions free their places in the pool', async (t) => {
   const { orm, databaseUrl } = await testOrm(t, {
     POOL_MAX: '4',
     POOL_ACQUIRE_TIMEOUT_MS: String(slow(1000)),
@@ -192,7 +199,7 @@ t.test('connections that break inside transactions leave their places in the poo
   t.equal(await failure(orm.em.fork().transactional((tx) => tx.execute('select 1'))), undefined);
 });
 
-t.test('what a session did not wait for does not go on in somebody else’s', async (t) => {
+t.test('a statement that a session did not await does not run in another session', async (t) => {
   const { orm, sessions } = await testOrm(t);
   let stray: Promise<unknown> = Promise.resolve();
   const pid = await sessions.withSession(async ({ backendPid }) => {
@@ -205,7 +212,7 @@ t.test('what a session did not wait for does not go on in somebody else’s', as
   t.type(await stray, 'undefined', 'and what it went on with was refused');
 });
 
-t.test('statements that are sent in parallel are sent one after another', async (t) => {
+t.test('parallel statements are sent one after another', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const { entries, observe } = recorder();
   await sessions.withSession(async () => {
@@ -220,7 +227,7 @@ t.test('statements that are sent in parallel are sent one after another', async 
   }
 });
 
-t.test('a connection that the server ends inside a transaction leaves its place in the pool', async (t) => {
+t.test('a connection that the server closes inside a transaction frees its place in the pool', async (t) => {
   const { orm, databaseUrl } = await testOrm(t, { POOL_MAX: '4' });
   const client = await testClient(t, databaseUrl);
   // More often than the pool has places.
@@ -244,7 +251,7 @@ t.test('a commit that the server answers with a rollback is an error', async (t)
   t.strictSame(await orm.em.fork().execute('select pk from posts'), []);
 });
 
-t.test('where plans are not kept, because a pooler is in between, all go on without', async (t) => {
+t.test('where a pooler drops prepared statements, all sessions continue without them', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const ask = () => sessions.query<{ one: number }>({ name: 'one', text: 'select 1 as one', values: [] });
   const all = Promise.withResolvers<void>();
@@ -267,7 +274,7 @@ t.test('where plans are not kept, because a pooler is in between, all go on with
   );
 });
 
-t.test('a server notices within a minute that we are gone without a word', async (t) => {
+t.test('a server notices within a minute that a client has vanished', async (t) => {
   const { orm } = await testOrm(t);
   const seconds = async (name: string) => (await orm.em.fork().execute(`show ${name}`))[0]?.[name];
   t.equal(await seconds('tcp_keepalives_idle'), '30');
@@ -275,7 +282,7 @@ t.test('a server notices within a minute that we are gone without a word', async
   t.equal(await seconds('tcp_keepalives_count'), '3');
 });
 
-t.test('MikroORM meets the same connection again, and never two for one backend', async (t) => {
+t.test('MikroORM gets the same connection object for the same backend', async (t) => {
   const { sessions } = await testOrm(t);
   const first = await sessions.connect();
   first.release();
@@ -287,7 +294,7 @@ t.test('MikroORM meets the same connection again, and never two for one backend'
   other.release();
 });
 
-t.test('a server that has stopped answering on one connection is left on all of them', async (t) => {
+t.test('a server that stops answering on one connection is abandoned on all of them', async (t) => {
   const databaseUrl = await testDatabase(t);
   const port = Number(new URL(databaseUrl).port);
   const links: Socket[] = [];
@@ -318,7 +325,7 @@ t.test('a server that has stopped answering on one connection is left on all of 
   t.strictSame((await sessions.query(ask)).rows, [{ one: 1 }]);
 });
 
-t.test('a session that failed over to a standby is not kept', async (t) => {
+t.test('a session that was moved to a standby is closed', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const pid = await sessions.withSession(async ({ backendPid }) => {
     await orm.em.fork().execute('set default_transaction_read_only = on');

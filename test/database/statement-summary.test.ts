@@ -3,7 +3,7 @@ import { summaryOf } from '../../src/database/statement-summary.ts';
 
 const done = { failed: false, row_count: 1 };
 
-t.test('a statement on a counter is told by what it read or wrote', async (t) => {
+t.test('a statement on a counter is summarized by what it read or wrote', async (t) => {
   const select = 'select "p0".* from "posts" as "p0" where "p0"."pk" = 1';
   const cases = [
     [{ ...done, sql: select, rows: [{ like: 10, version: 3 }] }, 'reads 10'],
@@ -23,7 +23,7 @@ t.test('a statement on a counter is told by what it read or wrote', async (t) =>
   for (const [statement, expected] of cases) t.equal(summaryOf(statement), expected, statement.sql);
 });
 
-t.test('where its SQL says it better, there is no summary', async (t) => {
+t.test('where the SQL is clearer, there is no summary', async (t) => {
   for (const sql of [
     'begin',
     'commit',

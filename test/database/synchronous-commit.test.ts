@@ -50,7 +50,7 @@ t.test('a statement that no synchronous standby confirmed has an unknown outcome
   t.strictSame((await sessions.query(ask)).rows, [{ one: 1 }], 'and the next statement has its own outcome');
 });
 
-t.test('so has the commit of a transaction through MikroORM', async (t) => {
+t.test('the same holds for the commit of a transaction through MikroORM', async (t) => {
   const work = orm.em.fork().transactional((tx) => tx.execute(INSERT));
   t.equal(await withoutStandby(work.then(() => 'committed', failureOf)), 'unknown');
   t.equal(sessions.load.idle, sessions.load.total, 'its connection is whole, and back in the pool');

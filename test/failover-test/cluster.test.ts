@@ -9,7 +9,7 @@ import { findPrograms, requireV2 } from '../../load-tests/failover-test/programs
 import { until } from '../../load-tests/failover-test/waiting.ts';
 import { parseAddress } from '../../src/database/address.ts';
 
-t.test('the processes of a folder are those that name it and all that they have started', async (t) => {
+t.test('the processes of a folder are those that name it, and their descendants', async (t) => {
   const all = [
     { pid: 9, parent: 8, command: 'postgres: walreceiver' },
     { pid: 7, parent: 1, command: '/usr/bin/patroni /tmp/run-1/pg1/patroni.yml' },
@@ -28,7 +28,7 @@ t.test('the processes of a folder are those that name it and all that they have 
   t.strictSame(pids('/tmp/run-2'), []);
 });
 
-t.test('strict synchronous replication is asked for, or none', async (t) => {
+t.test('the configuration asks for strict synchronous replication, or for none', async (t) => {
   const ports = { postgres: 1, rest: 2, peers: 3, etcd: 4 };
   const of = (synchronous: boolean) =>
     patroniConfig({ name: 'pg1', folder: '/f', bin: '/b', synchronous, ports });
@@ -46,13 +46,13 @@ t.test('strict synchronous replication is asked for, or none', async (t) => {
   t.match(of(true).postgresql, { listen: '127.0.0.1:1', connect_address: '127.0.0.1:3' });
 });
 
-t.test('ports differ, and are none that the system gives to outgoing connections', async (t) => {
+t.test('ports differ, and are outside the ephemeral range', async (t) => {
   const ports = await steadyPorts(30);
   t.equal(new Set(ports).size, 30);
   t.ok(ports.every((port) => port >= 12_000 && port < 32_768));
 });
 
-t.test('one line says what is missing and what installs it', async (t) => {
+t.test('one line names what is missing and how to install it', async (t) => {
   const folder = t.testdir();
   const none = {
     message: /^missing: etcd, patroni, patronictl, haproxy, pgbouncer, a PostgreSQL with pg_basebackup; /,
@@ -99,7 +99,7 @@ t.test('the service finds the primary through a proxy, or by the addresses of al
   t.strictSame(urls, [1, 2, 3].map(serviceUrl));
 });
 
-t.test('a wait ends with what it waits for, with its time, or with the run', async (t) => {
+t.test('a wait ends with its result, its time limit, or the run', async (t) => {
   const { signal } = new AbortController();
   let looks = 0;
   const third = async () => {

@@ -20,7 +20,7 @@ function occupied(t: Test): string {
   return folder;
 }
 
-t.test('when the process is killed, what it has started ends, and its folder is gone', async (t) => {
+t.test('when the process is killed, its child processes end and its folder is removed', async (t) => {
   const folder = occupied(t);
   await until(async () => (await left(folder)).length === 3);
   const { href } = pathToFileURL(join(CHECKOUT, 'load-tests/failover-test/cluster/leftovers.ts'));
@@ -39,7 +39,7 @@ t.test('when the process is killed, what it has started ends, and its folder is 
   t.notOk(existsSync(folder));
 });
 
-t.test('work that ends, or fails, passes on what came of it', async (t) => {
+t.test('the result or the error of the work is passed on', async (t) => {
   const folder = join(t.testdir(), 'run');
   t.equal(await withoutLeftovers(folder, async () => 7), 7);
   const failing = withoutLeftovers(folder, () => Promise.reject(new Error('the work failed')));

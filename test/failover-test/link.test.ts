@@ -36,7 +36,7 @@ async function ask(socket: Socket, text: string): Promise<unknown> {
   return answer;
 }
 
-t.test('what is sent while it is cut arrives when it is healed, in order', async (t) => {
+t.test('data sent during a cut arrives afterwards, in order', async (t) => {
   const { link } = await echo(t);
   const [before, other] = [await call(t, link), await call(t, link)];
   t.equal(await ask(before, 'one'), 'one');
@@ -62,7 +62,7 @@ t.test('what is sent while it is cut arrives when it is healed, in order', async
   t.match(early, 'four');
 });
 
-t.test('a side that hangs up while it is cut is not heard of before it is healed', async (t) => {
+t.test('a disconnect during a cut is noticed only afterwards', async (t) => {
   const { link, sockets } = await echo(t);
   const caller = await call(t, link);
   t.equal(await ask(caller, 'one'), 'one');

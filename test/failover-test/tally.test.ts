@@ -40,7 +40,7 @@ function round(gapsMs: number[], missed: [number, string][] = []) {
   };
 }
 
-t.test('what came of a fault is added up over the rounds', async (t) => {
+t.test('the results of a fault are summed over the rounds', async (t) => {
   const tally: Tally = new Map();
   addRound(tally, round([5, 900, 70]));
   addRound(tally, round([6, 1100, 80]));
@@ -60,36 +60,39 @@ t.test('what came of a fault is added up over the rounds', async (t) => {
   t.match(sumOf(tally), { times: 4, acknowledged: 10, lost: 4, doubled: 2 });
 });
 
-t.test('a fault that was not made counts for nothing but the damage', async (t) => {
+t.test('a missed fault counts only for damage', async (t) => {
   const tally: Tally = new Map();
   addRound(tally, round([5, 900, 70], [[1, 'no such statement came']]));
   t.match(tally.get(second), { times: 0, gapsMs: [], servedMs: [], lost: 2 });
 });
 
-t.test('the table has a line for each fault, in the order of the registry, and one for all', async (t) => {
-  const tally: Tally = new Map();
-  addRound(tally, round([5, 900, 70]));
-  addRound(tally, round([6, 1100, 80]));
-  addRound(tally, round([7, 1000, 90]));
-  t.strictSame(
-    inOrder(tally).map(([name]) => name),
-    ['none', first, second],
-  );
-  const lines = tallyTable(tally).split('\n');
-  t.match(
-    lines[0],
-    /^fault +times +gap ms +max +served ms +max +acknowledged +refused +unknown +resolved +lost +doubled$/,
-  );
-  t.match(lines.at(-2)?.replaceAll(/ {2,}/g, '|'), `${second}|3|1 000|1 100|100|110|12|3|3|3|6|0`);
-  t.match(lines.at(-1), /^all +6 +/);
-  t.match(
-    lines.at(-3)?.replaceAll(/ {2,}/g, '|'),
-    `${first}|3|80|90|0|0|3|0|0|3`,
-    'where no other node led, nothing',
-  );
-});
+t.test(
+  'the table has a line for each fault, in the order of the registry, and one for the sums',
+  async (t) => {
+    const tally: Tally = new Map();
+    addRound(tally, round([5, 900, 70]));
+    addRound(tally, round([6, 1100, 80]));
+    addRound(tally, round([7, 1000, 90]));
+    t.strictSame(
+      inOrder(tally).map(([name]) => name),
+      ['none', first, second],
+    );
+    const lines = tallyTable(tally).split('\n');
+    t.match(
+      lines[0],
+      /^fault +times +gap ms +max +served ms +max +acknowledged +refused +unknown +resolved +lost +doubled$/,
+    );
+    t.match(lines.at(-2)?.replaceAll(/ {2,}/g, '|'), `${second}|3|1 000|1 100|100|110|12|3|3|3|6|0`);
+    t.match(lines.at(-1), /^all +6 +/);
+    t.match(
+      lines.at(-3)?.replaceAll(/ {2,}/g, '|'),
+      `${first}|3|80|90|0|0|3|0|0|3`,
+      'where no other node led, nothing',
+    );
+  },
+);
 
-t.test('the median of an even number is the higher one of the middle', async (t) => {
+t.test('the median of an even number of figures is the upper one', async (t) => {
   t.equal(spread([]).median, 0);
   t.equal(spread([10, 9, 100]).median, 10);
   t.equal(spread([1, 2, 3, 4]).median, 3);
@@ -97,14 +100,14 @@ t.test('the median of an even number is the higher one of the middle', async (t)
 
 const names = (seed: number) => roundOf(seeded(seed)).map(({ name }) => name);
 
-t.test('a round has every fault once, in an order that the seed decides', async (t) => {
+t.test('a round has each fault once, in an order determined by the seed', async (t) => {
   t.strictSame(names(1), names(1));
   t.notSame(names(1), names(2));
   t.strictSame(names(1).toSorted(), faults.map(({ name }) => name).toSorted());
   t.equal(new Set(names(1)).size, faults.length, 'each has a name of its own');
 });
 
-t.test('it holds only when nothing was lost, doubled, told wrong or left out', async (t) => {
+t.test('a session holds only if nothing was lost, doubled, answered wrongly or left out', async (t) => {
   const good: Session = { tally: new Map(), violations: [], missed: [], elapsedMs: 1 };
   t.ok(holds(good));
   const tally: Tally = new Map();

@@ -7,7 +7,7 @@ import { slow } from '../pace.ts';
 const { databaseUrl, cluster, start, stop } = await ownServer(t);
 
 t.test(
-  'while the database is away: 503 with Retry-After, alive but not ready; then it comes back',
+  'without a database: 503 with Retry-After, live but not ready; it recovers when the database is back',
   async (t) => {
     const app = await testApp(t, {}, databaseUrl);
     t.equal((await app.inject('/inc')).statusCode, 200);
@@ -25,7 +25,7 @@ t.test(
   },
 );
 
-t.test('while the database has stopped answering, every wait ends; then it comes back', async (t) => {
+t.test('while the database does not answer, every wait ends; it recovers afterwards', async (t) => {
   const env = { STATEMENT_TIMEOUT_MS: String(slow(200)), POOL_ACQUIRE_TIMEOUT_MS: String(slow(500)) };
   const app = await testApp(t, env, databaseUrl);
   const likes = async () => (await app.inject('/check')).json<{ like_result?: number }>().like_result;
@@ -52,7 +52,7 @@ t.test('while the database has stopped answering, every wait ends; then it comes
 });
 
 t.test(
-  'a backend that is killed under a call: the call fails, nothing acknowledged is lost, the next works',
+  'a killed backend fails its call, loses no acknowledged increment, and the next call works',
   async (t) => {
     const url = await testDatabase(t);
     const app = await testApp(t, {}, url);

@@ -53,7 +53,7 @@ function opened(t: Test, url: string): Socket {
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
 const post = 'POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
 
-t.test('requests that come together on one connection are served one by one, in their order', async (t) => {
+t.test('pipelined requests are served one at a time, in order', async (t) => {
   const load = new Load();
   const { open } = await served(t, {}, load);
   const socket = open();
@@ -70,7 +70,7 @@ t.test('requests that come together on one connection are served one by one, in 
   t.equal(load.most, 1);
 });
 
-t.test('after an answer that closes the connection, nothing more is done for it', async (t) => {
+t.test('after an answer that closes the connection, no further request is served', async (t) => {
   const load = new Load();
   const { open } = await served(t, {}, load);
   const socket = open();
@@ -79,24 +79,27 @@ t.test('after an answer that closes the connection, nothing more is done for it'
   t.equal(load.all, 1);
 });
 
-t.test('who reads no answer costs one answer, holds nobody up, and is cut off', async (t) => {
-  const load = new Load();
-  const { app, url, open } = await served(t, { stalledMsMax: slow(300) }, load);
-  const connected = once(app.server, 'connection') as Promise<[Socket]>;
-  const socket = open();
-  socket.pause();
-  socket.write(get('/large').repeat(1500));
-  const [theirs] = await connected;
-  await until(async () => theirs.writableLength > 0);
-  t.match(await getJson(`${url}/number/1`), { status: 200, n: '1' });
-  // The kernel's buffers take a few of them.
-  t.ok(load.all < 30, `${load.all} of 1,500 were served`);
-  t.ok(theirs.writableLength <= LARGE.length + 1000, `${theirs.writableLength} bytes wait`);
-  if (!theirs.destroyed) await once(theirs, 'close');
-  await until(async () => load.now === 0);
-});
+t.test(
+  'a client that reads no answer costs one answer, delays no other client, and is disconnected',
+  async (t) => {
+    const load = new Load();
+    const { app, url, open } = await served(t, { stalledMsMax: slow(300) }, load);
+    const connected = once(app.server, 'connection') as Promise<[Socket]>;
+    const socket = open();
+    socket.pause();
+    socket.write(get('/large').repeat(1500));
+    const [theirs] = await connected;
+    await until(async () => theirs.writableLength > 0);
+    t.match(await getJson(`${url}/number/1`), { status: 200, n: '1' });
+    // The kernel's buffers take a few of them.
+    t.ok(load.all < 30, `${load.all} of 1,500 were served`);
+    t.ok(theirs.writableLength <= LARGE.length + 1000, `${theirs.writableLength} bytes wait`);
+    if (!theirs.destroyed) await once(theirs, 'close');
+    await until(async () => load.now === 0);
+  },
+);
 
-t.test('an answer that takes long to make is not cut off', async (t) => {
+t.test('a slow answer is not cut off', async (t) => {
   const { app, open } = await served(t, { stalledMsMax: slow(50) });
   const socket = open();
   socket.write(get('/quiet'));
@@ -105,12 +108,12 @@ t.test('an answer that takes long to make is not cut off', async (t) => {
   t.match(await text(socket), /^HTTP\/1.1 200 /);
 });
 
-t.test('a connection on which nothing is sent is closed, without a word', async (t) => {
+t.test('a connection on which nothing is sent is closed without an answer', async (t) => {
   const { open } = await served(t, { headersMsMax: 50 });
   t.equal(await text(open()), '');
 });
 
-t.test('headers and bodies that come too slowly are told so, and their connection is closed', async (t) => {
+t.test('slow headers and bodies are answered with 408, and the connection is closed', async (t) => {
   const { app, open } = await served(t, { headersMsMax: 50, requestMsMax: 100 });
   for (const begun of ['GET / HTTP/1.1\r\nhost: loc', `${post}content-length: 10\r\n\r\n{`]) {
     const connected = once(app.server, 'connection') as Promise<[Socket]>;
@@ -124,7 +127,7 @@ t.test('headers and bodies that come too slowly are told so, and their connectio
   }
 });
 
-t.test('a connection without a next request is closed', async (t) => {
+t.test('an idle keep-alive connection is closed', async (t) => {
   const { open } = await served(t, { idleMsMax: 50 });
   const socket = open();
   socket.write(get('/number/1'));

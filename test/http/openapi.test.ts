@@ -27,7 +27,7 @@ const document = (await app.inject('/docs/json')).json<{
   paths: Record<string, Record<string, Operation>>;
 }>();
 
-t.test('every route that is served is described, with its methods', async (t) => {
+t.test('every served route is described, with its methods', async (t) => {
   t.match(document, { openapi: '3.1.0', servers: [{ url: '/' }] });
   const operations = ['/health/live', '/health/ready', '/problems'];
   const counters = ['', '/{name}', '/{name}/events', '/{name}/increments'].map((path) => `/counters${path}`);
@@ -66,7 +66,7 @@ t.test(
   },
 );
 
-t.test('what has a default, and a body that may be missing, is not said to be required', async (t) => {
+t.test('parameters with a default and optional bodies are not marked as required', async (t) => {
   const optional: string[] = [];
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const [method, { parameters = [], requestBody }] of Object.entries(operations)) {
@@ -87,28 +87,25 @@ t.test('what has a default, and a body that may be missing, is not said to be re
   }
 });
 
-t.test(
-  'an operation documents the problems that it can answer, each with its codes, and no others',
-  async (t) => {
-    const statuses = (method: string, path: string) =>
-      Object.keys(document.paths[path]?.[method]?.responses ?? {}).join(' ');
-    t.equal(statuses('get', '/problems'), '200 400 503 default');
-    t.equal(statuses('get', '/counters/{name}'), '200 304 400 404 503 default');
-    t.equal(statuses('put', '/counters/{name}'), '200 201 400 403 409 412 413 415 422 428 503 504 default');
-    t.equal(statuses('get', '/init'), '200 400 403 409 503 504 default');
-    const bulk = document.paths['/increments']?.post?.responses['422'];
-    t.match(bulk, { $ref: '#/components/responses/key_reused-or-out_of_range' });
+t.test('an operation documents exactly the problems that it can answer, with their codes', async (t) => {
+  const statuses = (method: string, path: string) =>
+    Object.keys(document.paths[path]?.[method]?.responses ?? {}).join(' ');
+  t.equal(statuses('get', '/problems'), '200 400 503 default');
+  t.equal(statuses('get', '/counters/{name}'), '200 304 400 404 503 default');
+  t.equal(statuses('put', '/counters/{name}'), '200 201 400 403 409 412 413 415 422 428 503 504 default');
+  t.equal(statuses('get', '/init'), '200 400 403 409 503 504 default');
+  const bulk = document.paths['/increments']?.post?.responses['422'];
+  t.match(bulk, { $ref: '#/components/responses/key_reused-or-out_of_range' });
 
-    const limited = await testApp(t, { DEMO_RATE_LIMIT: '10', API_TOKEN: 'a-token-of-the-tests' });
-    const { paths } = (await limited.inject('/docs/json')).json<typeof document>();
-    t.match(paths['/races']?.post?.responses, { 401: { $ref: String }, 429: { $ref: String } });
-    t.notOk(paths['/increments']?.post?.responses['429']);
-    t.notOk(paths['/counters']?.get?.responses['401']);
-  },
-);
+  const limited = await testApp(t, { DEMO_RATE_LIMIT: '10', API_TOKEN: 'a-token-of-the-tests' });
+  const { paths } = (await limited.inject('/docs/json')).json<typeof document>();
+  t.match(paths['/races']?.post?.responses, { 401: { $ref: String }, 429: { $ref: String } });
+  t.notOk(paths['/increments']?.post?.responses['429']);
+  t.notOk(paths['/counters']?.get?.responses['401']);
+});
 
 t.test(
-  'the pattern of a name says the same with and without Unicode mode: Swagger UI has none',
+  'the pattern of a name means the same with and without Unicode mode (Swagger UI has none)',
   async (t) => {
     const parameters = document.paths['/counters/{name}']?.get?.parameters ?? [];
     const pattern = parameters.find(({ name }) => name === 'name')?.schema.pattern ?? '';
@@ -131,7 +128,7 @@ t.test(
   },
 );
 
-t.test('the document is made once, and not sent again to a client that has it', async (t) => {
+t.test('the document is serialized once, and not sent again to a client that has it', async (t) => {
   for (const [path, type] of [
     ['/docs/json', /^application\/json/],
     ['/docs/yaml', /^application\/yaml/],
@@ -146,7 +143,7 @@ t.test('the document is made once, and not sent again to a client that has it', 
 
 const shape = (value: unknown) => Object.keys((Array.isArray(value) ? value[0] : value) as object).toSorted();
 
-t.test('what a route answers has the fields that its example shows', async (t) => {
+t.test('an answer has the fields of its example', async (t) => {
   for (const [path, { get }] of Object.entries(document.paths)) {
     const json = get?.responses['200']?.content?.['application/json'];
     if (json && !path.includes('{')) {

@@ -8,7 +8,7 @@ import { CHECKOUT, testApp, until } from '../helper.ts';
 
 const TOKEN = 'a-token-of-the-tests';
 
-t.test('with a token, whatever changes something needs it, and reading does not', async (t) => {
+t.test('with a token, requests that change something need it, and reads do not', async (t) => {
   const app = await testApp(t, { API_TOKEN: TOKEN });
   const ask = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, authorization?: string) =>
     app.inject({ method, url, headers: authorization === undefined ? {} : { authorization } });
@@ -60,11 +60,11 @@ t.test('with a token, whatever changes something needs it, and reading does not'
   t.notOk(document.paths['/counters/{name}'].get.security);
 });
 
-t.test('a token that is too short is refused at the start, and not shown', async (t) => {
+t.test('a token that is too short is refused at the start, and not printed', async (t) => {
   t.throws(() => loadConfig({ API_TOKEN: 'secret' }), /^API_TOKEN is (?!.*secret).*allowed: .*16 to 512/);
 });
 
-t.test('the demonstrations are limited for each address, the counters are not', async (t) => {
+t.test('the demonstrations are rate-limited by address, the counters are not', async (t) => {
   const app = await testApp(t, { DEMO_RATE_LIMIT: '3' });
   const statuses = async (url: string) => {
     const seen: number[] = [];
@@ -78,7 +78,7 @@ t.test('the demonstrations are limited for each address, the counters are not', 
   t.match(refused.headers, { 'retry-after': /^\d+$/, 'content-type': /problem\+json/ });
 });
 
-t.test('without the demonstrations there are the counters and operations only', async (t) => {
+t.test('without the demonstrations, only counters and operations are served', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   t.match(await app.inject({ method: 'POST', url: '/counters/likes/increments' }), { statusCode: 200 });
   const paths = Object.keys((await app.inject('/docs/json')).json().paths);
@@ -89,7 +89,7 @@ t.test('without the demonstrations there are the counters and operations only', 
   t.match(await app.inject('/2th'), { statusCode: 404 });
 });
 
-t.test('what the service does is counted', async (t) => {
+t.test('the metrics count what the service does', async (t) => {
   const app = await testApp(t);
   await Promise.all([1, 2, 3].map(() => app.inject({ method: 'POST', url: '/counters/likes/increments' })));
   await app.inject('/counters/unheard%20of');
@@ -110,7 +110,7 @@ t.test('what the service does is counted', async (t) => {
 const count = (route: string, status: number) =>
   `http_request_duration_seconds_count{method="GET",route="${route}",status="${status}"} 1`;
 
-t.test('who leaves before the end is counted once, as 499, and logged', async (t) => {
+t.test('a client that disconnects early is counted once, as 499, and logged', async (t) => {
   const log: string[] = [];
   const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
   const app = await testApp(t, {}, undefined, logger);
@@ -135,7 +135,7 @@ t.test('who leaves before the end is counted once, as 499, and logged', async (t
   t.ok(log.some((line) => /"status":499.*"the client left/.test(line)));
 });
 
-t.test('every figure of the dashboard is one that the service gives', async (t) => {
+t.test('every figure of the dashboard is exported by the service', async (t) => {
   const app = await testApp(t);
   await app.inject({ method: 'POST', url: '/counters/likes/increments' });
   const given = new Set(

@@ -26,7 +26,7 @@ const foreign = [
   { origin: 'not an origin' },
 ] as const;
 
-t.test('what a page of another origin sends changes nothing', async (t) => {
+t.test('a request from a page of another origin changes nothing', async (t) => {
   const app = await testApp(t, {}, databaseUrl);
   for (const [method, url] of writes) {
     for (const headers of foreign) {
@@ -38,7 +38,7 @@ t.test('what a page of another origin sends changes nothing', async (t) => {
   t.equal((await app.inject('/counters/likes')).statusCode, 404);
 });
 
-t.test('the own page, a typed address and programs write as before; anything may be read', async (t) => {
+t.test('the service's page, a typed address and programs may write; every origin may read', async (t) => {
   const app = await testApp(t, {}, databaseUrl);
   const url = '/counters/likes/increments';
   const allowed = [
@@ -54,7 +54,7 @@ t.test('the own page, a typed address and programs write as before; anything may
 });
 
 t.test(
-  'behind a trusted proxy, the origin is compared with the host that the proxy was asked for',
+  'behind a trusted proxy, the origin is compared with the forwarded host',
   async (t) => {
     const headers = {
       host: '127.0.0.1:3000',
@@ -80,7 +80,7 @@ const status = async (env: NodeJS.ProcessEnv, host: string, forwarded?: string) 
   return (await app.inject({ url: '/health/live', headers })).statusCode;
 };
 
-t.test('on a loopback address, only loopback names are answered, and those that were allowed', async (t) => {
+t.test('on a loopback address, only loopback names and ALLOWED_HOSTS are served', async (t) => {
   const app = await testApp(t, { ALLOWED_HOSTS: 'likes.example, [FD00::1]' }, databaseUrl);
   const ask = (host: string) => app.inject({ url: '/check', headers: { host } });
   const good = [
@@ -110,11 +110,11 @@ t.test('on a loopback address, only loopback names are answered, and those that 
   t.match((await ask('a b')).json(), { status: 400, code: 'invalid_request' });
 });
 
-t.test('a rebound name is not helped by what it says that it was forwarded for', async (t) => {
+t.test('a forwarded host does not help a rebound name', async (t) => {
   t.equal(await status({ TRUST_PROXY: 'true' }, 'evil.example', 'localhost'), 421);
 });
 
-t.test('on other addresses any host is answered, unless some are named', async (t) => {
+t.test('on other addresses every host is served, unless ALLOWED_HOSTS is set', async (t) => {
   t.equal(await status({ HOST: '0.0.0.0' }, 'likes.example'), 200);
   const named = { HOST: '0.0.0.0', ALLOWED_HOSTS: 'likes.example' };
   t.equal(await status(named, 'evil.example'), 421);

@@ -16,7 +16,7 @@ const refused = [
 ] as const;
 
 t.test(
-  'a method that a path does not take is 405 and says which it takes, with parameters in it too',
+  'a method that a path does not support is 405 with Allow, for paths with parameters as well',
   async (t) => {
     for (const [method, path, statusCode, allow] of refused) {
       const answer = await app.inject({ method: method as 'GET', url: path });
@@ -26,7 +26,7 @@ t.test(
   },
 );
 
-t.test('parameters that a route does not have are refused, wherever they are', async (t) => {
+t.test('unknown parameters are refused in the query and in the body', async (t) => {
   const paths = [
     '/check',
     '/health/live',
@@ -46,7 +46,7 @@ t.test('parameters that a route does not have are refused, wherever they are', a
     t.equal((await app.inject(path)).statusCode, 200, path);
 });
 
-t.test('a query that cannot be decoded is refused, not read as the text that it stands for', async (t) => {
+t.test('a query that cannot be decoded is refused, not taken literally', async (t) => {
   for (const bad of ['%', '%zz', '%ff', '%ED%A0%80']) {
     const answer = await app.inject(`/counters?prefix=${bad}`);
     t.match(answer.json(), { status: 400, detail: /not percent-encoded UTF-8/ }, bad);
@@ -72,14 +72,14 @@ const postEncoded = (encoding: string) =>
     payload: '{"by":2}',
   });
 
-t.test('an encoded body is refused, not read as if it were not', async (t) => {
+t.test('a body with a content encoding is refused', async (t) => {
   t.match((await postEncoded('Identity')).json(), { value: 2 });
   const answer = await postEncoded('gzip');
   t.match(answer.json(), { status: 415, code: 'unsupported_media_type', detail: /Content-Encoding/ });
   t.equal(answer.headers['accept-encoding'], 'identity');
 });
 
-t.test('a body of another type is told which type is read', async (t) => {
+t.test('a body of another type is refused, with the supported type', async (t) => {
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const answer = await app.inject({ method: 'POST', url: '/increments', headers, payload: '[{"name":"x"}]' });
   t.match(answer.json(), { status: 415, detail: /application\/json/ });
@@ -92,7 +92,7 @@ async function raw(sent: string) {
   return { head, problem: body.at(-1) ? (JSON.parse(body.at(-1) ?? '') as object) : undefined };
 }
 
-t.test('what is wrong with the headers themselves is answered with a problem, too', async (t) => {
+t.test('bad headers are answered with a problem, too', async (t) => {
   const close = 'connection: close\r\n\r\n';
   const cases = [
     [`GET /check HTTP/1.1\r\nhost: localhost\r\nHost: evil.example\r\n${close}`, 400, /more than one/],

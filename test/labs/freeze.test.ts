@@ -10,12 +10,12 @@ interface ExperimentAnswer {
   evidence?: { figures: object };
 }
 
-t.test('the freeze, and what keeps from it: every claim holds', async (t) => {
+t.test('freeze: every claim holds', async (t) => {
   await holdAndLeaveNothing(t, freeze.experiments, await labContext(t));
 });
 
 t.test(
-  'under the drill the service goes on, on the smallest pool, and has all of it afterwards',
+  'during the drill the service keeps serving with the smallest pool, and gets all connections back',
   async (t) => {
     const databaseUrl = await testDatabase(t);
     const client = await testClient(t, databaseUrl);

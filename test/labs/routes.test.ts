@@ -15,31 +15,28 @@ t.test('GET /labs lists every experiment with its claim', async (t) => {
   );
 });
 
-t.test(
-  'what the labs say comes as data: terms with their meanings, anomalies with code and name',
-  async (t) => {
-    const answer = (await app.inject('/labs')).json<
-      { terms: object[]; experiments: { experiment: string; anomaly?: { expected: object } }[] }[]
-    >();
-    for (const { terms } of answer) {
-      t.ok(terms.length > 0);
-      for (const one of terms) t.match(one, { term: /\w/, meaning: /^[A-Z].+\.$/ });
-    }
-    const tried = answer.flatMap(({ experiments }) => experiments.filter(({ anomaly }) => anomaly));
-    t.equal(tried.length, 14);
-    t.strictSame(tried.find(({ experiment }) => experiment === 'p4-lost-update')?.anomaly, {
-      code: 'P4',
-      name: 'lost update',
-      meaning: 'two transactions read the same value and each writes a new one based on it',
-      expected: {
-        'read uncommitted': 'possible',
-        'read committed': 'possible',
-        'repeatable read': 'prevented',
-        serializable: 'prevented',
-      },
-    });
-  },
-);
+t.test('terms with their meanings and anomalies with code and name are part of the data', async (t) => {
+  const answer = (await app.inject('/labs')).json<
+    { terms: object[]; experiments: { experiment: string; anomaly?: { expected: object } }[] }[]
+  >();
+  for (const { terms } of answer) {
+    t.ok(terms.length > 0);
+    for (const one of terms) t.match(one, { term: /\w/, meaning: /^[A-Z].+\.$/ });
+  }
+  const tried = answer.flatMap(({ experiments }) => experiments.filter(({ anomaly }) => anomaly));
+  t.equal(tried.length, 14);
+  t.strictSame(tried.find(({ experiment }) => experiment === 'p4-lost-update')?.anomaly, {
+    code: 'P4',
+    name: 'lost update',
+    meaning: 'two transactions read the same value and each writes a new one based on it',
+    expected: {
+      'read uncommitted': 'possible',
+      'read committed': 'possible',
+      'repeatable read': 'prevented',
+      serializable: 'prevented',
+    },
+  });
+});
 
 t.test('an experiment answers with its claim, its verdict and its evidence', async (t) => {
   const response = await app.inject({ method: 'POST', url: '/labs/isolation/p4-lost-update' });
@@ -70,7 +67,7 @@ t.test('an experiment answers with its claim, its verdict and its evidence', asy
   });
 });
 
-t.test('four callers of the same experiment at once do not disturb each other', async (t) => {
+t.test('four concurrent callers of an experiment do not disturb each other', async (t) => {
   const before = await leftovers(client);
   const url = '/labs/isolation/otv-observed-transaction-vanishes';
   const answers = await Promise.all([1, 2, 3, 4].map(() => app.inject({ method: 'POST', url })));
@@ -81,7 +78,7 @@ t.test('four callers of the same experiment at once do not disturb each other', 
   t.strictSame({ ...after, connections: 0 }, { ...before, connections: 0 });
 });
 
-t.test('what there is not is 404, and a body is refused', async (t) => {
+t.test('an unknown lab or experiment is 404, and a body is refused', async (t) => {
   for (const url of ['/labs/alchemy', '/labs/isolation/gold']) {
     t.match((await app.inject({ method: 'POST', url })).json(), { status: 404, code: 'not_found' });
   }

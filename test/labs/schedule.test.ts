@@ -9,33 +9,36 @@ import { labContext, leftovers } from './lab-helper.ts';
 const begin = [T1, T2, T3].map(({ begin: step }) => step);
 const setup = `${TABLE}; ${ROWS}`;
 
-t.test('a step that waits is told with its holder, and goes on when the holder lets go', async (t) => {
-  const context = await labContext(t);
-  const entries = await withScratch(context, setup, async (scratch) => {
-    const steps = [
-      ...begin,
-      T1.write(1, 11),
-      T2.write(1, 12),
-      T3.write(1, 13),
-      // After a commit there would be a new version of the row, and either of the two may be the first to lock it.
-      T1.abort,
-      T2.commit,
-      T3.commit,
-    ];
-    return new Stepper(scratch).run(steps);
-  });
-  const of = (session: string) => entries.find((entry) => entry.session === session && entry.blocked_by);
-  t.match(of('T2'), { sql: /12/, blocked_by: ['T1'], row_count: 1 });
-  t.ok((of('T2')?.blocked_ms ?? 0) > 0);
-  // In the queue behind T2, which waits for T1.
-  t.match(of('T3'), { sql: /13/, blocked_by: ['T2'], row_count: 1 });
-  const order = entries
-    .filter(({ sql }) => sql !== 'begin')
-    .map(({ session, sql }) => `${session} ${sql?.slice(0, 6)}`);
-  t.strictSame(order, ['T1 update', 'T2 update', 'T3 update', 'T1 rollba', 'T2 commit', 'T3 commit']);
-});
+t.test(
+  'a waiting step is reported with the lock holder, and proceeds when the lock is released',
+  async (t) => {
+    const context = await labContext(t);
+    const entries = await withScratch(context, setup, async (scratch) => {
+      const steps = [
+        ...begin,
+        T1.write(1, 11),
+        T2.write(1, 12),
+        T3.write(1, 13),
+        // After a commit there would be a new version of the row, and either of the two may be the first to lock it.
+        T1.abort,
+        T2.commit,
+        T3.commit,
+      ];
+      return new Stepper(scratch).run(steps);
+    });
+    const of = (session: string) => entries.find((entry) => entry.session === session && entry.blocked_by);
+    t.match(of('T2'), { sql: /12/, blocked_by: ['T1'], row_count: 1 });
+    t.ok((of('T2')?.blocked_ms ?? 0) > 0);
+    // In the queue behind T2, which waits for T1.
+    t.match(of('T3'), { sql: /13/, blocked_by: ['T2'], row_count: 1 });
+    const order = entries
+      .filter(({ sql }) => sql !== 'begin')
+      .map(({ session, sql }) => `${session} ${sql?.slice(0, 6)}`);
+    t.strictSame(order, ['T1 update', 'T2 update', 'T3 update', 'T1 rollba', 'T2 commit', 'T3 commit']);
+  },
+);
 
-t.test('a session that fails rolls back at once, and its other steps are left out', async (t) => {
+t.test('a session that fails rolls back at once, and its remaining steps are skipped', async (t) => {
   const context = await labContext(t);
   const entries = await withScratch(context, setup, async (scratch) => {
     return new Stepper(scratch).run([
@@ -54,7 +57,7 @@ t.test('a session that fails rolls back at once, and its other steps are left ou
   t.equal(entries.length, 6);
 });
 
-t.test('what stops half-way leaves nothing: an abort while sessions wait for each other', async (t) => {
+t.test('an abort while sessions wait for each other leaves nothing on the server', async (t) => {
   const context = await labContext(t);
   const client = await testClient(t, context.databaseUrl);
   const stop = new AbortController();
@@ -68,7 +71,7 @@ t.test('what stops half-way leaves nothing: an abort while sessions wait for eac
   t.strictSame(await leftovers(client), { schemas: 0, tables: 0, connections: 0, transactions: 0, locks: 0 });
 });
 
-t.test('what a killed process left behind is removed by the next experiment', async (t) => {
+t.test('the leftovers of a killed process are removed by the next experiment', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const client = await testClient(t, databaseUrl);
   await client.query('create schema lab_0123456789ab; create schema lab_of_mine');

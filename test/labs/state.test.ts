@@ -21,7 +21,7 @@ t.test('state, with a Redis: every claim holds, and no key is left', { skip }, a
   await client.close();
 });
 
-t.test('a Redis that is away is an error, not a hang', async (t) => {
+t.test('an unreachable Redis is an error, not a hang', async (t) => {
   const context = await labContext(t, { REDIS_URL: 'redis://127.0.0.1:1' });
   await t.rejects(roundTrip.run(context), /ECONNREFUSED|connect/i);
 });

@@ -11,7 +11,7 @@ const trap = {
   cure: 'takeCare();',
 };
 
-t.test('a trap that a later version has mended turns red and says so', async (t) => {
+t.test('a trap that a later version has fixed fails, and says so', async (t) => {
   const mended = experimentOf({ ...trap, fallInto: way(false), avoid: way(true) });
   t.match(await mended.run(await labContext(t)), {
     holds: false,
@@ -19,7 +19,7 @@ t.test('a trap that a later version has mended turns red and says so', async (t)
   });
 });
 
-t.test('so does a guard that is none', async (t) => {
+t.test('a guard that does not work fails, too', async (t) => {
   const open = experimentOf({ ...trap, fallInto: way(true), avoid: way(false) });
   t.match(await open.run(await labContext(t)), {
     holds: false,

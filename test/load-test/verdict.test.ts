@@ -3,18 +3,18 @@ import { judge } from '../../load-tests/load-test/verdict.ts';
 
 const seen = { likes: 100, acknowledged: 100, open: 0, late: 0, conflicts: 0, contention: 8 };
 
-t.test('exact holds when every acknowledged increment is there', async (t) => {
+t.test('exact holds when every acknowledged increment is counted', async (t) => {
   t.match(judge('exact', seen), { holds: true, verdict: 'exact' });
   t.match(judge('exact', { ...seen, likes: 99 }), { holds: false, verdict: 'LOST 1' });
 });
 
-t.test('more likes than were asked for are never right', async (t) => {
+t.test('more likes than requested increments are never right', async (t) => {
   for (const claim of ['exact', 'rejects', 'loses'] as const) {
     t.match(judge(claim, { ...seen, likes: 101 }), { holds: false, verdict: '1 too many' });
   }
 });
 
-t.test('what was not answered may count or not', async (t) => {
+t.test('an increment without an answer may count or not', async (t) => {
   t.match(judge('exact', { ...seen, likes: 105, open: 10 }), { holds: true, verdict: /within bounds/ });
   t.match(judge('exact', { ...seen, likes: 111, open: 10 }), { holds: false, verdict: '1 too many' });
   t.match(judge('exact', { ...seen, likes: 99, open: 10 }), { holds: false, verdict: 'LOST 1' });
@@ -28,25 +28,22 @@ t.test('a claim to lose or to reject is broken when nothing is lost or rejected'
   t.match(judge('rejects', { ...seen, conflicts: 7, likes: 99 }), { holds: false, verdict: 'LOST 1' });
 });
 
-t.test(
-  'what the service had no time for leaves it open, unless what it answered is wrong already',
-  async (t) => {
-    const late = { ...seen, acknowledged: 90, likes: 90, open: 10, late: 10 };
-    for (const claim of ['exact', 'rejects', 'loses'] as const) {
-      t.match(judge(claim, late), { holds: null, verdict: 'inconclusive: too slow to tell, 10 timed out' });
-      t.match(judge(claim, { ...late, acknowledged: 0, likes: 0 }), { holds: null });
-      t.match(judge(claim, { ...late, likes: 101 }), { holds: false, verdict: '1 too many' });
-    }
-    t.match(judge('exact', { ...late, likes: 89 }), { holds: false, verdict: 'LOST 1' });
-    t.match(judge('loses', { ...late, likes: 89 }), { holds: true });
-  },
-);
+t.test('increments that timed out leave the result open, unless an answer is wrong already', async (t) => {
+  const late = { ...seen, acknowledged: 90, likes: 90, open: 10, late: 10 };
+  for (const claim of ['exact', 'rejects', 'loses'] as const) {
+    t.match(judge(claim, late), { holds: null, verdict: 'inconclusive: too slow to tell, 10 timed out' });
+    t.match(judge(claim, { ...late, acknowledged: 0, likes: 0 }), { holds: null });
+    t.match(judge(claim, { ...late, likes: 101 }), { holds: false, verdict: '1 too many' });
+  }
+  t.match(judge('exact', { ...late, likes: 89 }), { holds: false, verdict: 'LOST 1' });
+  t.match(judge('loses', { ...late, likes: 89 }), { holds: true });
+});
 
 t.test('a run in which nothing was acknowledged proves nothing', async (t) => {
   t.match(judge('exact', { ...seen, likes: 0, acknowledged: 0, open: 100 }), { holds: false });
 });
 
-t.test('one alone loses and refuses nothing, whatever its claim', async (t) => {
+t.test('a single caller loses and refuses nothing, whatever the claim', async (t) => {
   for (const claim of ['exact', 'rejects', 'loses'] as const) {
     t.match(judge(claim, { ...seen, contention: 1 }), { holds: true, verdict: 'exact' });
   }

@@ -15,6 +15,6 @@ t.test('every strategy in the folder is in the registry, under the name of its f
   );
 });
 
-t.test('each says in one sentence what it does', async (t) => {
+t.test('each strategy says in one sentence what it does', async (t) => {
   for (const { name, summary } of strategies) t.match(summary, /^[A-Z][^.]+\.$/, name);
 });

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { allHold, judgeAll } from '../../src/verify/judgement.ts';
 
-t.test('one that does not hold decides, then one that could not be told', async (t) => {
+t.test('a broken claim decides the result, then an inconclusive one', async (t) => {
   t.equal(allHold([{ holds: true }, { holds: null }, { holds: false }]), false);
   t.equal(allHold([{ holds: true }, { holds: null }]), null);
   t.equal(allHold([{ holds: true }, { holds: true }]), true);
@@ -15,7 +15,7 @@ const failing = (error: Error) => ({
   },
 });
 
-t.test('time that ran out tells nothing; any other failure breaks the claim', async (t) => {
+t.test('a timeout is inconclusive; any other failure breaks the claim', async (t) => {
   const late = new DOMException('too late', 'TimeoutError');
   const judged = await judgeAll(
     [failing(late), failing(new Error('no such post'))],
