@@ -2,7 +2,7 @@ import t from 'tap';
 import { testApp } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
-t.test('two tabs show each other's likes, and how long a burst takes', { skip }, async (t) => {
+t.test('two tabs show each other’s likes, and how long a burst takes', { skip }, async (t) => {
   const app = await testApp(t);
   const url = await app.listen({ port: 0 });
   const browser = await testBrowser(t);

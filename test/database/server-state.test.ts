@@ -5,20 +5,15 @@ import { serverState } from '../../src/database/server-state.ts';
 import { ownServer } from '../own-server.ts';
 import { completePostgres, startPair } from '../standby.ts';
 
-t.test(
-  'the service's sessions override synchronous_commit = off of a role or database',
-  async (t) => {
-    const databaseUrl = await testDatabase(t);
-    const client = await testClient(t, databaseUrl);
-    await client.query(
-      `alter database ${new URL(databaseUrl).pathname.slice(1)} set synchronous_commit = off`,
-    );
-    const app = await testApp(t, {}, databaseUrl);
-    const show = { name: 'show', text: 'show synchronous_commit', values: [] };
-    for (const sessions of [app.database.sessions, app.database.counters])
-      t.strictSame((await sessions.query(show)).rows, [{ synchronous_commit: 'on' }]);
-  },
-);
+t.test('the service’s sessions override synchronous_commit = off of a role or database', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const client = await testClient(t, databaseUrl);
+  await client.query(`alter database ${new URL(databaseUrl).pathname.slice(1)} set synchronous_commit = off`);
+  const app = await testApp(t, {}, databaseUrl);
+  const show = { name: 'show', text: 'show synchronous_commit', values: [] };
+  for (const sessions of [app.database.sessions, app.database.counters])
+    t.strictSame((await sessions.query(show)).rows, [{ synchronous_commit: 'on' }]);
+});
 
 t.test('a stronger setting of the role stays as it is', async (t) => {
   const databaseUrl = await testDatabase(t);

@@ -38,7 +38,7 @@ t.test('a request from a page of another origin changes nothing', async (t) => {
   t.equal((await app.inject('/counters/likes')).statusCode, 404);
 });
 
-t.test('the service's page, a typed address and programs may write; every origin may read', async (t) => {
+t.test('the service’s page, a typed address and programs may write; every origin may read', async (t) => {
   const app = await testApp(t, {}, databaseUrl);
   const url = '/counters/likes/increments';
   const allowed = [
@@ -53,26 +53,20 @@ t.test('the service's page, a typed address and programs may write; every origin
     t.equal((await app.inject({ url: '/counters/likes', headers })).statusCode, 200);
 });
 
-t.test(
-  'behind a trusted proxy, the origin is compared with the forwarded host',
-  async (t) => {
-    const headers = {
-      host: '127.0.0.1:3000',
-      'x-forwarded-host': 'likes.example',
-      origin: 'https://likes.example',
-    };
-    const post = { method: 'POST', url: '/counters/likes/increments', headers } as const;
-    t.equal(
-      (await (await testApp(t, { TRUST_PROXY: '127.0.0.1' }, databaseUrl)).inject(post)).statusCode,
-      200,
-    );
-    t.equal(
-      (await (await testApp(t, { TRUST_PROXY: '10.0.0.0/8' }, databaseUrl)).inject(post)).statusCode,
-      403,
-    );
-    t.equal((await (await testApp(t, {}, databaseUrl)).inject(post)).statusCode, 403);
-  },
-);
+t.test('behind a trusted proxy, the origin is compared with the forwarded host', async (t) => {
+  const headers = {
+    host: '127.0.0.1:3000',
+    'x-forwarded-host': 'likes.example',
+    origin: 'https://likes.example',
+  };
+  const post = { method: 'POST', url: '/counters/likes/increments', headers } as const;
+  t.equal((await (await testApp(t, { TRUST_PROXY: '127.0.0.1' }, databaseUrl)).inject(post)).statusCode, 200);
+  t.equal(
+    (await (await testApp(t, { TRUST_PROXY: '10.0.0.0/8' }, databaseUrl)).inject(post)).statusCode,
+    403,
+  );
+  t.equal((await (await testApp(t, {}, databaseUrl)).inject(post)).statusCode, 403);
+});
 
 const status = async (env: NodeJS.ProcessEnv, host: string, forwarded?: string) => {
   const app = await testApp(t, env, databaseUrl);
