@@ -18,8 +18,8 @@ t.test('only what writes or closes a batch is a statement of the writer', async 
     changes.push(statement);
     return [];
   };
-  await set(ask, 'tickets', { value: 1 }, 'missing');
-  await set(ask, 'tickets', { value: 1 }, 'exists');
+  await set(ask, { name: 'tickets', change: { value: 1 }, precondition: 'missing' }, 24);
+  await set(ask, { name: 'tickets', change: { value: 1 }, precondition: 'exists' }, 24);
   await remove(ask, 'tickets', 'exists');
   t.same(changes.map(doneBy), [undefined, undefined, undefined]);
 });
