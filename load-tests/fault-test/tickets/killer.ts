@@ -3,7 +3,7 @@ import { pick, type Random } from '../world/random.ts';
 import type { Replica } from '../world/replica.ts';
 
 /** One strike of so many kills a replica: its start takes as long as several rounds, and much of the machine. */
-const KILL_EVERY = 20;
+const KILL_EVERY = 4;
 
 /** Kills replicas or cuts them off the database, and starts those that it has killed, so that all but one serve. */
 export class Killer {

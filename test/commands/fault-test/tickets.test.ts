@@ -20,6 +20,5 @@ t.test('200 buyers get 100 tickets, whichever replica is killed, and every refus
   const told = Map.groupBy(history.operations, ({ outcome, code = '' }) => `${outcome} ${code}`);
   t.equal(told.get('acknowledged ')?.length, ROUNDS * TICKETS);
   t.equal(told.get('refused out_of_bounds')?.length, ROUNDS * (BUYERS - TICKETS));
-  t.equal(killed + cut, ROUNDS, 'one in each round');
-  t.ok(killed > 0);
+  t.strictSame([killed, cut], [1, 1]);
 });
