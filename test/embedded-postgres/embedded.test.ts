@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -108,6 +108,25 @@ t.test('the embedded PostgreSQL', async (t) => {
     await stop(await startService(t, { DATA_DIR: own }));
     t.strictSame(await unfinished(), [inUse], 'and what a process that is there may be making stays');
   });
+
+  await t.test(
+    'data of another major version is one line that says what to do, and is left as it is',
+    async (t) => {
+      const version = join(env.DATA_DIR, 'cluster', 'PG_VERSION');
+      const own = await readFile(version, 'utf8');
+      await writeFile(version, '14\n');
+      const { code, stderr } = await runProgram(t, ['src/server.ts'], { ...env, PORT: '0' }).ended;
+      await writeFile(version, own);
+      t.equal(code, 1);
+      t.match(
+        stderr,
+        /^the database in \S+cluster was made by PostgreSQL 14 and cannot be read by PostgreSQL 18; nothing was changed\. .*docs\/backup\.md .*DATA_DIR to another folder\n$/,
+      );
+      const service = await startService(t, env);
+      t.equal(await likes(service.url), 75);
+      await stop(service);
+    },
+  );
 
   await t.test('a port that is taken is said before anything is created', async (t) => {
     const other = createServer().listen(0, '127.0.0.1');
