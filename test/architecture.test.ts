@@ -100,6 +100,7 @@ const mayUse: Record<string, readonly string[]> = {
     'src/concurrency',
     'src/errors',
   ],
+  'load-tests/upgrade-test': ['load-tests/fault-test', 'load-tests/shared', 'src/command-line', 'src/errors'],
   'load-tests/failover-test': [
     'load-tests/fault-test',
     'load-tests/shared',

@@ -23,7 +23,7 @@ interface FleetOptions {
 }
 
 /** Replicas of the service, those that call it, and what was sent and answered. */
-interface Fleet {
+export interface Fleet {
   replicas: readonly Replica[];
   journal: Journal;
   exchange: Exchange;

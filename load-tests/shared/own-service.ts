@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ownFolder } from './own-folder.ts';
 
@@ -21,12 +21,12 @@ export interface Program {
 }
 
 /**
- * Runs a program of the checkout with this environment, PATH and Node's compile cache; no other variables. The working
- * directory is not the checkout, whose file `.env` may name a database that matters.
+ * Runs a program of the checkout, or of another one by its absolute path, with this environment, PATH and Node's compile
+ * cache; no other variables. The working directory is not the checkout, whose file `.env` may name a database that matters.
  */
 export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
   const { PATH, NODE_COMPILE_CACHE } = process.env;
-  const child = spawn(process.execPath, [join(CHECKOUT, program), ...args], {
+  const child = spawn(process.execPath, [resolve(CHECKOUT, program), ...args], {
     cwd: tmpdir(),
     env: { PATH, NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

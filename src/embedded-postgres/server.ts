@@ -107,9 +107,23 @@ export async function startServer(
       `--options=${words.join(' ')}`,
     ]);
   } catch (error) {
-    const lines = (await readFile(options.logFile, 'utf8')).trim().split('\n').slice(-3);
-    throw new StartupError(`PostgreSQL does not start in ${folder}: ${lines.join(' | ')}`, { cause: error });
+    throw new StartupError(whyNotStarted(folder, await readFile(options.logFile, 'utf8')), { cause: error });
   }
+}
+
+/** One line. A new major version does not read the files of the one before: that says what to do. */
+function whyNotStarted(folder: string, log: string): string {
+  const [, old, now] =
+    /initialized by PostgreSQL version (\S+), which is not compatible with this version (\d+)/.exec(log) ??
+    [];
+  if (old !== undefined) {
+    return (
+      `the database in ${folder} was made by PostgreSQL ${old} and cannot be read by PostgreSQL ${now}; nothing was changed. ` +
+      'Move it as docs/backup.md says (Upgrade the embedded PostgreSQL), start the release of this service that made it, ' +
+      'or set DATA_DIR to another folder'
+    );
+  }
+  return `PostgreSQL does not start in ${folder}: ${log.trim().split('\n').slice(-3).join(' | ')}`;
 }
 
 /** Stops the cluster's server, if there is one: open transactions are rolled back, committed data is kept. */

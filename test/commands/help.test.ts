@@ -16,6 +16,11 @@ const commands: Record<string, RegExp[]> = {
   benchmark: [/^ {2}--workers LIST +.*\(default 1,8\)$/m, /^Environment:\n {2}none$/m],
   'fault-test': [/^ {2}--journal FILE +.*\(default load-tests\/results\/faults\.journal\)$/m, /POSTGRES_BIN/],
   'failover-test': [/^ {2}--rounds N +.*1 to 1000 \(default 20\)$/m, /POSTGRES_BIN/],
+  'upgrade-test': [
+    /^Usage: upgrade-test REVISION \[options\]$/m,
+    /^ {2}--replicas N .*\(default 2\)$/m,
+    /POSTGRES_BIN/,
+  ],
   verify: [/^Usage: verify DATABASE_URL \[options\]$/m, /^ {2}--json +/m, /PGPASSWORD/],
   screenshots: [
     /^ {2}CHROMIUM +.*\(default \/usr\/bin\/chromium-headless-shell, else \/usr\/bin\/chromium\)$/m,

@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { runningServer } from '../../src/embedded-postgres/server.ts';
@@ -89,4 +90,23 @@ t.test('the embedded PostgreSQL', async (t) => {
     }
     await stop(service);
   });
+
+  await t.test(
+    'data of another major version is one line that says what to do, and is left as it is',
+    async (t) => {
+      const version = join(env.DATA_DIR, 'cluster', 'PG_VERSION');
+      const own = await readFile(version, 'utf8');
+      await writeFile(version, '14\n');
+      const { code, stderr } = await runProgram(t, ['src/server.ts'], { ...env, PORT: '0' }).ended;
+      await writeFile(version, own);
+      t.equal(code, 1);
+      t.match(
+        stderr,
+        /^the database in \S+cluster was made by PostgreSQL 14 and cannot be read by PostgreSQL 18; nothing was changed\. .*docs\/backup\.md .*DATA_DIR to another folder\n$/,
+      );
+      const service = await startService(t, env);
+      t.equal(await likes(service.url), 75);
+      await stop(service);
+    },
+  );
 });

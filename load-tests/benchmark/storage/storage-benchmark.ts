@@ -10,6 +10,7 @@ import { openSessions } from '../../../src/database/orm.ts';
 import { entities } from '../../../src/entities.ts';
 import { spread } from '../../shared/spread.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
+import { openSnapshotCosts, type SnapshotCost, snapshotRows } from './open-snapshot.ts';
 
 export interface StorageOptions {
   /** The number of increments before the measurement. */
@@ -31,6 +32,8 @@ export interface StorageResult {
   tables: { name: string; bytes: number }[];
   /** How long the removal of 1,000 expired keys took, portion by portion, while an old snapshot was held, in milliseconds. */
   removalMs: number[];
+  /** A lone caller's increments of one counter before, while and after a snapshot is open. */
+  snapshot: SnapshotCost[];
 }
 
 const LOAD_CALLERS = 512;
@@ -64,7 +67,11 @@ export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<S
         }
       }
       const tables = await sizes(client);
-      return { preload, wal, tables, removalMs: await removal(client, store, databaseUrl, signal) };
+      const snapshot = await openSnapshotCosts(client, databaseUrl, (n) =>
+        count(writer, n, 1, false, signal),
+      );
+      const removalMs = await removal(client, store, databaseUrl, signal);
+      return { preload, wal, tables, removalMs, snapshot };
     } finally {
       await client.end();
       await sessions.end();
@@ -132,7 +139,7 @@ async function removal(
   }
 }
 
-export function storageTables({ preload, wal, tables, removalMs }: StorageResult): string {
+export function storageTables({ preload, wal, tables, removalMs, snapshot }: StorageResult): string {
   const first = spread(removalMs.slice(1, 11)).median;
   const last = spread(removalMs.slice(-11, -1)).median;
   return [
@@ -150,5 +157,14 @@ export function storageTables({ preload, wal, tables, removalMs }: StorageResult
     ),
     `removing 1,000 expired keys while an old snapshot is held: ${first.toFixed(1)} ms at first, ` +
       `${last.toFixed(1)} ms after ${removalMs.length} times`,
+    table(
+      [
+        'a snapshot is open, as for pg_dump',
+        'increments/s, lone caller',
+        'pages to find the row',
+        'tables, kB',
+      ],
+      snapshotRows(snapshot),
+    ),
   ].join('\n\n');
 }

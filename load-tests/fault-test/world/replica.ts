@@ -31,7 +31,8 @@ const END_MS_MAX = 15_000;
 /** One process of the service, with a network of its own to the database. */
 export class Replica {
   readonly proxy: Proxy;
-  readonly #program: string;
+  /** What `start` runs: the service, another version of it, or the service with a defect. */
+  program: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #signal: AbortSignal;
   #running: Program | undefined;
@@ -40,7 +41,6 @@ export class Replica {
   #settledNow: Settled = noneSettled();
 
   /**
-   * @param program what to run: the service, or the service with a defect
    * @param signal aborted when nothing is to be started or waited for any more
    */
   constructor(
@@ -50,7 +50,7 @@ export class Replica {
     signal: AbortSignal,
   ) {
     this.proxy = new Proxy(postgres.port);
-    this.#program = program;
+    this.program = program;
     this.#env = env;
     this.#signal = signal;
   }
@@ -63,13 +63,13 @@ export class Replica {
   async start(postgres: Pick<Postgres, 'databaseUrl'>): Promise<void> {
     if (this.proxy.port === 0) await this.proxy.listen();
     const deadline = AbortSignal.any([this.#signal, AbortSignal.timeout(START_MS_MAX)]);
-    for (let said = 'nothing yet'; ; said = await this.#lastWords()) {
+    for (let said = 'nothing yet'; ; said = (await this.#lastWords()) ?? said) {
       if (deadline.aborted && !this.#signal.aborted)
         throw new Error(`a replica did not start; it said: ${said}`);
       deadline.throwIfAborted();
       // Another port each time: another process may have taken the one that it had.
       this.#port = await freePort();
-      this.#running = runProgram([this.#program], {
+      this.#running = runProgram([this.program], {
         PORT: String(this.#port),
         DATABASE_URL: postgres.databaseUrl(this.proxy.port),
         // What it refuses is in the journal.
@@ -130,12 +130,11 @@ export class Replica {
     return seen;
   }
 
-  /** What it said when it ended by itself; one that is still about to start is ended. */
-  async #lastWords(): Promise<string> {
-    if (!this.#running) return 'nothing';
-    this.#running.child.kill('SIGKILL');
-    const { code, stderr } = await this.#running.ended;
-    return stderr.trim() || `nothing, exit code ${code}`;
+  /** What it said when it ended by itself, if anything; one that is still about to start is ended. */
+  async #lastWords(): Promise<string | undefined> {
+    this.#running?.child.kill('SIGKILL');
+    const { stderr = '' } = (await this.#running?.ended) ?? {};
+    return stderr.trim() || undefined;
   }
 
   /** @returns false when it has ended, or the time is over */

@@ -1,0 +1,47 @@
+import { execFileSync } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { CHECKOUT, runProgram, testFolder, until } from '../helper.ts';
+
+const git = (...args: string[]) => execFileSync('git', args, { cwd: CHECKOUT, encoding: 'utf8' }).trim();
+
+/** Runs it where nothing of it may be left. */
+async function upgradeTest(t: Test, ...args: string[]) {
+  const TMPDIR = await testFolder(t, 'command');
+  const journal = join(t.testdir(), 'journal');
+  const all = ['load-tests/upgrade-test/main.ts', ...args, '--journal', journal];
+  return { ...runProgram(t, all, { TMPDIR }), left: () => readdir(TMPDIR) };
+}
+
+t.test('from the version before the last migration and back, nothing is lost or counted twice', async (t) => {
+  const added = git('log', '-1', '--diff-filter=A', '--format=%H', '--', 'migrations');
+  const file = git('show', '--diff-filter=A', '--format=', '--name-only', added, '--', 'migrations');
+  const run = await upgradeTest(t, `${added}^`, '--acknowledged', '300', '--seed', '7');
+  const { code, stdout, stderr } = await run.ended;
+  t.equal(code, 0, stderr + stdout);
+  t.match(
+    stdout,
+    new RegExp(`^migrations applied under load: .*${file.replace(/.*\/(.*)\.ts/s, '$1')}`, 'm'),
+  );
+  t.match(stdout, /^0 lost, 0 doubled, 0 rules broken: \d+ increments .* seed 7;/m);
+  t.strictSame(await run.left(), [], 'nothing is left');
+});
+
+t.test('interrupted, it ends everything that it has started', async (t) => {
+  const run = await upgradeTest(t, 'HEAD');
+  await until(async () => (await run.left()).length === 2);
+  run.child.kill('SIGINT');
+  t.match(await run.ended, { code: 130 });
+  t.strictSame(await run.left(), [], 'nothing is left');
+});
+
+t.test('without a revision, or with one that is not there, it says what is allowed', async (t) => {
+  const none = await (await upgradeTest(t)).ended;
+  t.match(none, { code: 2, stderr: /^one REVISION is needed: a commit, branch or tag of this repository/ });
+  const missing = await (await upgradeTest(t, 'no-such-branch')).ended;
+  t.match(missing, {
+    code: 1,
+    stderr: /^REVISION is "no-such-branch": there is no such commit here; allowed: .*\n$/,
+  });
+});
