@@ -10,7 +10,8 @@ const doneBy = ({ text }: { text: string }) =>
   new StatementSpotter().spot({ type: 'Q', bytes: Buffer.from(`Q....${text}\0`) })?.does;
 
 t.test('only what writes or closes a batch is a statement of the writer', async (t) => {
-  for (const statement of [WRITE_ONE, WRITE, WRITE_KEYED, WRITE_SELECTIVE]) t.equal(doneBy(statement), 'write');
+  for (const statement of [WRITE_ONE, WRITE, WRITE_KEYED, WRITE_SELECTIVE])
+    t.equal(doneBy(statement), 'write');
   t.equal(doneBy(CLOSE), 'close');
   const changes: { text: string }[] = [];
   const ask: Ask = async (statement) => {
