@@ -49,11 +49,14 @@ async function runCode(t: Test, name: string, code: string, env: NodeJS.ProcessE
 async function startApplication(t: Test, databaseUrl: string) {
   const program = await runCode(t, 'app.ts', pluginCode, { DATABASE_URL: databaseUrl, PORT: '0' });
   const lines = createInterface({ input: program.child.stdout as NodeJS.ReadableStream });
-  for await (const line of lines) {
-    const url = /Server listening at (http:\/\/127[^"]+)/.exec(line)?.[1];
-    if (url) return { ...program, url };
-  }
-  throw new Error(`the application did not start: ${(await program.ended).stderr}`);
+  const url = await new Promise<string>((resolve, reject) => {
+    lines.on('line', (line) => {
+      const found = /Server listening at (http:\/\/127[^"]+)/.exec(line)?.[1];
+      if (found) resolve(found);
+    });
+    program.ended.then(({ stderr }) => reject(new Error(`the application did not start: ${stderr}`)), reject);
+  });
+  return { ...program, url };
 }
 
 const post = (url: string, body: object = {}) =>
