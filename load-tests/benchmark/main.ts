@@ -7,14 +7,17 @@ import { isMissed, shownRatios } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
 import { shownHttp } from './http/http-tables.ts';
 import { type OrmResult, ormBenchmark, shownOrm } from './orm/orm-benchmark.ts';
+import { scaleBenchmark } from './scale/scale-benchmark.ts';
+import { shownScale } from './scale/scale-tables.ts';
 import { shownStorage, storageBenchmark } from './storage/storage-benchmark.ts';
 
 await runCommand({
   name: 'benchmark',
   about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
-what an increment leaves on disk, and what a race costs the increments beside it: everything in turns of the same run, on a database of its own, as medians.`,
+what an increment leaves on disk, what a race costs the increments beside it, and how cost grows with counters, keys, callers,
+replicas and standbys: everything in turns of the same run, on a database of its own, as medians.`,
   options: {
-    only: part('http', 'orm', 'storage', 'demos'),
+    only: part('http', 'orm', 'storage', 'demos', 'scale'),
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
     connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
@@ -38,6 +41,8 @@ what an increment leaves on disk, and what a race costs the increments beside it
     if (storage) print(shownStorage(storage));
     const demos = wanted('demos') ? await demosBenchmark({ rounds, sliceMs, signal }) : undefined;
     if (demos) print(shownDemos(demos));
+    const scale = wanted('scale') ? await scaleBenchmark({ rounds, sliceMs, signal }) : undefined;
+    if (scale) print(shownScale(scale));
     const ratios = [
       ...(http?.ratios ?? []),
       ...orm.flatMap((result) => result.ratios),
@@ -46,7 +51,10 @@ what an increment leaves on disk, and what a race costs the increments beside it
     if (ratios.length > 0) print(`\n${shownRatios(ratios)}`);
     const asked = { only, rounds, sliceMs, connections, workers, preload };
     if (json)
-      await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, demos, ratios }, null, 2));
+      await writeFile(
+        json,
+        JSON.stringify({ options: asked, orm, http, storage, demos, scale, ratios }, null, 2),
+      );
     return !(assert && ratios.some(isMissed));
   },
 });
