@@ -18,7 +18,10 @@ function shownGroup({ title, situations }: ScaleGroup): string {
   const rows = situations.map(({ name, rounds }) => {
     const figure = (of: (turn: ScaleTurn) => number) => spread(rounds.map(of)).median;
     const { median, min, max } = spread(rounds.map(({ perSecond }) => perSecond));
-    const ratios = rounds.map(({ perSecond }, i) => perSecond / (first?.rounds[i]?.perSecond ?? Number.NaN));
+    // A turn that the machine did not let answer anything in its time has no ratio.
+    const ratios = rounds
+      .map(({ perSecond }, i) => perSecond / (first?.rounds[i]?.perSecond ?? Number.NaN))
+      .filter(Number.isFinite);
     return [
       name,
       median,
