@@ -83,12 +83,23 @@ const mayUse: Record<string, readonly string[]> = {
     'load-tests/shared',
     'src/command-line',
   ],
+  'load-tests/benchmark/scale': [
+    'load-tests/benchmark/http',
+    'load-tests/shared',
+    'src/command-line',
+    'src',
+    'src/counters',
+    'src/database',
+    'src/embedded-postgres',
+    'src/errors',
+  ],
   'load-tests/benchmark': [
     'load-tests/benchmark/figures',
     'load-tests/benchmark/orm',
     'load-tests/benchmark/http',
     'load-tests/benchmark/storage',
     'load-tests/benchmark/demos',
+    'load-tests/benchmark/scale',
     'src/command-line',
   ],
   'load-tests/fault-test': [

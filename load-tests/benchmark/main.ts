@@ -7,14 +7,17 @@ import { isMissed, ratiosTable } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
 import { httpTables } from './http/http-tables.ts';
 import { type OrmResult, ormBenchmark, ormTable } from './orm/orm-benchmark.ts';
+import { scaleBenchmark } from './scale/scale-benchmark.ts';
+import { scaleTables } from './scale/scale-tables.ts';
 import { storageTables, storageBenchmark } from './storage/storage-benchmark.ts';
 
 await runCommand({
   name: 'benchmark',
   about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
-what an increment leaves on disk, and what a race costs the increments beside it: everything in turns of the same run, on a database of its own, as medians.`,
+what an increment leaves on disk, what a race costs the increments beside it, and how cost grows with counters, keys, callers,
+replicas and standbys: everything in turns of the same run, on a database of its own, as medians.`,
   options: {
-    only: part('http', 'orm', 'storage', 'demos'),
+    only: part('http', 'orm', 'storage', 'demos', 'scale'),
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
     connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
@@ -38,6 +41,8 @@ what an increment leaves on disk, and what a race costs the increments beside it
     if (storage) print(storageTables(storage));
     const demos = wanted('demos') ? await demosBenchmark({ rounds, sliceMs, signal }) : undefined;
     if (demos) print(demosTable(demos));
+    const scale = wanted('scale') ? await scaleBenchmark({ rounds, sliceMs, signal }) : undefined;
+    if (scale) print(scaleTables(scale));
     const ratios = [
       ...(http?.ratios ?? []),
       ...orm.flatMap((result) => result.ratios),
@@ -46,7 +51,10 @@ what an increment leaves on disk, and what a race costs the increments beside it
     if (ratios.length > 0) print(`\n${ratiosTable(ratios)}`);
     const asked = { only, rounds, sliceMs, connections, workers, preload };
     if (json)
-      await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, demos, ratios }, null, 2));
+      await writeFile(
+        json,
+        JSON.stringify({ options: asked, orm, http, storage, demos, scale, ratios }, null, 2),
+      );
     return !(assert && ratios.some(isMissed));
   },
 });

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import type { Load, Seen } from './load.ts';
 
 /** The load generator's process. */
-export class LoadGenerator {
-  readonly #child: ChildProcess = fork(join(import.meta.dirname, 'generator.ts'));
+export class LoadGenerator<Offered extends object = Load> {
+  readonly #child: ChildProcess;
   readonly #ended: Promise<never>;
 
-  constructor() {
+  /** @param program what it runs: it is sent loads, and answers each with what was seen, or with an error */
+  constructor(program = join(import.meta.dirname, 'generator.ts'), args: string[] = []) {
+    this.#child = fork(program, args);
     this.#ended = once(this.#child, 'exit').then(([code]) => {
       throw new Error(`the load generator ended with ${String(code)}`);
     });
@@ -19,7 +21,7 @@ export class LoadGenerator {
    * @returns the generator's figures, after the last answer
    * @throws {Error} when the service is unreachable, or the generator has ended
    */
-  async offer(load: Load): Promise<Seen> {
+  async offer(load: Offered): Promise<Seen> {
     const answer = once(this.#child, 'message') as Promise<[{ seen?: Seen; error?: string }]>;
     this.#child.send(load);
     const [{ seen, error }] = await Promise.race([answer, this.#ended]);

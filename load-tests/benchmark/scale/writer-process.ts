@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { loadConfig } from '../../../src/config.ts';
+import { CounterStore } from '../../../src/counters/store.ts';
+import { CounterWriter } from '../../../src/counters/writer.ts';
+import { openSessions } from '../../../src/database/orm.ts';
+import { probeSessions } from '../../../src/database/settings.ts';
+import { Problem } from '../../../src/errors/problem.ts';
+import { quiet } from '../../shared/own-database.ts';
+import type { Seen } from '../http/load.ts';
+import { Tally } from '../http/tally.ts';
+import { counterNames, type WriterLoad } from './writer-load.ts';
+
+/** A replica of the service without HTTP: its counters, and callers that wait for one answer each. */
+const [databaseUrl = ''] = process.argv.slice(2);
+const config = loadConfig({});
+const session = await probeSessions(databaseUrl, config, () => {});
+const sessions = openSessions({ databaseUrl, config, log: quiet, session });
+const store = new CounterStore(sessions, { keyHours: config.IDEMPOTENCY_KEY_HOURS, lockMsMax: 500 });
+const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const writer = new CounterWriter(store, unheard);
+
+process.on('message', (load: WriterLoad) => {
+  void offer(load).then(
+    (seen) => process.send?.({ seen }),
+    (error: unknown) => process.send?.({ error: String(error) }),
+  );
+});
+// The connections to the database would keep it alive.
+process.on('disconnect', () => process.exit());
+
+/** A closed loop, as over HTTP. */
+async function offer(load: WriterLoad): Promise<Seen> {
+  const names = counterNames(load.indexes);
+  const tally = new Tally(load.ms);
+  const call = async () => {
+    for (let since = performance.now(); since < tally.endsAt; since = performance.now())
+      tally.answered(await increment(names, load.keyedShare), since);
+  };
+  await Promise.all(Array.from({ length: load.callers }, call));
+  return tally.seen();
+}
+
+/** @returns what HTTP would answer: 200 when it is counted, 503 when it is not, 504 when that is not known */
+async function increment(names: readonly string[], keyedShare: number): Promise<number> {
+  const name = names[Math.floor(Math.random() * names.length)] ?? '';
+  const key = Math.random() < keyedShare ? randomUUID() : undefined;
+  try {
+    await writer.submit({ increments: [{ name, by: 1 }], key });
+    return 200;
+  } catch (error) {
+    return error instanceof Problem && error.code === 'outcome_unknown' ? 504 : 503;
+  }
+}
