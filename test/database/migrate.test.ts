@@ -35,6 +35,7 @@ t.test('the migrations create what the entities describe', async (t) => {
     { name: 'like', type: 'integer', nullable: 'NO' },
     { name: 'version', type: 'integer', nullable: 'NO' },
     { name: 'modified_at', type: 'timestamp with time zone', nullable: 'NO' },
+    { name: 'stock', type: 'integer', nullable: 'YES' },
   ]);
 });
 

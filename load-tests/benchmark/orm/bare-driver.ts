@@ -29,7 +29,7 @@ export const bareDriver = (pool: Pool): Runner[] => [
 async function pessimistic(client: PoolClient, pk: number): Promise<void> {
   await client.query('begin');
   const { rows } = await client.query<{ like: number }>(
-    `select "p0"."like" from "posts" as "p0" where "p0"."pk" = ${pk} for update`,
+    `select "p0"."like", "p0"."stock" from "posts" as "p0" where "p0"."pk" = ${pk} for update`,
   );
   const like = (rows[0]?.like ?? 0) + 1;
   await client.query(

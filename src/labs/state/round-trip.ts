@@ -56,7 +56,7 @@ await cache.set('post 1', value, 60_000);`,
         const holds =
           set === 'done' &&
           Object.values(forms).every(
-            (form) => form.keys === 'like modifiedAt pk version' && !form.is_a_post && !form.is_managed,
+            (form) => form.keys === 'like modifiedAt pk stock version' && !form.is_a_post && !form.is_managed,
           ) &&
           forms[kind]?.date_is === 'String' &&
           forms['v8.serialize'].date_is === 'Date' &&

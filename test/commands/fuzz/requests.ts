@@ -88,9 +88,12 @@ function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbi
 
 function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary<Part<Pair[]>> {
   const known = parameters.filter((one) => one.in === 'query');
-  const each = known.map((one) =>
-    fc.array(near(one.schema, one.name, one.example).map(textOf), lengths(one)),
-  );
+  const each = known.map((one) => {
+    const { type, items = {} } = one.schema;
+    // A list is a parameter that comes several times.
+    if (type === 'array') return fc.array(near(items, one.name).map(textOf), { maxLength: 3 });
+    return fc.array(near(one.schema, one.name, one.example).map(textOf), lengths(one));
+  });
   const extra = fc.oneof(
     { arbitrary: fc.constant<Pair[]>([]), weight: 9 },
     fc.constantFrom<Pair[][]>([['extra', '1']], [['__proto__', '1']], [['', '']]),
@@ -99,10 +102,15 @@ function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary
     const pairs = known.flatMap(({ name }, i) => (values[i] ?? []).map((value): Pair => [name, value]));
     const valid = known.every((one, i) => {
       const [first, second] = values[i] ?? [];
+      if (one.schema.type === 'array') return first === undefined || acceptsAll(document, one, values[i]);
       if (second !== undefined) return false;
       return first === undefined ? one.required !== true : accepts(document, one, first);
     });
-    return { value: [...pairs, ...more], valid: valid && more.length === 0 };
+    // A list instead of the other parameters: beside them it may be refused.
+    const isBeside = known.some(
+      ({ schema }, i) => schema.type === 'array' && values[i]?.length && pairs.length > values[i].length,
+    );
+    return { value: [...pairs, ...more], valid: valid && more.length === 0 && (isBeside ? undefined : true) };
   });
 }
 
@@ -223,6 +231,9 @@ function accepts(document: ApiDocument, { schema }: Parameter, text: string): bo
   const isNumber = schema.type === 'integer' && /^-?\d+$/.test(text);
   return document.accepts(schema, isNumber ? Number(text) : text);
 }
+
+const acceptsAll = (document: ApiDocument, { schema }: Parameter, texts: readonly string[] = []): boolean =>
+  document.accepts(schema, texts);
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
