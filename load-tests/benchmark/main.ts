@@ -7,14 +7,18 @@ import { isMissed, shownRatios } from './figures/ratio.ts';
 import { httpBenchmark } from './http/http-benchmark.ts';
 import { shownHttp } from './http/http-tables.ts';
 import { type OrmResult, ormBenchmark, shownOrm } from './orm/orm-benchmark.ts';
+import { redisVersion } from './peers/own-redis.ts';
+import { peersBenchmark } from './peers/peers-benchmark.ts';
+import { shownPeers } from './peers/peers-tables.ts';
 import { shownStorage, storageBenchmark } from './storage/storage-benchmark.ts';
 
 await runCommand({
   name: 'benchmark',
   about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
-what an increment leaves on disk, and what a race costs the increments beside it: everything in turns of the same run, on a database of its own, as medians.`,
+what an increment leaves on disk, what a race costs the increments beside it, and the counters beside Redis and others:
+everything in turns of the same run, on a database of its own, as medians. The last part needs redis-server.`,
   options: {
-    only: part('http', 'orm', 'storage', 'demos'),
+    only: part('http', 'orm', 'storage', 'demos', 'peers'),
     rounds: whole('how often everything has its turn', 3, 100, 11),
     slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
     connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
@@ -26,6 +30,8 @@ what an increment leaves on disk, and what a race costs the increments beside it
   variables: {},
   async run({ only, json, assert, workers, connections, preload, rounds, slice: sliceMs }, signal) {
     const wanted = (name: typeof only) => only === undefined || only === name;
+    // Before anything is measured in vain.
+    if (wanted('peers')) redisVersion();
     const orm: OrmResult[] = [];
     for (const count of wanted('orm') ? workers : []) {
       const result = await ormBenchmark({ rounds, sliceMs, workers: count, signal });
@@ -38,15 +44,21 @@ what an increment leaves on disk, and what a race costs the increments beside it
     if (storage) print(shownStorage(storage));
     const demos = wanted('demos') ? await demosBenchmark({ rounds, sliceMs, signal }) : undefined;
     if (demos) print(shownDemos(demos));
+    const peers = wanted('peers') ? await peersBenchmark({ rounds, sliceMs, signal }) : undefined;
+    if (peers) print(`\n${shownPeers(peers)}`);
     const ratios = [
       ...(http?.ratios ?? []),
       ...orm.flatMap((result) => result.ratios),
       ...(demos?.ratios ?? []),
+      ...(peers?.ratios ?? []),
     ];
     if (ratios.length > 0) print(`\n${shownRatios(ratios)}`);
     const asked = { only, rounds, sliceMs, connections, workers, preload };
     if (json)
-      await writeFile(json, JSON.stringify({ options: asked, orm, http, storage, demos, ratios }, null, 2));
+      await writeFile(
+        json,
+        JSON.stringify({ options: asked, orm, http, storage, demos, peers, ratios }, null, 2),
+      );
     return !(assert && ratios.some(isMissed));
   },
 });

@@ -5,18 +5,18 @@ import type { Tally } from './tally.ts';
 /** Between two checks for arrivals in the open loop, in milliseconds: the finest timers here. */
 const LOOK_MS = 1;
 
-/** Every connection sends the next request when it has the answer to the one before. */
+/** Every caller sends the next request when it has the answer to the one before. */
 export async function closedLoop(
-  connections: readonly HttpConnection[],
+  callers: readonly Pick<HttpConnection, 'usable' | 'send'>[],
   request: () => string,
   tally: Tally,
 ): Promise<void> {
-  const callers = connections.map((connection) => {
+  const done = callers.map((caller) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const next = () => {
       const sentAt = performance.now();
-      if (sentAt >= tally.endsAt || !connection.usable) return resolve();
-      connection.send(request(), (status) => {
+      if (sentAt >= tally.endsAt || !caller.usable) return resolve();
+      caller.send(request(), (status) => {
         tally.answered(status, sentAt);
         next();
       });
@@ -24,7 +24,7 @@ export async function closedLoop(
     next();
     return promise;
   });
-  await Promise.all(callers);
+  await Promise.all(done);
 }
 
 /** Requests arrive when they arrive: a service that falls behind is not spared the next ones (coordinated omission). */
