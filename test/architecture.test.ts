@@ -93,6 +93,17 @@ const mayUse: Record<string, readonly string[]> = {
     'src/embedded-postgres',
     'src/errors',
   ],
+  'load-tests/benchmark/peers': [
+    'load-tests/benchmark/figures',
+    'load-tests/benchmark/http',
+    'load-tests/shared',
+    'src/command-line',
+    'src',
+    'src/counters',
+    'src/database',
+    'src/embedded-postgres',
+    'src/errors',
+  ],
   'load-tests/benchmark': [
     'load-tests/benchmark/figures',
     'load-tests/benchmark/orm',
@@ -100,6 +111,7 @@ const mayUse: Record<string, readonly string[]> = {
     'load-tests/benchmark/storage',
     'load-tests/benchmark/demos',
     'load-tests/benchmark/scale',
+    'load-tests/benchmark/peers',
     'src/command-line',
   ],
   'load-tests/fault-test': [

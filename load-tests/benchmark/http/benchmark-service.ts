@@ -1,10 +1,8 @@
-import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { buildApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
-import { counterAnswer, counterParams, incrementBody } from '../../../src/counters/schemas.ts';
 import { logStream } from '../../../src/log-stream.ts';
-import { allowNoBody } from '../../../src/http/validation.ts';
+import { sameRoute } from './same-route.ts';
 
 /** The routes to compare the counters with: in the same app, with the same checks and log level. */
 const config = loadConfig();
@@ -12,9 +10,9 @@ const log = pino({ level: config.LOG_LEVEL }, await logStream());
 const app = await buildApp({ config, databaseUrl: config.DATABASE_URL ?? '', logger: log });
 const { sessions } = app.database;
 
-compare(app, '/noop/:name/increments', async () => 1);
+sameRoute(app, '/noop/:name/increments', async () => 1);
 
-compare(app, '/update/:name/increments', async (name, by) => {
+sameRoute(app, '/update/:name/increments', async (name, by) => {
   const { rows } = await sessions.query<{ value: string }>({
     name: 'benchmark-update',
     text: `insert into counters as c (name, value) values ($1, $2)
@@ -25,7 +23,7 @@ compare(app, '/update/:name/increments', async (name, by) => {
 });
 
 /** The usual form: a transaction that locks, reads and writes. */
-compare(app, '/lock/:name/increments', (name, by) =>
+sameRoute(app, '/lock/:name/increments', (name, by) =>
   app.database.orm.em.fork().transactional(async (em) => {
     const rows = await em.execute<{ value: string }[]>(
       'select value from counters where name = ? for update',
@@ -44,21 +42,3 @@ compare(app, '/lock/:name/increments', (name, by) =>
 
 process.once('SIGTERM', () => void app.close());
 log.info(`ready: ${await app.listen({ host: config.HOST, port: config.PORT })}`);
-
-function compare(
-  service: FastifyInstance,
-  path: string,
-  increment: (name: string, by: number) => Promise<number>,
-) {
-  service.post<{ Params: { name: string }; Body: { by?: number } }>(path, {
-    logLevel: 'warn',
-    schema: {
-      hide: true,
-      params: counterParams,
-      body: incrementBody,
-      response: { 200: counterAnswer('The counter') },
-    },
-    preValidation: allowNoBody,
-    handler: async ({ params: { name }, body: { by = 1 } }) => ({ name, value: await increment(name, by) }),
-  });
-}

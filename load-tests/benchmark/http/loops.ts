@@ -5,18 +5,18 @@ import type { Tally } from './tally.ts';
 /** The interval between two checks for arrivals in the open loop, in milliseconds: the resolution of timers. */
 const POLL_MS = 1;
 
-/** Closed loop: every connection sends its next request after the answer to the previous one. */
+/** Closed loop: every caller sends its next request after the answer to the previous one. */
 export async function closedLoop(
-  connections: readonly HttpConnection[],
+  callers: readonly Pick<HttpConnection, 'usable' | 'send'>[],
   request: () => string,
   tally: Tally,
 ): Promise<void> {
-  const callers = connections.map((connection) => {
+  const done = callers.map((caller) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const next = () => {
       const sentAt = performance.now();
-      if (sentAt >= tally.endsAt || !connection.usable) return resolve();
-      connection.send(request(), (status) => {
+      if (sentAt >= tally.endsAt || !caller.usable) return resolve();
+      caller.send(request(), (status) => {
         tally.answered(status, sentAt);
         next();
       });
@@ -24,7 +24,7 @@ export async function closedLoop(
     next();
     return promise;
   });
-  await Promise.all(callers);
+  await Promise.all(done);
 }
 
 /** Open loop: arrivals do not wait for a slow service, which avoids coordinated omission. */

@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import { loadConfig } from '../../../src/config.ts';
+import { CounterStore } from '../../../src/counters/store.ts';
+import { CounterWriter } from '../../../src/counters/writer.ts';
+import { migrate } from '../../../src/database/migrate.ts';
+import { openSessions } from '../../../src/database/orm.ts';
+import { entities } from '../../../src/entities.ts';
+import { quiet } from '../../shared/own-database.ts';
+import { names, type Peer } from './peer.ts';
+
+export interface CounterPeers {
+  unkeyed: Peer;
+  /** A key for each increment, under which it counts once. */
+  keyed: Peer;
+  close(): Promise<void>;
+}
+
+const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+
+/** The counters of this project, in process, as the service has them. */
+export async function counterPeers(databaseUrl: string): Promise<CounterPeers> {
+  const options = { databaseUrl, entities, config: loadConfig({}), log: quiet };
+  await migrate(options);
+  const sessions = openSessions(options);
+  const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
+  const writer = new CounterWriter(store, unheard);
+  const sum = async (wanted: readonly string[]) => {
+    const values = await store.values(wanted);
+    return [...values.values()].reduce((all, value) => all + value, 0);
+  };
+  const increment = async (name: string, key?: string) => {
+    const { values } = await writer.submit({ increments: [{ name, by: 1 }], key });
+    return values[0] ?? Number.NaN;
+  };
+  return {
+    unkeyed: {
+      name: names.counters,
+      increment,
+      sum,
+    },
+    keyed: {
+      name: names.counters,
+      increment: (name) => increment(name, randomUUID()),
+      sum,
+    },
+    close: () => sessions.end(),
+  };
+}

@@ -1,0 +1,64 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { freePort } from '../../../src/embedded-postgres/server.ts';
+import { StartupError } from '../../../src/errors/startup-error.ts';
+import { ownFolder } from '../../shared/own-folder.ts';
+
+export interface OwnRedis {
+  url: string;
+  version: string;
+}
+
+/** Every write is in the file, and flushed to the disk, before it is answered; no snapshots besides. */
+const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
+
+/**
+ * Runs `work` with a fresh, empty Redis whose writes are durable, and removes it afterwards.
+ *
+ * @throws {StartupError} as `redisVersion`
+ */
+export async function withOwnRedis<T>(work: (redis: OwnRedis) => Promise<T>): Promise<T> {
+  const version = redisVersion();
+  const folder = await ownFolder('redis');
+  try {
+    const port = await freePort();
+    const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...DURABLE];
+    // In a process group of its own: Ctrl-C is for the command, which ends what it started.
+    const child = spawn('redis-server', args, { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    const ended = once(child, 'exit');
+    try {
+      await once(child, 'spawn');
+      await whenReady(child.stdout);
+      return await work({ url: `redis://127.0.0.1:${port}`, version });
+    } finally {
+      if (child.exitCode === null && child.kill()) await ended;
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** @throws {StartupError} when there is no redis-server: the command that installs it */
+export function redisVersion(): string {
+  const { stdout, status } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
+  if (status !== 0)
+    throw new StartupError(
+      'missing: redis-server; on Debian: apt-get install --no-install-recommends redis-server',
+    );
+  return /v=(\S+)/.exec(stdout)?.[1] ?? 'unknown';
+}
+
+/** @throws {Error} with what it said instead, when it ends before that */
+async function whenReady(stdout: NodeJS.ReadableStream): Promise<void> {
+  const said: string[] = [];
+  for await (const line of createInterface({ input: stdout })) {
+    if (/Ready to accept/.test(line)) {
+      stdout.resume();
+      return;
+    }
+    said.push(line);
+  }
+  throw new Error(`redis-server did not start: ${said.slice(-3).join(' | ')}`);
+}
