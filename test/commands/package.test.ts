@@ -8,9 +8,9 @@ import t, { type Test } from 'tap';
 import { CHECKOUT, runProgram, testClient, testDatabase, testFolder, until } from '../helper.ts';
 
 /** Without what tap adds to the processes of a test: the compiler cannot be loaded with it. */
-const { NODE_OPTIONS: _ofTap, ...env } = process.env;
+const { NODE_OPTIONS: _ofTap, ...ownEnv } = process.env;
 const run = (program: string, args: string[], { cwd = CHECKOUT } = {}) =>
-  promisify(execFile)(program, args, { cwd, env });
+  promisify(execFile)(program, args, { cwd, env: ownEnv });
 const read = (file: string) => readFile(join(CHECKOUT, file), 'utf8');
 const codeOf = (page: string) => [...page.matchAll(/```ts\n([^]*?)```/g)].map(([, code = '']) => code);
 

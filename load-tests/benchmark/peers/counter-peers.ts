@@ -25,8 +25,8 @@ export async function counterPeers(databaseUrl: string): Promise<CounterPeers> {
   const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
   const writer = new CounterWriter(store, unheard);
   const sum = async (wanted: readonly string[]) => {
-    const values = await store.values(wanted);
-    return [...values.values()].reduce((all, value) => all + value, 0);
+    const states = await store.states(wanted);
+    return [...states.values()].reduce((all, { value }) => all + value, 0);
   };
   const increment = async (name: string, key?: string) => {
     const { values } = await writer.submit({ increments: [{ name, by: 1 }], key });
