@@ -1,3 +1,5 @@
+import { assertWellFormed, pathOf } from './address.ts';
+import { counterIn, isReplayed, listIn, stateIn } from './answer.ts';
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
 import type {
@@ -13,12 +15,14 @@ import type {
 export type * from './types.ts';
 export { CounterError, type CounterProblem };
 
-interface Call {
+interface Call<T> {
   method: string;
   path: string;
   headers?: Record<string, string>;
   body?: unknown;
   signal?: AbortSignal | undefined;
+  /** Reads an answer. @throws {TypeError} when it is not one of the service: then it is unknown what was done */
+  read: (json: unknown, headers: Headers) => T;
 }
 
 /** The longest time that a service can ask a client to wait before the next attempt, in milliseconds. */
@@ -41,15 +45,17 @@ export class CounterClient {
   /** Adds to a counter, which starts at 0 if it does not exist; resolves after the commit. */
   async increment(name: string, options: IncrementOptions = {}): Promise<Incremented> {
     const { by = 1, key = newKey(), partial = false, signal } = options;
-    const { json, headers } = await this.#ask({
+    return this.#ask({
       method: 'POST',
       path: `${pathOf(name)}/increments`,
       headers: { 'idempotency-key': key },
       body: { by, ...(partial ? { partial } : {}) },
       signal,
+      read: (json, headers) => {
+        const { value, added = by } = counterIn(json);
+        return { value, added, replayed: isReplayed(headers) };
+      },
     });
-    const { value, added = by } = json as { value: number; added?: number };
-    return { value, added, replayed: isReplayed({ headers }) };
   }
 
   /** Adds to up to 1,000 counters, all or nothing. @returns the value after each increment, in their order */
@@ -58,27 +64,36 @@ export class CounterClient {
     { key = newKey(), signal }: KeyedCallOptions = {},
   ): Promise<number[]> {
     const headers = { 'idempotency-key': key };
-    const call = { method: 'POST', path: '/increments', headers, body: increments, signal };
-    return ((await this.#ask(call)).json as { value: number }[]).map(({ value }) => value);
+    const read = (json: unknown) => listIn(json, increments.length).map((one) => counterIn(one).value);
+    return this.#ask({ method: 'POST', path: '/increments', headers, body: increments, signal, read });
   }
 
   /** @returns every increment that was acknowledged before included; undefined: there is no such counter */
   async read(name: string, { signal }: CallOptions = {}): Promise<CounterState | undefined> {
     try {
-      return stateOf((await this.#ask({ method: 'GET', path: pathOf(name), signal })).json);
+      return await this.#ask({ method: 'GET', path: pathOf(name), signal, read: stateIn });
     } catch (error) {
       if (error instanceof CounterError && error.code === 'not_found') return undefined;
       throw error;
     }
   }
 
-  /** @returns those of up to 1,000 counters that exist, by their names, as they were at one moment */
+  /**
+   * @param names up to 1,000; they go into the address, and a service reads 16 KiB of address and headers (`headers_too_large`)
+   * @returns those that exist, by their names, as they were at one moment
+   */
   async readAll(names: readonly string[], { signal }: CallOptions = {}): Promise<Map<string, CounterState>> {
     if (names.length === 0) return new Map();
+    for (const name of names) assertWellFormed(name);
     const query = new URLSearchParams(names.map((name): [string, string] => ['name', name]));
-    const { json } = await this.#ask({ method: 'GET', path: `/counters?${query}`, signal });
-    const { counters } = json as { counters: { name: string; value: number }[] };
-    return new Map(counters.map((one) => [one.name, stateOf(one)]));
+    const read = (json: unknown) =>
+      new Map(
+        listIn((json as { counters?: unknown } | null)?.counters).map((one) => [
+          counterIn(one).name,
+          stateIn(one),
+        ]),
+      );
+    return this.#ask({ method: 'GET', path: `/counters?${query}`, signal, read });
   }
 
   /**
@@ -98,17 +113,18 @@ export class CounterClient {
       'idempotency-key': key,
       [expected === 'missing' ? 'if-none-match' : 'if-match']: tag,
     };
-    const call = { method: 'PUT', path: pathOf(name), headers, body: change, signal };
-    const answer = await this.#ask(call);
-    const { replaced = null } = answer.json as { replaced?: number };
-    return { ...stateOf(answer.json), replaced, replayed: isReplayed(answer) };
+    const read = (json: unknown, answered: Headers): Changed => {
+      const { replaced = null } = counterIn(json);
+      return { ...stateIn(json), replaced, replayed: isReplayed(answered) };
+    };
+    return this.#ask({ method: 'PUT', path: pathOf(name), headers, body: change, signal, read });
   }
 
-  async #ask(call: Call): Promise<{ json: unknown; headers: Headers }> {
+  async #ask<T>(call: Call<T>): Promise<T> {
     let unknown = false;
     for (let attempt = 1; ; attempt += 1) {
       const answer = await this.#attempt(call);
-      if ('json' in answer) return answer;
+      if ('result' in answer) return answer.result;
       const { status, problem, retryAfterMs = 0, cause } = answer;
       // 503 is a promise only if the service made it, and not a proxy on the way.
       const lost = status === undefined || (status >= 500 && !(status === 503 && problem));
@@ -123,7 +139,7 @@ export class CounterClient {
     }
   }
 
-  async #attempt({ method, path, headers, body, signal }: Call): Promise<Answer | Failed> {
+  async #attempt<T>({ method, path, headers, body, signal, read }: Call<T>): Promise<{ result: T } | Failed> {
     const { token, timeoutMs = 20_000, fetch: send = fetch } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
@@ -137,7 +153,7 @@ export class CounterClient {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      if (response.ok) return { json: await response.json(), headers: response.headers };
+      if (response.ok) return { result: read(await response.json(), response.headers) };
       const problem = /problem\+json/.test(response.headers.get('content-type') ?? '')
         ? ((await response.json()) as CounterProblem)
         : undefined;
@@ -150,11 +166,6 @@ export class CounterClient {
   }
 }
 
-interface Answer {
-  json: unknown;
-  headers: Headers;
-}
-
 interface Failed {
   /** Undefined: there was no answer. */
   status?: number;
@@ -163,21 +174,11 @@ interface Failed {
   cause?: unknown;
 }
 
-const isReplayed = ({ headers }: Pick<Answer, 'headers'>): boolean =>
-  headers.get('idempotency-replayed') === 'true';
-
-const pathOf = (name: string): string => `/counters/${encodeURIComponent(name)}`;
-
 /** 128 random bits. (`randomUUID` is missing on pages that were loaded without TLS.) */
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
     '',
   );
-
-function stateOf(json: unknown): CounterState {
-  const { value, min = null, max = null } = json as Pick<CounterState, 'value'> & Partial<CounterState>;
-  return { value, min, max };
-}
 
 const etagOf = ({ value, min, max }: CounterState): string =>
   min === null && max === null ? `"${value}"` : `"${value}:${min ?? ''}:${max ?? ''}"`;

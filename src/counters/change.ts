@@ -7,7 +7,7 @@ import type { CounterState } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { assertValue } from './range.ts';
 import { keyReused } from './request.ts';
-import { prepared } from './statements.ts';
+import { PATIENCE, prepared } from './statements.ts';
 
 /** What a counter is to be; what is not given stays as it is. */
 export type Change = Partial<CounterState>;
@@ -74,7 +74,7 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
           max ?? null,
         ]);
   try {
-    const [row] = await goingElsewhere(() => onceMore(write));
+    const [row] = await goingElsewhere(() => (key === null ? write() : onceMore(write)));
     if (row && row.request !== fingerprint) throw keyReused();
     return row && changedOf(row);
   } catch (error) {
@@ -87,14 +87,19 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
   }
 }
 
-/** The same key is used by two requests at a time: the one that came second finds what the first one stored. */
-async function onceMore<T>(write: () => Promise<T>): Promise<T> {
+/**
+ * A statement knows keys only as they were when it began. While it waited for a lock, the same request may have been made
+ * on another connection: then this one violates the key, or finds the counter changed, and the next one finds the key.
+ */
+async function onceMore<Row>(write: () => Promise<Row[]>): Promise<Row[]> {
   try {
-    return await write();
+    const rows = await write();
+    if (rows.length > 0) return rows;
   } catch (error) {
-    if (codeOf(error) !== UNIQUE_VIOLATION) throw error;
-    return write();
+    const code = codeOf(error);
+    if (code !== UNIQUE_VIOLATION && code !== CHECK_VIOLATION) throw error;
   }
+  return write();
 }
 
 /** A digest that differs between different changes, and from those of increments. */
@@ -143,6 +148,7 @@ function isAsExpected(at: number): string {
  * for synchronous standbys.
  */
 const KNOWN = `
+  ${PATIENCE},
   known as materialized (select request, "values" from idempotency_keys where key = $1),
   touched as (update idempotency_keys set expires_at = expires_at where key = $1)`;
 
@@ -162,7 +168,8 @@ const CREATE = prepared(
   with ${KNOWN},
   changed as (
     insert into counters (name, value, min, max)
-    select $4::text, $5::bigint, $6::bigint, $7::bigint where not exists (select from known)
+    select $4::text, $5::bigint, $6::bigint, $7::bigint
+    where (select ms from patience) is not null and not exists (select from known)
     on conflict (name) do nothing
     returning array[value, min, max, null] as "values"
   ),
@@ -176,7 +183,7 @@ const CHANGE = prepared(
   with ${KNOWN},
   target as materialized (
     select c.name, c.value from counters as c
-    where not exists (select from known) and ${isAsExpected(4)}
+    where (select ms from patience) is not null and not exists (select from known) and ${isAsExpected(4)}
     for no key update
   ),
   changed as (
@@ -191,7 +198,13 @@ const CHANGE = prepared(
   ${KEPT}`,
 );
 
-const REMOVE = prepared('remove', `delete from counters as c where ${isAsExpected(1)} returning c.name`);
+const REMOVE = prepared(
+  'remove',
+  `
+  with ${PATIENCE}
+  delete from counters as c where (select ms from patience) is not null and ${isAsExpected(1)}
+  returning c.name`,
+);
 
 const CHECK_VIOLATION = '23514';
 const UNIQUE_VIOLATION = '23505';

@@ -114,7 +114,7 @@ export class Counters {
   }
 
   /**
-   * Adds to many counters, all or nothing, in one commit.
+   * Adds to up to 1,000 counters, all or nothing, in one commit.
    *
    * @param increments `by` is 1 if it is not given
    * @returns the value after each increment, in their order

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 import { assertValue } from './range.ts';
-import { CHARACTER, NAME_MAX } from './schemas.ts';
+import { BULK_MAX, CHARACTER, NAME_MAX } from './schemas.ts';
 
 export interface Increment {
   name: string;
@@ -75,11 +75,12 @@ export function namesOf({ params, body }: FastifyRequest): string[] {
  */
 export function assertRequest({ increments, partial = false }: IncrementRequest): void {
   for (const { by } of increments) assertValue('by', by);
-  const allowed = partial ? increments.length === 1 : increments.length > 0;
+  const { length } = increments;
+  const allowed = length > 0 && length <= (partial ? 1 : BULK_MAX);
   if (allowed) return;
   throw new Problem(
     'invalid_request',
-    `there are ${increments.length} increments; allowed: one or more, and of a partial request one`,
+    `there are ${length} increments; allowed: 1 to ${BULK_MAX}, and of a partial request one`,
   );
 }
 

@@ -32,7 +32,12 @@ export interface Selection {
   /** The requests as their parts are sorted: their indexes in the batch. */
   order: number[];
   kept: KeptValue[];
+  /** Values that the statement keeps while it decides: for each part, those of all counters of its group. */
+  carried: number;
 }
+
+/** So many of them, of 8 bytes each, at most. A single request carries half as many. */
+const CARRIED_MAX = 2_000_000;
 
 /** A batch from which the statement leaves out the requests that do not fit. */
 export interface SelectiveBatch extends Batch {
@@ -41,10 +46,15 @@ export interface SelectiveBatch extends Batch {
 
 export const isSelective = (batch: Batch): batch is SelectiveBatch => 'selection' in batch;
 
-/** What is to be written together as far as it fits, decided in the order of arrival. */
+/**
+ * What is to be written together as far as it fits, decided in the order of arrival: all requests, or the first ones, where
+ * deciding on all would take long, as on many bulks that share a counter.
+ */
 export function select(requests: readonly PendingRequest[]): SelectiveBatch {
-  const selection: Selection = { counters: [], groups: [], parts: [], order: [], kept: [] };
+  const selection: Selection = { counters: [], groups: [], parts: [], order: [], kept: [], carried: 0 };
   for (const group of groupsOf(requests)) addGroup(selection, requests, group);
+  if (selection.carried > CARRIED_MAX && requests.length > 1)
+    return select(requests.slice(0, Math.ceil(requests.length / 2)));
   return { ...compose(requests), selection };
 }
 
@@ -66,6 +76,7 @@ function addGroup(selection: Selection, requests: readonly PendingRequest[], gro
     addRequest(selection, requests[i] as PendingRequest, slotOf);
   }
   groups.push({ begin, end: parts.length });
+  selection.carried += (parts.length - begin + 1) * slots.size;
 }
 
 function addRequest(

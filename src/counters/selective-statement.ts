@@ -113,7 +113,7 @@ export const WRITE_SELECTIVE = prepared(
     where f.id = $1
     returning f.id
   )
-  select array_to_string("values", ',') as "values", (select json_agg(known) from known) as known,
+  select array_to_string("values", ',') as "values", (select json_agg(known)::text from known) as known,
          1 / (select count(*) from fence) as fenced
   from summary`,
 );

@@ -24,6 +24,14 @@ export function inSchema({ name, text }: Statement, schema: string): Statement {
   return name === '' ? { name, text: qualified } : prepared(name, qualified);
 }
 
+/**
+ * How long a statement waits for each lock at most: as the session says, or 5 seconds. A pool of an application has no bound of
+ * its own, and a statement that is given up without an answer may still be applied. It is asked for before the first lock.
+ */
+export const PATIENCE = `patience as materialized (
+    select set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '5s'), true) as ms
+  )`;
+
 /*
  * The three forms of writing a batch as a whole share their first parameters and their end:
  * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If that number, or a later
@@ -139,7 +147,7 @@ export const WRITE_KEYED = prepared(
     where f.id = $1
     returning f.id
   )
-  select array_to_string("values", ',') as "values", (select json_agg(known) from known) as known,
+  select array_to_string("values", ',') as "values", (select json_agg(known)::text from known) as known,
          1 / (select count(*) from fence) as fenced
   from summary`,
 );
@@ -151,9 +159,10 @@ export const WRITE_KEYED = prepared(
 export const CLOSE = prepared(
   'close',
   `
+  with ${PATIENCE}
   update counter_writers
   set "values" = case when seq < $2 then '{}' else "values" end, seq = greatest(seq, $2), written_at = now()
-  where id = $1
+  where id = $1 and (select ms from patience) is not null
   returning array_to_string("values", ',') as "values"`,
 );
 

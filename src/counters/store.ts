@@ -159,9 +159,13 @@ export class CounterStore {
   }
 
   async #write(statement: Statement, parameters: unknown[]): Promise<Written> {
-    const [row] = await this.#ask<{ values: string; known?: KnownRequest[] | null }>(statement, parameters);
+    const [row] = await this.#ask<{ values: string; known?: string | null }>(statement, parameters);
     const { values = '', known } = row ?? {};
-    return { values: values === '' ? [] : values.split(',').map(BigInt), known: known ?? [] };
+    return {
+      values: values === '' ? [] : values.split(',').map(BigInt),
+      // Read here: an application may have told the driver to leave JSON as it is.
+      known: known ? (JSON.parse(known) as KnownRequest[]) : [],
+    };
   }
 }
 

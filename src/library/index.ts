@@ -44,11 +44,22 @@ export async function createCounters(options: CountersOptions): Promise<Counters
       `schema is ${JSON.stringify(schema)}; allowed: up to 63 of a to z, 0 to 9 and _, not beginning with a digit`,
     );
   }
+  assertLimits(limits);
   const pool = new BorrowedPool(await poolOf(options), CONNECT_MS_MAX, warn);
   // The driver's own bound is not set by default, and a server that has stopped answering ends no statement.
   const sessions = new Sessions(pool, { queryMsMax: STATEMENT_MS_MAX + 2000 });
   await migrate(sessions, schema);
   return new Counters(sessions, { ...limits, schema, warn, statementMsMax: STATEMENT_MS_MAX });
+}
+
+const LIMIT_MAX = 2 ** 31 - 1;
+
+/** @throws {TypeError} when a limit is none: a wait of 0 or NaN milliseconds would have no end */
+function assertLimits({ keyHours, queueMax, lockedMsMax, settleMsMax }: CountersLimits): void {
+  for (const [name, limit] of Object.entries({ keyHours, queueMax, lockedMsMax, settleMsMax })) {
+    if (limit === undefined || (Number.isInteger(limit) && limit >= 1 && limit <= LIMIT_MAX)) continue;
+    throw new TypeError(`${name} is ${String(limit)}; allowed: whole numbers from 1 to ${LIMIT_MAX}`);
+  }
 }
 
 async function poolOf(options: Partial<{ pool: Pool; orm: Orm }>): Promise<Pool> {

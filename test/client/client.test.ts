@@ -188,3 +188,33 @@ t.test('the token is sent', async (t) => {
     value: 1,
   });
 });
+
+t.test('what is no answer of the service is no success', async (t) => {
+  for (const body of ['<html>', 'null', '{}', '[]', '"1"', '[{}]', '{"counters":[{}]}', '{"value":"1"}']) {
+    const client = new CounterClient('http://portal', {
+      attemptsMax: 1,
+      fetch: async () => new Response(body),
+    });
+    const calls = [
+      client.increment('likes'),
+      client.incrementAll([{ name: 'likes' }]),
+      client.read('likes'),
+      client.readAll(['likes']),
+      client.set('likes', { value: 1 }, 'exists'),
+    ];
+    for (const call of calls) t.match(await errorOf(call), { code: 'no_answer', counted: 'unknown' }, body);
+  }
+});
+
+t.test('a name that an address cannot have is refused, and not taken for another', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const client = new CounterClient(await app.listen({ port: 0 }));
+  for (const name of ['', '.', '..', '\ud800']) {
+    for (const call of [client.increment(name), client.read(name), client.set(name, { value: 1 }, 'missing')])
+      t.match(await errorOf(call), { code: 'invalid_request', counted: 'no' }, JSON.stringify(name));
+  }
+  t.match(await errorOf(client.readAll(['\ud800'])), { code: 'invalid_request' });
+  t.same(await client.incrementAll([{ name: '.' }, { name: '..' }]), [1, 1]);
+  t.equal((await client.readAll(['.', '..'])).size, 2);
+  t.match(await client.increment('...'), { value: 1 });
+});

@@ -414,3 +414,31 @@ t.test('an answer that never comes is unknown, and its key finds it out', async 
   t.strictSame(await allEnded(writer, requests), ['outcome_unknown', 'outcome_unknown']);
   t.strictSame(await allEnded(writerOn(sessions), requests), [[1], 'out_of_bounds: tickets is 1']);
 });
+
+t.test(
+  'many bulks that share a full counter are decided a few at a time, and none is left out',
+  async (t) => {
+    const { sessions, create, valueOf } = await setting(t);
+    await create('full', { value: 0, min: null, max: 2 });
+    const countersOfStatements: number[] = [];
+    const watched: Query = {
+      query: (statement) => {
+        if (act(statement) === 'write-selective')
+          countersOfStatements.push((statement.values[3] as string[]).length);
+        return sessions.query(statement);
+      },
+    };
+    const names = (bulk: number) => Array.from({ length: 999 }, (_, i) => ({ name: `${bulk} ${i}`, by: 1 }));
+    const bulks = Array.from({ length: 5 }, (_, bulk) => ({
+      increments: [{ name: 'full', by: 1 }, ...names(bulk)],
+    }));
+    const ends = await allEnded(writerOn(watched), [...bulks, one('neighbour')]);
+    const refused = 'out_of_bounds: full is 2';
+    t.strictSame(
+      ends.map((end) => (typeof end === 'string' ? end : end[0])),
+      [1, 2, refused, refused, refused, 1],
+    );
+    t.strictSame(await Promise.all(['full', '0 0', '1 998', '2 0'].map(valueOf)), [2, 1, 1, undefined]);
+    t.ok(Math.max(...countersOfStatements) <= 2000, `${countersOfStatements.join()} counters`);
+  },
+);

@@ -1,5 +1,5 @@
 import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql';
-import { Pool } from 'pg';
+import { type CustomTypesConfig, Pool, types as builtin } from 'pg';
 import t, { type Test } from 'tap';
 import { BorrowedPool } from '../../src/library/borrowed-pool.ts';
 import { createCounters } from '../../src/library/index.ts';
@@ -178,4 +178,56 @@ t.test('a MikroORM lends its pool', async (t) => {
   t.match(await likes.increment('likes', { by: 2, key: 'k' }), { value: 2, replayed: true });
   t.same(await likes.read('likes'), { value: 2, min: null, max: null });
   await likes.close();
+});
+
+t.test('a change waits for a lock no longer than 5 seconds, and is refused then', async (t) => {
+  const { pool, client } = await application(t);
+  const likes = await counters(t, pool);
+  await likes.increment('locked');
+  await client.query(`begin; select from safe_counters.counters where name = 'locked' for update`);
+  await t.rejects(likes.set('locked', { value: 7 }, 'exists'), { code: 'busy' });
+  await client.query('rollback');
+  t.match(await likes.read('locked'), { value: 1 });
+  const { rows } = await pool.query('show lock_timeout');
+  t.match(rows, [{ lock_timeout: '0' }], 'the session is as it was');
+});
+
+t.test('a bulk that is too large is refused alone', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  const bulk = Array.from({ length: 1001 }, () => ({ name: 'sum', by: Number.MAX_SAFE_INTEGER }));
+  const large = t.rejects(likes.incrementAll(bulk), { code: 'invalid_request', message: /1 to 1000/ });
+  t.match(await likes.increment('neighbour'), { value: 1 });
+  await large;
+  await t.rejects(likes.incrementAll(bulk.slice(1)), { code: 'out_of_range' });
+});
+
+t.test('a limit that would be none is refused', async (t) => {
+  const { pool } = await application(t);
+  for (const limit of ['keyHours', 'queueMax', 'lockedMsMax', 'settleMsMax']) {
+    for (const value of [0, -1, 0.5, Number.NaN, '5', 2 ** 31])
+      await t.rejects(createCounters({ pool, [limit]: value }), {
+        name: 'TypeError',
+        message: `${limit} is ${value}; allowed: whole numbers from 1 to 2147483647`,
+      });
+  }
+});
+
+t.test('an application may have the driver read types in its own way', async (t) => {
+  const { connectionString } = await application(t);
+  const types: CustomTypesConfig = {
+    getTypeParser(oid, format) {
+      if (oid === builtin.builtins.INT8) return BigInt;
+      return oid === builtin.builtins.JSON ? (text: string) => text : builtin.getTypeParser(oid, format);
+    },
+  };
+  const pool = new Pool({ connectionString, types });
+  t.teardown(() => pool.end());
+  const likes = await counters(t, pool);
+  for (const replayed of [false, true])
+    t.same(await likes.increment('likes', { key: 'k' }), { value: 1, added: 1, replayed });
+  for (const replayed of [false, true])
+    t.match(await likes.set('likes', { max: 2 }, 'exists', { key: 's' }), { value: 1, max: 2, replayed });
+  await t.rejects(likes.increment('likes', { by: 5 }), { code: 'out_of_bounds', members: { fits: 1 } });
+  t.same(await likes.read('likes'), { value: 1, min: null, max: 2 });
 });

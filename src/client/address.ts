@@ -1,0 +1,23 @@
+import { CounterError } from './counter-error.ts';
+
+/** @throws {CounterError} `invalid_request`: as a segment of an address, these would stand for another one */
+export function pathOf(name: string): string {
+  assertWellFormed(name);
+  if (!['', '.', '..'].includes(name)) return `/counters/${encodeURIComponent(name)}`;
+  throw badName(name, 'a name that is not empty, and . and .. only in incrementAll and readAll');
+}
+
+/** A lone surrogate has no UTF-8: in an address it would become another character. */
+export function assertWellFormed(name: string): void {
+  if (/\p{Cs}/u.test(name)) throw badName(name, 'no lone surrogates');
+}
+
+const badName = (name: string, allowed: string): CounterError =>
+  new CounterError(
+    {
+      code: 'invalid_request',
+      title: 'Invalid request',
+      detail: `the name is ${JSON.stringify(name)}; allowed: ${allowed}`,
+    },
+    { status: undefined, counted: 'no' },
+  );

@@ -1,0 +1,30 @@
+import type { CounterState } from './types.ts';
+
+/** A counter as the service answers it. */
+interface CounterJson {
+  name: string;
+  value: number;
+  min?: number;
+  max?: number;
+  added?: number;
+  replaced?: number;
+}
+
+/** @throws {TypeError} when it is none */
+export function counterIn(json: unknown): CounterJson {
+  if (Number.isSafeInteger((json as Partial<CounterJson> | null)?.value)) return json as CounterJson;
+  throw new TypeError('the answer is not a counter');
+}
+
+/** @throws {TypeError} when it is none, or has another length */
+export function listIn(json: unknown, length?: number): unknown[] {
+  if (Array.isArray(json) && (length === undefined || json.length === length)) return json;
+  throw new TypeError('the answer is not a list of counters');
+}
+
+export function stateIn(json: unknown): CounterState {
+  const { value, min = null, max = null } = counterIn(json);
+  return { value, min, max };
+}
+
+export const isReplayed = (headers: Headers): boolean => headers.get('idempotency-replayed') === 'true';
