@@ -9,6 +9,12 @@ export interface ScaleOptions {
   signal: AbortSignal;
 }
 
+/** After this time no round begins any more, in milliseconds: all of it takes less than five minutes. */
+const ELAPSED_MS_MAX = 220_000;
+
+/** Rounds that are measured in any case. */
+const ROUNDS_MIN = 3;
+
 export interface ScaleGroup {
   title: string;
   situations: { name: string; rounds: ScaleTurn[] }[];
@@ -28,8 +34,10 @@ export async function scaleBenchmark({ rounds, sliceMs, signal }: ScaleOptions):
     const all = available.flatMap(({ situations }) =>
       situations.map((situation) => ({ situation, turns: [] as ScaleTurn[] })),
     );
+    const startedAt = performance.now();
+    const late = () => performance.now() - startedAt > ELAPSED_MS_MAX;
     // The first round is for warming up.
-    for (let round = 0; round <= rounds; round += 1) {
+    for (let round = 0; round <= rounds && !(round > ROUNDS_MIN && late()); round += 1) {
       for (const [i, { situation, turns }] of all.entries()) {
         signal.throwIfAborted();
         progress(situation.name, round * all.length + i, (rounds + 1) * all.length);

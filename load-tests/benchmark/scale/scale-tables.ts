@@ -6,7 +6,7 @@ import type { ScaleTurn } from './turn.ts';
 /** One table for each thing that was varied. */
 export const scaleTables = ({ groups, keys }: ScaleResult): string =>
   [
-    '\nhow cost grows; commits are durable; replicas, their load and PostgreSQL share the processors; medians; µs: processor time for an increment',
+    `\nhow cost grows; commits are durable; replicas, their load and PostgreSQL share the processors; medians of ${groups[0]?.situations[0]?.rounds.length ?? 0} rounds; µs: processor time for an increment`,
     ...groups.map(shownGroup),
     keys.count > 0
       ? `a key takes ${Math.round(keys.bytes / keys.count)} bytes with its indexes (${keys.count} keys)`

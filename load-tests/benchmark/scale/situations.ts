@@ -55,7 +55,9 @@ function replicas(title: string, over: Situation['over'], counters: number): Gro
     { ...load, name: '1 replica' },
     { ...load, name: '2 replicas', replicas: 2 },
     { ...load, name: '3 replicas', replicas: 3 },
-    ...(counters > 1 ? [{ ...load, name: '3 replicas, by name', replicas: 3, hashed: true }] : []),
+    ...(counters > 1 && over === 'writers'
+      ? [{ ...load, name: '3 replicas, by name', replicas: 3, hashed: true }]
+      : []),
   );
 }
 
@@ -64,7 +66,7 @@ const standbyAt = (roundTripMs: number, callers: number): Partial<Situation> => 
   way: 'replicated',
   roundTripMs,
   callers,
-  slices: 3,
+  slices: 2,
 });
 
 export const groups: readonly Group[] = [
