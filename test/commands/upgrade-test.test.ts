@@ -42,6 +42,6 @@ t.test('without a revision, or with one that is not there, it says what is allow
   const missing = await (await upgradeTest(t, 'no-such-branch')).ended;
   t.match(missing, {
     code: 1,
-    stderr: /^REVISION is "no-such-branch": there is no such commit here; allowed: .*\n$/,
+    stderr: /^upgrade-test: REVISION is "no-such-branch": there is no such commit here; allowed: .*\n$/,
   });
 });
