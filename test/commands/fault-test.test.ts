@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ONLY_PROGRESS, runProgram, testFolder, until } from '../helper.ts';
+import { slow } from '../pace.ts';
 
 const faultTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(t, ['load-tests/fault-test/main.ts', ...args], env);
@@ -39,16 +40,21 @@ t.test('a table, a verdict, and a journal that can be checked again', async (t) 
   t.match(broken, { code: 1, stdout: /^BROKEN: acknowledged ⊆ counted: 1 requests, such as / });
 });
 
-t.test('interrupted, it ends everything that it has started', async (t) => {
-  const TMPDIR = await testFolder(t, 'command');
-  const journal = join(t.testdir(), 'journal');
-  const { child, ended } = faultTest(t, ['--replicas', '1', '--journal', journal], { TMPDIR });
-  await until(async () => (await readFile(journal, 'utf8')).includes('acknowledged'));
-  child.kill('SIGINT');
-  t.match(await ended, { code: 130, stderr: ONLY_PROGRESS });
-  t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
-  t.match(await faultTest(t, ['--check', journal]).ended, { code: 1, stdout: /the run broke off/ });
-});
+for (const mode of [[], ['--tickets', '50']]) {
+  t.test(`interrupted, it ends everything that it has started ${mode.join(' ')}`, async (t) => {
+    const TMPDIR = await testFolder(t, 'command');
+    const journal = join(t.testdir(), 'journal');
+    const args = ['--replicas', '1', '--journal', journal, ...mode];
+    const { child, ended } = faultTest(t, args, { TMPDIR });
+    await until(async () => (await readFile(journal, 'utf8')).includes('acknowledged'));
+    const interruptedAt = performance.now();
+    child.kill('SIGINT');
+    t.match(await ended, { code: 130, stderr: ONLY_PROGRESS });
+    t.ok(performance.now() - interruptedAt < slow(15_000), 'soon');
+    t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
+    t.match(await faultTest(t, ['--check', journal]).ended, { code: 1, stdout: /the run broke off/ });
+  });
+}
 
 t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
