@@ -1,4 +1,4 @@
-import type { CounterState } from './types.ts';
+import type { Changed, CounterState } from './types.ts';
 
 /** A counter as the service answers it. */
 interface CounterJson {
@@ -25,6 +25,17 @@ export function listIn(json: unknown, length?: number): unknown[] {
 export function stateIn(json: unknown): CounterState {
   const { value, min = null, max = null } = counterIn(json);
   return { value, min, max };
+}
+
+/** The counters of a list, by their names. @throws {TypeError} when it is none */
+export function statesIn(json: unknown): Map<string, CounterState> {
+  const list = listIn((json as { counters?: unknown } | null)?.counters);
+  return new Map(list.map((one) => [counterIn(one).name, stateIn(one)]));
+}
+
+export function changedIn(json: unknown, headers: Headers): Changed {
+  const { replaced = null } = counterIn(json);
+  return { ...stateIn(json), replaced, replayed: isReplayed(headers) };
 }
 
 export const isReplayed = (headers: Headers): boolean => headers.get('idempotency-replayed') === 'true';

@@ -1,5 +1,5 @@
 import { assertWellFormed, pathOf } from './address.ts';
-import { counterIn, isReplayed, listIn, stateIn } from './answer.ts';
+import { changedIn, counterIn, isReplayed, listIn, stateIn, statesIn } from './answer.ts';
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
 import type {
@@ -86,14 +86,7 @@ export class CounterClient {
     if (names.length === 0) return new Map();
     for (const name of names) assertWellFormed(name);
     const query = new URLSearchParams(names.map((name): [string, string] => ['name', name]));
-    const read = (json: unknown) =>
-      new Map(
-        listIn((json as { counters?: unknown } | null)?.counters).map((one) => [
-          counterIn(one).name,
-          stateIn(one),
-        ]),
-      );
-    return this.#ask({ method: 'GET', path: `/counters?${query}`, signal, read });
+    return this.#ask({ method: 'GET', path: `/counters?${query}`, signal, read: statesIn });
   }
 
   /**
@@ -113,11 +106,7 @@ export class CounterClient {
       'idempotency-key': key,
       [expected === 'missing' ? 'if-none-match' : 'if-match']: tag,
     };
-    const read = (json: unknown, answered: Headers): Changed => {
-      const { replaced = null } = counterIn(json);
-      return { ...stateIn(json), replaced, replayed: isReplayed(answered) };
-    };
-    return this.#ask({ method: 'PUT', path: pathOf(name), headers, body: change, signal, read });
+    return this.#ask({ method: 'PUT', path: pathOf(name), headers, body: change, signal, read: changedIn });
   }
 
   async #ask<T>(call: Call<T>): Promise<T> {

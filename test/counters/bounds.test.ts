@@ -415,6 +415,8 @@ t.test('an answer that never comes is unknown, and its key finds it out', async 
   t.strictSame(await allEnded(writerOn(sessions), requests), [[1], 'out_of_bounds: tickets is 1']);
 });
 
+const othersOf = (bulk: number) => Array.from({ length: 999 }, (_, i) => ({ name: `${bulk} ${i}`, by: 1 }));
+
 t.test(
   'many bulks that share a full counter are decided a few at a time, and none is left out',
   async (t) => {
@@ -428,9 +430,8 @@ t.test(
         return sessions.query(statement);
       },
     };
-    const names = (bulk: number) => Array.from({ length: 999 }, (_, i) => ({ name: `${bulk} ${i}`, by: 1 }));
     const bulks = Array.from({ length: 5 }, (_, bulk) => ({
-      increments: [{ name: 'full', by: 1 }, ...names(bulk)],
+      increments: [{ name: 'full', by: 1 }, ...othersOf(bulk)],
     }));
     const ends = await allEnded(writerOn(watched), [...bulks, one('neighbour')]);
     const refused = 'out_of_bounds: full is 2';
