@@ -42,6 +42,7 @@ interface Sale {
   exchange: Exchange;
   killer: Killer;
   random: Random;
+  signal: AbortSignal;
 }
 
 /**
@@ -65,7 +66,7 @@ export async function runRounds(postgres: Postgres, options: RoundsOptions): Pro
         progress(`${BUYERS} buyers, ${TICKETS} tickets`, done, rounds);
         const count = Math.min(ROUNDS_AT_ONCE, rounds - done);
         const names = Array.from({ length: count }, (_, i) => String(done + i + 1));
-        await sell({ client, journal, exchange, killer, random }, names);
+        await sell({ client, journal, exchange, killer, random, signal }, names);
       }
     } finally {
       await client.end();
@@ -77,7 +78,10 @@ export async function runRounds(postgres: Postgres, options: RoundsOptions): Pro
   });
 }
 
-async function sell({ client, journal, exchange, killer, random }: Sale, rounds: string[]): Promise<void> {
+async function sell(
+  { client, journal, exchange, killer, random, signal }: Sale,
+  rounds: string[],
+): Promise<void> {
   await client.query('insert into counters (name, value, min, max) select unnest($1::text[]), 0, 0, $2', [
     rounds.map(ticketsOf),
     TICKETS,
@@ -88,7 +92,8 @@ async function sell({ client, journal, exchange, killer, random }: Sale, rounds:
   let answers = 0;
   const buyers = Array.from({ length: BUYERS }, () => rounds).flat();
   await inParallel(BUYERS_AT_ONCE * rounds.length, buyers, async (round) => {
-    await exchange.settle(journal.begin('ticket', round), BUYING_MS_MAX);
+    signal.throwIfAborted();
+    await exchange.settle(journal.begin('ticket', round), BUYING_MS_MAX, signal);
     answers += 1;
     if (answers === strikeAt) killer.strike();
   });
