@@ -112,11 +112,13 @@ export class Exchange {
   /**
    * Sends an operation as often as it takes to have an answer, at most for that long in milliseconds. Where an earlier
    * try may still be under way, a refusal that it deserves must be final, as that of a ticket is.
+   *
+   * @param signal aborted when the answer is not wanted any more
    */
   async settle(operation: Operation, elapsedMsMax: number, signal?: AbortSignal): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
-    for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; pauseMs = longer(pauseMs)) {
-      if (signal?.aborted) return;
+    const isOver = () => performance.now() >= deadline || signal?.aborted;
+    for (let pauseMs = PAUSE_MS_MIN; !isOver(); pauseMs = longer(pauseMs)) {
       const answer = await this.send(operation);
       if (this.record(operation, answer, true)) return;
       // Had it been counted by an earlier try, its key would say so.

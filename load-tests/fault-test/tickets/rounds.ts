@@ -78,8 +78,10 @@ export async function runRounds(postgres: Postgres, options: RoundsOptions): Pro
   });
 }
 
-async function sell(sale: Sale, rounds: string[]): Promise<void> {
-  const { client, journal, exchange, killer, random, signal } = sale;
+async function sell(
+  { client, journal, exchange, killer, random, signal }: Sale,
+  rounds: string[],
+): Promise<void> {
   await client.query('insert into counters (name, value, min, max) select unnest($1::text[]), 0, 0, $2', [
     rounds.map(ticketsOf),
     TICKETS,
@@ -90,7 +92,7 @@ async function sell(sale: Sale, rounds: string[]): Promise<void> {
   let answers = 0;
   const buyers = Array.from({ length: BUYERS }, () => rounds).flat();
   await inParallel(BUYERS_AT_ONCE * rounds.length, buyers, async (round) => {
-    if (signal.aborted) return;
+    signal.throwIfAborted();
     await exchange.settle(journal.begin('ticket', round), BUYING_MS_MAX, signal);
     answers += 1;
     if (answers === strikeAt) killer.strike();
