@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Counters } from '../counters/counters.ts';
 import { countersRoutes } from '../counters/routes.ts';
@@ -24,9 +24,7 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
       ? options.counters
       : await createCounters({ warn: (message) => app.log.warn(message), ...options });
   app.decorate('counters', counters);
-  // Requests under way may still count; how long they wait for the database has a bound from now on.
-  app.addHook('preClose', async () => void counters.close());
-  app.addHook('onClose', () => counters.close());
+  endWith(app, counters);
   const { prefix = '' } = options;
   await app.register(
     async (scope) => {
@@ -40,6 +38,23 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
     { prefix },
   );
 };
+
+/**
+ * When the application closes, requests under way may still count, but how long they wait for the database has a bound.
+ * Their answers end their connections: Fastify would wait for those that a client keeps, for more than a minute.
+ */
+function endWith(app: FastifyInstance, counters: Counters): void {
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+    void counters.close();
+  });
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing) reply.header('connection', 'close');
+    done();
+  });
+  app.addHook('onClose', () => counters.close());
+}
 
 /** Adds the counters' routes and `app.counters` to an application of Fastify 5. */
 export default fastifyPlugin(plugin, { name: 'safe-counters', fastify: '5.x' });

@@ -151,7 +151,9 @@ t.test('SIGTERM ends it after the increments in flight were counted and answered
     ),
   );
   await holder.query('commit');
-  t.same(await (await waiting).json(), { name: 'likes', value: 2 });
+  const answer = await waiting;
+  t.same(await answer.json(), { name: 'likes', value: 2 });
+  t.equal(answer.headers.get('connection'), 'close', 'the end waits for no connection that a client keeps');
   t.match(await ended, { code: 0, signal: null, stderr: '' });
 });
 

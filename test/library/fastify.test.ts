@@ -85,6 +85,28 @@ t.test('counters that were made before are shared, and closed with the applicati
   t.match(await open, { value: 1 }, 'what was asked for is settled before the pool is ended');
 });
 
+t.test('while an application closes, its answers end their connections', async (t) => {
+  const { app, pool } = await application(t);
+  await app.register(counters, { pool });
+  const arrived = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  app.post('/like', async () => {
+    arrived.resolve();
+    await release.promise;
+    return app.counters.increment('likes');
+  });
+  // After the plugin's own, which came first.
+  app.addHook('preClose', async () => release.resolve());
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as { port: number };
+  const answer = fetch(`http://127.0.0.1:${port}/like`, { method: 'POST' });
+  await arrived.promise;
+  const closed = app.close();
+  const { headers, status } = await answer;
+  t.match({ status, connection: headers.get('connection') }, { status: 200, connection: 'close' });
+  await closed;
+});
+
 t.test('a database that cannot be used is an error of the registration', async (t) => {
   const pool = new Pool({ connectionString: 'postgresql://127.0.0.1:1/none' });
   const app = Fastify();
