@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import t from 'tap';
@@ -10,7 +13,7 @@ import type { PeersResult } from '../../load-tests/benchmark/peers/peers-benchma
 import { postgresPeers } from '../../load-tests/benchmark/peers/postgres-peers.ts';
 import { redisPeers } from '../../load-tests/benchmark/peers/redis-peers.ts';
 import { takeTurn } from '../../load-tests/benchmark/peers/subject.ts';
-import { ONLY_PROGRESS, runProgram, testDatabase, testFolder, until } from '../helper.ts';
+import { CHECKOUT, ONLY_PROGRESS, runProgram, testDatabase, testFolder, until } from '../helper.ts';
 import { hasRedis } from '../redis.ts';
 
 const skip = hasRedis() ? false : 'there is no redis-server here';
@@ -53,8 +56,8 @@ t.test('every peer counts, and with a key once', { skip }, async (t) => {
         await Promise.all([peer.increment('keyed'), peer.increment('keyed')]);
         t.equal(await peer.sum(['keyed']), 2, `${peer.name}: each increment has a key of its own`);
       }
-      const once = () => redis.keyed.incrementOnce('once', 'the same');
-      t.strictSame([await once(), await once(), await redis.keyed.sum(['once'])], [1, 1, 1]);
+      const repeat = () => redis.keyed.incrementOnce('once', 'the same');
+      t.strictSame([await repeat(), await repeat(), await redis.keyed.sum(['once'])], [1, 1, 1]);
     } finally {
       await redis.close();
     }
@@ -71,6 +74,32 @@ t.test('Redis has each write on the disk before it answers', { skip }, async (t)
       redis.disconnect();
     }
   });
+});
+
+t.test('a killed process leaves no Redis', { skip }, async (t) => {
+  const ownRedis = join(CHECKOUT, 'load-tests/benchmark/peers/own-redis.ts');
+  const program = `import { withOwnRedis } from ${JSON.stringify(ownRedis)};
+    await withOwnRedis(({ url }) => new Promise(() => setInterval(() => console.log(url), 10)));`;
+  const TMPDIR = await testFolder(t, 'killed');
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    env: { ...process.env, TMPDIR },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  const [said] = (await once(child.stdout, 'data')) as [Buffer];
+  const { port } = new URL(said.toString().split('\n')[0] ?? '');
+  const answers = async () => {
+    const socket = connect(Number(port), '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return true;
+    } finally {
+      socket.destroy();
+    }
+  };
+  t.ok(await answers());
+  child.kill('SIGKILL');
+  await until(async () => !(await answers().catch(() => false)));
 });
 
 /** Every tenth increment is acknowledged and counted as often as this. */
@@ -112,7 +141,11 @@ t.test('a peer that loses, doubles or refuses an increment ends it all', async (
 
 t.test('without redis-server it says how to install it, before anything is measured', async (t) => {
   const refused = await runProgram(t, ['load-tests/benchmark/main.ts'], { PATH: '/nowhere' }).ended;
-  t.match(refused, { code: 1, stdout: '', stderr: /^missing: redis-server; on Debian: apt-get install / });
+  t.match(refused, {
+    code: 1,
+    stdout: '',
+    stderr: /^benchmark: missing: redis-server; on Debian: apt-get install /,
+  });
 });
 
 t.test('interrupted, it removes its Redis and its database', { skip }, async (t) => {

@@ -14,6 +14,9 @@ export interface OwnRedis {
 /** Every write is in the file, and flushed to the disk, before it is answered; no snapshots besides. */
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
 
+/** The input ends when this process ends, also by SIGKILL: no server is left. */
+const WHILE_INPUT_LASTS = 'redis-server "$@" & exec >&-; read -r _; kill $!; wait';
+
 /**
  * Runs `work` with a fresh, empty Redis whose writes are durable, and removes it afterwards.
  *
@@ -26,14 +29,18 @@ export async function withOwnRedis<T>(work: (redis: OwnRedis) => Promise<T>): Pr
     const port = await freePort();
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...DURABLE];
     // In a process group of its own: Ctrl-C is for the command, which ends what it started.
-    const child = spawn('redis-server', args, { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn('sh', ['-c', WHILE_INPUT_LASTS, 'redis', ...args], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
     const ended = once(child, 'exit');
     try {
       await once(child, 'spawn');
       await whenReady(child.stdout);
       return await work({ url: `redis://127.0.0.1:${port}`, version });
     } finally {
-      if (child.exitCode === null && child.kill()) await ended;
+      child.stdin.end();
+      await ended;
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
