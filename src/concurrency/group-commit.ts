@@ -42,8 +42,6 @@ export class GroupCommit<Item, Result> {
   #waitingWeight = 0;
   #writing = false;
   #scheduled = false;
-  /** Of batches that are written and whose callers do not know yet. */
-  readonly #answers: (() => void)[] = [];
   #expiry: NodeJS.Timeout | undefined;
   #idle = Promise.withResolvers<void>();
 
@@ -124,38 +122,20 @@ export class GroupCommit<Item, Result> {
 
   async #writeBatch(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     this.#writing = true;
-    this.#answers.push(await this.#answerOf(batch));
-    this.#writing = false;
-    const more = this.#queue.length > 0;
-    if (!more) this.#answer();
-    this.#writeNext();
-    // The next batch is on its way before the callers of this one go on: what they do takes time in which it is written.
-    if (more) setImmediate(() => this.#answer());
-  }
-
-  /** Writes the batch. @returns what answers its callers; does not throw */
-  async #answerOf(batch: readonly Waiting<Item, Result>[]): Promise<() => void> {
     try {
       const results = await this.#options.write(batch.map(({ item }) => item));
       if (results.length !== batch.length)
         throw new RangeError(`${results.length} results for ${batch.length} items`);
-      return () => {
-        for (const [i, { resolve, reject }] of batch.entries()) {
-          const result = results[i] as Result | Error | Promise<Result>;
-          if (result instanceof Error) reject(result);
-          else resolve(result);
-        }
-      };
+      for (const [i, { resolve, reject }] of batch.entries()) {
+        const result = results[i] as Result | Error | Promise<Result>;
+        if (result instanceof Error) reject(result);
+        else resolve(result);
+      }
     } catch (error) {
-      return () => {
-        for (const { reject } of batch) reject(error);
-      };
+      for (const { reject } of batch) reject(error);
     }
-  }
-
-  /** In the order in which the batches were written. */
-  #answer(): void {
-    for (const answer of this.#answers.splice(0)) answer();
+    this.#writing = false;
+    this.#writeNext();
   }
 
   /** The first item in the queue has waited longest, so one timer is enough for all. */

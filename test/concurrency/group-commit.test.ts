@@ -132,7 +132,6 @@ t.test(
     const batches: (readonly number[])[] = [];
     const write = async (items: readonly number[]) => {
       batches.push(items);
-      await setImmediate();
       return items;
     };
     const group = new GroupCommit({ write, weigh: (item) => item, batchMax: 10, queueMax: 30 });
@@ -203,35 +202,4 @@ t.test('an item that waited too long for a stalled batch is rejected, and not wr
   t.equal(await first, 1);
   await group.drain();
   t.strictSame(written, [1]);
-});
-
-t.test('the next batch is on its way before the callers of the one before go on', async (t) => {
-  const order: string[] = [];
-  let batches = 0;
-  const write = async (items: readonly number[]) => {
-    batches += 1;
-    // As the driver's pool lends a connection: not before everything that can go on has done so.
-    await new Promise<void>((lent) => process.nextTick(lent));
-    order.push(`batch ${batches} is sent`);
-    await setImmediate();
-    return items;
-  };
-  const group = new GroupCommit({ write, batchMax: 100, queueMax: 100 });
-  const goesOn = (caller: number) => order.push(`caller ${caller} goes on`);
-  const first = group.submit(1).then(goesOn);
-  await setImmediate();
-  await Promise.all([first, group.submit(2).then(goesOn)]);
-  t.strictSame(order, ['batch 1 is sent', 'batch 2 is sent', 'caller 1 goes on', 'caller 2 goes on']);
-});
-
-t.test('what is drained has been answered, in order, however fast it was written', async (t) => {
-  const answered: number[] = [];
-  const group = new GroupCommit({
-    write: async (items: readonly number[]) => items,
-    batchMax: 1,
-    queueMax: 100,
-  });
-  for (const item of [1, 2, 3]) void group.submit(item).then(() => answered.push(item));
-  await group.drain();
-  t.strictSame(answered, [1, 2, 3]);
 });
