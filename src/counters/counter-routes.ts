@@ -114,7 +114,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
     handler: async ({ params: { name }, headers, body, caller }, reply) => {
       const precondition = preconditionOf(headers);
       assertChange(body);
-      const key = keyOf(headers, caller?.keyspace);
+      const key = keyOf(headers, caller);
       const changed = await set(ask, { name, change: body, precondition, key }, keyHours);
       if (!changed) throw failed(name);
       const { replaced, replayed } = changed;

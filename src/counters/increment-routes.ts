@@ -86,7 +86,7 @@ async function write(
   const { values, replayed } = await writer.submit({
     increments,
     partial,
-    key: keyOf(headers, caller?.keyspace),
+    key: keyOf(headers, caller),
     // Asked for when the batch begins: the requests of callers that have hung up by then are not counted.
     abandoned: () => reply.raw.destroyed,
   });

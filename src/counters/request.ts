@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
+import type { Caller } from '../http/request-caller.ts';
 import { assertValue } from './range.ts';
 import { BULK_MAX, CHARACTER, NAME_MAX } from './schemas.ts';
 
@@ -55,13 +56,16 @@ export function assertName(name: unknown): asserts name is string {
  * The Idempotency-Key of a request, if it has one. Source: IETF draft "The Idempotency-Key HTTP Header Field", whose
  * key is any text that the client makes up.
  *
- * @param keyspace put before it, so that another caller's key is never the same
+ * @param caller whose key it is: another caller's key is never the same
  * @throws {Problem} `invalid_request`, saying what a key may be
  */
-export function keyOf({ 'idempotency-key': key }: IncomingHttpHeaders, keyspace = ''): string | undefined {
+export function keyOf(
+  { 'idempotency-key': key }: IncomingHttpHeaders,
+  caller?: Pick<Caller, 'keyspace'>,
+): string | undefined {
   if (key === undefined) return undefined;
   assertKey('Idempotency-Key', key);
-  return keyspace + key;
+  return (caller?.keyspace ?? '') + key;
 }
 
 /** The counters that a validated request changes: the one in its address; only without one, those in its body. */

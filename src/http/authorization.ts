@@ -7,21 +7,14 @@ import type {
 } from 'fastify';
 import { Problem, type ProblemCode } from '../errors/problem.ts';
 import { CallerMetrics } from './caller-metrics.ts';
-import { type Caller, type Callers, digestOf } from './caller.ts';
+import { type Callers, digestOf } from './caller.ts';
 import { sendProblem } from './error-handler.ts';
+import type { Caller } from './request-caller.ts';
 import { writes } from './writes.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
     callerMetrics: CallerMetrics;
-  }
-  interface FastifyRequest {
-    /** The application that changes something, if it needs a token for that. */
-    caller?: Caller;
-  }
-  interface FastifyContextConfig {
-    /** The counters that a validated request to this route changes. A route that has none changes something else. */
-    counters?: (request: FastifyRequest) => readonly string[];
   }
 }
 

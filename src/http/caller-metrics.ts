@@ -1,6 +1,6 @@
 import { Counter, type Registry } from 'prom-client';
 import type { ProblemCode } from '../errors/problem.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from './request-caller.ts';
 
 /** What each token is used for, for Prometheus: there are as many series as tokens, and problems of theirs. */
 export class CallerMetrics {

@@ -1,19 +1,8 @@
 import { hash } from 'node:crypto';
 import { Quota } from '../concurrency/quota.ts';
 import { StartupError } from '../errors/startup-error.ts';
+import type { Caller } from './request-caller.ts';
 import { entryName, readTokensFile } from './tokens-file.ts';
-
-/** An application that changes something, known by its token. */
-export interface Caller {
-  /** As the log names it. */
-  name: string;
-  /** How the names of the counters begin that it may change; empty: it may change anything. */
-  prefix: string;
-  /** Put before each of its idempotency keys, so that no other caller has the same. */
-  keyspace: string;
-  /** Its increments a second; undefined: any number. */
-  quota?: Quota;
-}
 
 /** Callers by the SHA-256 of their tokens, in hexadecimal digits. */
 export type Callers = ReadonlyMap<string, Caller>;
