@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify';
 import type { Quota } from '../concurrency/quota.ts';
 
 /** An application that changes something, known by its token. */
