@@ -3,7 +3,7 @@ import { goingElsewhere } from '../database/elsewhere.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
-import type { CounterState } from './counter.ts';
+import type { Changed, CounterState } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { assertValue } from './range.ts';
 import { keyReused } from './request.ts';
@@ -38,14 +38,6 @@ export interface ChangeRequest {
   precondition: Precondition;
   /** The caller's own name for this request, under which it is made once. */
   key?: string | undefined;
-}
-
-/** What a change made of a counter. */
-export interface Changed extends CounterState {
-  /** The value that it replaced; null: the counter did not exist. */
-  replaced: number | null;
-  /** Whether the change had been made before, under the same key, and was not made again. */
-  replayed: boolean;
 }
 
 /**

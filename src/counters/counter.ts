@@ -10,6 +10,14 @@ export interface CounterState {
   max: number | null;
 }
 
+/** What a change made of a counter. */
+export interface Changed extends CounterState {
+  /** The value that it replaced; null: the counter did not exist. */
+  replaced: number | null;
+  /** Whether the change had been made before, under the same key, and was not made again. */
+  replayed: boolean;
+}
+
 /** A state as the database's driver has it: 64-bit integers are texts there. */
 export type CounterRow = { [Field in keyof CounterState]: string | Extract<CounterState[Field], null> };
 

@@ -5,8 +5,7 @@ import { BorrowedPool } from './borrowed-pool.ts';
 import { migrate } from './migration.ts';
 
 export type { Counters, CountersLimits, Incremented, IncrementOptions } from '../counters/counters.ts';
-export type { Changed } from '../counters/change.ts';
-export type { CounterState } from '../counters/counter.ts';
+export type { Changed, CounterState } from '../counters/counter.ts';
 export { Problem, type ProblemCode } from '../errors/problem.ts';
 
 /** A MikroORM of `@mikro-orm/postgresql` 7, with the pool that it makes itself. */

@@ -7,10 +7,9 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { CHECKOUT, runProgram, testClient, testDatabase, testFolder, until } from '../helper.ts';
 
-/** Without what tap adds to the processes of a test: the compiler cannot be loaded with it. */
-const { NODE_OPTIONS: _ofTap, ...ownEnv } = process.env;
-const run = (program: string, args: string[], { cwd = CHECKOUT } = {}) =>
-  promisify(execFile)(program, args, { cwd, env: ownEnv });
+/** Without what tap adds to the environment of each process, to watch it: the compiler cannot be loaded with that. */
+const run = (program: string, args: string[], cwd = folder) =>
+  promisify(execFile)('env', ['-u', 'NODE_OPTIONS', program, ...args], { cwd });
 const read = (file: string) => readFile(join(CHECKOUT, file), 'utf8');
 const codeOf = (page: string) => [...page.matchAll(/```ts\n([^]*?)```/g)].map(([, code = '']) => code);
 
@@ -32,13 +31,13 @@ await install(folder);
 
 /** Packs the package, and installs it in an empty project with what the page says an application has. */
 async function install(project: string): Promise<void> {
-  const cwd = join(CHECKOUT, 'library');
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd });
+  const pack = ['pack', '--json', '--pack-destination', project];
+  const { stdout } = await run('npm', pack, join(CHECKOUT, 'library'));
   const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [{ filename: string }];
   await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }');
   const besides = ['fastify', 'pg', '@types/pg', '@types/node'].map((name) => `${name}@${versions[name]}`);
   const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  await run('npm', ['install', ...flags, `./${filename}`, ...besides], { cwd: project });
+  await run('npm', ['install', ...flags, `./${filename}`, ...besides]);
 }
 
 /** Runs a file of the project until it ends, or the test does. */
