@@ -1,4 +1,4 @@
-import type { Changed, CounterState } from './types.ts';
+import type { Changed, CounterState, WindowCount } from './types.ts';
 
 /** A counter as the service answers it. */
 interface CounterJson {
@@ -6,6 +6,7 @@ interface CounterJson {
   value: number;
   min?: number;
   max?: number;
+  expires_at?: string;
   added?: number;
   replaced?: number;
 }
@@ -23,8 +24,8 @@ export function listIn(json: unknown, length?: number): unknown[] {
 }
 
 export function stateIn(json: unknown): CounterState {
-  const { value, min = null, max = null } = counterIn(json);
-  return { value, min, max };
+  const { value, min = null, max = null, expires_at: expiresAt = null } = counterIn(json);
+  return { value, min, max, expiresAt };
 }
 
 /** The counters of a list, by their names. @throws {TypeError} when it is none */
@@ -32,6 +33,10 @@ export function statesIn(json: unknown): Map<string, CounterState> {
   const list = listIn((json as { counters?: unknown } | null)?.counters);
   return new Map(list.map((one) => [counterIn(one).name, stateIn(one)]));
 }
+
+/** @throws {TypeError} when it is none, or has another length */
+export const windowsIn = (json: unknown, length: number): WindowCount[] =>
+  listIn((json as { windows?: unknown } | null)?.windows, length) as WindowCount[];
 
 export function changedIn(json: unknown, headers: Headers): Changed {
   const { replaced = null } = counterIn(json);

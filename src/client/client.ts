@@ -1,5 +1,5 @@
 import { assertWellFormed, pathOf } from './address.ts';
-import { changedIn, counterIn, isReplayed, listIn, stateIn, statesIn } from './answer.ts';
+import { changedIn, counterIn, isReplayed, listIn, stateIn, statesIn, windowsIn } from './answer.ts';
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
 import type {
@@ -7,9 +7,12 @@ import type {
   Changed,
   ClientOptions,
   CounterState,
+  ExpectedState,
   Incremented,
+  IncrementItem,
   IncrementOptions,
   KeyedCallOptions,
+  WindowCount,
 } from './types.ts';
 
 export type * from './types.ts';
@@ -44,12 +47,12 @@ export class CounterClient {
 
   /** Adds to a counter, which starts at 0 if it does not exist; resolves after the commit. */
   async increment(name: string, options: IncrementOptions = {}): Promise<Incremented> {
-    const { by = 1, key = newKey(), partial = false, signal } = options;
+    const { by = 1, key = newKey(), partial = false, min, max, window, signal } = options;
     return this.#ask({
       method: 'POST',
       path: `${pathOf(name)}/increments`,
       headers: { 'idempotency-key': key },
-      body: { by, ...(partial ? { partial } : {}) },
+      body: { by, ...(partial ? { partial } : {}), min, max, window },
       signal,
       read: (json, headers) => {
         const { value, added = by } = counterIn(json);
@@ -60,7 +63,7 @@ export class CounterClient {
 
   /** Adds to up to 1,000 counters, all or nothing. @returns the value after each increment, in their order */
   async incrementAll(
-    increments: readonly { name: string; by?: number }[],
+    increments: readonly IncrementItem[],
     { key = newKey(), signal }: KeyedCallOptions = {},
   ): Promise<number[]> {
     const headers = { 'idempotency-key': key };
@@ -90,7 +93,22 @@ export class CounterClient {
   }
 
   /**
-   * Sets the value and the bounds of a counter, on a condition; what is not given stays as it is.
+   * @param window the length of the windows, as increments named it
+   * @param last how many windows, 1 to 60, the current one included
+   * @returns what was counted in each, the current one first; windows without an increment have 0
+   */
+  async readWindows(
+    name: string,
+    window: string,
+    last = 1,
+    { signal }: CallOptions = {},
+  ): Promise<WindowCount[]> {
+    const path = `${pathOf(name)}/windows/${encodeURIComponent(window)}?last=${last}`;
+    return this.#ask({ method: 'GET', path, signal, read: (json) => windowsIn(json, last) });
+  }
+
+  /**
+   * Sets the value, the bounds and the end of a counter, on a condition; what is not given stays as it is.
    *
    * @param expected `missing`: it must not exist; `exists`: it must; a state: it must be in it
    * @returns what it is now, and the value that it had
@@ -98,7 +116,7 @@ export class CounterClient {
   async set(
     name: string,
     change: Partial<CounterState>,
-    expected: CounterState | 'exists' | 'missing',
+    expected: ExpectedState | 'exists' | 'missing',
     { key = newKey(), signal }: KeyedCallOptions = {},
   ): Promise<Changed> {
     const tag = typeof expected === 'object' ? etagOf(expected) : '*';
@@ -106,7 +124,9 @@ export class CounterClient {
       'idempotency-key': key,
       [expected === 'missing' ? 'if-none-match' : 'if-match']: tag,
     };
-    return this.#ask({ method: 'PUT', path: pathOf(name), headers, body: change, signal, read: changedIn });
+    const { expiresAt, ...others } = change;
+    const body = { ...others, expires_at: expiresAt };
+    return this.#ask({ method: 'PUT', path: pathOf(name), headers, body, signal, read: changedIn });
   }
 
   async #ask<T>(call: Call<T>): Promise<T> {
@@ -120,7 +140,12 @@ export class CounterClient {
       unknown ||= lost;
       const again = lost || status === 429 || status === 503;
       if (!again || attempt >= (this.#options.attemptsMax ?? 8)) {
-        throw new CounterError(problem, { status, counted: unknown ? 'unknown' : 'no', cause });
+        throw new CounterError(problem, {
+          status,
+          counted: unknown ? 'unknown' : 'no',
+          retryAfterMs: retryAfterMs || undefined,
+          cause,
+        });
       }
       // Full jitter: callers that have failed together do not come back together.
       const backoffMs = Math.random() * Math.min(5000, 50 * 2 ** attempt);
@@ -169,5 +194,9 @@ const newKey = (): string =>
     '',
   );
 
-const etagOf = ({ value, min, max }: CounterState): string =>
-  min === null && max === null ? `"${value}"` : `"${value}:${min ?? ''}:${max ?? ''}"`;
+function etagOf({ value, min, max, expiresAt }: ExpectedState): string {
+  const end = expiresAt == null ? '' : `:${Date.parse(expiresAt)}`;
+  return min == null && max == null && end === ''
+    ? `"${value}"`
+    : `"${value}:${min ?? ''}:${max ?? ''}${end}"`;
+}

@@ -8,6 +8,8 @@ export interface CounterProblem {
   min?: number;
   max?: number;
   fits?: number;
+  /** The length of the window in which the increment did not fit. */
+  window?: string;
 }
 
 /** Why a call had no success. */
@@ -19,17 +21,30 @@ export class CounterError extends Error {
   readonly status: number | undefined;
   /** Whether something was changed; `unknown`: the same call with the same key finds out. */
   readonly counted: 'no' | 'unknown';
+  /** After how many milliseconds another attempt can succeed, where the service says so: the end of a window. */
+  readonly retryAfterMs: number | undefined;
   readonly problem: CounterProblem | undefined;
 
   constructor(
     problem: CounterProblem | undefined,
-    { status, counted, cause }: { status: number | undefined; counted: 'no' | 'unknown'; cause?: unknown },
+    {
+      status,
+      counted,
+      retryAfterMs,
+      cause,
+    }: {
+      status: number | undefined;
+      counted: 'no' | 'unknown';
+      retryAfterMs?: number | undefined;
+      cause?: unknown;
+    },
   ) {
     const code = problem?.code ?? (status === undefined ? 'no_answer' : `http_${status}`);
     super(`${code}: ${problem?.detail ?? 'the service did not say more'}`, { cause });
     this.code = code;
     this.status = status;
     this.counted = counted;
+    this.retryAfterMs = retryAfterMs;
     this.problem = problem;
   }
 }

@@ -22,8 +22,26 @@ export interface KeyedCallOptions extends CallOptions {
 export interface IncrementOptions extends KeyedCallOptions {
   /** The amount to add, 1 by default; negative to subtract. */
   by?: number;
-  /** Whether to add as much as the bounds of the counter allow, possibly nothing; default: all or nothing. */
+  /** Whether to add as much as the bounds allow, possibly nothing; default: all or nothing. */
   partial?: boolean;
+  /** The lowest and the highest value that this increment may lead to, besides the counter's own bounds. */
+  min?: number;
+  max?: number;
+  /** Counts in the current window of this length (`30s`, `15m`, `1h`, `7d`), and not in the counter itself. */
+  window?: string;
+}
+
+/** An increment of several. */
+export type IncrementItem = { /** The counter. */ name: string } & Pick<
+  IncrementOptions,
+  'by' | 'min' | 'max' | 'window'
+>;
+
+/** What was counted in one window of time. */
+export interface WindowCount {
+  /** When the window begins, as an RFC 3339 timestamp in UTC. */
+  start: string;
+  value: number;
 }
 
 export interface Incremented {
@@ -41,7 +59,12 @@ export interface CounterState {
   min: number | null;
   /** The highest value that it may have; null: the highest that there is. */
   max: number | null;
+  /** When it ends, as an RFC 3339 timestamp in UTC: from then on it does not exist; null: never. */
+  expiresAt: string | null;
 }
+
+/** A state that a counter must be in; what is not given is null there. */
+export type ExpectedState = Pick<CounterState, 'value'> & Partial<CounterState>;
 
 export interface Changed extends CounterState {
   /** The value that was replaced; null: the counter did not exist. */

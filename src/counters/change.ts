@@ -3,11 +3,11 @@ import { goingElsewhere } from '../database/elsewhere.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
-import type { Changed, CounterState } from './counter.ts';
+import { type Changed, type CounterState, TIMESTAMP, timestamp } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { assertValue } from './range.ts';
 import { keyReused } from './request.ts';
-import { PATIENCE, prepared } from './statements.ts';
+import { ALIVE, EXPIRES, PATIENCE, prepared } from './statements.ts';
 
 /** What a counter is to be; what is not given stays as it is. */
 export type Change = Partial<CounterState>;
@@ -16,7 +16,8 @@ export type Change = Partial<CounterState>;
  * @throws {Problem} `out_of_range` when a number is not one that a counter can hold; `invalid_request` when the change
  *   contradicts itself
  */
-export function assertChange({ value, min, max }: Change): void {
+export function assertChange({ value, min, max, expiresAt }: Change): void {
+  if (expiresAt != null) assertTimestamp(expiresAt);
   const lowToHigh = Object.entries({ min, value, max }).filter(
     (entry): entry is [string, number] => entry[1] != null,
   );
@@ -29,6 +30,15 @@ export function assertChange({ value, min, max }: Change): void {
       `${field} is ${number} and ${before} is ${least}; allowed: min up to value, and value up to max`,
     );
   }
+}
+
+/** As RFC 3339 has it; from 1970 to 9999. */
+function assertTimestamp(text: string): void {
+  if (new RegExp(TIMESTAMP).test(text) && Date.parse(text) >= 0) return;
+  throw new Problem(
+    'invalid_request',
+    `expires_at is ${JSON.stringify(text)?.slice(0, 40)}; allowed: a timestamp of RFC 3339 with a time zone, such as 2027-01-31T12:00:00Z`,
+  );
 }
 
 /** A change that is asked for. */
@@ -49,12 +59,13 @@ export interface ChangeRequest {
  */
 export async function set(ask: Ask, request: ChangeRequest, keyHours: number): Promise<Changed | undefined> {
   const { name, change, precondition, key = null } = request;
-  const { value, min, max } = change;
+  const { value, min, max, expiresAt } = change;
+  const end = expiresAt == null ? null : timestamp(Date.parse(expiresAt));
   const fingerprint = fingerprintOf(request);
   const keyed = [key, fingerprint, keyHours];
   const write = () =>
     precondition === 'missing'
-      ? ask<ChangedRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null])
+      ? ask<ChangedRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null, end])
       : ask<ChangedRow>(CHANGE, [
           ...keyed,
           name,
@@ -64,6 +75,8 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
           min ?? null,
           max !== undefined,
           max ?? null,
+          expiresAt !== undefined,
+          end,
         ]);
   try {
     const [row] = await goingElsewhere(() => (key === null ? write() : onceMore(write)));
@@ -95,10 +108,17 @@ async function onceMore<Row>(write: () => Promise<Row[]>): Promise<Row[]> {
 }
 
 /** A digest that differs between different changes, and from those of increments. */
-const fingerprintOf = ({ name, change: { value, min, max }, precondition }: ChangeRequest): string =>
-  hash('sha256', `put ${JSON.stringify([name, value, min, max, precondition])}`, 'base64url').slice(0, 22);
+function fingerprintOf({ name, change, precondition }: ChangeRequest): string {
+  const { value, min, max, expiresAt } = change;
+  const parts = [name, value, min, max, precondition, ...(expiresAt === undefined ? [] : [expiresAt])];
+  // Where there is no end, the fingerprint is what earlier versions of the service stored.
+  const text = JSON.stringify(parts, (field, part) =>
+    field === 'expiresAt' && part === null ? undefined : part,
+  );
+  return hash('sha256', `put ${text}`, 'base64url').slice(0, 22);
+}
 
-/** `values`: the value, the bounds, and the value that was replaced. */
+/** `values`: the value, the bounds, the value that was replaced, and the end in milliseconds since 1970. */
 interface ChangedRow {
   request: string;
   values: (string | null)[];
@@ -106,10 +126,11 @@ interface ChangedRow {
 }
 
 function changedOf({ values, replayed }: ChangedRow): Changed {
-  const [value = 0, min = null, max = null, replaced = null] = values.map((text) =>
+  const [value = 0, min = null, max = null, replaced = null, end = null] = values.map((text) =>
     text === null ? null : Number(text),
   );
-  return { value: value ?? 0, min, max, replaced, replayed };
+  const expiresAt = end === null ? null : timestamp(end);
+  return { value: value ?? 0, min, max, expiresAt, replaced, replayed };
 }
 
 /** @returns whether it was as the precondition says, and is gone */
@@ -120,18 +141,24 @@ export async function remove(ask: Ask, name: string, precondition: Existing): Pr
 
 type Existing = Exclude<Precondition, 'missing'>;
 
-/** Parameters: the values, lowest and highest values of the states it may be in; null: in any. */
-const statesOf = (precondition: Existing): unknown[] =>
-  precondition === 'exists'
-    ? [null, null, null]
-    : (['value', 'min', 'max'] as const).map((field) => precondition.oneOf.map((state) => state[field]));
+/** Parameters: the values, lowest and highest values and ends of the states it may be in; null: in any. */
+function statesOf(precondition: Existing): unknown[] {
+  if (precondition === 'exists') return [null, null, null, null];
+  const states = precondition.oneOf;
+  return [
+    states.map(({ value }) => value),
+    states.map(({ min }) => min),
+    states.map(({ max }) => max),
+    states.map(({ expiresAt }) => (expiresAt === null ? null : Date.parse(expiresAt))),
+  ];
+}
 
 /** @param at the number of the parameter with the name; the states that it may be in come after it */
 function isAsExpected(at: number): string {
-  const [values, mins, maxs] = [1, 2, 3].map((offset) => `$${at + offset}::bigint[]`);
-  return `c.name = $${at} and (${values} is null or exists (
-    select from unnest(${values}, ${mins}, ${maxs}) as s (value, min, max)
-    where (c.value, c.min, c.max) is not distinct from (s.value, s.min, s.max)))`;
+  const states = [1, 2, 3, 4].map((offset) => `$${at + offset}::bigint[]`);
+  return `c.name = $${at} and ${ALIVE} and (${states[0]} is null or exists (
+    select from unnest(${states.join(', ')}) as s (value, min, max, expires)
+    where (c.value, c.min, c.max, ${EXPIRES}) is not distinct from (s.value, s.min, s.max, s.expires)))`;
 }
 
 /*
@@ -153,22 +180,24 @@ const KEPT = `
   union all
   select $2::text, "values"::text[], false from changed`;
 
-/** $4 to $7: the counter, its value and its bounds. */
+/** $4 to $8: the counter, its value, its bounds and its end. One that has ended is replaced. */
 const CREATE = prepared(
   'create',
   `
   with ${KNOWN},
   changed as (
-    insert into counters (name, value, min, max)
-    select $4::text, $5::bigint, $6::bigint, $7::bigint
+    insert into counters as c (name, value, min, max, expires_at)
+    select $4::text, $5::bigint, $6::bigint, $7::bigint, $8::timestamptz
     where (select ms from patience) is not null and not exists (select from known)
-    on conflict (name) do nothing
-    returning array[value, min, max, null] as "values"
+    on conflict (name) do update
+    set value = excluded.value, min = excluded.min, max = excluded.max, expires_at = excluded.expires_at
+    where c.expires_at <= now()
+    returning array[c.value, c.min, c.max, null, ${EXPIRES}] as "values"
   ),
   ${KEPT}`,
 );
 
-/** $4: the counter; $5 to $7: what it has to be; $8 to $12: what it is to be. */
+/** $4: the counter; $5 to $8: what it has to be; $9 to $15: what it is to be. */
 const CHANGE = prepared(
   'change',
   `
@@ -180,12 +209,13 @@ const CHANGE = prepared(
   ),
   changed as (
     update counters as c
-    set value = coalesce($8::bigint, c.value),
-        min = case when $9::boolean then $10::bigint else c.min end,
-        max = case when $11::boolean then $12::bigint else c.max end
+    set value = coalesce($9::bigint, c.value),
+        min = case when $10::boolean then $11::bigint else c.min end,
+        max = case when $12::boolean then $13::bigint else c.max end,
+        expires_at = case when $14::boolean then $15::timestamptz else c.expires_at end
     from target as t
     where c.name = t.name
-    returning array[c.value, c.min, c.max, t.value] as "values"
+    returning array[c.value, c.min, c.max, t.value, ${EXPIRES}] as "values"
   ),
   ${KEPT}`,
 );

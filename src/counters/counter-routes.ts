@@ -6,7 +6,7 @@ import { sendEvents } from '../http/sse.ts';
 import type { Ask } from './ask.ts';
 import { assertChange, remove, set } from './change.ts';
 import type { CounterState } from './counter.ts';
-import { find, list } from './list.ts';
+import { find, list, windowCounts } from './list.ts';
 import { etagOf, isUnchanged, preconditionOf } from './preconditions.ts';
 import { keyOf } from './request.ts';
 import {
@@ -21,6 +21,9 @@ import {
   putBody,
   putHeaders,
   readHeaders,
+  windowAnswer,
+  windowParams,
+  windowQuery,
 } from './schemas.ts';
 import type { Counters } from './counters.ts';
 
@@ -49,7 +52,9 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       querystring,
       headers: readHeaders,
       response: {
-        200: counterAnswer('The counter; its ETag is its value, with the bounds if there are any'),
+        200: counterAnswer(
+          'The counter; its ETag is its value, with the bounds and the end if there are any',
+        ),
         304: notModified,
       },
     },
@@ -71,6 +76,22 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       response: { 200: listAnswer },
     },
     handler: ({ query }) => page(ask, query),
+  });
+
+  app.get('/counters/:name/windows/:window', {
+    config: { problems: [...DATABASE_READ, 'queue_full'] },
+    schema: {
+      tags,
+      summary: 'Read what was counted in the last windows of time',
+      params: windowParams,
+      querystring: windowQuery,
+      response: { 200: windowAnswer },
+    },
+    handler: async ({ params: { name, window }, query: { last = 1 } }) => ({
+      name,
+      window,
+      windows: await windowCounts(ask, { name, window, last }),
+    }),
   });
 
   app.get('/counters/:name/events', {
@@ -100,7 +121,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
     config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds', 'key_reused'] },
     schema: {
       tags,
-      summary: 'Set a counter and its bounds, on a condition',
+      summary: 'Set a counter, its bounds and its end, on a condition',
       description: BOUNDS_ARE_KEPT,
       params,
       querystring,
@@ -113,9 +134,11 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
     },
     handler: async ({ params: { name }, headers, body, caller }, reply) => {
       const precondition = preconditionOf(headers);
-      assertChange(body);
+      const { expires_at: expiresAt, ...others } = body;
+      const change = expiresAt === undefined ? others : { ...others, expiresAt };
+      assertChange(change);
       const key = keyOf(headers, caller);
-      const changed = await set(ask, { name, change: body, precondition, key }, keyHours);
+      const changed = await set(ask, { name, change, precondition, key }, keyHours);
       if (!changed) throw failed(name);
       const { replaced, replayed } = changed;
       if (replayed) reply.header('idempotency-replayed', 'true');
@@ -160,12 +183,13 @@ async function page(ask: Ask, query: Static<typeof listQuery>) {
   return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
 }
 
-/** Bounds are told where there are any. */
-const answerOf = (name: string, { value, min, max }: CounterState) => ({
+/** Bounds and the end are told where there are any. */
+const answerOf = (name: string, { value, min, max, expiresAt }: CounterState) => ({
   name,
   value,
   ...(min === null ? {} : { min }),
   ...(max === null ? {} : { max }),
+  ...(expiresAt === null ? {} : { expires_at: expiresAt }),
 });
 
 /** No content: `null` is how it is said. */

@@ -8,7 +8,12 @@ export interface CounterState {
   min: number | null;
   /** The highest value that it may have; null: the highest that there is. */
   max: number | null;
+  /** When it ends, as an RFC 3339 timestamp in UTC with milliseconds: from then on it does not exist; null: never. */
+  expiresAt: string | null;
 }
+
+/** A state that a counter must be in; what is not given is null there. */
+export type ExpectedState = Pick<CounterState, 'value'> & Partial<CounterState>;
 
 /** What a change made of a counter. */
 export interface Changed extends CounterState {
@@ -18,11 +23,25 @@ export interface Changed extends CounterState {
   replayed: boolean;
 }
 
-/** A state as the database's driver has it: 64-bit integers are texts there. */
-export type CounterRow = { [Field in keyof CounterState]: string | Extract<CounterState[Field], null> };
+/** A state as `STATE` selects it. The driver reads 64-bit integers as texts. */
+export interface CounterRow {
+  value: string;
+  min: string | null;
+  max: string | null;
+  /** In milliseconds since 1970. */
+  expires: string | null;
+}
 
-export const stateOf = ({ value, min, max }: CounterRow): CounterState => ({
+export const stateOf = ({ value, min, max, expires }: CounterRow): CounterState => ({
   value: Number(value),
   min: min === null ? null : Number(min),
   max: max === null ? null : Number(max),
+  expiresAt: expires === null ? null : timestamp(Number(expires)),
 });
+
+/** A date and a time with its zone, as RFC 3339 has them. */
+export const TIMESTAMP =
+  '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$';
+
+/** @param ms in milliseconds since 1970 */
+export const timestamp = (ms: number): string => new Date(ms).toISOString();

@@ -4,8 +4,8 @@ import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { type Ask, askIn } from './ask.ts';
 import { assertChange, type Change, set } from './change.ts';
-import { find } from './list.ts';
-import type { Changed, CounterState } from './counter.ts';
+import { find, windowCounts } from './list.ts';
+import type { Changed, CounterState, ExpectedState } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { CounterReader } from './reader.ts';
 import { removeExpiredForEver } from './removal.ts';
@@ -43,8 +43,26 @@ export interface IncrementOptions {
   by?: number;
   /** A unique key for this increment, best a UUID: however often it is asked for, it counts once. */
   key?: string;
-  /** Whether to add as much as the bounds of the counter allow, possibly nothing; default: all or nothing. */
+  /** Whether to add as much as the bounds allow, possibly nothing; default: all or nothing. */
   partial?: boolean;
+  /** The lowest and the highest value that this increment may lead to, besides the counter's own bounds. */
+  min?: number;
+  max?: number;
+  /** Counts in the current window of this length (`30s`, `15m`, `1h`, `7d`), and not in the counter itself. */
+  window?: string;
+}
+
+/** An increment of several. */
+export type IncrementItem = { /** The counter. */ name: string } & Pick<
+  IncrementOptions,
+  'by' | 'min' | 'max' | 'window'
+>;
+
+/** What was counted in one window of time. */
+export interface WindowCount {
+  /** When the window begins, as an RFC 3339 timestamp in UTC. */
+  start: string;
+  value: number;
 }
 
 export interface Incremented {
@@ -106,9 +124,9 @@ export class Counters {
   /** Adds to a counter, which starts at 0 if it does not exist; resolves after the commit. */
   async increment(
     name: string,
-    { by = 1, key, partial = false }: IncrementOptions = {},
+    { by = 1, key, partial = false, min, max, window }: IncrementOptions = {},
   ): Promise<Incremented> {
-    const { values, replayed } = await this.#submit([{ name, by }], key, partial);
+    const { values, replayed } = await this.#submit([{ name, by, min, max, window }], key, partial);
     const [value = Number.NaN, added = by] = values;
     return { value, added, replayed };
   }
@@ -120,11 +138,11 @@ export class Counters {
    * @returns the value after each increment, in their order
    */
   async incrementAll(
-    increments: readonly { name: string; by?: number }[],
+    increments: readonly IncrementItem[],
     { key }: Pick<IncrementOptions, 'key'> = {},
   ): Promise<number[]> {
     const { values } = await this.#submit(
-      increments.map(({ name, by = 1 }) => ({ name, by })),
+      increments.map(({ name, by = 1, min, max, window }) => ({ name, by, min, max, window })),
       key,
     );
     return values;
@@ -147,7 +165,19 @@ export class Counters {
   }
 
   /**
-   * Sets the value and the bounds of a counter, on a condition; what is not given stays as it is.
+   * @param window the length of the windows, as increments named it
+   * @param last how many windows, 1 to 60, the current one included
+   * @returns what was counted in each, the current one first; windows without an increment have 0
+   */
+  async readWindows(name: string, window: string, last = 1): Promise<WindowCount[]> {
+    return told(async () => {
+      assertName(name);
+      return windowCounts(this.ask, { name, window, last });
+    });
+  }
+
+  /**
+   * Sets the value, the bounds and the end of a counter, on a condition; what is not given stays as it is.
    *
    * @param expected `missing`: it must not exist; `exists`: it must; a state: it must be in it
    * @returns what it is now, and the value that it had
@@ -155,14 +185,17 @@ export class Counters {
   async set(
     name: string,
     change: Partial<CounterState>,
-    expected: CounterState | 'exists' | 'missing',
+    expected: ExpectedState | 'exists' | 'missing',
     { key }: Pick<IncrementOptions, 'key'> = {},
   ): Promise<Changed> {
     return told(async () => {
       assertName(name);
       assertChange(change satisfies Change);
       if (key !== undefined) assertKey('key', key);
-      const precondition: Precondition = typeof expected === 'object' ? { oneOf: [expected] } : expected;
+      const precondition: Precondition =
+        typeof expected === 'object'
+          ? { oneOf: [{ min: null, max: null, expiresAt: null, ...expected }] }
+          : expected;
       const changed = await set(this.ask, { name, change, precondition, key }, this.keyHours);
       if (changed) return changed;
       throw new Problem('precondition_failed', `the counter ${JSON.stringify(name)} is not as expected`);

@@ -1,4 +1,4 @@
-import type { IncrementRequest } from './request.ts';
+import type { PendingRequest } from './batch.ts';
 
 /**
  * The requests that can affect each other: those that share a counter, directly or by way of others. Found with
@@ -6,7 +6,7 @@ import type { IncrementRequest } from './request.ts';
  *
  * @returns the indexes of the requests of each group, in the order of arrival
  */
-export function groupsOf(requests: readonly IncrementRequest[]): number[][] {
+export function groupsOf(requests: readonly PendingRequest[]): number[][] {
   const parents = new Map<string, string>();
   const rootOf = (name: string): string => {
     let root = name;
@@ -26,7 +26,7 @@ export function groupsOf(requests: readonly IncrementRequest[]): number[][] {
       if (other !== root) parents.set(other, root);
     }
   }
-  return [...Map.groupBy(requests.keys(), (i) => rootOf(firstOf(requests[i] as IncrementRequest))).values()];
+  return [...Map.groupBy(requests.keys(), (i) => rootOf(firstOf(requests[i] as PendingRequest))).values()];
 }
 
-const firstOf = ({ increments }: IncrementRequest): string => increments[0]?.name ?? '';
+const firstOf = ({ increments }: PendingRequest): string => increments[0]?.name ?? '';

@@ -50,8 +50,9 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     preValidation: allowNoBody,
     handler: async (request, reply) => {
       const { name } = request.params;
-      const { by = 1, partial = false } = request.body;
-      const [value = Number.NaN, added] = await write(writer, request, reply, [{ name, by }], partial);
+      const { by = 1, partial = false, min, max, window } = request.body;
+      const increment = { name, by, min, max, window };
+      const [value = Number.NaN, added] = await write(writer, request, reply, [increment], partial);
       return added === undefined ? { name, value } : { name, value, added };
     },
   });
@@ -68,7 +69,13 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     },
     onRequest,
     handler: async (request, reply) => {
-      const increments = request.body.map(({ name, by = 1 }) => ({ name, by }));
+      const increments = request.body.map(({ name, by = 1, min, max, window }) => ({
+        name,
+        by,
+        min,
+        max,
+        window,
+      }));
       const values = await write(writer, request, reply, increments);
       return increments.map(({ name }, i) => ({ name, value: values[i] ?? Number.NaN }));
     },

@@ -1,6 +1,8 @@
+import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
-import { type CounterRow, type CounterState, stateOf } from './counter.ts';
-import { type Statement, STATES } from './statements.ts';
+import { type CounterRow, type CounterState, stateOf, timestamp } from './counter.ts';
+import { ALIVE, STATE, type Statement, STATES } from './statements.ts';
+import { BUCKETS_MAX, bucketsOf } from './windows.ts';
 
 export interface Listing {
   /** Only names that begin with this. */
@@ -24,7 +26,9 @@ export async function list(
 /** Without a name, since the plan depends on the pattern: its beginning becomes a range of the index. */
 const LIST: Statement = {
   name: '',
-  text: 'select name, value, min, max from counters where name > $1 and name like $2 order by name limit $3',
+  // Buckets of windows are named with a control character: before a space, with which names may begin.
+  text: `select c.name, ${STATE} from counters as c
+         where c.name > $1 and c.name >= ' ' and c.name like $2 and ${ALIVE} order by c.name limit $3`,
 };
 
 /** Those of these that exist, in this order, as they were at one moment. */
@@ -32,4 +36,24 @@ export async function find(ask: Ask, names: readonly string[]): Promise<(Counter
   const rows = await ask<CounterRow & { name: string }>(STATES, [names]);
   const found = new Map(rows.map(({ name, ...row }) => [name, { name, ...stateOf(row) }]));
   return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
+}
+
+/**
+ * What was counted in the last windows of a counter, the current one first, at one moment.
+ *
+ * @throws {Problem} `invalid_request` when the window is none, or when so many are not kept
+ */
+export async function windowCounts(
+  ask: Ask,
+  { name, window, last }: { name: string; window: string; last: number },
+): Promise<{ start: string; value: number }[]> {
+  if (!Number.isInteger(last) || last < 1 || last > BUCKETS_MAX)
+    throw new Problem('invalid_request', `last is ${last}; allowed: 1 to ${BUCKETS_MAX} windows`);
+  const buckets = bucketsOf(name, window, Date.now(), last);
+  const found = await find(
+    ask,
+    buckets.map((bucket) => bucket.name),
+  );
+  const values = new Map(found.map((bucket) => [bucket.name, bucket.value]));
+  return buckets.map((bucket) => ({ start: timestamp(bucket.start), value: values.get(bucket.name) ?? 0 }));
 }

@@ -1,16 +1,20 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../errors/problem.ts';
-import type { CounterState } from './counter.ts';
+import { type CounterState, timestamp } from './counter.ts';
 
 /** What must be so for a change to be made: the counter is in one of these states, exists, or does not. */
 export type Precondition = { oneOf: CounterState[] } | 'exists' | 'missing';
 
 /**
- * The entity tag of a counter: its value, with its bounds if it has any, since a counter has no other state. A client that
+ * The entity tag of a counter: its value, with its bounds and its end if it has any, since a counter has no other state. A client that
  * read 5 and sends "if it is still 5" means the value, however often it has changed meanwhile.
  */
-export const etagOf = ({ value, min, max }: CounterState): string =>
-  min === null && max === null ? `"${value}"` : `"${value}:${min ?? ''}:${max ?? ''}"`;
+export const etagOf = ({ value, min, max, expiresAt }: CounterState): string => {
+  const end = expiresAt === null ? '' : `:${Date.parse(expiresAt)}`;
+  return min === null && max === null && end === ''
+    ? `"${value}"`
+    : `"${value}:${min ?? ''}:${max ?? ''}${end}"`;
+};
 
 /**
  * Reads If-Match and If-None-Match of a request that changes a counter (RFC 9110, 13.1). Tags are compared strongly:
@@ -49,13 +53,13 @@ export function isUnchanged({ 'if-none-match': noneMatch }: IncomingHttpHeaders,
   );
 }
 
-const STATE = /^"(-?\d{1,16})(?::(-?\d{1,16})?:(-?\d{1,16})?)?"$/;
+const STATE = /^"(-?\d{1,16})(?::(-?\d{1,16})?:(-?\d{1,16})?(?::(\d{1,15}))?)?"$/;
 
 /** The state that has this entity tag, if there is one. */
 function stateTagged(tag: string): CounterState | undefined {
-  const [, value = '', ...bounds] = STATE.exec(tag) ?? [];
-  const [min = null, max = null] = bounds.map((bound) => (bound ? Number(bound) : null));
-  const state = { value: Number(value), min, max };
+  const [, value = '', ...others] = STATE.exec(tag) ?? [];
+  const [min = null, max = null, end = null] = others.map((digits) => (digits ? Number(digits) : null));
+  const state = { value: Number(value), min, max, expiresAt: end === null ? null : timestamp(end) };
   // Of all ways to write a number there is one that is the tag.
   return etagOf(state) === tag ? state : undefined;
 }

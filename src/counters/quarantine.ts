@@ -4,6 +4,7 @@ import { Problem } from '../errors/problem.ts';
 import { type PendingRequest, weightOf } from './batch.ts';
 import { isLocked, type Outcome } from './batch-writer.ts';
 import type { Answer } from './request.ts';
+import { quoted } from './windows.ts';
 
 /** Writes requests on a lane of its own, waiting so many milliseconds for each lock; does not throw. */
 export type WriteAlone = (requests: readonly PendingRequest[], lockMs: number) => Promise<Outcome[]>;
@@ -317,6 +318,6 @@ function locksOf({ increments }: PendingRequest): string {
 }
 
 function locked({ increments }: PendingRequest): Problem {
-  const names = [...new Set(increments.map(({ name }) => JSON.stringify(name)))].slice(0, 3).join(', ');
+  const names = [...new Set(increments.map(({ name }) => quoted(name)))].slice(0, 3).join(', ');
   return new Problem('busy', `another transaction holds a lock that the increment of ${names} needs`);
 }

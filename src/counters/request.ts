@@ -9,6 +9,11 @@ import { BULK_MAX, CHARACTER, NAME_MAX } from './schemas.ts';
 export interface Increment {
   name: string;
   by: number;
+  /** The lowest and the highest value that it may lead to, besides the counter's own bounds. */
+  min?: number | undefined;
+  max?: number | undefined;
+  /** Counts in the current window of this length, such as `1h`, and not in the counter itself. */
+  window?: string | undefined;
 }
 
 /** What one caller asks for: applied as a whole or not at all. */
@@ -78,7 +83,13 @@ export function namesOf({ params, body }: FastifyRequest): string[] {
  * @throws {Problem} `out_of_range`, `invalid_request` when it is not one that counters could be asked for
  */
 export function assertRequest({ increments, partial = false }: IncrementRequest): void {
-  for (const { by } of increments) assertValue('by', by);
+  for (const { by, min, max } of increments) {
+    assertValue('by', by);
+    if (min !== undefined) assertValue('min', min);
+    if (max !== undefined) assertValue('max', max);
+    if (min !== undefined && max !== undefined && min > max)
+      throw new Problem('invalid_request', `min is ${min} and max is ${max}; allowed: min up to max`);
+  }
   const { length } = increments;
   const allowed = length > 0 && length <= (partial ? 1 : BULK_MAX);
   if (allowed) return;
@@ -90,7 +101,14 @@ export function assertRequest({ increments, partial = false }: IncrementRequest)
 
 /** A digest that differs between different requests: what a key stands for. */
 export function fingerprintOf({ increments, partial = false }: IncrementRequest): string {
-  const text = JSON.stringify(increments.map(({ name, by }) => [name, by]));
+  // Those without bounds and window have the fingerprint that earlier versions of the service stored.
+  const text = JSON.stringify(
+    increments.map(({ name, by, min, max, window }) =>
+      min === undefined && max === undefined && window === undefined
+        ? [name, by]
+        : [name, by, { min, max, window }],
+    ),
+  );
   return hash('sha256', partial ? `partial ${text}` : text, 'base64url').slice(0, 22);
 }
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
-import { VALUE_MAX } from './counter.ts';
+import { TIMESTAMP, VALUE_MAX } from './counter.ts';
+import { BUCKETS_MAX, WINDOW } from './windows.ts';
 
 /** Characters of a name, and counters of one page or one bulk request, at most. */
 export const NAME_MAX = 200;
@@ -38,9 +39,18 @@ const boundedCounter = Type.Object({
   ...counter.properties,
   min: bound('The lowest value that it may have, where there is one'),
   max: bound('The highest value that it may have, where there is one'),
+  expires_at: Type.Optional(
+    Type.String({
+      description: 'When it ends (RFC 3339, UTC), where it does: from then on it does not exist',
+      examples: ['2027-01-31T12:00:00.000Z'],
+    }),
+  ),
 });
 
 const boundedExample = { name: 'tickets', value: 98, min: 0, max: 100 };
+
+const window = (description: string) =>
+  Type.String({ pattern: WINDOW, maxLength: 5, description, examples: ['1h'] });
 
 export const counterParams = Type.Object({ name });
 
@@ -58,9 +68,20 @@ export const putAnswer = (description: string) =>
     { description, examples: [{ ...boundedExample, replaced: 41 }] },
   );
 
+const incrementFields = {
+  by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
+  min: bound("The lowest value that this increment may lead to, besides the counter's own bounds"),
+  max: bound("The highest value that this increment may lead to, besides the counter's own bounds"),
+  window: Type.Optional(
+    window(
+      'Count in the current window of this length (1 to 9999 and s, m, h or d) instead of in the counter itself',
+    ),
+  ),
+};
+
 export const incrementBody = Type.Object(
   {
-    by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
+    ...incrementFields,
     partial: Type.Optional(
       Type.Boolean({
         description:
@@ -86,10 +107,7 @@ export const incrementAnswer = Type.Object(
 );
 
 export const bulkBody = Type.Array(
-  Type.Object(
-    { name, by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')) },
-    { additionalProperties: false },
-  ),
+  Type.Object({ name, ...incrementFields }, { additionalProperties: false }),
   {
     minItems: 1,
     maxItems: BULK_MAX,
@@ -115,6 +133,12 @@ export const putBody = Type.Object(
     value: Type.Optional(amount('The value; if not given, that which it has, or 0')),
     min: newBound('The lowest value that it may have; null: none; if not given, that which it has'),
     max: newBound('The highest value that it may have; null: none; if not given, that which it has'),
+    expires_at: Type.Optional(
+      Type.Union([Type.String({ pattern: TIMESTAMP, maxLength: 40 }), Type.Null()], {
+        description:
+          'When it ends (RFC 3339, milliseconds): from then on it does not exist; null: never; if not given, as it is',
+      }),
+    ),
   },
   {
     additionalProperties: false,
@@ -160,6 +184,51 @@ export const listAnswer = Type.Object(
     description:
       'A page of counters, ordered by the code points of their names; or those of the names asked for that exist',
     examples: [{ counters: [{ name: 'likes', value: 42 }, boundedExample], next: null }],
+  },
+);
+
+export const windowParams = Type.Object({
+  name,
+  window: window('The length of the windows: 1 to 9999 and s, m, h or d'),
+});
+
+export const windowQuery = Type.Object(
+  {
+    last: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: BUCKETS_MAX,
+        description: 'How many windows, the current one included; 1 by default',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const windowAnswer = Type.Object(
+  {
+    name: counter.properties.name,
+    window: Type.String({ description: 'The length of the windows' }),
+    windows: Type.Array(
+      Type.Object({
+        start: Type.String({ description: 'When the window begins (RFC 3339, UTC)' }),
+        value: amount('What was counted in it'),
+      }),
+      { description: 'The windows, the current one first; those without an increment have 0' },
+    ),
+  },
+  {
+    description: 'What was counted in each of the last windows',
+    examples: [
+      {
+        name: 'likes',
+        window: '1h',
+        windows: [
+          { start: '2026-11-29T15:00:00.000Z', value: 42 },
+          { start: '2026-11-29T14:00:00.000Z', value: 97 },
+        ],
+      },
+    ],
   },
 );
 

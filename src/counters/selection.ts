@@ -24,7 +24,7 @@ interface KeptValue {
 /** How a batch is to be decided, request by request in the order of arrival, by the statement that writes it. */
 export interface Selection {
   /** Each counter, and in which group it is, from 1, and where in it. */
-  counters: { name: string; group: number; slot: number }[];
+  counters: { name: string; group: number; slot: number; expiresAt: number | undefined }[];
   /** The first and the last part of each group. */
   groups: { begin: number; end: number }[];
   /** Each request's parts one after another, group by group. */
@@ -62,12 +62,12 @@ function addGroup(selection: Selection, requests: readonly PendingRequest[], gro
   const { counters, groups, parts, order } = selection;
   const number = groups.length + 1;
   const slots = new Map<string, number>();
-  const slotOf = (name: string): number => {
+  const slotOf = ({ name, expiresAt }: Delta): number => {
     const known = slots.get(name);
     if (known !== undefined) return known;
     const slot = slots.size + 1;
     slots.set(name, slot);
-    counters.push({ name, group: number, slot });
+    counters.push({ name, group: number, slot, expiresAt });
     return slot;
   };
   const begin = parts.length + 1;
@@ -82,13 +82,13 @@ function addGroup(selection: Selection, requests: readonly PendingRequest[], gro
 function addRequest(
   { parts, kept }: Selection,
   request: PendingRequest,
-  slotOf: (name: string) => number,
+  slotOf: (delta: Delta) => number,
 ): void {
   const { key, fingerprint = '', partial = false } = request;
   const { deltas, steps } = compose([request]);
   const before = parts.length;
   for (const [i, delta] of deltas.entries()) {
-    parts.push({ ...delta, slot: slotOf(delta.name), until: i === 0 ? before + deltas.length : 0, partial });
+    parts.push({ ...delta, slot: slotOf(delta), until: i === 0 ? before + deltas.length : 0, partial });
   }
   if (key === undefined) return;
   for (const { at, sum } of steps[0] ?? []) {

@@ -10,8 +10,10 @@ import { prepared } from './statements.ts';
  * - $7, $8: the first and the last part of each group. A part is what a request does to one counter.
  * - $9 to $14: the parts' slots, totals, lows and highs, the last part of the request (0: as decided with the first
  *   one), and whether as much is taken as fits.
- * - $15 to $19: what is kept with keys: key, fingerprint, part, slot (0: the amount taken), and what to add to the
- *   value; $20: hours to keep a key.
+ * - $15, $16: the lowest and highest value before each part, by its own bounds; $17: when each counter expires that is
+ *   created. Null: there are none.
+ * - $18 to $22: what is kept with keys: key, fingerprint, part, slot (0: the amount taken), and what to add to the
+ *   value; $23: hours to keep a key.
  * `fold` goes through the parts of all groups side by side and carries the values of each group, one for each slot.
  * A counter that another replica creates after the snapshot was taken violates the primary key here, and the next
  * attempt sees it. (`in` without `is true` would be a join, and the planner, which does not know how long the arrays
@@ -23,22 +25,25 @@ export const WRITE_SELECTIVE = prepared(
   `
   with recursive patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   known as (
-    select key, request, "values" from idempotency_keys where key = any($15::text[])
+    select key, request, "values" from idempotency_keys where key = any($18::text[])
   ),
   delta as (
-    select * from unnest($4::text[], $5::int[], $6::int[]) with ordinality as d (name, grp, slot, i)
+    select * from unnest($4::text[], $5::int[], $6::int[], $17::timestamptz[])
+      with ordinality as d (name, grp, slot, expires_at, i)
     where not exists (select from known)
   ),
   locked as materialized (
-    select d.i, c.value, c.min, c.max
+    select d.i, c.value, c.min, c.max, (c.expires_at <= now()) is true as ended
     from delta as d join counters as c using (name)
     where (select ms from patience) is not null
     order by d.name
     for no key update of c
   ),
   start as materialized (
-    select d.i, d.name, d.grp, d.slot, coalesce(l.value, 0) as value, l.i is null as missing,
-           coalesce(l.min, -9007199254740991) as low, coalesce(l.max, 9007199254740991) as high
+    select d.*, l.i is null as missing, coalesce(l.ended, false) as ended,
+           case when not l.ended then l.value else 0 end as value,
+           coalesce(case when not l.ended then l.min end, -9007199254740991) as low,
+           coalesce(case when not l.ended then l.max end, 9007199254740991) as high
     from delta as d left join locked as l using (i)
   ),
   fold (grp, part, last, state, lows, highs, taken, written) as (
@@ -56,16 +61,21 @@ export const WRITE_SELECTIVE = prepared(
     from fold as f
     cross join lateral (
       select ($9::int[])[f.part + 1] as slot, ($10::bigint[])[f.part + 1] as total,
-             ($13::int[])[f.part + 1] as until, ($14::boolean[])[f.part + 1] as partial
+             ($13::int[])[f.part + 1] as until, ($14::boolean[])[f.part + 1] as partial,
+             ($15::bigint[])[f.part + 1] as least, ($16::bigint[])[f.part + 1] as most
     ) as n
     cross join lateral (
       select case
+        when n.partial and n.total > 0
+          then greatest(0, least(n.total, least(f.highs[n.slot], n.most + n.total) - f.state[n.slot]))
         when n.partial
-          then greatest(f.lows[n.slot] - f.state[n.slot], least(n.total, f.highs[n.slot] - f.state[n.slot]))
+          then least(0, greatest(n.total, greatest(f.lows[n.slot], n.least + n.total) - f.state[n.slot]))
         when n.until = 0 then f.taken
         else (
           select bool_and(f.state[($9::int[])[p]] + ($11::bigint[])[p] >= f.lows[($9::int[])[p]]
-                      and f.state[($9::int[])[p]] + ($12::bigint[])[p] <= f.highs[($9::int[])[p]])::int
+                      and f.state[($9::int[])[p]] + ($12::bigint[])[p] <= f.highs[($9::int[])[p]]
+                      and (f.state[($9::int[])[p]] < ($15::bigint[])[p]) is not true
+                      and (f.state[($9::int[])[p]] > ($16::bigint[])[p]) is not true)::int
           from generate_series(f.part + 1, n.until) as p
         )
       end as taken
@@ -74,25 +84,29 @@ export const WRITE_SELECTIVE = prepared(
     where f.part < f.last
   ),
   changed as (
-    select s.*, f.state[s.slot] as next from start as s join fold as f on f.grp = s.grp and f.part = f.last
+    select s.*, f.state[s.slot] as next,
+           ((s.grp, s.slot) in (select grp, ($9::int[])[part] from fold where written)) is true as written
+    from start as s join fold as f on f.grp = s.grp and f.part = f.last
   ),
   updated as (
-    update counters as c set value = n.next
+    update counters as c
+    set value = n.next,
+        min = case when not n.ended then c.min end,
+        max = case when not n.ended then c.max end,
+        expires_at = case when n.ended then n.expires_at else c.expires_at end
     from changed as n
-    where c.name = n.name and n.value <> n.next and not n.missing
+    where c.name = n.name and (n.value <> n.next or n.ended and n.written) and not n.missing
   ),
   created as (
-    insert into counters (name, value)
-    select name, next from changed
-    where missing and ((grp, slot) in (select grp, ($9::int[])[part] from fold where written)) is true
-    order by name
+    insert into counters (name, value, expires_at)
+    select name, next, expires_at from changed where missing and written order by name
   ),
   keyed as (
     insert into idempotency_keys (key, request, "values", expires_at)
     select k.key, k.request,
            array_agg(case when k.slot = 0 then f.taken else f.state[k.slot] + k.behind end order by k.i),
-           now() + $20 * interval '1 hour'
-    from unnest($15::text[], $16::text[], $17::int[], $18::int[], $19::bigint[])
+           now() + $23 * interval '1 hour'
+    from unnest($18::text[], $19::text[], $20::int[], $21::int[], $22::bigint[])
       with ordinality as k (key, request, part, slot, behind, i)
     join fold as f on f.part = k.part
     where f.written
@@ -118,7 +132,7 @@ export const WRITE_SELECTIVE = prepared(
   from summary`,
 );
 
-/** The parameters $4 to $19. */
+/** The parameters $4 to $22. */
 export function parametersOf({ counters, groups, parts, kept }: Selection): unknown[] {
   return [
     counters.map(({ name }) => name),
@@ -132,6 +146,9 @@ export function parametersOf({ counters, groups, parts, kept }: Selection): unkn
     numbers(parts.map(({ high }) => high)),
     numbers(parts.map(({ until }) => until)),
     `{${parts.map(({ partial }) => partial).join(',')}}`,
+    optional(parts.map(({ least }) => least)),
+    optional(parts.map(({ most }) => most)),
+    optional(counters.map(({ expiresAt }) => timestampOf(expiresAt))),
     kept.map(({ key }) => key),
     kept.map(({ fingerprint }) => fingerprint),
     numbers(kept.map(({ part }) => part)),
@@ -142,3 +159,11 @@ export function parametersOf({ counters, groups, parts, kept }: Selection): unkn
 
 /** An array as PostgreSQL reads it. The driver would look for characters to escape in each number. */
 export const numbers = (values: readonly (bigint | number)[]): string => `{${values.join(',')}}`;
+
+/** The same where a value may be missing; null: all are. */
+export const optional = (values: readonly (bigint | string | null | undefined)[]): string | null =>
+  values.some((value) => value != null) ? `{${values.map((value) => value ?? 'null').join(',')}}` : null;
+
+/** @param ms in milliseconds since 1970 */
+export const timestampOf = (ms: number | undefined): string | null =>
+  ms === undefined ? null : new Date(ms).toISOString();

@@ -32,33 +32,62 @@ export const PATIENCE = `patience as materialized (
     select set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '5s'), true) as ms
   )`;
 
+/** When the counter `c` ends, in milliseconds since 1970. */
+export const EXPIRES = '(extract(epoch from c.expires_at) * 1000)::bigint';
+
+/** The state of the counter `c`, as `CounterRow` has it. */
+export const STATE = `c.value, c.min, c.max, ${EXPIRES} as expires`;
+
+/** Whether the counter `c` has not ended. One that has is as if it did not exist; its row is removed later. */
+export const ALIVE = '(c.expires_at <= now()) is not true';
+
 /*
  * The three forms of writing a batch as a whole share their first parameters and their end:
  * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If that number, or a later
  *   one, is there already, `seq` becomes null, which the column refuses, and with it the whole statement. If the row
  *   is missing, the division fails, and with it the whole statement. So each number is applied once or never.
  * - $3: how long to wait for a lock. `set_config` with `is_local` ends with the statement: no session state.
- * A value that would leave the range, or the counter's bounds, on the way makes `values` null, which that column
- * refuses, as the table does if it is there at the end: then WRITE_SELECTIVE decides.
+ * A value that would leave the range, or the bounds of the counter or of an increment, on the way makes `values` null,
+ * which that column refuses, as the table does if it is there at the end: then WRITE_SELECTIVE decides. So it does if the
+ * counter has ended, and counts from 0.
  * Counters are written in the order of their names, by every replica, so that batches do not deadlock.
  */
 
-/** One counter: the common case of a lone caller or of a single hot counter. $4 to $7: name, total, low, high. */
+/** How the forms for several counters name what `allowed` needs. */
+const COLUMNS = { total: 'd.total', low: 'd.low', high: 'd.high', least: 'd.least', most: 'd.most' };
+
+/** @param d the name of a parameter, or column, of the delta; `w`: the counter's row after it was added */
+const allowed = (d: Record<'total' | 'low' | 'high' | 'least' | 'most', string>) => `
+  w.value - ${d.total} + ${d.low} >= coalesce(w.min, -9007199254740991)
+  and w.value - ${d.total} + ${d.high} <= coalesce(w.max, 9007199254740991)
+  and (w.value - ${d.total} < ${d.least}) is not true
+  and (w.value - ${d.total} > ${d.most}) is not true
+  and (w.expires_at <= now()) is not true`;
+
+/**
+ * One counter: the common case of a lone caller or of a single hot counter. $4 to $10: name, total, low, high, least,
+ * most, and when a row that is created expires.
+ */
 export const WRITE_ONE = prepared(
   'write-one',
   `
   with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   written as (
-    insert into counters as c (name, value)
-    select $4::text, $5::bigint where (select ms from patience) is not null
+    insert into counters as c (name, value, expires_at)
+    select $4::text, $5::bigint, $10::timestamptz where (select ms from patience) is not null
     on conflict (name) do update set value = c.value + excluded.value
-    returning c.value, c.min, c.max
+    returning c.value, c.min, c.max, c.expires_at
   ),
   fence as (
     update counter_writers as f
     set seq = case when f.seq < $2 then $2 end,
-        "values" = case when w.value - $5 + $6::bigint >= coalesce(w.min, -9007199254740991)
-                         and w.value - $5 + $7::bigint <= coalesce(w.max, 9007199254740991) then array[w.value] end,
+        "values" = case when ${allowed({
+          total: '$5',
+          low: '$6::bigint',
+          high: '$7::bigint',
+          least: '$8::bigint',
+          most: '$9::bigint',
+        })} then array[w.value] end,
         written_at = now()
     from written as w
     where f.id = $1
@@ -67,25 +96,25 @@ export const WRITE_ONE = prepared(
   select value::text as "values", 1 / (select count(*) from fence) as fenced from written`,
 );
 
-/** Several counters. $4 to $7: their names, totals, lows and highs. */
+/** Several counters. $4 to $10: as with one, for each; null: none has any. */
 export const WRITE = prepared(
   'write',
   `
   with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   delta as (
-    select * from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
-      with ordinality as d (name, total, low, high, i)
+    select * from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+                         $10::timestamptz[])
+      with ordinality as d (name, total, low, high, least, most, expires_at, i)
   ),
   written as (
-    insert into counters as c (name, value)
-    select name, total from delta where (select ms from patience) is not null order by name
+    insert into counters as c (name, value, expires_at)
+    select name, total, expires_at from delta where (select ms from patience) is not null order by name
     on conflict (name) do update set value = c.value + excluded.value
-    returning c.name, c.value, c.min, c.max
+    returning c.name, c.value, c.min, c.max, c.expires_at
   ),
   summary as (
     select array_agg(w.value order by d.i) as "values",
-           bool_and(w.value - d.total + d.low >= coalesce(w.min, -9007199254740991)
-                and w.value - d.total + d.high <= coalesce(w.max, 9007199254740991)) as in_range
+           bool_and(${allowed(COLUMNS)}) as in_range
     from written as w join delta as d using (name)
   ),
   fence as (
@@ -101,8 +130,8 @@ export const WRITE = prepared(
 );
 
 /**
- * Any counters, with idempotency keys. $8 to $11: for each increment with a key, the key, its request's fingerprint,
- * the counter, and how far behind the counter's value after the batch it is; $12: hours to keep a key.
+ * Any counters, with idempotency keys. $11 to $14: for each increment with a key, the key, its request's fingerprint,
+ * the counter, and how far behind the counter's value after the batch it is; $15: hours to keep a key.
  * If a key is known, nothing is counted and the known requests are returned. The writer's row takes the number all the
  * same, so that this answer, too, waits for synchronous standbys: what it says must not be undone by a failover.
  */
@@ -111,31 +140,31 @@ export const WRITE_KEYED = prepared(
   `
   with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   known as (
-    select key, request, "values" from idempotency_keys where key = any($8::text[])
+    select key, request, "values" from idempotency_keys where key = any($11::text[])
   ),
   delta as (
-    select * from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
-      with ordinality as d (name, total, low, high, i)
+    select * from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+                         $10::timestamptz[])
+      with ordinality as d (name, total, low, high, least, most, expires_at, i)
   ),
   written as (
-    insert into counters as c (name, value)
-    select name, total from delta
+    insert into counters as c (name, value, expires_at)
+    select name, total, expires_at from delta
     where (select ms from patience) is not null and not exists (select from known) order by name
     on conflict (name) do update set value = c.value + excluded.value
-    returning c.name, c.value, c.min, c.max
+    returning c.name, c.value, c.min, c.max, c.expires_at
   ),
   keyed as (
     insert into idempotency_keys (key, request, "values", expires_at)
-    select key, request, array_agg(value + behind order by i), now() + $12 * interval '1 hour'
-    from unnest($8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality as k (key, request, name, behind, i)
+    select key, request, array_agg(value + behind order by i), now() + $15 * interval '1 hour'
+    from unnest($11::text[], $12::text[], $13::text[], $14::bigint[]) with ordinality as k (key, request, name, behind, i)
     join written using (name)
     group by key, request
     order by key
   ),
   summary as (
     select coalesce(array_agg(w.value order by d.i), '{}') as "values",
-           coalesce(bool_and(w.value - d.total + d.low >= coalesce(w.min, -9007199254740991)
-                         and w.value - d.total + d.high <= coalesce(w.max, 9007199254740991)), true) as in_range
+           coalesce(bool_and(${allowed(COLUMNS)}), true) as in_range
     from written as w join delta as d using (name)
   ),
   fence as (
@@ -170,7 +199,7 @@ export const REGISTER = prepared('register', 'insert into counter_writers (id, s
 
 export const STATES = prepared(
   'states',
-  'select name, value, min, max from counters where name = any($1::text[])',
+  `select c.name, ${STATE} from counters as c where c.name = any($1::text[]) and ${ALIVE}`,
 );
 
 /** Which of these keys have been used. It locks them, since a server that only reads may be behind, and refuses that. */
@@ -186,20 +215,24 @@ export const UNLOCKED = prepared(
 );
 
 /**
- * Removes up to $2 keys that expired at $1 or later. Beginning where the removal before ended spares the index entries
+ * Removes up to $2 rows that expired at $1 or later. Beginning where the removal before ended spares the index entries
  * of removed rows, which stay for as long as an old snapshot may need them.
  */
-export const REMOVE_KEYS = prepared(
-  'remove-keys',
-  `
+const removal = (table: string, primaryKey: string) =>
+  prepared(
+    `remove-${table}`,
+    `
   with removed as (
-    delete from idempotency_keys where key in (
-      select key from idempotency_keys
+    delete from ${table} where ${primaryKey} in (
+      select ${primaryKey} from ${table}
       where expires_at >= $1 and expires_at < now() order by expires_at limit $2 for update skip locked)
     returning expires_at
   )
   select count(*)::int as count, max(expires_at)::text as last from removed`,
-);
+  );
+
+export const REMOVE_KEYS = removal('idempotency_keys', 'key');
+export const REMOVE_COUNTERS = removal('counters', 'name');
 
 /** Writers that have ended. One that is only idle registers again. */
 export const REMOVE_WRITERS = prepared(

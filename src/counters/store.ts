@@ -4,11 +4,12 @@ import { type Ask, askIn } from './ask.ts';
 import type { Batch } from './batch.ts';
 import { type CounterRow, type CounterState, stateOf } from './counter.ts';
 import { isSelective } from './selection.ts';
-import { numbers, parametersOf, WRITE_SELECTIVE } from './selective-statement.ts';
+import { numbers, optional, parametersOf, timestampOf, WRITE_SELECTIVE } from './selective-statement.ts';
 import {
   CLOSE,
   KNOWN_KEYS,
   REGISTER,
+  REMOVE_COUNTERS,
   REMOVE_KEYS,
   REMOVE_WRITERS,
   type Statement,
@@ -54,8 +55,8 @@ export interface StoreOptions {
 export class CounterStore {
   readonly #ask: Ask;
   readonly #options: StoreOptions;
-  /** Where the removal of keys goes on. What a rolled back removal of another replica leaves, the next start finds. */
-  #removedUpTo = '-infinity';
+  /** Where each removal goes on. What a rolled back removal of another replica leaves, the next start finds. */
+  readonly #removedUpTo = new Map<Statement, string>();
 
   constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
     this.#ask = askIn(sessions, options.schema);
@@ -84,7 +85,8 @@ export class CounterStore {
     const keyed = requests.some(({ key }) => key !== undefined);
     const [only] = deltas;
     if (!keyed && only && deltas.length === 1) {
-      return this.#write(WRITE_ONE, [...head, only.name, only.total, only.low, only.high]);
+      const { name, total, low, high, least, most, expiresAt } = only;
+      return this.#write(WRITE_ONE, [...head, name, total, low, high, least, most, timestampOf(expiresAt)]);
     }
     const parameters = [
       ...head,
@@ -92,6 +94,9 @@ export class CounterStore {
       numbers(deltas.map(({ total }) => total)),
       numbers(deltas.map(({ low }) => low)),
       numbers(deltas.map(({ high }) => high)),
+      optional(deltas.map(({ least }) => least)),
+      optional(deltas.map(({ most }) => most)),
+      optional(deltas.map(({ expiresAt }) => timestampOf(expiresAt))),
     ];
     if (!keyed) return this.#write(WRITE, parameters);
     const rows = requests.flatMap(({ key, fingerprint, increments }, r) =>
@@ -147,10 +152,19 @@ export class CounterStore {
    *
    * @returns how many were removed
    */
-  async removeKeys(rowsMax: number): Promise<number> {
-    const parameters = [this.#removedUpTo, rowsMax];
-    const [row] = await this.#ask<{ count: number; last: string | null }>(REMOVE_KEYS, parameters);
-    this.#removedUpTo = row?.last ?? this.#removedUpTo;
+  removeKeys(rowsMax: number): Promise<number> {
+    return this.#remove(REMOVE_KEYS, rowsMax);
+  }
+
+  /** The same for counters that have ended. */
+  removeCounters(rowsMax: number): Promise<number> {
+    return this.#remove(REMOVE_COUNTERS, rowsMax);
+  }
+
+  async #remove(statement: Statement, rowsMax: number): Promise<number> {
+    const since = this.#removedUpTo.get(statement) ?? '-infinity';
+    const [row] = await this.#ask<{ count: number; last: string | null }>(statement, [since, rowsMax]);
+    this.#removedUpTo.set(statement, row?.last ?? since);
     return row?.count ?? 0;
   }
 

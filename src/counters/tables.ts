@@ -45,4 +45,18 @@ export const COUNTER_BOUNDS: readonly string[] = [
    ) not valid`,
 ];
 
-export const steps: readonly (readonly string[])[] = [COUNTERS, COUNTER_WRITERS, COUNTER_BOUNDS];
+/**
+ * Null: never. HOT goes on: an increment does not change the indexed column. The index has the rows that expire and no
+ * others.
+ */
+export const COUNTER_EXPIRY: readonly string[] = [
+  'alter table counters add column expires_at timestamptz',
+  'create index on counters (expires_at) where expires_at is not null',
+];
+
+export const steps: readonly (readonly string[])[] = [
+  COUNTERS,
+  COUNTER_WRITERS,
+  COUNTER_BOUNDS,
+  COUNTER_EXPIRY,
+];

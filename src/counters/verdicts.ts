@@ -3,6 +3,7 @@ import { compose, type PendingRequest } from './batch.ts';
 import { VALUE_MAX } from './counter.ts';
 import type { Answer } from './request.ts';
 import type { SelectiveBatch } from './selection.ts';
+import { counterNamed, quoted } from './windows.ts';
 
 /** A counter under the lock of the statement: its value at this point of the batch, and what it may be. */
 interface Locked {
@@ -57,7 +58,50 @@ function refusal(increments: PendingRequest['increments'], states: ReadonlyMap<s
     if (value + high > max) return leaves(name, { value, min, max }, { wanted: high, limit: max });
     if (value + low < min) return leaves(name, { value, min, max }, { wanted: low, limit: min });
   }
+  return leavesItsOwn(increments, states);
+}
+
+/** Says which increment would leave the bounds that came with it. */
+function leavesItsOwn(
+  increments: PendingRequest['increments'],
+  states: ReadonlyMap<string, Locked>,
+): Problem {
+  const values = new Map<string, bigint>();
+  for (const { name, by, min, max } of increments) {
+    const before = values.get(name) ?? (states.get(name) as Locked).value;
+    const after = before + BigInt(by);
+    values.set(name, after);
+    const isAbove = max !== undefined && after > max;
+    if (!isAbove && (min === undefined || after >= min)) continue;
+    const limit = BigInt((isAbove ? max : min) ?? 0);
+    const room = limit - before;
+    const fits = isAbove === room > 0n ? room : 0n;
+    return new Problem(
+      'out_of_bounds',
+      `${quoted(name)} is ${before}, and the ${isAbove ? 'max' : 'min'} of the increment is ${limit}: ${fits} would fit, not ${by}`,
+      membersOf(name, before, { min, max }, fits),
+    );
+  }
   throw new Error('a request was refused that fits');
+}
+
+/** What a program may want to know of a refusal; at the end of its window, another attempt can succeed. */
+function membersOf(
+  name: string,
+  value: bigint,
+  bounds: { min?: number | undefined; max?: number | undefined },
+  fits: bigint,
+) {
+  const { counter, window, end } = counterNamed(name);
+  const members = {
+    name: counter,
+    ...(window === undefined ? {} : { window }),
+    value: Number(value),
+    ...bounds,
+    fits: Number(fits),
+  };
+  const retryAfterS = end === undefined ? undefined : Math.max(1, Math.ceil((end - Date.now()) / 1000));
+  return { members, ...(retryAfterS === undefined ? {} : { retryAfterS }) };
 }
 
 /** @param limit what the value would pass if `wanted` were added: the counter's own bound, or that of all counters */
@@ -66,11 +110,10 @@ function leaves(
   { value, min, max }: Locked,
   { wanted, limit }: { wanted: bigint; limit: bigint },
 ): Problem {
-  const quoted = JSON.stringify(name);
   if (limit === HIGHEST || limit === -HIGHEST) {
     return new Problem(
       'out_of_range',
-      `${quoted} is ${value}, and would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`,
+      `${quoted(name)} is ${value}, and would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`,
     );
   }
   const fits = limit - value;
@@ -80,8 +123,8 @@ function leaves(
   };
   return new Problem(
     'out_of_bounds',
-    `${quoted} is ${value}, and its ${limit === max ? 'max' : 'min'} is ${limit}: ${fits} would fit, not ${wanted}`,
-    { members: { name, value: Number(value), ...bounds, fits: Number(fits) } },
+    `${quoted(name)} is ${value}, and its ${limit === max ? 'max' : 'min'} is ${limit}: ${fits} would fit, not ${wanted}`,
+    membersOf(name, value, bounds, fits),
   );
 }
 

@@ -1,12 +1,20 @@
 import { GroupCommit } from '../concurrency/group-commit.ts';
 import { isConflict } from '../database/failure.ts';
 import { Problem } from '../errors/problem.ts';
-import { type Batch, type PendingRequest, weightOf } from './batch.ts';
+import { type Batch, type PendingIncrement, type PendingRequest, weightOf } from './batch.ts';
 import { type BatchEvents, BatchWriter, type OnLocked, type Outcome } from './batch-writer.ts';
 import { Lane, type Settlement } from './lane.ts';
 import { Quarantine } from './quarantine.ts';
-import { type Answer, assertRequest, fingerprintOf, type IncrementRequest, keyReused } from './request.ts';
+import {
+  type Answer,
+  assertRequest,
+  fingerprintOf,
+  type Increment,
+  type IncrementRequest,
+  keyReused,
+} from './request.ts';
 import type { CounterStore } from './store.ts';
+import { bucketsOf } from './windows.ts';
 
 export interface WriterEvents extends BatchEvents {
   /** A lost answer was asked for. */
@@ -87,7 +95,7 @@ export class CounterWriter {
       queueMax,
     });
     closing.addEventListener('abort', () => this.#quarantine.close(closing.reason as Error), { once: true });
-    this.#group = new GroupCommit({
+    this.#group = new GroupCommit<PendingRequest, Answer>({
       write: async (requests) => {
         // Those whose counter became a suspect while they waited here.
         const aside = requests.map((request) => this.#setAside(request));
@@ -133,11 +141,14 @@ export class CounterWriter {
   async submit(request: IncrementRequest): Promise<Answer> {
     const { key } = request;
     assertRequest(request);
-    if (key === undefined) return this.#enqueue({ ...request });
+    const increments = request.increments.map(inBucket);
+    if (key === undefined) return this.#enqueue({ ...request, increments });
+    // Of the request as it was sent: sent again, it may fall into the next window.
     const fingerprint = fingerprintOf(request);
     const first = this.#inFlight.get(key);
     if (first) return this.#join(first, fingerprint, request);
-    const answer = this.#enqueue({ ...request, fingerprint }).finally(() => this.#inFlight.delete(key));
+    const pending = { ...request, increments, fingerprint };
+    const answer = this.#enqueue(pending).finally(() => this.#inFlight.delete(key));
     this.#inFlight.set(key, { fingerprint, answer });
     return answer;
   }
@@ -191,4 +202,11 @@ export class CounterWriter {
     answer.catch(() => {});
     return answer;
   }
+}
+
+/** @throws {Problem} `invalid_request` when its window is none */
+function inBucket({ window, ...increment }: Increment): PendingIncrement {
+  if (window === undefined) return increment;
+  const [bucket] = bucketsOf(increment.name, window, Date.now());
+  return { ...increment, name: bucket?.name ?? '', expiresAt: bucket?.expiresAt };
 }

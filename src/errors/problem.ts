@@ -57,6 +57,7 @@ export type ProblemCode = keyof typeof problems;
 interface ProblemOptions extends ErrorOptions {
   partlyDone?: boolean;
   members?: Readonly<Record<string, unknown>>;
+  retryAfterS?: number;
 }
 
 /** Thrown by a route to answer with a problem. `detail` is sent to the caller, so it contains nothing internal. */
@@ -67,12 +68,15 @@ export class Problem extends Error {
   readonly partlyDone: boolean;
   /** What a program may want to know besides (RFC 9457, 3.2: extension members). */
   readonly members: Readonly<Record<string, unknown>> | undefined;
+  /** When another attempt can succeed, in seconds, where that is known better than from the code. */
+  readonly retryAfterS: number | undefined;
 
   constructor(code: ProblemCode, detail: string, options?: ProblemOptions) {
     super(detail, options);
     this.code = code;
     this.partlyDone = options?.partlyDone ?? false;
     this.members = options?.members;
+    this.retryAfterS = options?.retryAfterS;
   }
 }
 

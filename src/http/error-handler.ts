@@ -87,11 +87,13 @@ const clientErrorCodes: Record<string, ProblemCode> = {
 };
 
 /** What of a problem its caller is told. */
-type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'> & Partial<Pick<Problem, 'members'>>;
+type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'> &
+  Partial<Pick<Problem, 'members' | 'retryAfterS'>>;
 
 /** Answers with a problem without an exception: an error with its stack costs more than the rest of a refusal. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
-  const { status, retryAfterS }: ProblemKind = problems[problem.code];
+  const { status, ...kind }: ProblemKind = problems[problem.code];
+  const retryAfterS = problem.retryAfterS ?? kind.retryAfterS;
   // Unless it is known better already.
   if (retryAfterS !== undefined && !problem.partlyDone && !reply.hasHeader('retry-after'))
     reply.header('retry-after', retryAfterS);

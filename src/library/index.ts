@@ -4,8 +4,15 @@ import { Sessions } from '../database/sessions.ts';
 import { BorrowedPool } from './borrowed-pool.ts';
 import { migrate } from './migration.ts';
 
-export type { Counters, CountersLimits, Incremented, IncrementOptions } from '../counters/counters.ts';
-export type { Changed, CounterState } from '../counters/counter.ts';
+export type {
+  Counters,
+  CountersLimits,
+  Incremented,
+  IncrementItem,
+  IncrementOptions,
+  WindowCount,
+} from '../counters/counters.ts';
+export type { Changed, CounterState, ExpectedState } from '../counters/counter.ts';
 export { Problem, type ProblemCode } from '../errors/problem.ts';
 
 /** A MikroORM of `@mikro-orm/postgresql` 7, with the pool that it makes itself. */

@@ -1,5 +1,5 @@
 import { VALUE_MAX } from '../../src/counters/counter.ts';
-import type { IncrementRequest } from '../../src/counters/request.ts';
+import type { Increment, IncrementRequest } from '../../src/counters/request.ts';
 
 export interface Bounded {
   value: number;
@@ -37,6 +37,10 @@ export class BoundsModel {
       after.set(name, { ...counter, value });
       values.push(value);
     }
+    const ownFirst = increments.findIndex(({ min, max }, i) => {
+      const value = values[i] ?? Number.NaN;
+      return value < (min ?? -Infinity) || value > (max ?? Infinity);
+    });
     const first = [...after.keys()].find((name) => {
       const { min, max } = this.#of(name);
       return values.some(
@@ -45,15 +49,21 @@ export class BoundsModel {
       );
     });
     if (first !== undefined) return `out_of_bounds: ${first} is ${this.#of(first).value}`;
+    const own = increments[ownFirst];
+    if (own) return `out_of_bounds: ${own.name} is ${(values[ownFirst] ?? 0) - own.by}`;
     for (const [name, counter] of after) this.counters.set(name, counter);
     return values;
   }
 
-  #part({ name, by }: { name: string; by: number }): End {
+  #part({ name, by, min, max }: Increment): End {
     const counter = this.#of(name);
-    const highest = counter.max ?? VALUE_MAX;
-    const lowest = counter.min ?? -VALUE_MAX;
-    const added = Math.max(lowest - counter.value, Math.min(highest - counter.value, by));
+    const highest = Math.min(counter.max ?? VALUE_MAX, max ?? VALUE_MAX);
+    const lowest = Math.max(counter.min ?? -VALUE_MAX, min ?? -VALUE_MAX);
+    // What is beyond a bound of the increment already is not taken back.
+    const added =
+      by > 0
+        ? Math.max(0, Math.min(highest - counter.value, by))
+        : Math.min(0, Math.max(lowest - counter.value, by));
     this.counters.set(name, { ...counter, value: counter.value + added });
     return [counter.value + added, added];
   }

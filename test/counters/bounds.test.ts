@@ -89,7 +89,20 @@ const bounded = fc
   );
 
 const NAMES = ['a', 'b', 'c', 'ü/"\\{}'];
-const increment = fc.record({ name: fc.constantFrom(...NAMES, 'new'), by: fc.integer({ min: -4, max: 4 }) });
+const anyName = fc.constantFrom(...NAMES, 'new');
+const anyAmount = fc.integer({ min: -4, max: 4 });
+const increment = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ name: anyName, by: anyAmount }) },
+  fc.record(
+    {
+      name: anyName,
+      by: anyAmount,
+      min: fc.integer({ min: -9, max: 0 }),
+      max: fc.integer({ min: 0, max: 9 }),
+    },
+    { requiredKeys: ['name', 'by'], noNullPrototype: true },
+  ),
+);
 const anyKey = fc.option(fc.integer({ min: 0, max: 6 }).map(String), { nil: undefined });
 const anyRequest: fc.Arbitrary<IncrementRequest> = fc.oneof(
   {
@@ -99,39 +112,50 @@ const anyRequest: fc.Arbitrary<IncrementRequest> = fc.oneof(
   fc.record({ increments: fc.array(increment, { minLength: 2, maxLength: 4 }), key: anyKey }),
 );
 
-t.test('batches with bounds do what their requests would do one after another', async (t) => {
-  const { sessions, client, create } = await setting(t);
-  const load = fc.record({
-    counters: fc.tuple(...NAMES.map(() => fc.option(bounded, { nil: undefined }))),
-    batches: fc.array(fc.array(anyRequest, { minLength: 1, maxLength: 25 }), { minLength: 1, maxLength: 3 }),
-  });
-  await fc.assert(
-    fc.asyncProperty(load, async ({ counters, batches }) => {
-      await client.query('delete from counters; delete from idempotency_keys');
-      const model = new BoundsModel();
-      for (const [i, counter] of counters.entries()) {
-        if (!counter) continue;
-        await create(NAMES[i] as string, counter);
-        model.counters.set(NAMES[i] as string, counter);
-      }
-      const writer = writerOn(sessions);
-      for (const batch of batches) {
-        // One of two with the same key joins the other, and is not decided again.
-        const requests = batch.filter(
-          ({ key }, i) => key === undefined || batch.findIndex((other) => other.key === key) === i,
+t.test(
+  'batches with bounds, and counters that have ended, do what their requests would do one after another',
+  async (t) => {
+    const { sessions, client, create } = await setting(t);
+    const load = fc.record({
+      counters: fc.tuple(...NAMES.map(() => fc.option(bounded, { nil: undefined }))),
+      ended: fc.subarray(NAMES),
+      batches: fc.array(fc.array(anyRequest, { minLength: 1, maxLength: 25 }), {
+        minLength: 1,
+        maxLength: 3,
+      }),
+    });
+    await fc.assert(
+      fc.asyncProperty(load, async ({ counters, ended: gone, batches }) => {
+        await client.query('delete from counters; delete from idempotency_keys');
+        const model = new BoundsModel();
+        for (const [i, counter] of counters.entries()) {
+          if (!counter) continue;
+          await create(NAMES[i] as string, counter);
+          model.counters.set(NAMES[i] as string, counter);
+        }
+        await client.query(`update counters set expires_at = now() where name = any($1)`, [gone]);
+        for (const name of gone) model.counters.delete(name);
+        const writer = writerOn(sessions);
+        for (const batch of batches) {
+          // One of two with the same key joins the other, and is not decided again.
+          const requests = batch.filter(
+            ({ key }, i) => key === undefined || batch.findIndex((other) => other.key === key) === i,
+          );
+          const ends = await allEnded(writer, requests);
+          const expected = requests.map((request) => model.submit(request));
+          assert.deepEqual(ends, expected);
+        }
+        const { rows } = await client.query(
+          'select name, value::int, min::int, max::int from counters where expires_at is null',
         );
-        const ends = await allEnded(writer, requests);
-        const expected = requests.map((request) => model.submit(request));
-        assert.deepEqual(ends, expected);
-      }
-      const { rows } = await client.query('select name, value::int, min::int, max::int from counters');
-      const found = new Map(rows.map(({ name, ...counter }) => [name, counter]));
-      assert.deepEqual(found, model.counters);
-    }),
-    { numRuns: 80 },
-  );
-  t.pass();
-});
+        const found = new Map(rows.map(({ name, ...counter }) => [name, counter]));
+        assert.deepEqual(found, model.counters);
+      }),
+      { numRuns: 80 },
+    );
+    t.pass();
+  },
+);
 
 t.test(
   'a batch of 1,000 of which 900 are refused takes two statements, and one when that is known',

@@ -234,6 +234,7 @@ t.test('removal stops at once when the service closes', async (t) => {
   const closing = new AbortController();
   let removals = 0;
   const store = {
+    removeCounters: async () => 0,
     async removeKeys(rowsMax: number) {
       removals += 1;
       if (removals === 2) closing.abort();

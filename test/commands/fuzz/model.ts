@@ -6,6 +6,11 @@ interface Counter {
   value: number;
 }
 
+interface Increment {
+  by?: number;
+  window?: string;
+}
+
 /** What the counters must be by the answers of one caller, who asks one thing after another. */
 export class CounterModel {
   readonly #values = new Map<string, number>();
@@ -16,23 +21,25 @@ export class CounterModel {
     if (path === '/counters/{name}' && method === 'DELETE') {
       this.#values.delete(decodeURIComponent(target.split(/[/?]/)[2] ?? ''));
     } else if (path === '/counters/{name}' && method === 'PUT') {
-      const { name, value } = JSON.parse(answer.text) as Counter;
-      this.#values.set(name, value);
+      const { name, value, expires_at: end } = JSON.parse(answer.text) as Counter & { expires_at?: string };
+      if (end !== undefined && Date.parse(end) < Date.now()) this.#values.delete(name);
+      else this.#values.set(name, value);
     } else if (path === '/counters/{name}/increments') {
-      const { by = 1 } = (body === '' ? {} : read(body)) as { by?: number };
-      return this.#increment([by], [JSON.parse(answer.text) as Counter], answer);
+      const increment = (body === '' ? {} : read(body)) as Increment;
+      return this.#increment([increment], [JSON.parse(answer.text) as Counter], answer);
     } else if (path === '/increments') {
-      const bys = (read(body) as { by?: number }[]).map(({ by = 1 }) => by);
-      return this.#increment(bys, JSON.parse(answer.text) as Counter[], answer);
+      return this.#increment(read(body) as Increment[], JSON.parse(answer.text) as Counter[], answer);
     }
     return undefined;
   }
 
-  /** A replay tells what was written at its time, and adds nothing. */
-  #increment(bys: number[], counters: Counter[], { headers }: Answer): string | undefined {
+  /** A replay tells what was written at its time, and adds nothing. A window is no part of the counter. */
+  #increment(increments: Increment[], counters: Counter[], { headers }: Answer): string | undefined {
     if (headers['idempotency-replayed'] === 'true') return undefined;
     for (const [i, { name, value }] of counters.entries()) {
-      const expected = (this.#values.get(name) ?? 0) + (bys[i] ?? Number.NaN);
+      const { by = 1, window } = increments[i] ?? {};
+      if (window !== undefined) continue;
+      const expected = (this.#values.get(name) ?? 0) + by;
       if (value !== expected) return `${JSON.stringify(name)} is ${value} and must be ${expected}`;
       this.#values.set(name, value);
     }

@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import type { InjectOptions } from 'fastify';
+import t from 'tap';
+import { REGISTER, WRITE_ONE } from '../../src/counters/statements.ts';
+import { CounterStore } from '../../src/counters/store.ts';
+import { CounterWriter } from '../../src/counters/writer.ts';
+import { testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+
+const { sessions, databaseUrl } = await testOrm(t);
+const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
+const client = await testClient(t, databaseUrl);
+const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 60_000 });
+const events = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+
+async function ask(method: InjectOptions['method'], url: string, payload?: object, headers = {}) {
+  const answer = await app.inject({ method, url, headers, ...(payload ? { payload } : {}) } as InjectOptions);
+  return { status: answer.statusCode, body: answer.body && answer.json(), headers: answer.headers };
+}
+
+const NEW = { 'if-none-match': '*' };
+const ANY = { 'if-match': '*' };
+const put = (name: string, payload: object, headers: object = ANY) =>
+  ask('PUT', `/counters/${name}`, payload, headers);
+const get = (name: string) => ask('GET', `/counters/${name}`);
+const add = (name: string, payload?: object, headers = {}) =>
+  ask('POST', `/counters/${name}/increments`, payload, headers);
+
+/** Lets a counter end a moment ago. */
+const end = (name: string) =>
+  client.query(`update counters set expires_at = now() - interval '1 ms' where name = $1`, [name]);
+
+const LATER = '2100-01-31T12:00:00.500Z';
+
+t.test('an end is set with a counter, kept, moved, and taken away', async (t) => {
+  t.match(await put('kept', { value: 3, expires_at: '2100-01-31T13:00:00.5+01:00' }, NEW), {
+    status: 201,
+    body: { expires_at: LATER },
+    headers: { etag: `"3:::${Date.parse(LATER)}"` },
+  });
+  t.match(await add('kept'), { body: { value: 4 } });
+  t.strictSame((await get('kept')).body, { name: 'kept', value: 4, expires_at: LATER });
+  t.match(await put('kept', { max: 9 }), { body: { max: 9, expires_at: LATER, replaced: 4 } });
+  t.strictSame((await ask('GET', '/counters?prefix=kept')).body.counters, [
+    { name: 'kept', value: 4, max: 9, expires_at: LATER },
+  ]);
+  const tag = `"4::9:${Date.parse(LATER)}"`;
+  t.match(await put('kept', { value: 5 }, { 'if-match': '"4::9"' }), { status: 412 });
+  t.match(await put('kept', { expires_at: '2101-01-01T00:00:00Z' }, { 'if-match': tag }), {
+    status: 200,
+    body: { expires_at: '2101-01-01T00:00:00.000Z' },
+  });
+  t.match(await put('kept', { expires_at: null }), { headers: { etag: '"4::9"' } });
+  t.strictSame((await get('kept')).body, { name: 'kept', value: 4, max: 9 });
+});
+
+t.test('a counter that has ended does not exist, for reads and for conditions', async (t) => {
+  await put('gone', { value: 7, min: 5, max: 8 }, NEW);
+  await end('gone');
+  t.match(await get('gone'), { status: 404 });
+  t.strictSame((await ask('GET', '/counters?prefix=gone')).body.counters, []);
+  t.strictSame((await ask('GET', '/counters?name=gone')).body.counters, []);
+  t.match(await put('gone', { value: 1 }), { status: 412 });
+  t.match(await ask('DELETE', '/counters/gone', undefined, ANY), { status: 404 });
+  t.match(await put('gone', { max: 2 }, NEW), { status: 201 });
+  t.strictSame((await get('gone')).body, { name: 'gone', value: 0, max: 2 });
+});
+
+t.test(
+  'an increment of a counter that has ended counts from 0, without bounds and without an end',
+  async (t) => {
+    for (const [name, how] of [
+      ['alone', () => add('alone', { by: -1 })],
+      ['keyed', () => add('keyed', { by: -1 }, { 'idempotency-key': 'fresh' })],
+      ['part', () => add('part', { by: -1, partial: true })],
+      ['bulk', () => ask('POST', '/increments', [{ name: 'bulk', by: -1 }, { name: 'beside' }])],
+    ] as const) {
+      await put(name, { value: 7, min: 5, max: 8 }, NEW);
+      await end(name);
+      t.match(await how(), { status: 200 }, name);
+      t.strictSame((await get(name)).body, { name, value: -1 });
+    }
+    await put('zero', { value: 7, min: 5 }, NEW);
+    await end('zero');
+    t.match(await add('zero', { by: 0 }), { body: { value: 0 } });
+    t.strictSame((await get('zero')).body, { name: 'zero', value: 0 });
+  },
+);
+
+t.test('a change with a key is answered alike, its end included', async (t) => {
+  const key = { 'if-none-match': '*', 'idempotency-key': 'ends' };
+  for (const replayed of [undefined, 'true']) {
+    t.match(await put('change', { value: 1, expires_at: LATER }, key), {
+      status: 201,
+      body: { expires_at: LATER },
+      headers: { 'idempotency-replayed': replayed },
+    });
+  }
+  const other = { value: 1, expires_at: '2100-01-01T00:00:00Z' };
+  t.match(await put('change', other, key), { status: 422, body: { code: 'key_reused' } });
+});
+
+t.test('what is no timestamp is refused with what is allowed', async (t) => {
+  for (const wrong of [
+    'tomorrow',
+    '2100-01-01',
+    '2100-01-01T00:00:00',
+    '2100-13-01T00:00:00Z',
+    '',
+    1e12,
+    true,
+  ]) {
+    t.match(
+      await put('bad', { expires_at: wrong }, NEW),
+      { status: 400, body: { code: 'invalid_request', detail: /expires_at/ } },
+      String(wrong),
+    );
+  }
+  t.match(await put('bad', { expires_at: '1969-12-31T23:59:59Z' }, NEW), { status: 400 });
+  t.match(await put('past', { expires_at: '1970-01-01T00:00:00Z' }, NEW), { status: 201 });
+  t.match(await get('past'), { status: 404 });
+  t.match(await get('bad'), { status: 404 });
+});
+
+t.test('counters that have ended are removed in portions, and no others', async (t) => {
+  await client.query('delete from counters');
+  for (const name of ['a', 'b', 'c', 'd']) await put(name, { value: 1, expires_at: LATER }, NEW);
+  await put('forever', { value: 1 }, NEW);
+  for (const name of ['a', 'b', 'c']) await end(name);
+  t.equal(await store.removeCounters(2), 2);
+  t.equal(await store.removeCounters(2), 1);
+  t.equal(await store.removeCounters(2), 0);
+  const { rows } = await client.query('select name from counters order by name');
+  t.same(rows, [{ name: 'd' }, { name: 'forever' }]);
+});
+
+t.test('increments while counters end and are removed: each counts once, from 0', async (t) => {
+  const writers = [0, 1].map(() => new CounterWriter(store, events));
+  const names = Array.from({ length: 8 }, (_, i) => `racing ${i}`);
+  for (let round = 0; round < 20; round += 1) {
+    await client.query('delete from counters');
+    await client.query(
+      `insert into counters (name, value, max, expires_at) select name, 50, 50, now() from unnest($1::text[]) as name`,
+      [names],
+    );
+    const removals = Array.from({ length: 5 }, () => store.removeCounters(3));
+    const increments = Array.from({ length: 10 }, (_, i) =>
+      writers[i % 2]?.submit({ increments: names.map((name) => ({ name, by: 1 })) }),
+    );
+    await Promise.all([...removals, ...increments]);
+    const { rows } = await client.query('select value::int, max, expires_at from counters');
+    t.same(
+      rows,
+      names.map(() => ({ value: 10, max: null, expires_at: null })),
+      `round ${round}`,
+    );
+  }
+});
+
+t.test('an increment of a counter with an end touches no index', async (t) => {
+  // A database of its own: connections report what they did at any time afterwards.
+  const only = await testClient(t, await testDatabase(t));
+  const hot = async () => {
+    await only.query('select pg_stat_force_next_flush()');
+    const { rows } = await only.query(
+      `select n_tup_upd::int as updates, n_tup_hot_upd::int as hot from pg_stat_user_tables where relname = 'counters'`,
+    );
+    return rows[0] as { updates: number; hot: number };
+  };
+  const writer = randomUUID();
+  await only.query(REGISTER.text, [writer]);
+  await only.query(`insert into counters (name, value, expires_at) values ('hot', 0, $1)`, [LATER]);
+  for (const seq of [1, 2, 3, 4, 5])
+    await only.query(WRITE_ONE.text, [writer, seq, '5s', 'hot', 1, 1, 1, null, null, null]);
+  t.same(await hot(), { updates: 5, hot: 5 });
+});
