@@ -80,7 +80,7 @@ t.test('bounds, bulks, reading and changing on a condition', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
   t.equal(await client.read('tickets'), undefined);
-  const state = { value: 3, min: 0, max: null };
+  const state = { value: 3, min: 0, max: null, expiresAt: null };
   t.same(await client.set('tickets', { value: 3, min: 0 }, 'missing'), {
     ...state,
     replaced: null,
@@ -108,17 +108,44 @@ t.test('bounds, bulks, reading and changing on a condition', async (t) => {
       value: 1,
       min: 0,
       max: 5,
+      expiresAt: null,
       replaced: 2,
       replayed,
     });
   }
   const some = new Map([
-    ['sold', { value: 2, min: null, max: null }],
-    ['tickets', { value: 1, min: 0, max: 5 }],
+    ['sold', { value: 2, min: null, max: null, expiresAt: null }],
+    ['tickets', { value: 1, min: 0, max: 5, expiresAt: null }],
   ]);
   t.same(await client.readAll(['sold', 'nothing', 'tickets']), some);
   t.same(await client.readAll([]), new Map());
   t.match(await errorOf(client.increment('sold', { by: 2 ** 53 })), { code: 'out_of_range', status: 422 });
+});
+
+t.test('windows, the bounds of an increment, and ends', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const client = new CounterClient(await app.listen({ port: 0 }));
+  const limit = { window: '365d', max: 2 };
+  t.match(await client.increment('logins', limit), { value: 1 });
+  t.same(await client.incrementAll([{ name: 'logins', ...limit }, { name: 'logins' }]), [2, 1]);
+  const refused = await errorOf(client.increment('logins', limit));
+  t.match(refused, {
+    code: 'out_of_bounds',
+    status: 409,
+    counted: 'no',
+    problem: { window: '365d', fits: 0 },
+  });
+  t.ok((refused.retryAfterMs ?? 0) >= 1000, 'it says when the next window begins');
+  t.same(
+    (await client.readWindows('logins', '365d', 2)).map(({ value }) => value),
+    [2, 0],
+  );
+  t.match(await errorOf(client.readWindows('logins', '1w')), { code: 'invalid_request', status: 400 });
+  const expiresAt = '2100-01-01T00:00:00.000Z';
+  t.match(await client.set('offer', { value: 1, expiresAt }, 'missing'), { expiresAt });
+  t.match(await client.set('offer', { value: 2 }, { value: 1, expiresAt }), { value: 2, expiresAt });
+  t.same(await client.read('offer'), { value: 2, min: null, max: null, expiresAt });
+  t.match(await client.set('offer', { expiresAt: null }, 'exists'), { value: 2, expiresAt: null });
 });
 
 t.test('an error says whether it may have been counted', async (t) => {
@@ -201,6 +228,7 @@ t.test('what is no answer of the service is no success', async (t) => {
       client.read('likes'),
       client.readAll(['likes']),
       client.set('likes', { value: 1 }, 'exists'),
+      client.readWindows('likes', '1h'),
     ];
     for (const call of calls) t.match(await errorOf(call), { code: 'no_answer', counted: 'unknown' }, body);
   }

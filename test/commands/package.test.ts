@@ -161,7 +161,7 @@ t.test('the counters in process do what the page says', async (t) => {
   const { code, stdout, stderr } = await (await runCode(t, 'process.ts', processCode, { DATABASE_URL }))
     .ended;
   t.match({ code, stderr }, { code: 0, stderr: '' });
-  t.match(stdout, /^99 left\. "tickets" is 99, .*\n\{ value: 99, min: 0, max: null \}\n$/);
+  t.match(stdout, /^99 left\. "tickets" is 99, .*\n\{ value: 99, min: 0, max: null, expiresAt: null \}\n$/);
 });
 
 t.test('the client counts in the application', async (t) => {
@@ -169,5 +169,5 @@ t.test('the client counts in the application', async (t) => {
   const { code, stdout, stderr } = await (await runCode(t, 'client.ts', clientCode, { COUNTERS_URL: url }))
     .ended;
   t.match({ code, stderr }, { code: 0, stderr: '' });
-  t.equal(stdout, `5 { value: 5, min: null, max: null }\ninvalid_request 400 no\n`);
+  t.equal(stdout, `5 { value: 5, min: null, max: null, expiresAt: null }\ninvalid_request 400 no\n`);
 });

@@ -30,7 +30,9 @@ const document = (await app.inject('/docs/json')).json<{
 t.test('every served route is described, with its methods', async (t) => {
   t.match(document, { openapi: '3.1.0', servers: [{ url: '/' }] });
   const operations = ['/health/live', '/health/ready', '/problems'];
-  const counters = ['', '/{name}', '/{name}/events', '/{name}/increments'].map((path) => `/counters${path}`);
+  const counters = ['', '/{name}', '/{name}/events', '/{name}/increments', '/{name}/windows/{window}'].map(
+    (path) => `/counters${path}`,
+  );
   const demos = ['/strategies', '/races', '/races/stream'];
   const posts = ['', '/{pk}', '/{pk}/increments'].map((path) => `/strategies/{strategy}/posts${path}`);
   const seeds = ['/init', '/check', ...endpoints.map(({ path }) => path)];
