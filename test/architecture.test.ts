@@ -4,8 +4,8 @@ import { dirname, join, relative } from 'node:path';
 import t from 'tap';
 import { CHECKOUT } from './helper.ts';
 
-/** The rooms that each room may import from, besides itself: the drawing in CONTRIBUTING, as it is enforced. */
-const mayUse: Record<string, readonly string[]> = {
+/** The folders that each folder may import from, besides itself: the drawing in CONTRIBUTING as data. */
+const mayImport: Record<string, readonly string[]> = {
   'src/errors': [],
   'src/concurrency': [],
   'src/web': [],
@@ -133,10 +133,10 @@ const mayUse: Record<string, readonly string[]> = {
   ],
 };
 
-/** The innermost folder that is a room. */
-function roomOf(path: string): string {
+/** The innermost folder of a file that the drawing has. */
+function layerOf(path: string): string {
   for (let folder = dirname(path); folder !== '.'; folder = dirname(folder))
-    if (mayUse[folder]) return folder;
+    if (mayImport[folder]) return folder;
   return path;
 }
 
@@ -147,28 +147,28 @@ const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard', 'src
   .split('\n')
   .filter((path) => path.endsWith('.ts'));
 
-t.test('arrows point down: every import of every file is one that the drawing allows', async (t) => {
+t.test('imports point down: the drawing allows every import of every file', async (t) => {
   let imports = 0;
   for (const file of files) {
-    const room = roomOf(file);
-    if (!t.ok(mayUse[room], `${file} is in a room of the drawing`)) continue;
+    const layer = layerOf(file);
+    if (!t.ok(mayImport[layer], `${file} is in a folder of the drawing`)) continue;
     const text = await readFile(join(CHECKOUT, file), 'utf8');
     for (const [, path = ''] of text.matchAll(/(?:from|import\() ?'(\.[^']+)'/g)) {
       imports += 1;
       const target = relative(CHECKOUT, join(CHECKOUT, dirname(file), path));
-      const to = roomOf(target);
-      const allowed = to === room || target === 'package.json' || mayUse[room]?.includes(to);
+      const to = layerOf(target);
+      const allowed = to === layer || target === 'package.json' || mayImport[layer]?.includes(to);
       t.ok(allowed, `${file} imports ${target}`);
     }
-    if (room === 'src/concurrency') t.notMatch(text, /from '(?!node:|\.\/)/, `${file} knows no library`);
+    if (layer === 'src/concurrency') t.notMatch(text, /from '(?!node:|\.\/)/, `${file} imports no library`);
   }
   t.ok(imports > 400);
 });
 
-t.test('no room is used by one that it uses itself, directly or around corners', async (t) => {
-  const reach = (room: string, seen = new Set<string>()): Set<string> => {
-    for (const next of mayUse[room] ?? []) if (!seen.has(next)) reach(next, seen.add(next));
+t.test('no folder depends on itself, directly or indirectly', async (t) => {
+  const reach = (layer: string, seen = new Set<string>()): Set<string> => {
+    for (const next of mayImport[layer] ?? []) if (!seen.has(next)) reach(next, seen.add(next));
     return seen;
   };
-  for (const room of Object.keys(mayUse)) t.notOk(reach(room).has(room), `${room} is in no circle`);
+  for (const layer of Object.keys(mayImport)) t.notOk(reach(layer).has(layer), `${layer} is in no cycle`);
 });

@@ -9,12 +9,12 @@ t.test('an empty environment gives safe defaults', async (t) => {
   t.ok(Object.isFrozen(loadConfig({})));
 });
 
-t.test('values are read as what they are, and an empty one counts as unset', async (t) => {
+t.test('each value is parsed by its type, and an empty value counts as unset', async (t) => {
   const env = { PORT: '0', DEMOS: 'false', ISOLATION_LEVEL: 'Repeatable Read', HOST: '  ', UNRELATED: 'x' };
   t.match(loadConfig(env), { PORT: 0, DEMOS: false, ISOLATION_LEVEL: 'repeatable read', HOST: '127.0.0.1' });
 });
 
-t.test('a bad value is one line: the variable, the value, what is allowed', async (t) => {
+t.test('a bad value is reported in one line: the variable, the value, what is allowed', async (t) => {
   const cases = {
     PORT: '70000',
     POOL_MAX: '3',
@@ -38,7 +38,7 @@ t.test('a bad value is one line: the variable, the value, what is allowed', asyn
   t.throws(() => loadConfig({ PORT: 'x', DEMOS: 'y' }), { message: /^PORT .*\nDEMOS .*$/ });
 });
 
-t.test('proxies are trusted by address or range, and anything else is refused', (t) => {
+t.test('TRUST_PROXY takes true, false, addresses and ranges, and refuses anything else', (t) => {
   const good = ['true', 'false', '10.0.0.1', '10.0.0.0/8, 127.0.0.1', '::1,fd00::/8'];
   for (const TRUST_PROXY of good) t.match(loadConfig({ TRUST_PROXY }), { TRUST_PROXY });
   const bad = [
@@ -57,7 +57,7 @@ t.test('proxies are trusted by address or range, and anything else is refused', 
   t.end();
 });
 
-t.test('hosts are allowed by name, without a port', (t) => {
+t.test('ALLOWED_HOSTS takes host names without a port', (t) => {
   const good = ['likes.example', 'likes.example, app', '[fd00::1],10.0.0.1'];
   for (const ALLOWED_HOSTS of good) t.match(loadConfig({ ALLOWED_HOSTS }), { ALLOWED_HOSTS });
   for (const ALLOWED_HOSTS of ['likes.example:80', 'http://likes.example', 'a,,b', '*']) {
@@ -66,7 +66,7 @@ t.test('hosts are allowed by name, without a port', (t) => {
   t.end();
 });
 
-t.test('a bad address is named without its password', async (t) => {
+t.test('a bad address is reported without its password', async (t) => {
   const bad = 'mysql://me:secret@host/db';
   const good = 'postgresql://me:secret@host/db';
   t.throws(() => loadConfig({ DATABASE_URL: bad }), { message: /^((?!secret).)*$/ });

@@ -4,37 +4,37 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 
-/** What ends and removes what this file has started, without waiting for anything. */
-const acts: (() => void)[] = [];
+/** What ends the processes and removes the folders of this test file, without waiting. */
+const cleanups: (() => void)[] = [];
 
 /**
- * Does it when this process is told to end while the test is running. No teardown comes then: tap gives a file that took
- * too long half a second after SIGALRM.
+ * Runs the cleanup if a signal ends this process while the test is running. Teardowns do not run then: tap sends SIGALRM
+ * to a file that takes too long, and kills it half a second later.
  */
-function inEmergency(t: Test, act: () => void): void {
-  acts.push(act);
-  t.teardown(() => acts.splice(acts.indexOf(act), 1));
+function onSignal(t: Test, cleanup: () => void): void {
+  cleanups.push(cleanup);
+  t.teardown(() => cleanups.splice(cleanups.indexOf(cleanup), 1));
 }
 
 for (const signal of ['SIGALRM', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.once(signal, () => {
-    // What was started last depends on what was started before.
-    for (const act of acts.toReversed()) act();
+    // In reverse order: what was started last may depend on what was started first.
+    for (const cleanup of cleanups.toReversed()) cleanup();
     process.exit(128 + constants.signals[signal]);
   });
 }
 
-/** Ends the child when this process is told to end. */
+/** Ends the child if a signal ends this process. */
 export const endInEmergency = (t: Test, child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): void =>
-  inEmergency(t, () => void child.kill(signal));
+  onSignal(t, () => void child.kill(signal));
 
-/** Removes the folder, and ends the PostgreSQL servers whose data is in it, when this process is told to end. */
+/** Removes the folder, and ends the PostgreSQL servers whose data is in it, if a signal ends this process. */
 export const removeInEmergency = (t: Test, folder: string): void =>
-  inEmergency(t, () => {
+  onSignal(t, () => {
     const inside = readdirSync(folder, { recursive: true, encoding: 'utf8' });
     for (const path of inside.filter((name) => name.endsWith('postmaster.pid')))
       endServer(join(folder, path));
-    // A server that is just ending may still write.
+    // A server that is ending may still write.
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   });
 
@@ -42,6 +42,6 @@ function endServer(pidFile: string): void {
   try {
     process.kill(Number.parseInt(readFileSync(pidFile, 'utf8'), 10), 'SIGQUIT');
   } catch {
-    // It is gone already.
+    // The server has ended already.
   }
 }

@@ -16,15 +16,15 @@ import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.
 
 export const CHECKOUT = join(import.meta.dirname, '..');
 
-/** What a command may say on the error output where nothing is wrong: how far it is, if it takes long. */
+/** Progress lines, the only output to standard error that is not an error. */
 export const ONLY_PROGRESS = /^(\d+\/\d+ {2}.*\n)*$/;
 
-/** A log for what is not looked at. */
+/** A log that discards its lines. */
 export const silent = { info: () => {}, warn: () => {} };
 
 let databases = 0;
 
-/** A database for this test alone, migrated unless told otherwise; dropped when the test ends. */
+/** A database for this test alone, migrated by default; dropped when the test ends. */
 export async function testDatabase(t: Test, { migrated = true } = {}): Promise<string> {
   databases += 1;
   const name = `test_${process.pid}_${databases}`;
@@ -32,14 +32,14 @@ export async function testDatabase(t: Test, { migrated = true } = {}): Promise<s
   return migrated ? cloneDatabase(name) : createEmptyDatabase(name);
 }
 
-/** The waits for the database that a service allows itself, on this machine at this moment. */
-const patience = () => ({
+/** Timeouts of the service for the database, longer while this machine is slow. */
+const databaseTimeouts = () => ({
   POOL_ACQUIRE_TIMEOUT_MS: String(slow(5000)),
   LOCK_TIMEOUT_MS: String(slow(5000)),
   STATEMENT_TIMEOUT_MS: String(slow(10_000)),
 });
 
-/** The service's own app on a database of its own, to be asked by `inject` or to listen. */
+/** The service's app on a database of its own, for `inject` or `listen`. */
 export async function testApp(
   t: Test,
   env: NodeJS.ProcessEnv = {},
@@ -47,7 +47,7 @@ export async function testApp(
   logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
   const url = databaseUrl ?? (await testDatabase(t));
-  const config = loadConfig({ DEMO_RATE_LIMIT: '0', ...patience(), ...env });
+  const config = loadConfig({ DEMO_RATE_LIMIT: '0', ...databaseTimeouts(), ...env });
   const app = await buildApp({ config, databaseUrl: url, logger });
   await app.ready();
   t.teardown(() => app.close());
@@ -62,14 +62,14 @@ export async function testOrm(
   const database = openDatabase({
     databaseUrl,
     entities,
-    config: loadConfig({ ...patience(), ...env }),
+    config: loadConfig({ ...databaseTimeouts(), ...env }),
     log: silent,
   });
   t.teardown(() => database.orm.close());
   return { ...database, databaseUrl };
 }
 
-/** A folder of the test's own, which other users may enter; removed when the test ends. */
+/** A folder of the test's own that other users may enter; removed when the test ends. */
 export async function testFolder(t: Test, name: string, parent?: string): Promise<string> {
   const folder = await ownFolder(name, parent);
   t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -77,7 +77,7 @@ export async function testFolder(t: Test, name: string, parent?: string): Promis
   return folder;
 }
 
-/** A connection of the test's own, to look from outside. */
+/** A connection of the test's own, independent of the service. */
 export async function testClient(t: Test, databaseUrl: string): Promise<Client> {
   const client = new Client(databaseUrl);
   client.on('error', () => {});
@@ -90,16 +90,16 @@ export interface Service extends Program {
   url: string;
 }
 
-/** Runs a program of the checkout, at most as long as the test. */
+/** Runs a program of the checkout; it ends with the test at the latest. */
 export function runProgram(t: Test, args: string[], env: NodeJS.ProcessEnv = {}): Program {
   const program = runAnyProgram(args, env);
   t.teardown(() => void program.child.kill('SIGKILL'));
-  // A command has to end what it has started itself.
+  // SIGTERM for a command, which must end its own child processes.
   endInEmergency(t, program.child, args[0] === 'src/server.ts' ? 'SIGKILL' : 'SIGTERM');
   return program;
 }
 
-/** The service as a process of its own on a port of its own; resolves when it says that it is ready. */
+/** Starts the service as a process of its own on a free port; resolves when it reports that it is ready. */
 export async function startService(t: Test, env: NodeJS.ProcessEnv): Promise<Service> {
   const program = runProgram(t, ['src/server.ts'], { PORT: '0', DEMO_RATE_LIMIT: '0', ...env });
   return { ...program, url: await whenReady(program) };
@@ -110,10 +110,10 @@ export async function getJson<T = Record<string, unknown>>(url: string): Promise
   return { ...((await response.json()) as T), status: response.status };
 }
 
-/** Between two questions, in milliseconds: asked without a pause, what is waited for would have less of the processor. */
-const ASK_MS = 5;
+/** Between two polls, in milliseconds: without a pause, polling would slow down what it waits for. */
+const POLL_MS = 5;
 
-/** Asks again until the answer is as wanted; the test's own time limit is the bound. */
+/** Polls until the condition holds; the time limit of the test is the bound. */
 export async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds().catch(() => false))) await setTimeout(ASK_MS);
+  while (!(await holds().catch(() => false))) await setTimeout(POLL_MS);
 }

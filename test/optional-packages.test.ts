@@ -1,7 +1,7 @@
 import t from 'tap';
 import { runProgram, startService, testDatabase } from './helper.ts';
 
-/** Runs a program as if the package were not installed, by what Node itself does then, and on a terminal. */
+/** The environment of a program on a terminal in which Node cannot resolve the package, as if it were not installed. */
 function without(name: string): NodeJS.ProcessEnv {
   const script = `
     import { registerHooks } from 'node:module';
@@ -14,7 +14,7 @@ function without(name: string): NodeJS.ProcessEnv {
   return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
 }
 
-t.test('REDIS_URL without its client is one clear line and exit code 1', async (t) => {
+t.test('REDIS_URL without its client package ends the start with one clear line, exit code 1', async (t) => {
   const env = { DATABASE_URL: await testDatabase(t), PORT: '0', ...without('@keyv/redis') };
   const { ended } = runProgram(t, ['src/server.ts'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' });
   const { code, stderr } = await ended;

@@ -12,10 +12,10 @@ export interface OwnServer {
 }
 
 /**
- * A server that a test may stop and kill, besides the one that all files share.
+ * A PostgreSQL server that a test may stop and kill, besides the one that all test files share.
  *
  * @param bin the programs to run; undefined: those of the other tests
- * @param parent where its folder is made; undefined: where all such folders are
+ * @param parent where its folder is created; undefined: the default place
  */
 export async function ownServer(t: Test, bin?: string, parent?: string): Promise<OwnServer> {
   const folder = await testFolder(t, 'own', parent);

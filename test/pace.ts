@@ -2,13 +2,12 @@ import { availableParallelism, loadavg } from 'node:os';
 import { testRun } from './test-server.ts';
 
 /**
- * A time that something may take, in milliseconds, on this machine at this moment: as given where the machine has nothing
- * else to do, and longer as the start of this run took longer than it takes there, or as more processes want to run than
- * there are processors.
+ * A time limit in milliseconds, scaled for this machine at this moment: as given on an idle machine, else multiplied
+ * by the slowness of this run's start or by the runnable processes per processor, whichever is greater.
  */
 export function slow(ms: number): number {
-  const wanting = (loadavg()[0] ?? 0) / availableParallelism();
-  return Math.round(ms * Math.max(1, wanting, testRun().slowness));
+  const load = (loadavg()[0] ?? 0) / availableParallelism();
+  return Math.round(ms * Math.max(1, load, testRun().slowness));
 }
 
 /** How often a test repeats what depends on timing: `few` times, or `many` times with `LONG_TESTS=1`. */

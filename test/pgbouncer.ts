@@ -11,11 +11,11 @@ import { testFolder, until } from './helper.ts';
 
 const PGBOUNCER = '/usr/sbin/pgbouncer';
 
-/** What to give `t.test` as an option: false, or why what needs PgBouncer cannot run here. */
-export const noPgBouncer: false | string = !existsSync(PGBOUNCER) && `there is no ${PGBOUNCER}`;
+/** The option `skip` of `t.test`: false, or why tests with PgBouncer cannot run here. */
+export const noPgBouncer: false | string = !existsSync(PGBOUNCER) && `${PGBOUNCER} is not installed`;
 
-/** Debian's PgBouncer in front of the server at that port; resolves with its own port. `more`: lines of its settings. */
-export async function pgbouncer(t: Test, behind: number, more = ''): Promise<number> {
+/** Starts Debian's PgBouncer in front of the server; resolves with its port. `more`: further lines of its settings. */
+export async function pgbouncer(t: Test, serverPort: number, more = ''): Promise<number> {
   const folder = await testFolder(t, 'pgbouncer');
   const port = await freePort();
   const settings = `listen_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = trust
@@ -23,11 +23,11 @@ auth_file = ${folder}/users\npool_mode = transaction\ndefault_pool_size = 20\n${
   await writeFile(join(folder, 'users'), '"postgres" "test"\n');
   await writeFile(
     join(folder, 'pgbouncer.ini'),
-    `[databases]\n* = host=127.0.0.1 port=${behind}\n[pgbouncer]\n${settings}`,
+    `[databases]\n* = host=127.0.0.1 port=${serverPort}\n[pgbouncer]\n${settings}`,
   );
-  // It refuses to run as root.
-  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-  const child = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], { ...nobody, cwd: '/', stdio: 'ignore' });
+  // PgBouncer refuses to run as root.
+  const account = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const child = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], { ...account, cwd: '/', stdio: 'ignore' });
   t.teardown(async () => {
     child.kill('SIGKILL');
     await once(child, 'close');

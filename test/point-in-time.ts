@@ -24,7 +24,7 @@ export class PointInTime {
     this.#backup = join(dirname(server.cluster), 'backup');
   }
 
-  /** Archives from now on, and takes a base backup. Restarts the server. */
+  /** Turns archiving on and takes a base backup. Restarts the server. */
   static async begin(server: OwnServer): Promise<PointInTime> {
     const one = new PointInTime(server);
     await mkdir(one.#archive);
@@ -46,7 +46,7 @@ export class PointInTime {
     return one;
   }
 
-  /** Names this moment. */
+  /** Creates a restore point. */
   async name(moment: string): Promise<void> {
     await this.#asAdministrator(async (client) => {
       await client.query('select pg_create_restore_point($1)', [moment]);
@@ -55,14 +55,14 @@ export class PointInTime {
     });
   }
 
-  /** Brings the data back to what it was at that moment, at the same port; what came after it is gone. Once. */
+  /** Restores the data of that restore point at the same port; later changes are lost. Can be called once. */
   async restore(moment: string): Promise<void> {
     const { cluster } = this.#server;
-    // A fast shutdown archives what is complete.
+    // A fast shutdown archives the complete segments.
     await this.#server.stop();
     await rm(cluster, { recursive: true });
     await rename(this.#backup, cluster);
-    // As after the loss of the machine: only what is in the archive is left of the log.
+    // As after the loss of the machine: only the archived part of the log is left.
     await rm(join(cluster, 'pg_wal'), { recursive: true });
     await mkdir(join(cluster, 'pg_wal'), { mode: 0o700 });
     await ownedByServer(join(cluster, 'pg_wal'));

@@ -7,7 +7,7 @@ import { endpoints } from '../src/posts/endpoints.ts';
 import { strategies } from '../src/strategies/index.ts';
 import { CHECKOUT } from './helper.ts';
 
-/** As GitHub names the anchor of a heading. */
+/** The anchor that GitHub gives a heading. */
 const anchor = (heading: string) =>
   heading
     .toLowerCase()
@@ -22,7 +22,7 @@ const docs = (await readdir(join(CHECKOUT, 'docs'), { recursive: true })).filter
 );
 
 for (const file of ['README.md', 'CONTRIBUTING.md', ...docs.map((name) => join('docs', name))]) {
-  t.test(`${file} has no dead link and nothing left to fill in`, async (t) => {
+  t.test(`${file} has no dead link and no placeholder`, async (t) => {
     const path = join(CHECKOUT, file);
     const text = await readFile(path, 'utf8');
     t.notMatch(text, /<!--|TODO|TBD|@@/);

@@ -6,7 +6,7 @@ import { freePort } from '../src/embedded-postgres/server.ts';
 import { endInEmergency } from './emergency.ts';
 import { testFolder } from './helper.ts';
 
-/** A Redis of this test's own on a free port, without a disk. */
+/** Starts a Redis for this test on a free port, without persistence; resolves with its address. */
 export async function startRedis(t: Test): Promise<string> {
   const port = await freePort();
   const folder = await testFolder(t, 'redis');
@@ -22,5 +22,5 @@ export async function startRedis(t: Test): Promise<string> {
   return `redis://127.0.0.1:${port}`;
 }
 
-/** Whether this machine has one. */
+/** Whether redis-server is installed. */
 export const hasRedis = () => spawnSync('redis-server', ['--version']).status === 0;

@@ -15,7 +15,7 @@ import {
   testFolder,
 } from './helper.ts';
 
-t.test('what cannot be started is one clear line and exit code 1', async (t) => {
+t.test('a start that fails is reported in one clear line, exit code 1', async (t) => {
   const databaseUrl = await testDatabase(t);
   const given = new URL(databaseUrl);
   const port = await freePort();
@@ -45,7 +45,7 @@ t.test('what cannot be started is one clear line and exit code 1', async (t) => 
   );
 });
 
-t.test('three services that start at once on an empty database all come up', async (t) => {
+t.test('three services that start at the same time on an empty database all become ready', async (t) => {
   const DATABASE_URL = await testDatabase(t, { migrated: false });
   const services = await Promise.all([1, 2, 3].map(() => startService(t, { DATABASE_URL })));
   const answers = await Promise.all(services.map(({ url }) => getJson(`${url}/2th-plock`)));
@@ -60,7 +60,7 @@ t.test('three services that start at once on an empty database all come up', asy
   t.match(rows, [{ like: 150, once: true }]);
 });
 
-t.test('a service that cannot listen has migrated nothing', async (t) => {
+t.test('a service that cannot listen does not migrate the database', async (t) => {
   const taken = await startService(t, { DATABASE_URL: await testDatabase(t) });
   const DATABASE_URL = await testDatabase(t, { migrated: false });
   const { port } = new URL(taken.url);
@@ -71,7 +71,7 @@ t.test('a service that cannot listen has migrated nothing', async (t) => {
   t.equal((await client.query(`select from pg_tables where schemaname = 'public'`)).rowCount, 0);
 });
 
-t.test('--help says what the service is and what it reads; another argument is refused', async (t) => {
+t.test('--help describes the service and its variables; any other argument is refused', async (t) => {
   const help = await runProgram(t, ['src/server.ts', '--help']).ended;
   t.match(help, { code: 0, stderr: '' });
   for (const { name, default: value, description } of variables) {
@@ -82,7 +82,7 @@ t.test('--help says what the service is and what it reads; another argument is r
   t.match(wrong, { code: 1, stderr: /--port 80; see --help/ });
 });
 
-t.test('without its packages the service says what to do', async (t) => {
+t.test('without its packages, the service says how to install them', async (t) => {
   const folder = await testFolder(t, 'bare');
   for (const path of ['src', 'package.json'])
     await cp(join(CHECKOUT, path), join(folder, path), { recursive: true });
@@ -93,7 +93,7 @@ t.test('without its packages the service says what to do', async (t) => {
 });
 
 t.test(
-  'a file .env counts from its first line on, whatever mark it begins with, or is refused',
+  'a .env file is read from its first line, with or without a byte order mark; UTF-16 is refused',
   async (t) => {
     const folder = await testFolder(t, 'env');
     const run = async (content: Buffer | string) => {

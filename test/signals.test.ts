@@ -6,12 +6,12 @@ import { slow } from './pace.ts';
 
 const likes = async (url: string) => (await getJson<{ like_result: number }>(`${url}/check`)).like_result;
 
-t.test('SIGTERM: what is in flight is answered, idle clients do not hold it up, exit code 0', async (t) => {
+t.test('on SIGTERM, requests in flight are answered, idle clients cause no delay', async (t) => {
   const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
   const { port, hostname } = new URL(service.url);
   const idle = connect({ port: Number(port), host: hostname });
   await once(idle, 'connect');
-  // fetch keeps its connection alive, too.
+  // fetch keeps its connection alive as well.
   await getJson(`${service.url}/init`);
   const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=100`);
   await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
@@ -24,10 +24,10 @@ t.test('SIGTERM: what is in flight is answered, idle clients do not hold it up, 
   idle.destroy();
 });
 
-t.test('SIGINT during a call that would take too long: it is told so, exit code 0 within 10 s', async (t) => {
+t.test('on SIGINT, calls that would take too long get a 503, exit code 0 within 10 s', async (t) => {
   const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
   await getJson(`${service.url}/init`);
-  // More than can be done in the time that it has left, whatever the machine.
+  // More than any machine can do in the time that is left.
   const path = '/2th-plock?workers=10&increments=1000';
   const calls = Array.from({ length: 6 }, () => getJson<{ code: string }>(`${service.url}${path}`));
   await until(async () => (await getJson<{ like_result: number }>(`${service.url}/check`)).like_result > 0);
@@ -41,13 +41,13 @@ t.test('SIGINT during a call that would take too long: it is told so, exit code 
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  t.test(`two ${signal}s, as a group and npm pass one on, close as gracefully as one`, async (t) => {
+  t.test(`two ${signal} signals, to the group and from npm, close as gracefully as one`, async (t) => {
     const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
     await getJson(`${service.url}/init`);
     const inFlight = getJson<{ acknowledged: number }>(`${service.url}/2th-plock?increments=100`);
     await until(async () => (await likes(service.url)) > 0);
     service.child.kill(signal);
-    // Heard: it does not listen any more.
+    // The service has handled the signal once it no longer listens.
     await until(() =>
       fetch(service.url).then(
         () => false,
@@ -60,7 +60,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-t.test('a later third signal ends a service that does not come to its end', async (t) => {
+t.test('a third signal, after two seconds, ends a service that is still closing', async (t) => {
   const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
   await getJson(`${service.url}/init`);
   const calls = Array.from({ length: 6 }, () =>
@@ -76,7 +76,7 @@ t.test('a later third signal ends a service that does not come to its end', asyn
   await Promise.all(calls);
 });
 
-t.test('SIGTERM while the start waits for another process to migrate: exit code 0, soon', async (t) => {
+t.test('SIGTERM ends a start that waits for another process to migrate, exit code 0', async (t) => {
   const DATABASE_URL = await testDatabase(t, { migrated: false });
   const client = await testClient(t, DATABASE_URL);
   await client.query('select pg_advisory_lock(4157112103)');
@@ -87,7 +87,7 @@ t.test('SIGTERM while the start waits for another process to migrate: exit code 
   t.match(await ended, { code: 0, stderr: '' });
 });
 
-t.test('a client that never sends the rest of its request does not hold the end up for ever', async (t) => {
+t.test('a client that never completes its request does not prevent the end of the service', async (t) => {
   const service = await startService(t, { DATABASE_URL: await testDatabase(t) });
   const { port, hostname } = new URL(service.url);
   const unfinished = connect({ port: Number(port), host: hostname });
@@ -95,7 +95,7 @@ t.test('a client that never sends the rest of its request does not hold the end 
   unfinished.write(
     'POST /init HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{',
   );
-  // Answered after it, so the other one has arrived.
+  // By the time this request is answered, the unfinished one has arrived.
   await getJson(`${service.url}/check`);
   service.child.kill('SIGTERM');
   t.match(await service.ended, { code: 0 });

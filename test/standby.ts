@@ -12,7 +12,7 @@ import { testFolder } from './helper.ts';
 const PASSWORD = 'test';
 const installed = '/usr/lib/postgresql';
 
-/** The folder of a complete PostgreSQL: the embedded one has no pg_basebackup, without which there is no standby. */
+/** The programs of a complete PostgreSQL: a standby needs pg_basebackup, which the embedded one does not have. */
 export async function completePostgres(): Promise<string | undefined> {
   const versions = await readdir(installed).catch(() => []);
   const bins = [process.env.POSTGRES_BIN, ...versions.map((version) => join(installed, version, 'bin'))];
@@ -49,7 +49,7 @@ export async function startPair(t: Test, bin: string): Promise<{ primary: string
   return { primary: url(primaryPort), standby: url(standbyPort) };
 }
 
-/** Makes a server that takes writes read-only for new transactions, or a read-only one take them again, at once. */
+/** Makes new transactions read-only or writable again; resolves when the setting has taken effect. */
 export async function setReadOnly(client: Client, readOnly: boolean): Promise<void> {
   await client.query(`alter system set default_transaction_read_only = ${readOnly ? 'on' : 'off'}`);
   await client.query('select pg_reload_conf()');
@@ -61,12 +61,12 @@ export async function setReadOnly(client: Client, readOnly: boolean): Promise<vo
   }
 }
 
-/** The standby becomes a primary of its own; the one that there was is not told. */
+/** Promotes the standby; the old primary keeps running. */
 export async function promote(standby: Client): Promise<void> {
   await standby.query('select pg_promote()');
 }
 
-/** From now on commits wait for a standby that does not exist; the server takes a moment to take that up. */
+/** Makes commits wait for a standby that does not exist; resolves when the setting has taken effect. */
 export async function requireMissingStandby(client: Client, databaseUrl: string): Promise<void> {
   await client.query(`alter system set synchronous_standby_names = 'missing'`);
   await client.query('select pg_reload_conf()');
@@ -89,7 +89,7 @@ export async function requireMissingStandby(client: Client, databaseUrl: string)
   }
 }
 
-/** From now on commits wait for no standby. */
+/** Makes commits wait for no standby. */
 export async function requireNoStandby(client: Client): Promise<void> {
   await client.query('alter system reset synchronous_standby_names');
   await client.query('select pg_reload_conf()');

@@ -18,7 +18,7 @@ import {
   stopServer,
 } from '../src/embedded-postgres/server.ts';
 
-/** The one PostgreSQL of a test run: started before the first file, stopped after the last one. */
+/** The PostgreSQL server of a test run: started before the first file, stopped after the last one. */
 const folder = join(
   tmpdir(),
   `safe-counters-test-${createHash('sha256')
@@ -27,7 +27,7 @@ const folder = join(
     .slice(0, 12)}`,
 );
 const cluster = join(folder, 'cluster');
-/** A cluster as initdb makes it: copying one takes a small part of the time. */
+/** A cluster fresh from initdb: a copy of it takes a fraction of the time. */
 const pristine = join(folder, 'pristine');
 const about = join(folder, 'about.json');
 const PASSWORD = 'test';
@@ -35,13 +35,13 @@ const PASSWORD = 'test';
 /** The migrated database that every test file clones. */
 const TEMPLATE = 'safe_counters_template';
 
-/** How long the start takes on a machine that has nothing else to do, in milliseconds. */
+/** How long the start takes on an idle machine, in milliseconds. */
 const START_MS = 3000;
 
 interface TestRun {
   port: number;
   programs: ServerPrograms;
-  /** How many times as long as there the start of this run took. */
+  /** How long the start of this run took, as a multiple of `START_MS`. */
   slowness: number;
 }
 
@@ -63,7 +63,7 @@ export async function startTestServer(): Promise<string> {
   await startServer(programs, cluster, {
     port,
     logFile: join(folder, 'postgres.log'),
-    // Nothing here must survive the machine; what must survive a killed process does.
+    // fsync protects data from a crash of the machine; the tests only kill processes.
     settings: { fsync: 'off', max_connections: '300' },
   });
   await describe({ port, programs, slowness: 1 });
@@ -83,7 +83,7 @@ export async function startTestServer(): Promise<string> {
   return rows[0]?.server_version ?? '';
 }
 
-/** Makes a new cluster of the programs of this run at `to`; the superuser's password is `test`. */
+/** Creates a cluster for the programs of this run at `to`; the superuser's password is `test`. */
 export async function copyCluster(to: string): Promise<void> {
   await promisify(execFile)('cp', ['-a', pristine, to]);
 }
@@ -110,7 +110,7 @@ export async function dropDatabase(name: string): Promise<void> {
 }
 
 async function create(name: string, template: string): Promise<string> {
-  // The files are copied as they are: through the log, which is the default, it takes several times as long.
+  // Copies the files: the default, through the write-ahead log, takes several times as long.
   await asAdministrator(`create database ${name} template ${template} strategy file_copy`);
   return databaseUrl(name);
 }
@@ -125,10 +125,10 @@ async function asAdministrator(sql: string): Promise<void> {
   }
 }
 
-/** Debian's PostgreSQL, the oldest one that is promised to work. */
+/** Debian's PostgreSQL, the oldest supported version. */
 export const POSTGRESQL_15 = '/usr/lib/postgresql/15/bin';
 
-/** The programs that the tests run on, as the account that may run them. */
+/** The PostgreSQL programs of the tests, and the account that runs them. */
 export async function findTestPrograms(bin = process.env.POSTGRES_BIN): Promise<ServerPrograms> {
   return runnablePrograms(bin ?? (await findPrograms()), folder);
 }

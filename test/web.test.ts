@@ -7,7 +7,7 @@ import { CHECKOUT, testApp } from './helper.ts';
 const app = await testApp(t);
 const names = await readdir(join(CHECKOUT, 'src/web/public'));
 
-t.test('every file of the page is served, with its type, and asked for again each time', async (t) => {
+t.test('every file of the page is served with its type, and revalidated each time', async (t) => {
   const types = {
     html: 'text/html; charset=utf-8',
     css: /^text\/css/,
@@ -27,7 +27,7 @@ t.test('every file of the page is served, with its type, and asked for again eac
 
 const ask = (headers: Record<string, string>) => app.inject({ url: '/page/main.js', headers });
 
-t.test('it is compressed as was asked for, and not sent again to who has it', async (t) => {
+t.test('a file is compressed as the client accepts, and not sent again if unchanged', async (t) => {
   const plain = await ask({});
   const brotli = await ask({ 'accept-encoding': 'gzip, deflate, br' });
   const gzip = await ask({ 'accept-encoding': 'br;q=0, gzip' });
@@ -35,7 +35,7 @@ t.test('it is compressed as was asked for, and not sent again to who has it', as
   t.match(brotli.headers, { 'content-encoding': 'br', vary: /accept-encoding/i });
   t.equal(brotliDecompressSync(brotli.rawPayload).toString(), plain.body);
   t.equal(gunzipSync(gzip.rawPayload).toString(), plain.body);
-  // A weak one, since it stands for different bytes that mean the same.
+  // A weak ETag, since compressed and plain answers share it.
   t.match(plain.headers.etag, /^W\//);
   const again = await ask({ 'accept-encoding': 'br', 'if-none-match': String(brotli.headers.etag) });
   t.match(again, { statusCode: 304, body: '' });
@@ -57,7 +57,7 @@ t.test('the page allows no script and no style but its own files', async (t) => 
   t.notMatch(body, /<script>|<style|style=|https?:\/\//);
 });
 
-t.test('nothing but its files can be asked for', async (t) => {
+t.test('only the files of the page are served', async (t) => {
   const folders = ['/page', '/page/', '/page/.'];
   const others = ['/page/index.html', '/page/MAIN.JS', '/page/main.js/', '/page//main.js', '/page/.env'];
   const outside = [

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { DelayedLink } from '../../load-tests/benchmark/scale/delayed-link.ts';
 
-/** A link to a server that sends back what it gets, and a connection through it. */
+/** A link to an echo server, and a connection through it. */
 async function echo(t: Test) {
   const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -20,7 +20,7 @@ async function echo(t: Test) {
   return { link, socket };
 }
 
-t.test('an answer takes the time there and back', async (t) => {
+t.test('an answer takes the round-trip time', async (t) => {
   const { link, socket } = await echo(t);
   link.roundTripMs = 80;
   const since = performance.now();
@@ -31,7 +31,7 @@ t.test('an answer takes the time there and back', async (t) => {
   t.ok(performance.now() - since >= 78);
 });
 
-t.test('what is sent arrives in its order, also when the way becomes shorter meanwhile', async (t) => {
+t.test('data arrives in order, also when the delay becomes shorter meanwhile', async (t) => {
   const { link, socket } = await echo(t);
   let received = '';
   const complete = Promise.withResolvers<void>();
@@ -41,7 +41,7 @@ t.test('what is sent arrives in its order, also when the way becomes shorter mea
   });
   link.roundTripMs = 200;
   socket.write('abc');
-  // The link, which runs in this process, has it after a round of the event loop that ends with another connection.
+  // Once another connection is open, the link, which runs in this process, has received the first data.
   const other = connect({ port: socket.remotePort ?? 0, host: '127.0.0.1' });
   t.teardown(() => void other.destroy());
   await once(other, 'connect');

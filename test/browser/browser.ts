@@ -4,16 +4,16 @@ import type { Test } from 'tap';
 import { CHROMIUM } from '../../load-tests/shared/chromium.ts';
 import { slow } from '../pace.ts';
 
-/** What to give `t.test` as an option: false, or why the browser tests cannot run here. */
+/** The option `skip` of `t.test`: false, or why the browser tests cannot run here. */
 export const skip: false | string = existsSync(CHROMIUM)
   ? false
   : `there is no browser at ${CHROMIUM}: install one (apt-get install chromium-headless-shell) or set CHROMIUM`;
 
-/** A browser that asks nobody but the page's own host for anything. */
+/** A browser that sends no requests of its own, so that only the page causes traffic. */
 export async function testBrowser(t: Test): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
-    // Chromium's sandbox does not work for root, nor in most containers; the only page it opens is ours.
+    // Chromium's sandbox does not work for root, nor in most containers; it opens only pages of this project.
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
   });
   t.teardown(() => browser.close());
@@ -22,21 +22,21 @@ export async function testBrowser(t: Test): Promise<Browser> {
 
 export interface Watched {
   page: Page;
-  /** Errors on the console, thrown by scripts, and what the content security policy refused. */
-  complaints: string[];
-  /** Whom the page asked for anything. */
+  /** Errors on the console, including violations of the content security policy, and errors thrown by scripts. */
+  errors: string[];
+  /** The hosts to which the page sent requests. */
   hosts: Set<string>;
 }
 
-/** A page in a visit of its own, watched from its first request on. */
+/** A page in a browser context of its own, watched from its first request on. */
 export async function watchedPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
   const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(slow(30_000));
-  const complaints: string[] = [];
+  const errors: string[] = [];
   const hosts = new Set<string>();
-  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(error.message));
   page.on('request', (request) => hosts.add(new URL(request.url()).host));
-  return { page, complaints, hosts };
+  return { page, errors, hosts };
 }

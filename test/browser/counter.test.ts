@@ -2,7 +2,7 @@ import t from 'tap';
 import { testApp } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
-t.test('two tabs show each other’s likes, and how long a burst takes', { skip }, async (t) => {
+t.test('two tabs show each other’s likes, and the page shows how long a burst takes', { skip }, async (t) => {
   const app = await testApp(t);
   const url = await app.listen({ port: 0 });
   const browser = await testBrowser(t);
@@ -27,7 +27,7 @@ t.test('two tabs show each other’s likes, and how long a burst takes', { skip 
   await one.page.getByRole('button', { name: 'Like', exact: true }).click();
   await one.page.locator('#counter-value', { hasText: /^1$/ }).waitFor();
   t.match(await (await fetch(`${url}/counters/${encodeURIComponent('Ünï/code?')}`)).json(), { value: 1 });
-  t.strictSame([...one.complaints, ...other.complaints], []);
+  t.strictSame([...one.errors, ...other.errors], []);
 });
 
 t.test('a temporary refusal is shown, and the increment is sent again with its key', { skip }, async (t) => {

@@ -8,7 +8,7 @@ import { skip, testBrowser, watchedPage } from './browser.ts';
 
 const FIRST_PAINT_BYTES_MAX = 80_000;
 
-/** Everything on the page that it can show: a verdict, charts, the matrix, a cell, a lab's evidence. */
+/** Makes the page show everything that it can: a verdict, charts, the matrix, a cell, the evidence of a lab. */
 async function showAll(page: Page): Promise<void> {
   await page.getByLabel('Likes each').fill('25');
   await page.getByRole('button', { name: 'Race' }).click();
@@ -23,16 +23,16 @@ async function showAll(page: Page): Promise<void> {
 
 const AXE = `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })`;
 
-t.test('the craft of the page', { skip }, async (t) => {
+t.test('the page is accessible, small and usable by keyboard', { skip }, async (t) => {
   const app = await testApp(t, { DEMO_RATE_LIMIT: '0' });
   const url = await app.listen({ port: 0 });
   const browser = await testBrowser(t);
 
-  t.test('axe finds nothing, and nothing overflows: light and dark, 1600 and 360 px wide', async (t) => {
-    const { page, complaints } = await watchedPage(browser);
+  t.test('axe finds no violation and nothing overflows, light and dark, from 360 to 1600 px', async (t) => {
+    const { page, errors } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     await showAll(page);
-    // Evaluated by the debugger: the page's own policy lets no other script in.
+    // Evaluated through the debugger: the content security policy of the page allows no other script.
     await page.evaluate(await readFile(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8'));
     for (const [colorScheme, width] of [
       ['light', 1600],
@@ -48,7 +48,7 @@ t.test('the craft of the page', { skip }, async (t) => {
       const found = violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]);
       t.strictSame(found, [], what);
     }
-    t.strictSame(complaints, []);
+    t.strictSame(errors, []);
   });
 
   t.test('the first paint takes less than 80 kB', async (t) => {
@@ -59,7 +59,7 @@ t.test('the craft of the page', { skip }, async (t) => {
     session.on('Network.loadingFinished', ({ encodedDataLength }) => (bytes += encodedDataLength));
     const paths: string[] = [];
     page.on('request', (request) => paths.push(new URL(request.url()).pathname));
-    // Not where the race or the matrix comes into view, which would run.
+    // At the counter, since the race and the matrix run when they come into view.
     await page.goto(`${url}/#counter`, { waitUntil: 'load' });
     t.ok(bytes > 10_000 && bytes < FIRST_PAINT_BYTES_MAX, `${bytes} bytes`);
     t.comment(`${paths.length} requests, ${bytes} bytes`);

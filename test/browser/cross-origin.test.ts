@@ -4,7 +4,7 @@ import t from 'tap';
 import { testApp } from '../helper.ts';
 import { skip, testBrowser } from './browser.ts';
 
-/** Everything a page can send to another origin without asking it first. */
+/** Everything that a page can send to another origin without a preflight request. */
 const attack = `<!doctype html><body><script>
   addEventListener('load', async () => {
     const target = decodeURIComponent(location.hash.slice(1));
@@ -46,7 +46,7 @@ const sent = [
   ['GET', '/init'],
 ];
 
-t.test('a page of another origin cannot count, whatever it sends', { skip }, async (t) => {
+t.test('a page of another origin cannot change anything, whatever it sends', { skip }, async (t) => {
   const app = await testApp(t);
   const url = await app.listen({ port: 0, host: '127.0.0.1' });
   const before = (await app.inject({ method: 'POST', url: '/2th-plock' })).json<{ like_result: number }>();

@@ -2,7 +2,7 @@ import t from 'tap';
 import { testApp } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
-/** What the stream says of a race in which all of 7 likes count. */
+/** The result event of a race in which all 7 likes are counted. */
 const resultOf = (strategy: string, verdict: string) => ({
   strategy,
   verdict,
@@ -16,50 +16,47 @@ const resultOf = (strategy: string, verdict: string) => ({
   increments_per_second: 1,
 });
 
-t.test('what the page shows', { skip }, async (t) => {
+t.test('the demonstrations on the page', { skip }, async (t) => {
   const app = await testApp(t, { DEMO_RATE_LIMIT: '0' });
   const url = await app.listen({ port: 0 });
   const browser = await testBrowser(t);
 
-  t.test(
-    'opened for the first time, it shows a lost update and why, and nobody has pressed anything',
-    async (t) => {
-      const { page, complaints, hosts } = await watchedPage(browser);
-      await page.goto(url);
-      await page.getByRole('heading', { name: /Both read \d+.\s*Both wrote \d+./ }).waitFor();
-      t.match(
-        await page.locator('#verdict').innerText(),
-        /unsafe lost \d+ of 200 likes\. The other 3 kept every like/,
-      );
-      const loser = page.locator('[data-strategy=unsafe]');
-      t.match(await loser.innerText(), /\d+ likes missing.*\d+ of 200/s);
-      t.match(
-        await page.locator('[data-strategy=group-commit]').innerText(),
-        /Every like counted.*200 of 200/s,
-      );
-      const witness = page.locator('#witness .timeline');
-      t.strictSame(await witness.locator('.head b').allInnerTexts(), ['worker 1', 'worker 2']);
-      const said = await witness.locator('.step b').allInnerTexts();
-      t.equal(new Set(said.filter((words) => words.startsWith('reads'))).size, 1, said.join());
-      t.equal(said.filter((words) => words.startsWith('writes')).length, 2, said.join());
+  t.test('on the first visit, the page shows a lost update and its cause without any input', async (t) => {
+    const { page, errors, hosts } = await watchedPage(browser);
+    await page.goto(url);
+    await page.getByRole('heading', { name: /Both read \d+.\s*Both wrote \d+./ }).waitFor();
+    t.match(
+      await page.locator('#verdict').innerText(),
+      /unsafe lost \d+ of 200 likes\. The other 3 kept every like/,
+    );
+    const loser = page.locator('[data-strategy=unsafe]');
+    t.match(await loser.innerText(), /\d+ likes missing.*\d+ of 200/s);
+    t.match(
+      await page.locator('[data-strategy=group-commit]').innerText(),
+      /Every like counted.*200 of 200/s,
+    );
+    const witness = page.locator('#witness .timeline');
+    t.strictSame(await witness.locator('.head b').allInnerTexts(), ['worker 1', 'worker 2']);
+    const steps = await witness.locator('.step b').allInnerTexts();
+    t.equal(new Set(steps.filter((words) => words.startsWith('reads'))).size, 1, steps.join());
+    t.equal(steps.filter((words) => words.startsWith('writes')).length, 2, steps.join());
 
-      await page.locator('#figures').scrollIntoViewIfNeeded();
-      t.match(
-        await page.locator('#charts figure').nth(1).innerText(),
-        /^Conflicts\s+unsafe\s+0\s.*optimistic\s+\d+/s,
-      );
+    await page.locator('#figures').scrollIntoViewIfNeeded();
+    t.match(
+      await page.locator('#charts figure').nth(1).innerText(),
+      /^Conflicts\s+unsafe\s+0\s.*optimistic\s+\d+/s,
+    );
 
-      await page.reload();
-      await page.locator('[data-strategy]').first().waitFor();
-      t.match(
-        await page.locator('#verdict').innerText(),
-        /^Press Race/,
-        'the second time it waits for the button',
-      );
-      t.strictSame(complaints, []);
-      t.strictSame([...hosts], [new URL(url).host]);
-    },
-  );
+    await page.reload();
+    await page.locator('[data-strategy]').first().waitFor();
+    t.match(
+      await page.locator('#verdict').innerText(),
+      /^Press Race/,
+      'on the second visit, the page waits for the button',
+    );
+    t.strictSame(errors, []);
+    t.strictSame([...hosts], [new URL(url).host]);
+  });
 
   t.test('a race of four strategies ends in a verdict, and can be run again', async (t) => {
     const { page } = await watchedPage(browser);
@@ -74,7 +71,7 @@ t.test('what the page shows', { skip }, async (t) => {
     t.match(await page.locator('[data-strategy=group-commit]').innerText(), /50 of 50/);
   });
 
-  t.test('an inconclusive race is neither good nor bad', async (t) => {
+  t.test('an inconclusive race is marked neither good nor bad', async (t) => {
     const { page } = await watchedPage(browser);
     const results = [resultOf('pessimistic', 'exact'), resultOf('optimistic', 'inconclusive')];
     const body = [...results.map((one) => ['result', one]), ['end', {}]]
@@ -99,7 +96,7 @@ t.test('what the page shows', { skip }, async (t) => {
     t.notOk(await page.locator('#verdict').evaluate((element) => element.classList.contains('bad')));
   });
 
-  t.test('races can be chosen, and a refusal is explained in a sentence', async (t) => {
+  t.test('strategies can be chosen, and the refusal of a race is explained in a sentence', async (t) => {
     const { page } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     for (const name of ['unsafe', 'pessimistic', 'group-commit']) {
@@ -119,11 +116,11 @@ t.test('what the page shows', { skip }, async (t) => {
       await page.locator('[data-strategy=optimistic-no-retry]').innerText(),
       /refused, nothing lost|counted/,
     );
-    t.notOk(await page.locator('#witness').isVisible(), 'nobody lost, so there is no witness');
+    t.notOk(await page.locator('#witness').isVisible(), 'without a lost update there is no witness');
   });
 
   t.test('strategies that lose likes sell tickets twice, and no other does', async (t) => {
-    const { page, complaints } = await watchedPage(browser);
+    const { page, errors } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
     await page.getByLabel('Race for').selectOption('tickets');
     await page.getByLabel('Buyers each').waitFor();
@@ -137,13 +134,13 @@ t.test('what the page shows', { skip }, async (t) => {
       await page.locator('#witness').innerText(),
       /Why unsafe sold a ticket twice.*this ticket is theirs/is,
     );
-    t.strictSame(complaints, []);
+    t.strictSame(errors, []);
   });
 
   t.test(
     'a cell of the matrix opens its timeline, with blocked steps waiting for their blocker',
     async (t) => {
-      const { page, complaints } = await watchedPage(browser);
+      const { page, errors } = await watchedPage(browser);
       await page.goto(`${url}/#isolation`);
       await page.getByText('56 cells just run: all as PostgreSQL documents.').waitFor();
       t.equal(await page.locator('.verdict-of').count(), 56);
@@ -159,22 +156,22 @@ t.test('what the page shows', { skip }, async (t) => {
       t.match(
         await page.locator('#tip').innerText(),
         /Retry the whole transaction/,
-        'and the code explains itself',
+        'the page explains the code',
       );
       await page.keyboard.press('Escape');
       t.notOk(await page.locator('#tip').isVisible());
-      t.strictSame(complaints, []);
+      t.strictSame(errors, []);
     },
   );
 
   t.test('a lab shows its verdict, its evidence and the cure', async (t) => {
-    const { page, complaints } = await watchedPage(browser);
+    const { page, errors } = await watchedPage(browser);
     await page.goto(`${url}/#labs`);
     await page.getByRole('tab', { name: /Freeze/ }).press('ArrowLeft');
     t.equal(
       await page.locator('[aria-selected=true]').innerText(),
       'Isolation3',
-      'tabs go round by the arrow keys',
+      'the arrow keys wrap around the tabs',
     );
     await page.getByRole('tab', { name: /Traps/ }).click();
     await page.getByRole('button', { name: 'Run Batched flush' }).click();
@@ -187,6 +184,6 @@ t.test('what the page shows', { skip }, async (t) => {
     await page.getByRole('tab', { name: /State/ }).click();
     await page.getByRole('button', { name: 'Run all 5' }).click();
     await page.locator('#panel-state .seen[data-holds=true]').nth(4).waitFor();
-    t.strictSame(complaints, []);
+    t.strictSame(errors, []);
   });
 });

@@ -4,15 +4,15 @@ import { CounterClient, CounterError } from '../../src/client/client.ts';
 import { testApp } from '../helper.ts';
 import { slow } from '../pace.ts';
 
-type Fate = (request: IncomingMessage, response: ServerResponse) => void;
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** A server that does with each request what is next in the list, and the last of it with all further ones. */
-async function serve(t: Test, fates: readonly Fate[]): Promise<{ url: string; served: () => number }> {
+/** A server that gives each request to the next handler of the list, and all further ones to the last handler. */
+async function serve(t: Test, handlers: readonly Handler[]): Promise<{ url: string; served: () => number }> {
   let served = 0;
   const server = createServer((request, response) => {
-    const fate = fates[Math.min(served, fates.length - 1)];
+    const handler = handlers[Math.min(served, handlers.length - 1)];
     served += 1;
-    fate?.(request, response);
+    handler?.(request, response);
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   t.teardown(() => {
@@ -23,15 +23,15 @@ async function serve(t: Test, fates: readonly Fate[]): Promise<{ url: string; se
   return { url: `http://127.0.0.1:${port}`, served: () => served };
 }
 
-const problem = (status: number, code: string, more: object = {}): Fate => {
-  const body = JSON.stringify({ code, title: code, detail: 'so it is', ...more });
+const problem = (status: number, code: string, more: object = {}): Handler => {
+  const body = JSON.stringify({ code, title: code, detail: 'the detail', ...more });
   return (_request, response) =>
     void response.writeHead(status, { 'content-type': 'application/problem+json' }).end(body);
 };
 
-const broken: Fate = (_request, response) => void response.destroy();
+const broken: Handler = (_request, response) => void response.destroy();
 
-const proxy: Fate = (_request, response) => void response.writeHead(503).end('<h1>503</h1>');
+const proxy: Handler = (_request, response) => void response.writeHead(503).end('<h1>503</h1>');
 
 async function errorOf(call: Promise<unknown>): Promise<CounterError> {
   const error: unknown = await call.then(
@@ -39,24 +39,24 @@ async function errorOf(call: Promise<unknown>): Promise<CounterError> {
     (reason: unknown) => reason,
   );
   if (error instanceof CounterError) return error;
-  throw new Error('it did not fail with a CounterError', { cause: error });
+  throw new Error('the call did not fail with a CounterError', { cause: error });
 }
 
-t.test('an increment counts once, whatever happens on the way', async (t) => {
+t.test('an increment is counted once, whatever happens to its requests and answers', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const passOn =
-    (fate: 'answer lost' | 'unknown' | 'passed on'): Fate =>
+    (outcome: 'answer lost' | 'unknown' | 'passed on'): Handler =>
     async (request, response) => {
       const body = (await request.toArray()).join('');
       const { 'idempotency-key': key = '' } = request.headers;
       const headers = { 'content-type': 'application/json', 'idempotency-key': key };
       const passed = await app.inject({ method: 'POST', url: request.url ?? '', headers, body });
-      if (fate === 'answer lost') {
+      if (outcome === 'answer lost') {
         response.destroy();
         return;
       }
       const replayed = passed.headers['idempotency-replayed'];
-      response.writeHead(fate === 'unknown' ? 504 : passed.statusCode, {
+      response.writeHead(outcome === 'unknown' ? 504 : passed.statusCode, {
         'content-type': String(passed.headers['content-type']),
         ...(replayed ? { 'idempotency-replayed': String(replayed) } : {}),
       });
@@ -76,7 +76,7 @@ t.test('an increment counts once, whatever happens on the way', async (t) => {
   t.match(refused, { code: 'invalid_request', status: 400, counted: 'no', message: /whole numbers/ });
 });
 
-t.test('bounds, bulks, reading and changing on a condition', async (t) => {
+t.test('the client supports bounds, bulks, reads and conditional changes', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
   t.equal(await client.read('tickets'), undefined);
@@ -148,9 +148,9 @@ t.test('windows, the bounds of an increment, and ends', async (t) => {
   t.match(await client.set('offer', { expiresAt: null }, 'exists'), { value: 2, expiresAt: null });
 });
 
-t.test('an error says whether it may have been counted', async (t) => {
-  const outcome = async (attemptsMax: number, ...fates: Fate[]) => {
-    const { url } = await serve(t, fates);
+t.test('an error says whether the increment may have been counted', async (t) => {
+  const outcome = async (attemptsMax: number, ...handlers: Handler[]) => {
+    const { url } = await serve(t, handlers);
     const error = await errorOf(new CounterClient(url, { attemptsMax }).increment('likes'));
     return [error.code, error.status, error.counted];
   };
@@ -158,7 +158,7 @@ t.test('an error says whether it may have been counted', async (t) => {
   t.same(await outcome(2, problem(429, 'too_many_requests')), ['too_many_requests', 429, 'no']);
   t.same(await outcome(2, broken), ['no_answer', undefined, 'unknown']);
   t.same(await outcome(2, problem(504, 'outcome_unknown')), ['outcome_unknown', 504, 'unknown']);
-  // A refusal of the second attempt says nothing of the first.
+  // A refusal of the second attempt says nothing about the first.
   t.same(await outcome(2, broken, problem(401, 'unauthorized')), ['unauthorized', 401, 'unknown']);
   t.same(await outcome(1, proxy), ['http_503', 503, 'unknown']);
 });
@@ -166,10 +166,10 @@ t.test('an error says whether it may have been counted', async (t) => {
 t.test('a change whose answer was lost is sent again under the same key', async (t) => {
   const keys: unknown[] = [];
   const noteKey =
-    (fate: Fate): Fate =>
+    (handler: Handler): Handler =>
     (request, response) => {
       keys.push(request.headers['idempotency-key']);
-      fate(request, response);
+      handler(request, response);
     };
   const { url } = await serve(t, [noteKey(broken), noteKey(problem(412, 'precondition_failed'))]);
   const refused = await errorOf(new CounterClient(url).set('likes', { value: 1 }, 'missing'));
@@ -179,25 +179,25 @@ t.test('a change whose answer was lost is sent again under the same key', async 
   t.equal(keys[0], keys[1]);
 });
 
-t.test('a signal ends an attempt, and the wait for the next one', async (t) => {
+t.test('an aborted signal ends an attempt, or the wait for the next one', async (t) => {
   const reason = new Error('enough');
-  for (const fate of ['no answer', 'refusal'] as const) {
+  for (const reaction of ['no answer', 'refusal'] as const) {
     const aborting = new AbortController();
     const { url } = await serve(t, [
       (_request, response) => {
-        if (fate === 'refusal') response.writeHead(503, { 'retry-after': '30' }).end();
+        if (reaction === 'refusal') response.writeHead(503, { 'retry-after': '30' }).end();
         setImmediate(() => aborting.abort(reason));
       },
     ]);
     const { signal } = aborting;
-    await t.rejects(new CounterClient(url).increment('likes', { signal }), reason, fate);
+    await t.rejects(new CounterClient(url).increment('likes', { signal }), reason, reaction);
   }
   const { url, served } = await serve(t, [broken]);
   await t.rejects(new CounterClient(url).increment('likes', { signal: AbortSignal.abort(reason) }), reason);
   t.equal(served(), 0);
 });
 
-t.test('an attempt without an answer ends in time, and the next one is made', async (t) => {
+t.test('an attempt without an answer times out, and is followed by another one', async (t) => {
   const { url, served } = await serve(t, [
     () => {},
     (_request, response) =>
@@ -207,7 +207,7 @@ t.test('an attempt without an answer ends in time, and the next one is made', as
   t.equal(served(), 2);
 });
 
-t.test('the token is sent', async (t) => {
+t.test('the client sends its token', async (t) => {
   const app = await testApp(t, { DEMOS: 'false', API_TOKEN: 'a-token-of-20-letters' });
   const url = await app.listen({ port: 0 });
   t.match(await errorOf(new CounterClient(url).increment('likes')), { code: 'unauthorized', counted: 'no' });
@@ -216,7 +216,7 @@ t.test('the token is sent', async (t) => {
   });
 });
 
-t.test('what is no answer of the service is no success', async (t) => {
+t.test('an answer that the service cannot have sent is an error', async (t) => {
   for (const body of ['<html>', 'null', '{}', '[]', '"1"', '[{}]', '{"counters":[{}]}', '{"value":"1"}']) {
     const client = new CounterClient('http://portal', {
       attemptsMax: 1,
@@ -234,7 +234,7 @@ t.test('what is no answer of the service is no success', async (t) => {
   }
 });
 
-t.test('a name that an address cannot have is refused, and not taken for another', async (t) => {
+t.test('a name that a URL cannot express is refused, and not taken for another name', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
   for (const name of ['', '.', '..', '\ud800']) {

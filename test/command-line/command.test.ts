@@ -5,7 +5,7 @@ import t from 'tap';
 import { CHECKOUT } from '../helper.ts';
 
 t.test(
-  'the exit code says whether all checks hold, one does not, or the result is inconclusive',
+  'the exit code is 0 if all checks hold, 1 if one does not, and 3 if the result is inconclusive',
   async (t) => {
     const command = join(CHECKOUT, 'src/command-line/command.ts');
     const codeOf = (result: boolean | null) =>

@@ -23,13 +23,13 @@ t.test('without arguments every option has its default', async (t) => {
   t.strictSame(readOptions(options, []), nothing);
 });
 
-t.test('given options are read', async (t) => {
+t.test('options on the command line replace the defaults', async (t) => {
   const args = ['--count', '100', '--seed=0', '--list', '9', '--out', '/there', '--fast'];
   const given = { count: 100, seed: 0, list: [9], out: '/there', fast: true };
   t.strictSame(readOptions(options, args), given);
 });
 
-t.test('a number consists of digits and is in its range', async (t) => {
+t.test('a number consists of digits and lies in its range', async (t) => {
   for (const text of ['', ' 5', '1e1', '0x10', '5.0', '+5', '101', 'five']) {
     t.throws(
       () => readOptions(options, [`--count=${text}`]),

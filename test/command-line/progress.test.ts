@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { print, progress } from '../../src/command-line/progress.ts';
 
-/** What is written while the clock is at these times, in milliseconds. */
+/** The output to standard error when progress is reported at these times, in milliseconds. */
 function written(t: Test, isTTY: boolean, times: number[]): string[] {
   t.intercept(process.stderr, 'isTTY', { value: isTTY });
   const lines = t.capture(process.stderr, 'write');

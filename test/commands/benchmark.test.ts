@@ -6,7 +6,7 @@ import { inTurns, speedRatio } from '../../load-tests/benchmark/orm/turns.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { ONLY_PROGRESS, runProgram, testFolder, testOrm, until } from '../helper.ts';
 
-// The time that is written is another one each time.
+// The time that a statement writes differs each time.
 const timeless = (statements: string[]) => statements.map((sql) => sql.replace(/'\d{4}-[^']*'/, 'a time'));
 
 t.test('the bare driver sends what MikroORM sends, statement by statement', async (t) => {
@@ -28,21 +28,21 @@ t.test('the bare driver sends what MikroORM sends, statement by statement', asyn
   for (const bare of bareDriver(pool)) {
     const strategy = strategies.find(({ name }) => bare.name === `${name}, bare driver`);
     if (!strategy) throw new Error(bare.name);
-    const heard: string[] = [];
+    const expected: string[] = [];
     const reset = 'update posts set "like" = 5 where pk = 1';
     await orm.em.fork().execute(reset);
     await sessions.withSession(
       () => strategy.increment(orm.em.fork(), 1),
-      (sql) => void heard.push(sql),
+      (sql) => void expected.push(sql),
     );
     await orm.em.fork().execute(reset);
     sent.length = 0;
     await bare.increment(1);
-    t.strictSame(timeless(sent), timeless(heard), bare.name);
+    t.strictSame(timeless(sent), timeless(expected), bare.name);
   }
 });
 
-t.test('everybody has a turn in every round, and ratios are of the same round', async (t) => {
+t.test('each runner has a turn in every round, and ratios compare turns of the same round', async (t) => {
   const { databaseUrl } = await testOrm(t);
   const pool = new Pool({ connectionString: databaseUrl });
   t.teardown(() => pool.end());
@@ -58,12 +58,12 @@ t.test('everybody has a turn in every round, and ratios are of the same round', 
   const turns = { rounds: 3, sliceMs: 2, workers: 2, signal: new AbortController().signal };
   const measured = await inTurns(pool, [runner('a'), runner('b')], turns);
   t.strictSame(order, ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b'], 'a warm-up and three rounds');
-  const half = [
+  const rounds = [
     { name: 'a', rounds: [1, 20, 300], perSecond: { median: 0, min: 0, max: 0 } },
     { name: 'b', rounds: [2, 20, 400], perSecond: { median: 0, min: 0, max: 0 } },
   ];
   t.equal(measured.length, 2);
-  t.strictSame(speedRatio(half, 'a', 'b'), { median: 0.75, min: 0.5, max: 1 });
+  t.strictSame(speedRatio(rounds, 'a', 'b'), { median: 0.75, min: 0.5, max: 1 });
 });
 
 t.test('the command measures on a database of its own and prints medians and ratios', async (t) => {
@@ -78,7 +78,7 @@ t.test('the command measures on a database of its own and prints medians and rat
   );
 });
 
-t.test('what a race costs the increments beside it is measured, and the race goes on', async (t) => {
+t.test('the command measures increments alone and beside a race, and the race makes progress', async (t) => {
   const args = ['load-tests/benchmark/main.ts', '--only', 'demos', '--rounds', '3', '--slice', '50'];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
   t.equal(code, 0, stderr);
@@ -87,7 +87,7 @@ t.test('what a race costs the increments beside it is measured, and the race goe
   t.match(stdout, /^an increment beside a race ÷ alone, p99 +\d/m);
 });
 
-t.test('interrupted, it removes its database', async (t) => {
+t.test('an interrupted benchmark removes its database', async (t) => {
   const TMPDIR = await testFolder(t, 'command');
   const { child, ended } = runProgram(t, ['load-tests/benchmark/main.ts', '--only', 'orm'], { TMPDIR });
   await until(async () => (await readdir(TMPDIR)).length > 0);
@@ -96,7 +96,7 @@ t.test('interrupted, it removes its database', async (t) => {
   t.strictSame(await readdir(TMPDIR), []);
 });
 
-t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
+t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--slice', 'long'], /--slice is "long"; allowed: 50 to 10000/],
     [['--only', 'tea'], /--only is "tea"; allowed: http or orm/],

@@ -4,7 +4,7 @@ import { runProgram } from '../helper.ts';
 const failoverTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(t, ['load-tests/failover-test/main.ts', ...args], env);
 
-t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
+t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--rounds', '0'], /--rounds is "0"; allowed: 1 to 1000/],
     [['--only', 'flood'], /--only is "flood"; allowed: a part of one of these: SIGKILL of the primary/],
@@ -17,7 +17,7 @@ t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   }
 });
 
-t.test('without the programs, one line names what is missing and how to install it', async (t) => {
+t.test('one line names the missing programs and how to install them', async (t) => {
   const env = { PATH: '/nowhere', POSTGRES_BIN: '/nowhere' };
   const { code, stdout, stderr } = await failoverTest(t, ['--rounds', '1'], env).ended;
   t.equal(code, 1);

@@ -7,7 +7,7 @@ import { slow } from '../pace.ts';
 const faultTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(t, ['load-tests/fault-test/main.ts', ...args], env);
 
-t.test('a table, a verdict, and a journal that can be checked again', async (t) => {
+t.test('a run prints a table and a verdict, and writes a journal that can be checked again', async (t) => {
   const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');
   const args = [
@@ -24,24 +24,24 @@ t.test('a table, a verdict, and a journal that can be checked again', async (t) 
   ];
   const { code, stdout, stderr } = await faultTest(t, args, { TMPDIR }).ended;
   t.equal(code, 0, stderr || stdout);
-  // On a busy machine a client may hang up before its answer; nothing is lost or doubled.
+  // On a busy machine a client may disconnect before its answer; nothing is lost or doubled.
   t.match(stdout, /^none +0 +\d+ +\d+ +\d+ +\d+ +0 +0 /m);
   t.match(stdout, /every rule holds: \d+ requests to 1 replicas in \d+ s, seed 7/);
-  t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
+  t.strictSame(await readdir(TMPDIR), [], 'nothing is left behind');
 
   t.match(await faultTest(t, ['--check', journal]).ended, { code: 0, stdout: /, 0 rules broken/ });
   const text = await readFile(journal, 'utf8');
-  // As if the database did not have one of them.
+  // As if the database did not have one of the acknowledged increments.
   const keyed = new Set([...text.matchAll(/^> (\d+) single /gm)].map(([, id]) => id));
-  const told = [...text.matchAll(/^< (\d+) acknowledged /gm)].map(([, id = '']) => id);
-  const id = told.find((one) => keyed.has(one));
+  const acknowledged = [...text.matchAll(/^< (\d+) acknowledged /gm)].map(([, id = '']) => id);
+  const id = acknowledged.find((one) => keyed.has(one));
   await writeFile(journal, text.replaceAll(new RegExp(`^= ${id} .*\\n`, 'gm'), ''));
   const broken = await faultTest(t, ['--check', journal]).ended;
   t.match(broken, { code: 1, stdout: /^BROKEN: acknowledged ⊆ counted: 1 requests, such as / });
 });
 
 for (const mode of [[], ['--tickets', '50']]) {
-  t.test(`interrupted, it ends everything that it has started ${mode.join(' ')}`, async (t) => {
+  t.test(`an interrupted run ends everything that it has started ${mode.join(' ')}`, async (t) => {
     const TMPDIR = await testFolder(t, 'command');
     const journal = join(t.testdir(), 'journal');
     const args = ['--replicas', '1', '--journal', journal, ...mode];
@@ -50,13 +50,13 @@ for (const mode of [[], ['--tickets', '50']]) {
     const interruptedAt = performance.now();
     child.kill('SIGINT');
     t.match(await ended, { code: 130, stderr: ONLY_PROGRESS });
-    t.ok(performance.now() - interruptedAt < slow(15_000), 'soon');
-    t.strictSame(await readdir(TMPDIR), [], 'nothing is left');
+    t.ok(performance.now() - interruptedAt < slow(15_000), 'it ends soon');
+    t.strictSame(await readdir(TMPDIR), [], 'nothing is left behind');
     t.match(await faultTest(t, ['--check', journal]).ended, { code: 1, stdout: /the run broke off/ });
   });
 }
 
-t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
+t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--faults', 'many'], /--faults is "many"; allowed: 0 to 10000/],
     [['--acknowledged', '1'], /--acknowledged is "1"; allowed: 100 to 5000000/],

@@ -13,14 +13,14 @@ import { exampleOf, requestsTo } from './fuzz/requests.ts';
 
 t.setTimeout(600_000);
 
-/** Requests to each operation, and to those that run for a while. */
+/** The number of requests to each operation, and to each one that takes long. */
 const RUNS = 60;
 const LONG_RUNS = 15;
 
-/** Of an operation, in milliseconds; those that run for a while take most of it on a busy machine. */
+/** The time limit of an operation, in milliseconds; those that take long need most of it on a busy machine. */
 const OPERATION_MS_MAX = 30_000;
 
-/** The same requests again: FUZZ_SEED=… npm run test:commands, with the seed that a failure names. */
+/** To repeat the requests of a run: FUZZ_SEED=… npm run test:commands, with the seed that the run printed. */
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 t.comment(`FUZZ_SEED=${seed}`);
 
@@ -37,13 +37,13 @@ async function newSubject(t: Test, env: NodeJS.ProcessEnv) {
 
 type Subject = Awaited<ReturnType<typeof newSubject>>;
 
-/** Operations whose answers take a while: a race, an experiment, the next look at a counter. */
+/** Whether the answers of an operation take long: a race, an experiment, the events of a counter. */
 const isLong = ({ method, path }: Operation): boolean =>
   path.startsWith('/races') || path.endsWith('/events') || (path.startsWith('/labs/') && method === 'POST');
 
 const NOTHING = { failed: false, failure: undefined, errorInstance: null };
 
-/** Sends requests to an operation until one is answered as it must not be. @returns how many were taken, and refused */
+/** Sends requests to an operation until an answer is wrong. @returns how many were accepted, and refused */
 async function fuzzed(t: Test, operation: Operation, subject: Subject, headers: Sent['headers'] = []) {
   const { client, document, model } = subject;
   const { method, path } = operation;
@@ -51,7 +51,7 @@ async function fuzzed(t: Test, operation: Operation, subject: Subject, headers: 
   const started = performance.now();
   let failure: object | undefined;
   const property = fc.asyncProperty(requestsTo(operation, document), async (request) => {
-    // Not by fast-check's own limit, which would not wait for the answer that the model must know of.
+    // Instead of fast-check's own limit, which would not wait for the answer that the model needs.
     if (performance.now() - started > OPERATION_MS_MAX) return true;
     const sent = { ...request, headers: [...headers, ...request.headers] };
     const answer = await client.send(sent);
@@ -60,7 +60,7 @@ async function fuzzed(t: Test, operation: Operation, subject: Subject, headers: 
     if (fault) failure = { fault, sent, answer };
     return !fault;
   });
-  // What was asked before matters, so a smaller request need not fail: the first one is what is shown.
+  // The result depends on earlier requests, so a shrunk one need not fail: the first failure is reported.
   const { failed, errorInstance } = await fc.check(property, {
     seed,
     numRuns: isLong(operation) ? LONG_RUNS : RUNS,
@@ -71,39 +71,41 @@ async function fuzzed(t: Test, operation: Operation, subject: Subject, headers: 
   t.strictSame({ failed, failure, errorInstance }, NOTHING, `${method} ${path}: ${seen.join(', ')}`);
   const count = (kind: string) =>
     Object.entries(statuses).reduce((sum, [status, times]) => sum + (status.startsWith(kind) ? times : 0), 0);
-  return { taken: count('2'), refused: count('4') };
+  return { accepted: count('2'), refused: count('4') };
 }
 
 async function fuzzAll(t: Test, subject: Subject, headers: Sent['headers'] = []) {
-  const sum = { taken: 0, refused: 0 };
+  const sum = { accepted: 0, refused: 0 };
   for (const operation of subject.document.operations) {
-    const { taken, refused } = await fuzzed(t, operation, subject, headers);
-    sum.taken += taken;
+    const { accepted, refused } = await fuzzed(t, operation, subject, headers);
+    sum.accepted += accepted;
     sum.refused += refused;
   }
-  // Otherwise little was tried but what is refused at the door, or what everybody sends.
-  const least = (sum.taken + sum.refused) / 5;
-  t.ok(sum.taken > least && sum.refused > least, `${sum.taken} were taken, ${sum.refused} refused`);
+  // Otherwise nearly all requests were refused early, or nearly all were ordinary.
+  const least = (sum.accepted + sum.refused) / 5;
+  t.ok(sum.accepted > least && sum.refused > least, `${sum.accepted} were accepted, ${sum.refused} refused`);
   const { client, model, log } = subject;
-  t.ok(model.expected.length > 3, 'there are counters by now');
-  t.strictSame(await countersOf(client), model.expected, 'every counter is what was acknowledged');
+  t.ok(model.expected.length > 3, 'some counters exist');
+  t.strictSame(await countersOf(client), model.expected, 'every counter has the acknowledged value');
   t.match(await client.send({ method: 'GET', target: '/health/ready', headers: [] }), { status: 200 });
   t.strictSame(log, [], 'nothing is logged as an error');
 }
 
-t.test('every answer is documented, and no request is answered with a defect', async (t) => {
+t.test('every answer is documented, and no request causes an internal error', async (t) => {
   await fuzzAll(t, await newSubject(t, {}));
 });
 
-t.test('the same for the counters alone, and for those who may and may not change them', async (t) => {
-  const it = await newSubject(t, { DEMOS: 'false', API_TOKEN: TOKEN });
-  t.ok(it.document.operations.every(({ path }) => /^\/(counters|increments|health|problems)/.test(path)));
-  for (const operation of it.document.operations) await fuzzed(t, operation, it);
-  t.strictSame(await countersOf(it.client), [], 'nothing was changed without the token');
-  await fuzzAll(t, it, [['authorization', `Bearer ${TOKEN}`]]);
+t.test('the same holds for the counters alone, without and with the token', async (t) => {
+  const subject = await newSubject(t, { DEMOS: 'false', API_TOKEN: TOKEN });
+  t.ok(
+    subject.document.operations.every(({ path }) => /^\/(counters|increments|health|problems)/.test(path)),
+  );
+  for (const operation of subject.document.operations) await fuzzed(t, operation, subject);
+  t.strictSame(await countersOf(subject.client), [], 'nothing was changed without the token');
+  await fuzzAll(t, subject, [['authorization', `Bearer ${TOKEN}`]]);
 });
 
-t.test('the same for tokens that may change some counters, and so many a second', async (t) => {
+t.test('the same holds for tokens with a prefix and with a quota', async (t) => {
   const path = join(await testFolder(t, 'fuzz'), 'tokens.json');
   const tokens = [
     { name: 'narrow', prefix: 'in no example:', perSecond: 1000 },
@@ -111,18 +113,22 @@ t.test('the same for tokens that may change some counters, and so many a second'
   ];
   const entries = tokens.map((one) => ({ ...one, sha256: digestOf(one.name) }));
   await writeFile(path, JSON.stringify(entries));
-  const it = await newSubject(t, { DEMOS: 'false', API_TOKENS_FILE: path });
+  const subject = await newSubject(t, { DEMOS: 'false', API_TOKENS_FILE: path });
   for (const { name } of tokens) {
-    for (const operation of it.document.operations)
-      await fuzzed(t, operation, it, [['authorization', `Bearer ${name}`]]);
-    t.strictSame(await countersOf(it.client), it.model.expected, 'every counter is what was acknowledged');
+    for (const operation of subject.document.operations)
+      await fuzzed(t, operation, subject, [['authorization', `Bearer ${name}`]]);
+    t.strictSame(
+      await countersOf(subject.client),
+      subject.model.expected,
+      'every counter has the acknowledged value',
+    );
   }
 });
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND'];
 
 t.test(
-  'a method that a path is not documented with is refused, and those that it is are named',
+  'an undocumented method is refused, and the answer names the documented methods of the path',
   async (t) => {
     const { client, document } = await newSubject(t, {});
     const paths = Map.groupBy(document.operations, ({ path }) => path);

@@ -7,7 +7,7 @@ const { scripts } = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'u
   scripts: Record<string, string>;
 };
 
-/** What each command must say of its options and its environment, some of it. */
+/** Some of the lines that the help of each command must have on its options and its environment. */
 const commands: Record<string, RegExp[]> = {
   'load-test': [
     /^ {2}--amount N +the number of calls .*1 to 10000 \(default 40\)$/m,
@@ -27,20 +27,20 @@ const commands: Record<string, RegExp[]> = {
   ],
 };
 
-for (const [name, says] of Object.entries(commands)) {
-  t.test(`${name} --help says how it is used, and does nothing`, async (t) => {
+for (const [name, expected] of Object.entries(commands)) {
+  t.test(`${name} --help prints the usage, and does nothing else`, async (t) => {
     const program = scripts[name]?.replace(/^node /, '') ?? '';
     const picture = join(CHECKOUT, 'docs/page/race-1600-light.png');
     const { mtimeMs } = await stat(picture);
-    // Whatever else is asked for, and with nothing to do it with.
+    // Also with a bad option, and without a browser.
     const asked = await runProgram(t, [program, '--help', '--bad'], { CHROMIUM: '/nowhere' }).ended;
     t.match(asked, { code: 0, stderr: '', stdout: /^Usage: [^\n]+\n\S/ });
-    for (const line of [...says, /^ {2}--help /m]) t.match(asked.stdout, line);
+    for (const line of [...expected, /^ {2}--help /m]) t.match(asked.stdout, line);
     t.equal((await stat(picture)).mtimeMs, mtimeMs);
   });
 }
 
-t.test('through npm, the usage is what is typed there', async (t) => {
+t.test('through npm, the usage shows the npm command', async (t) => {
   const env = { npm_lifecycle_event: 'verify' };
   const { stdout } = await runProgram(t, ['src/verify/main.ts', '--help'], env).ended;
   t.match(stdout, /^Usage: npm run verify -- DATABASE_URL \[options\]\n/);

@@ -8,7 +8,7 @@ import { httpSubjects } from '../../load-tests/benchmark/http/subjects.ts';
 import { check } from '../../load-tests/benchmark/http/workbench.ts';
 import { runProgram, testFolder } from '../helper.ts';
 
-t.test('over HTTP it compares, verifies and overloads, and prints what must be reached', async (t) => {
+t.test('the HTTP benchmark compares, verifies and overloads, and prints the targets', async (t) => {
   const folder = await testFolder(t, 'figures');
   const json = join(folder, 'benchmark.json');
   const short = ['--rounds', '3', '--slice', '50', '--connections', '8'];
@@ -29,7 +29,7 @@ t.test('over HTTP it compares, verifies and overloads, and prints what must be r
   t.equal(http.overload.length, 3);
 });
 
-t.test('an increment that is acknowledged and not counted, or counted twice, ends it all', async (t) => {
+t.test('an increment that is lost or counted twice ends the benchmark', async (t) => {
   t.doesNotThrow(() => check('exact', 10, { 200: 10, 503: 5 }));
   t.doesNotThrow(() => check('a broken connection', 11, { 200: 10, 0: 1 }));
   t.throws(
@@ -39,12 +39,12 @@ t.test('an increment that is acknowledged and not counted, or counted twice, end
   t.throws(() => check('doubled', 11, { 200: 10, 503: 5 }));
 });
 
-t.test('times count from the intended start: a stall delays everybody who arrives meanwhile', async (t) => {
+t.test('times count from the intended start: a stall delays every request due meanwhile', async (t) => {
   const service = Fastify();
   let asked = 0;
   service.post('/', async () => {
     asked += 1;
-    // Nobody is answered for 300 ms, as when a process stands still.
+    // No request is answered for 300 ms, as when the process is stopped.
     if (asked === 20) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
     return {};
   });
@@ -55,7 +55,7 @@ t.test('times count from the intended start: a stall delays everybody who arrive
   const load = { url, paths: ['/'], keyed: false, connections: 4, ms: 600 };
   const arrivals = { perSecond: 400, whenBusy: 'wait' } as const;
   const { arrived, served, answers } = await generator.offer({ ...load, arrivals });
-  t.equal(answers[200], arrived, 'all who came are answered');
+  t.equal(answers[200], arrived, 'every request is answered');
   t.ok(served.max >= 290, `${served.max}`);
-  t.ok(served.p90 >= 100, 'not the four alone who were on the wire');
+  t.ok(served.p90 >= 100, 'the stall delays more than the four requests in flight');
 });

@@ -13,7 +13,7 @@ const SHORT = ['--amount', '4', '--requests', '24', '--contention', '1,8'];
 const loadTest = (t: Parameters<typeof runProgram>[0], args: string[]) =>
   runProgram(t, ['load-tests/load-test/main.ts', '--out', folder, ...args]).ended;
 
-t.test('against a running service: every claim holds, exit code 0, a table and the figures', async (t) => {
+t.test('against a running service, every claim holds: exit code 0, a table and the figures', async (t) => {
   const { url } = await startService(t, { DATABASE_URL: await testDatabase(t) });
   const { code, stdout } = await loadTest(t, ['--url', url, ...SHORT]);
   t.equal(code, 0, stdout);
@@ -31,32 +31,32 @@ t.test('against a running service: every claim holds, exit code 0, a table and t
   );
 });
 
-t.test('against a service that loses what it acknowledged: it says so, exit code 1', async (t) => {
-  // A service that answers as ours does, and counts every other increment.
-  const liar = Fastify();
+t.test('a service that loses acknowledged increments is reported, exit code 1', async (t) => {
+  // Answers like the service, but counts every other increment only.
+  const lossy = Fastify();
   let likes = 0;
   const answer = (reply: FastifyReply, acknowledged: number) =>
     reply.send({ like_result: likes, acknowledged, conflicts: 0, retries: 0 });
-  liar.post('/init', (_request, reply) => {
+  lossy.post('/init', (_request, reply) => {
     likes = 0;
     return answer(reply, 0);
   });
-  liar.get('/check', (_request, reply) => answer(reply, 0));
-  liar.post('/strategies/:name/posts', (_request, reply) => {
+  lossy.get('/check', (_request, reply) => answer(reply, 0));
+  lossy.post('/strategies/:name/posts', (_request, reply) => {
     likes = 0;
     return reply.send({ pk: 1 });
   });
-  liar.get('/strategies/:name/posts/1', (_request, reply) => reply.send({ likes: Math.floor(likes) }));
-  liar.post('/strategies/:name/posts/1/increments', (_request, reply) => {
+  lossy.get('/strategies/:name/posts/1', (_request, reply) => reply.send({ likes: Math.floor(likes) }));
+  lossy.post('/strategies/:name/posts/1/increments', (_request, reply) => {
     likes += 0.5;
     return reply.send({ like: 1, conflicts: 0 });
   });
-  liar.post('/:any', (_request, reply) => {
+  lossy.post('/:any', (_request, reply) => {
     likes += 25;
     return answer(reply, 50);
   });
-  const url = await liar.listen({ port: 0 });
-  t.teardown(() => liar.close());
+  const url = await lossy.listen({ port: 0 });
+  t.teardown(() => lossy.close());
   const { code, stdout } = await loadTest(t, ['--url', url, ...SHORT]);
   t.equal(code, 1);
   t.match(stdout, /BROKEN: \/2th-plock \(4 at once\) claims "exact", but: LOST 100/);
@@ -64,7 +64,7 @@ t.test('against a service that loses what it acknowledged: it says so, exit code
   t.match(stdout, /BROKEN: atomic \(8 at once\) claims "exact", but: LOST 12/);
 });
 
-t.test('interrupted, it does not wait for the calls under way', async (t) => {
+t.test('an interrupted load test does not wait for the calls in flight', async (t) => {
   const asked = Promise.withResolvers<void>();
   const slow = Fastify({ forceCloseConnections: true });
   slow.post('/strategies/:name/posts', async () => ({ pk: 1 }));
@@ -80,13 +80,13 @@ t.test('interrupted, it does not wait for the calls under way', async (t) => {
   t.match(await ended, { code: 130, stdout: '', stderr: ONLY_PROGRESS });
 });
 
-t.test('a service that is not there is one clear line, exit code 1', async (t) => {
+t.test('an unreachable service is reported in one clear line, exit code 1', async (t) => {
   const nowhere = `http://127.0.0.1:${await freePort()}`;
   const refused = await loadTest(t, ['--url', nowhere]);
   t.match(refused, { code: 1, stderr: /^load-test: fetch failed: connect ECONNREFUSED .*\n$/ });
 });
 
-t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
+t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
   for (const [args, message] of [
     [['--amount', '0'], /--amount is "0"; allowed: 1 to 10000/],
     [['--connections', 'many'], /--connections is "many"; allowed: 1 to 256/],
@@ -101,7 +101,7 @@ t.test('a bad option is named with what is allowed, exit code 2', async (t) => {
   }
 });
 
-t.test('the report is one file that needs no other', async (t) => {
+t.test('the report is a single file that loads no other', async (t) => {
   const html = await readFile(join(folder, 'report.html'), 'utf8');
   t.match(html, /<svg /);
   t.notMatch(html, /<script|<link|(src|href)="(?!#)|url\((?!#)|@import/);

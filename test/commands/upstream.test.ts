@@ -8,8 +8,8 @@ const scripts = (await readdir(join(CHECKOUT, 'docs/upstream'))).filter((file) =
 const names = new Set(traps.experiments.map(({ name }) => name));
 
 for (const script of scripts) {
-  t.test(`docs/upstream/${script} reproduces what it says`, async (t) => {
-    t.ok(names.has(script.replace(/\.ts$/, '')), 'there is an experiment of that name');
+  t.test(`docs/upstream/${script} reproduces the behaviour that it describes`, async (t) => {
+    t.ok(names.has(script.replace(/\.ts$/, '')), 'an experiment has the same name');
     const databaseUrl = await testDatabase(t, { migrated: false });
     const { ended } = runProgram(t, [join('docs/upstream', script)], { DATABASE_URL: databaseUrl });
     const { code, stdout, stderr } = await ended;

@@ -16,7 +16,7 @@ const schemas = async (client: Client) =>
   (await client.query(`select nspname from pg_namespace where nspname ~ '^(safe_counters_verify|lab_)'`))
     .rowCount;
 
-/** Everything that a verification must show, whatever the server. */
+/** Asserts what must hold of a verification, whatever the server. */
 async function verifies(t: Test, databaseUrl: string): Promise<VerificationResult> {
   const { code, stdout, stderr } = await verify(t, [
     databaseUrl,
@@ -41,7 +41,7 @@ async function verifies(t: Test, databaseUrl: string): Promise<VerificationResul
   return result;
 }
 
-t.test('every claim holds on the server of the tests, and nothing is left behind', async (t) => {
+t.test('every claim holds on the test server, and nothing is left behind', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   await verifies(t, databaseUrl);
   const client = await testClient(t, databaseUrl);
@@ -58,22 +58,18 @@ t.test(
   },
 );
 
-t.test(
-  'every claim holds through PgBouncer, a session for each transaction',
-  { skip: noPgBouncer },
-  async (t) => {
-    const behind = await testDatabase(t, { migrated: false });
-    const { pathname, port } = new URL(behind);
-    const pooler = await pgbouncer(t, Number(port));
-    await verifies(t, `postgresql://postgres:test@127.0.0.1:${pooler}${pathname}`);
-  },
-);
+t.test('every claim holds through PgBouncer in transaction mode', { skip: noPgBouncer }, async (t) => {
+  const direct = await testDatabase(t, { migrated: false });
+  const { pathname, port } = new URL(direct);
+  const pooler = await pgbouncer(t, Number(port));
+  await verifies(t, `postgresql://postgres:test@127.0.0.1:${pooler}${pathname}`);
+});
 
 const bin = await completePostgres();
 
 t.test(
-  'of several hosts, the one that takes writes is verified; a standby is refused in one line',
-  { skip: bin ? false : 'there is no pg_basebackup here' },
+  'of several hosts, the primary is verified; a standby alone is refused in one line',
+  { skip: bin ? false : 'pg_basebackup is not installed' },
   async (t) => {
     const { primary, standby } = await startPair(t, bin ?? '');
     const hosts = [standby, primary].map((url) => new URL(url).host).join();
@@ -87,14 +83,14 @@ t.test(
   },
 );
 
-t.test('an address that cannot be read is refused, and not shown', async (t) => {
+t.test('a malformed address is refused, and not printed', async (t) => {
   const { code, stderr } = await verify(t, ['postgresql://me:secret@one,,two/db']).ended;
   t.equal(code, 2);
   t.match(stderr, /^DATABASE_URL: host 2 is empty; allowed: postgresql:/);
   t.notMatch(stderr, 'secret');
 });
 
-t.test('an interrupted verification removes its schema as well', async (t) => {
+t.test('an interrupted verification removes its schema', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const client = await testClient(t, databaseUrl);
   const { child, ended } = verify(t, [databaseUrl, '--workers', '8', '--increments', '1000']);
@@ -118,10 +114,10 @@ t.test('a claim that does not hold is marked, exit code 1', async (t) => {
   t.equal(code, 1);
   t.match(stdout, /^✗ {2}unsafe +loses +exact \(unexpected\)$/m);
   t.match(stdout, /^✓ {2}atomic +exact +exact$/m);
-  t.match(stdout, /^2 of \d+ claims do not hold$/m, 'what loses and what rejects');
+  t.match(stdout, /^2 of \d+ claims do not hold$/m, 'the strategies that lose and that reject');
 });
 
-t.test('what an engine does not know is said of that row alone', async (t) => {
+t.test('a strategy that the server does not support is marked, and every other claim holds', async (t) => {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const client = await testClient(t, databaseUrl);
   await client.query('alter function pg_catalog.pg_advisory_xact_lock(int, int) rename to unknown_here');
@@ -146,18 +142,21 @@ t.test('what an engine does not know is said of that row alone', async (t) => {
   );
 });
 
-t.test('what cannot be verified is one clear line', async (t) => {
-  const nowhere = `postgresql://me:secret@127.0.0.1:${await freePort()}/db`;
-  const refused = await verify(t, [nowhere]).ended;
-  t.match(refused, { code: 1, stderr: /^verify: .*ECONNREFUSED.*\n$/ });
-  t.notMatch(refused.stderr, 'secret');
-  for (const args of [
-    [],
-    ['mysql://x'],
-    [nowhere, '--increments', '0'],
-    [nowhere, '--workers', '2,65'],
-    [nowhere, '--x'],
-  ]) {
-    t.match(await verify(t, args).ended, { code: 2, stderr: /Usage: / }, args.join(' '));
-  }
-});
+t.test(
+  'an unreachable server is reported in one clear line, and a bad argument with the usage',
+  async (t) => {
+    const nowhere = `postgresql://me:secret@127.0.0.1:${await freePort()}/db`;
+    const refused = await verify(t, [nowhere]).ended;
+    t.match(refused, { code: 1, stderr: /^verify: .*ECONNREFUSED.*\n$/ });
+    t.notMatch(refused.stderr, 'secret');
+    for (const args of [
+      [],
+      ['mysql://x'],
+      [nowhere, '--increments', '0'],
+      [nowhere, '--workers', '2,65'],
+      [nowhere, '--x'],
+    ]) {
+      t.match(await verify(t, args).ended, { code: 2, stderr: /Usage: / }, args.join(' '));
+    }
+  },
+);

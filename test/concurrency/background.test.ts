@@ -13,7 +13,7 @@ t.test('background work proceeds at once while the foreground is idle', async (t
   t.equal(looks, 1);
 });
 
-t.test('it waits until the foreground is idle, and all waiting work proceeds together', async (t) => {
+t.test('background work waits until the foreground is idle, and then proceeds together', async (t) => {
   const background = new Background(60_000);
   let works = true;
   let looks = 0;
@@ -23,14 +23,14 @@ t.test('it waits until the foreground is idle, and all waiting work proceeds tog
     return works;
   });
   await Promise.all([background.turn(), background.turn(), background.turn()]);
-  t.equal(looks, 5, 'three that ask, and two looks for all of them');
+  t.equal(looks, 5, 'one look for each of the three, and two for all of them');
 });
 
-t.test('a foreground that is never idle does not starve it', async (t) => {
+t.test('a foreground that is never idle does not starve background work', async (t) => {
   const background = new Background(5);
   background.yieldTo(() => true);
   const startedAt = performance.now();
   await background.turn();
   await background.turn();
-  t.ok(performance.now() - startedAt >= 9, 'each piece has waited');
+  t.ok(performance.now() - startedAt >= 9, 'each turn has waited');
 });

@@ -23,7 +23,7 @@ function counter(fails: (batch: number) => boolean, ticks: (batch: number) => nu
 }
 
 const arrivals = fc.record({
-  // How many come in each turn of the event loop.
+  // How many items arrive in each turn of the event loop.
   turns: fc.array(fc.nat(8), { minLength: 1, maxLength: 20 }),
   batchMax: fc.integer({ min: 1, max: 6 }),
   queueMax: fc.integer({ min: 1, max: 30 }),
@@ -57,7 +57,7 @@ t.test(
         const ends = await Promise.all(submitted);
         await group.drain();
         const values = ends.filter((end) => typeof end === 'number');
-        // In order of arrival, without a gap; nothing twice; everything that was let in, in exactly one batch.
+        // In order of arrival, without a gap or a duplicate; every admitted item is in exactly one batch.
         return (
           values.every((one, i) => one === i + 1) &&
           values.length === value() &&
@@ -121,7 +121,7 @@ t.test('a batch is written outside the asynchronous contexts of its callers', as
   await context.run('a request', async () => {
     const group = new GroupCommit<number, number>({ write, batchMax: 1, queueMax: 9 });
     await Promise.all([group.submit(1), group.submit(2)]);
-    t.equal(context.getStore(), 'a request', 'and those who wait keep theirs');
+    t.equal(context.getStore(), 'a request', 'the callers keep their own context');
   });
   t.strictSame(seen, [undefined, undefined]);
 });

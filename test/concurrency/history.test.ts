@@ -76,7 +76,7 @@ t.test('an acknowledged increment without a value is a programming error', async
   t.throws(() => checkValues(0, [add(0, 1)]), TypeError);
 });
 
-/** A counter that works: each add takes effect at one moment between its beginning and its end. */
+/** Histories of a correct counter: each add takes effect at one moment between its beginning and its end. */
 const linearizable = fc
   .array(fc.record({ at: fc.integer({ min: 1, max: 1000 }), before: fc.nat(50), after: fc.nat(50) }), {
     minLength: 1,
@@ -100,7 +100,7 @@ t.test('every history of a correct counter is legal', async (t) => {
 t.test('a history with an overwritten acknowledged increment is never legal', async (t) => {
   fc.assert(
     fc.property(linearizable, fc.nat(), (history, which) => {
-      // One wrote what it had read before another wrote: from there on everything is one lower.
+      // One increment overwrites another one: from there on every value is one lower.
       const lostAt = which % history.length;
       const lossy = history.map((one, i) => ({ ...one, value: i >= lostAt ? i : i + 1 }));
       const final = read(1e9, 1e9 + 1, history.length - 1);

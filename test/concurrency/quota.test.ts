@@ -4,7 +4,7 @@ import { Quota } from '../../src/concurrency/quota.ts';
 function newQuota(perSecond: number) {
   const clock = { ms: 12_345.678 };
   const quota = new Quota(perSecond, () => clock.ms);
-  /** Spends single units as long as there are any. @returns how many there were */
+  /** Spends single units until the quota is used up. @returns how many there were */
   const drain = () => {
     let spent = 0;
     for (; quota.waitMs === 0; spent += 1) quota.spend(1);
@@ -20,7 +20,7 @@ t.test('the units of one second may be spent at once, and then as many in each s
     clock.ms += 1000;
     t.equal(drain(), perSecond, 'a second later');
     clock.ms += 60_000;
-    t.equal(drain(), perSecond, 'a pause saves no more than that');
+    t.equal(drain(), perSecond, 'a pause accumulates no more than that');
     let spent = 0;
     for (let i = 0; i < 100; i += 1) {
       clock.ms += 100;
@@ -43,7 +43,7 @@ t.test('the wait is as long as it takes until the next unit', async (t) => {
 t.test('a request that is larger than the quota is admitted, and paid off before the next one', async (t) => {
   const { clock, quota, drain } = newQuota(10);
   quota.spend(1000);
-  t.equal(quota.waitMs, 99_100, 'ten were there, 990 are owed, and one is needed');
+  t.equal(quota.waitMs, 99_100, '10 were available, 990 are owed, and 1 is needed');
   clock.ms += 99_100;
   t.equal(drain(), 1);
 });

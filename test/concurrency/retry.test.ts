@@ -3,7 +3,7 @@ import { RetriesExhaustedError, retry } from '../../src/concurrency/retry.ts';
 
 const policy = { attemptsMax: 5, elapsedMsMax: 60_000, delayMsBase: 1, delayMsMax: 4, retryable: () => true };
 
-/** Fails so many times, then answers with the attempt's number. */
+/** Fails this many times, then returns the number of the attempt. */
 const failing = (times: number) => async (attempt: number) => {
   if (attempt <= times) throw new Error(`attempt ${attempt}`);
   return attempt;
@@ -71,7 +71,7 @@ t.test('an abort ends the delay', async (t) => {
   await t.rejects(retry(failing(0), { ...policy, signal: controller.signal }), { message: 'stop' });
 });
 
-t.test('time that the clock leaves out does not count', async (t) => {
+t.test('the time limit is measured by the given clock', async (t) => {
   let ms = 0;
   const slow = async (attempt: number) => {
     ms += 2000;

@@ -2,7 +2,7 @@ import t from 'tap';
 import { parseAddress, serversOf } from '../../src/database/address.ts';
 import { newClient } from '../../src/database/driver.ts';
 
-/** What the driver makes of each host of an address. */
+/** The connection settings that the driver takes from each host of an address. */
 const places = (address: string) =>
   parseAddress(address).urls.map((url) => {
     const { host, port, user, password, database } = newClient(url, {});

@@ -17,9 +17,9 @@ import { CHECKOUT, silent } from '../helper.ts';
 import { completePostgres, startPair } from '../standby.ts';
 
 const bin = await completePostgres();
-const skip = bin ? false : 'there is no pg_basebackup here';
+const skip = bin ? false : 'pg_basebackup is not installed';
 
-/** Takes connections and never answers, as a server whose processes are stopped. */
+/** A server that accepts connections and never answers, like one whose processes are stopped. */
 async function silentServer(t: Test): Promise<number> {
   return listening(t, () => {});
 }
@@ -58,7 +58,7 @@ async function connected(url: string, connectionTimeoutMillis = 3000) {
   }
 }
 
-t.test('of several servers, the wanted one is connected to', { skip }, async (t) => {
+t.test('of several servers, the driver connects to a suitable one', { skip }, async (t) => {
   const { primary, standby } = await startPair(t, bin ?? '');
   const closed = await freePort();
   const frozen = await silentServer(t);
@@ -76,13 +76,10 @@ t.test('of several servers, the wanted one is connected to', { skip }, async (t)
     }
   });
 
-  await t.test(
-    'a server that does not answer keeps the connection waiting for no time of its own',
-    async (t) => {
-      // Far more than a test may take.
-      t.equal(await connected(at([frozen, writable], 'read-write'), 600_000), writable);
-    },
-  );
+  await t.test('a server that does not answer causes no delay', async (t) => {
+    // Far more than a test may take.
+    t.equal(await connected(at([frozen, writable], 'read-write'), 600_000), writable);
+  });
 
   await t.test('any means the first server that accepts a connection', async (t) => {
     t.equal(await connected(at([readOnly, writable], 'any')), readOnly);
@@ -91,27 +88,27 @@ t.test('of several servers, the wanted one is connected to', { skip }, async (t)
   });
 
   await t.test('without a suitable server, the error gives the reason for each', async (t) => {
-    const standbys = await connected(at([closed, readOnly], 'read-write')).catch((error: unknown) => error);
-    t.equal(failureOf(standbys), 'read_only');
-    t.match(standbys, {
+    const noWriter = await connected(at([closed, readOnly], 'read-write')).catch((error: unknown) => error);
+    t.equal(failureOf(noWriter), 'read_only');
+    t.match(noWriter, {
       message: new RegExp(
         `^no server takes writes: 127.0.0.1:${closed} \\(connect ECONNREFUSED.*\\), 127.0.0.1:${readOnly} \\(it is read-only`,
       ),
     });
-    const away = await connected(at([closed, closed], 'any')).catch((error: unknown) => error);
-    t.equal(failureOf(away), 'unavailable');
-    t.match(away, { message: /^no server can be connected to: .*ECONNREFUSED.*, .*ECONNREFUSED/ });
-    const alone = await connected(at([readOnly], 'primary')).catch((error: unknown) => error);
-    t.match(alone, { message: /^no server is a primary: .*read-only/ });
+    const unreachable = await connected(at([closed, closed], 'any')).catch((error: unknown) => error);
+    t.equal(failureOf(unreachable), 'unavailable');
+    t.match(unreachable, { message: /^no server can be connected to: .*ECONNREFUSED.*, .*ECONNREFUSED/ });
+    const readOnlyError = await connected(at([readOnly], 'primary')).catch((error: unknown) => error);
+    t.match(readOnlyError, { message: /^no server is a primary: .*read-only/ });
   });
 
-  await t.test('connections that are opened together ask the servers once', async (t) => {
+  await t.test('connections that are opened together probe the servers once', async (t) => {
     let opened = 0;
     const counting = await listening(t, (socket) => {
       opened += 1;
-      const behind = connect(Number(writable), '127.0.0.1');
-      behind.on('error', () => socket.destroy());
-      socket.pipe(behind).pipe(socket);
+      const upstream = connect(Number(writable), '127.0.0.1');
+      upstream.on('error', () => socket.destroy());
+      socket.pipe(upstream).pipe(socket);
     });
     const pool = new Pool({ ...driverFor(at([readOnly, counting], 'read-write')), max: 5 });
     t.teardown(() => pool.end());
@@ -120,14 +117,14 @@ t.test('of several servers, the wanted one is connected to', { skip }, async (t)
     t.equal(opened, 6);
   });
 
-  await t.test('the command line of MikroORM does the same', async (t) => {
+  await t.test('the command line of MikroORM connects to the writable server', async (t) => {
     const env = { PATH: process.env.PATH, DATABASE_URL: at([closed, readOnly, writable], 'read-write') };
     const args = ['run', 'mikro-orm', '--', 'migration:pending'];
     const { stdout } = await promisify(execFile)('npm', args, { cwd: CHECKOUT, env });
     t.match(stdout, '20261121000000_posts');
   });
 
-  await t.test('migrations, MikroORM and the labs connect there', async (t) => {
+  await t.test('migrations, MikroORM and the labs connect to the writable server', async (t) => {
     const databaseUrl = at([closed, readOnly, writable], 'read-write');
     const config = loadConfig({});
     const session = await probeSessions(databaseUrl, config, () => {});
@@ -140,7 +137,7 @@ t.test('of several servers, the wanted one is connected to', { skip }, async (t)
     t.match(await readerWriter.run({ databaseUrl, config, log: silent, signal }), { holds: true });
   });
 
-  await t.test('a pool that is ended while it looks for a server does not connect any more', async (t) => {
+  await t.test('a client that is ended while it looks for a server does not connect', async (t) => {
     const client = newClient(at([readOnly, writable], 'read-write'), {});
     const connecting = client.connect();
     await client.end();

@@ -6,11 +6,11 @@ import { ownServer } from '../own-server.ts';
 import { completePostgres, promote, setReadOnly, startPair } from '../standby.ts';
 
 const bin = await completePostgres();
-const skip = bin ? false : 'there is no pg_basebackup here';
+const skip = bin ? false : 'pg_basebackup is not installed';
 
 const POST = { method: 'POST', url: '/counters/likes/increments' } as const;
 
-t.test('a read-only server is not ready, and says so; afterwards it is ready again', async (t) => {
+t.test('the service is not ready while its server is read-only, and gives the reason', async (t) => {
   const { databaseUrl } = await ownServer(t);
   const log: string[] = [];
   const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
@@ -26,7 +26,11 @@ t.test('a read-only server is not ready, and says so; afterwards it is ready aga
   await setReadOnly(client, false);
   t.equal((await app.inject('/health/ready')).statusCode, 200);
   t.match((await app.inject('/metrics')).body, /^safe_counters_database_read_only 0$/m);
-  t.equal(log.filter((line) => /takes no writes: it is read-only/.test(line)).length, 1, 'once');
+  t.equal(
+    log.filter((line) => /takes no writes: it is read-only/.test(line)).length,
+    1,
+    'the change is logged once',
+  );
   t.equal(log.filter((line) => /takes writes again/.test(line)).length, 1);
 });
 
@@ -71,13 +75,13 @@ t.test('the first refusal by a read-only server empties the pool, idle connectio
   t.equal((await sessions.query(write)).rowCount, 1);
 });
 
-t.test('a start on a standby waits until it is promoted, and a failover is survived', { skip }, async (t) => {
+t.test('a start on a standby waits for promotion; the service survives a failover', { skip }, async (t) => {
   const { primary, standby } = await startPair(t, bin ?? '');
   const [old, next] = [await testClient(t, primary), await testClient(t, standby)];
   const both = [primary, standby].map((url) => new URL(url).host).join();
   const DATABASE_URL = `postgresql://postgres:test@${both}/postgres?target_session_attrs=read-write`;
 
-  await t.test('a start that finds no writable server says so in one line', async (t) => {
+  await t.test('a start that finds no writable server reports it in one line', async (t) => {
     const env = { DATABASE_URL: standby, PORT: '0', FAILOVER_TIMEOUT_MS: '300', LOG_LEVEL: 'error' };
     const { code, stderr } = await runProgram(t, ['src/server.ts'], env).ended;
     t.equal(code, 1);
@@ -96,28 +100,25 @@ t.test('a start on a standby waits until it is promoted, and a failover is survi
     log.some((line) => /takes no writes yet, waiting up to 45000 ms: .*read-only/.test(line)),
   );
 
-  await t.test(
-    'an increment goes on at the new primary, and so do reads, a change and readiness',
-    async (t) => {
-      await until(async () => (await next.query(`select from counters where name = 'likes'`)).rowCount === 1);
-      await setReadOnly(old, true);
-      await promote(next);
-      t.match(await app.inject(POST), { statusCode: 200 });
-      t.match((await app.inject('/counters/likes')).json(), { value: 2 });
-      t.equal((await app.inject('/health/ready')).statusCode, 200);
-      const put = {
-        method: 'PUT',
-        url: '/counters/likes',
-        payload: { value: 7 },
-        headers: { 'if-match': '"2"' },
-      };
-      t.match((await app.inject(put as never)).json(), { value: 7 });
-      t.strictSame((await next.query('select value::int from counters')).rows, [{ value: 7 }]);
-      t.strictSame((await old.query('select value::int from counters')).rows, [{ value: 1 }]);
-      const ours = `select from pg_stat_activity where application_name = 'safe-counters'`;
-      await until(async () => (await old.query(ours)).rowCount === 0);
-    },
-  );
+  await t.test('increments, reads, changes and readiness continue at the new primary', async (t) => {
+    await until(async () => (await next.query(`select from counters where name = 'likes'`)).rowCount === 1);
+    await setReadOnly(old, true);
+    await promote(next);
+    t.match(await app.inject(POST), { statusCode: 200 });
+    t.match((await app.inject('/counters/likes')).json(), { value: 2 });
+    t.equal((await app.inject('/health/ready')).statusCode, 200);
+    const put = {
+      method: 'PUT',
+      url: '/counters/likes',
+      payload: { value: 7 },
+      headers: { 'if-match': '"2"' },
+    };
+    t.match((await app.inject(put as never)).json(), { value: 7 });
+    t.strictSame((await next.query('select value::int from counters')).rows, [{ value: 7 }]);
+    t.strictSame((await old.query('select value::int from counters')).rows, [{ value: 1 }]);
+    const ours = `select from pg_stat_activity where application_name = 'safe-counters'`;
+    await until(async () => (await old.query(ours)).rowCount === 0);
+  });
 
   await t.test('the service that waited is ready', async (t) => {
     t.equal((await (await waiting).inject('/health/ready')).statusCode, 200);

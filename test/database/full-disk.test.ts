@@ -14,9 +14,9 @@ t.test('a full disk is reported for a while, and other errors are not mistaken f
   t.notOk(disk.isFull);
   disk.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
   t.ok(disk.isFull);
-  const forgetful = new DiskWatch(0);
-  forgetful.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
-  t.notOk(forgetful.isFull);
+  const expired = new DiskWatch(0);
+  expired.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
+  t.notOk(expired.isFull);
 });
 
 /** Only root may mount a file system that is small enough to be filled. */
@@ -55,7 +55,7 @@ t.test(
     t.equal(again.statusCode, 200);
     t.ok(
       again.json<{ value: number }[]>().every(({ value }) => value === 1),
-      'nothing was counted before',
+      'the refused bulk was not counted',
     );
   },
 );

@@ -39,7 +39,7 @@ t.test('the migrations create what the entities describe', async (t) => {
   ]);
 });
 
-t.test('they can be reverted and applied again', async (t) => {
+t.test('the migrations can be reverted and applied again', async (t) => {
   const databaseUrl = await testDatabase(t);
   const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(() => orm.close());

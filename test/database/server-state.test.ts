@@ -15,7 +15,7 @@ t.test('the service’s sessions override synchronous_commit = off of a role or 
     t.strictSame((await sessions.query(show)).rows, [{ synchronous_commit: 'on' }]);
 });
 
-t.test('a stronger setting of the role stays as it is', async (t) => {
+t.test('a stronger setting of the database is kept', async (t) => {
   const databaseUrl = await testDatabase(t);
   const client = await testClient(t, databaseUrl);
   const database = new URL(databaseUrl).pathname.slice(1);
@@ -26,7 +26,7 @@ t.test('a stronger setting of the role stays as it is', async (t) => {
 });
 
 t.test('readiness and metrics report what a commit does not guarantee', async (t) => {
-  // The server of the tests does not wait for the disk.
+  // The test server runs with fsync off.
   const app = await testApp(t);
   const url = await app.listen({ port: 0 });
   t.match(await getJson(`${url}/health/ready`), {
@@ -61,8 +61,8 @@ t.test('a session with synchronous_commit = off is a risk', async (t) => {
 const bin = await completePostgres();
 
 t.test(
-  'a standby that commits do not wait for is a risk, visible to every role, whenever it connects',
-  { skip: bin ? false : 'there is no pg_basebackup here' },
+  'an asynchronous standby is reported as a risk, to every role and whenever it connects',
+  { skip: bin ? false : 'pg_basebackup is not installed' },
   async (t) => {
     const { primary } = await startPair(t, bin ?? '');
     const administrator = await testClient(t, primary);
@@ -86,6 +86,6 @@ t.test(
     await administrator.query('alter system reset synchronous_standby_names');
     await administrator.query('select pg_reload_conf()');
     await until(async () => (await risks()).includes('asynchronous_standbys'));
-    t.equal(logged(/"level":40.*standbys replicate asynchronously/), 2, 'after the start as well');
+    t.equal(logged(/"level":40.*standbys replicate asynchronously/), 2, 'it is logged after the start, too');
   },
 );

@@ -73,7 +73,7 @@ t.test('a session reports its statements and their answers', async (t) => {
     { sql: 'select 1/0', sqlstate: '22012', message: 'division by zero' },
   ]);
   await sessions.withSession(() => orm.em.fork().execute('select 1'));
-  t.equal(entries.length, 4, 'and nothing of the next session on that connection');
+  t.equal(entries.length, 4, 'the next session on that connection is not reported');
 });
 
 t.test('a connection left inside a transaction does not go back to the pool', async (t) => {
@@ -96,21 +96,21 @@ t.test('timeouts and isolation level are set for the session', async (t) => {
     IDLE_IN_TRANSACTION_TIMEOUT_MS: '3456',
     ISOLATION_LEVEL: 'repeatable read',
   });
-  const shown = async (name: string) =>
+  const setting = async (name: string) =>
     Object.values((await orm.em.fork().execute<object[]>(`show ${name}`))[0] ?? {})[0];
-  t.equal(await shown('lock_timeout'), '1234ms');
-  t.equal(await shown('statement_timeout'), '2345ms');
-  t.equal(await shown('idle_in_transaction_session_timeout'), '3456ms');
-  t.equal(await shown('transaction_isolation'), 'repeatable read');
-  t.equal(await shown('application_name'), 'safe-counters');
+  t.equal(await setting('lock_timeout'), '1234ms');
+  t.equal(await setting('statement_timeout'), '2345ms');
+  t.equal(await setting('idle_in_transaction_session_timeout'), '3456ms');
+  t.equal(await setting('transaction_isolation'), 'repeatable read');
+  t.equal(await setting('application_name'), 'safe-counters');
 });
 
 const failure = (work: Promise<unknown>) => work.then(() => undefined, failureOf);
 
-t.test('every wait ends: for a lock, a statement, a connection', async (t) => {
+t.test('every wait is bounded: for a lock, a statement, a connection', async (t) => {
   const { orm, databaseUrl } = await testOrm(t, {
     LOCK_TIMEOUT_MS: '50',
-    // Longer than a connection takes on a busy machine; and a statement longer than the wait for a connection.
+    // Long enough to connect on a busy machine; the wait for a connection must end before a statement times out.
     STATEMENT_TIMEOUT_MS: String(slow(1000)),
     POOL_ACQUIRE_TIMEOUT_MS: String(slow(500)),
     POOL_MAX: '4',
@@ -150,12 +150,12 @@ t.test(
     t.equal(
       await failureWhen([], `update posts set "like" = 1 ${slowly}`),
       'unknown',
-      'an update of its own',
+      'an update outside a transaction',
     );
     t.equal(
       await failureWhen(['begin'], `update posts set "like" = 1 ${slowly}`),
       'lost',
-      'one in a transaction',
+      'an update in a transaction',
     );
     t.equal(await failureWhen([], 'select pg_sleep(60)'), 'lost', 'a read');
     // A deferred trigger keeps the commit busy.
@@ -208,8 +208,8 @@ t.test('a statement that a session did not await does not run in another session
     await em.execute('select 1');
     return backendPid;
   });
-  t.not(await pidOf(orm.em.fork()), pid, 'its connection was not given to the next');
-  t.type(await stray, 'undefined', 'and what it went on with was refused');
+  t.not(await pidOf(orm.em.fork()), pid, 'its connection is not given to another session');
+  t.type(await stray, 'undefined', 'its later statements are refused');
 });
 
 t.test('parallel statements are sent one after another', async (t) => {
@@ -236,7 +236,10 @@ t.test('a connection that the server closes inside a transaction frees its place
       await client.query('select pg_terminate_backend($1)', [await pidOf(tx)]);
       if (i % 2 === 0) await tx.execute('select 1');
     });
-    t.ok(['lost', 'unknown'].includes((await failure(lost)) ?? ''), i % 2 ? 'at the commit' : 'before it');
+    t.ok(
+      ['lost', 'unknown'].includes((await failure(lost)) ?? ''),
+      i % 2 ? 'at the commit' : 'before the commit',
+    );
   }
   t.ok(await pidOf(orm.em.fork()));
 });
@@ -266,7 +269,7 @@ t.test('where a pooler drops prepared statements, all sessions continue without 
     }),
   );
   await Promise.all(forgetful);
-  // Three connections that were prepared, and have forgotten it: all are told so at the same time.
+  // The statement is no longer prepared on the three connections: all of them get that error at the same time.
   const answers = await Promise.all([ask(), ask(), ask()]);
   t.strictSame(
     answers.map(({ rows }) => rows[0]?.one),
@@ -299,19 +302,19 @@ t.test('a server that stops answering on one connection is abandoned on all of t
   const port = Number(new URL(databaseUrl).port);
   const links: Socket[] = [];
   const network = createServer((socket) => {
-    const behind = connect(port, '127.0.0.1');
-    links.push(socket, behind);
-    for (const one of [socket, behind]) one.on('error', () => {});
-    socket.pipe(behind).pipe(socket);
+    const upstream = connect(port, '127.0.0.1');
+    links.push(socket, upstream);
+    for (const one of [socket, upstream]) one.on('error', () => {});
+    socket.pipe(upstream).pipe(socket);
   });
   await once(network.listen(0, '127.0.0.1'), 'listening');
   t.teardown(() => {
     for (const link of links) link.destroy();
     network.close();
   });
-  const there = (network.address() as AddressInfo).port;
+  const proxyPort = (network.address() as AddressInfo).port;
   const sessions = openSessions({
-    databaseUrl: databaseUrl.replace(`:${port}/`, `:${there}/`),
+    databaseUrl: databaseUrl.replace(`:${port}/`, `:${proxyPort}/`),
     config: loadConfig({ STATEMENT_TIMEOUT_MS: '100' }),
     log: silent,
   });

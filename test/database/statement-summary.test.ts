@@ -32,5 +32,5 @@ t.test('where the SQL is clearer, there is no summary', async (t) => {
   ]) {
     t.equal(summaryOf({ ...done, sql, rows: [{ backend: 7 }] }), undefined, sql);
   }
-  t.equal(summaryOf({ failed: true, sql: 'select 1/0' }), undefined, 'what failed has read nothing');
+  t.equal(summaryOf({ failed: true, sql: 'select 1/0' }), undefined, 'a failed statement has read nothing');
 });

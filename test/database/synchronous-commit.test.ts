@@ -27,7 +27,7 @@ async function withoutStandby<T>(work: Promise<T>): Promise<T> {
   return work;
 }
 
-/** From now on a commit waits for a standby, and there is none. */
+/** Makes commits wait for a standby that does not exist. */
 async function demandStandby(): Promise<void> {
   await client.query('create table likes (value integer not null)');
   await client.query(`alter system set synchronous_standby_names = 'missing'`);
@@ -35,7 +35,7 @@ async function demandStandby(): Promise<void> {
   const probe = await testClient(t, databaseUrl);
   const routines = new Set<string | undefined>();
   probe.on('notice', ({ routine }) => routines.add(routine));
-  // The server takes a moment to take the setting up.
+  // The setting takes effect after a moment.
   while (!routines.has('SyncRepWaitForLSN')) await withoutStandby(probe.query(INSERT));
 }
 
@@ -53,5 +53,5 @@ t.test('a statement that no synchronous standby confirmed has an unknown outcome
 t.test('the same holds for the commit of a transaction through MikroORM', async (t) => {
   const work = orm.em.fork().transactional((tx) => tx.execute(INSERT));
   t.equal(await withoutStandby(work.then(() => 'committed', failureOf)), 'unknown');
-  t.equal(sessions.load.idle, sessions.load.total, 'its connection is whole, and back in the pool');
+  t.equal(sessions.load.idle, sessions.load.total, 'its connection is intact, and back in the pool');
 });

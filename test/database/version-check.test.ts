@@ -3,7 +3,7 @@ import { isConflict } from '../../src/database/failure.ts';
 import { Post } from '../../src/strategies/post.ts';
 import { testClient, testOrm } from '../helper.ts';
 
-t.test('of two sessions that flush two posts each one is refused, and nothing is lost', async (t) => {
+t.test('of two sessions that flush the same two posts, one is refused, and nothing is lost', async (t) => {
   const { orm, databaseUrl } = await testOrm(t);
   const client = await testClient(t, databaseUrl);
   await client.query('insert into posts (pk) values (1), (2)');

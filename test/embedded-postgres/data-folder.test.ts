@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { runProgram, startService, testFolder, until } from '../helper.ts';
 
-t.test('what interrupted starts left unfinished is removed by the next start', async (t) => {
+t.test('the next start removes the unfinished files of an interrupted start', async (t) => {
   const own = join(await testFolder(t, 'data'), 'interrupted');
   const interrupted = runProgram(t, ['src/server.ts'], { DATA_DIR: own, PORT: '0' });
   const unfinished = async () => (await readdir(own)).filter((name) => name.includes('.new-'));
@@ -22,10 +22,10 @@ t.test('what interrupted starts left unfinished is removed by the next start', a
   const next = await startService(t, { DATA_DIR: own });
   next.child.kill('SIGTERM');
   t.match(await next.ended, { code: 0 });
-  t.strictSame(await unfinished(), [inUse], 'and what a process that is there may be making stays');
+  t.strictSame(await unfinished(), [inUse], 'the unfinished file of a running process is kept');
 });
 
-t.test('a port that is taken is said before anything is created', async (t) => {
+t.test('a port in use is reported before anything is created', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   t.teardown(() => other.close());
   await once(other, 'listening');
@@ -38,7 +38,7 @@ t.test('a port that is taken is said before anything is created', async (t) => {
   t.notOk(existsSync(own));
 });
 
-t.test('a folder that cannot be made is one clear line', async (t) => {
+t.test('a folder that cannot be created is reported in one clear line', async (t) => {
   for (const DATA_DIR of ['/dev/null/data', '/dev/null', '/proc/data']) {
     const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR, PORT: '0' }).ended;
     t.equal(code, 1);

@@ -21,7 +21,7 @@ t.test('the embedded PostgreSQL', async (t) => {
     t.match(await ended, { code: 0 });
   };
 
-  await t.test('serves on an empty folder, and keeps its data over a restart', async (t) => {
+  await t.test('starts in an empty folder, and keeps its data across a restart', async (t) => {
     const start = performance.now();
     const first = await startService(t, env);
     t.comment(`first start: ${Math.round(performance.now() - start)} ms`);
@@ -35,7 +35,7 @@ t.test('the embedded PostgreSQL', async (t) => {
   });
 
   await t.test(
-    'a second service on the same folder is refused, and the first one is not disturbed',
+    'a second service on the same folder is refused, and the first one keeps serving',
     async (t) => {
       const first = await startService(t, env);
       const { code, stderr } = await runProgram(t, ['src/server.ts'], { ...env, PORT: '0' }).ended;
@@ -46,7 +46,7 @@ t.test('the embedded PostgreSQL', async (t) => {
     },
   );
 
-  await t.test('two that start at once on one folder: one serves, the other is told so', async (t) => {
+  await t.test('of two services that start together on one folder, one is refused', async (t) => {
     const both = [1, 2].map(() => runProgram(t, ['src/server.ts'], { ...env, PORT: '0' }));
     const refused = await Promise.race(both.map(async ({ ended }, i) => ({ i, ...(await ended) })));
     t.match(refused, { code: 1, stderr: /is in use by/ });
@@ -55,20 +55,24 @@ t.test('the embedded PostgreSQL', async (t) => {
     t.match(await other?.ended, { code: 0 });
   });
 
-  await t.test('a killed service leaves its server behind, and the next one takes it over', async (t) => {
+  await t.test('a killed service leaves PostgreSQL running, and the next one takes it over', async (t) => {
     const killed = await startService(t, env);
     await getJson(`${killed.url}/inc`);
     const pid = await serverPid(env.DATA_DIR);
     killed.child.kill('SIGKILL');
     await killed.ended;
     const next = await startService(t, env);
-    t.equal(await serverPid(env.DATA_DIR), pid, 'the same server');
+    t.equal(await serverPid(env.DATA_DIR), pid, 'the same PostgreSQL process');
     t.equal(await likes(next.url), 50);
     await stop(next);
-    t.equal(await runningServer(join(env.DATA_DIR, 'cluster')), undefined, 'stopped with its service');
+    t.equal(
+      await runningServer(join(env.DATA_DIR, 'cluster')),
+      undefined,
+      'PostgreSQL stops with its service',
+    );
   });
 
-  await t.test('a killed server is started again, and what was acknowledged is there', async (t) => {
+  await t.test('a killed PostgreSQL is started again, and has every acknowledged increment', async (t) => {
     const service = await startService(t, env);
     await getJson(`${service.url}/inc`);
     process.kill(await serverPid(env.DATA_DIR), 'SIGKILL');
@@ -78,7 +82,7 @@ t.test('the embedded PostgreSQL', async (t) => {
     await stop(service);
   });
 
-  await t.test('a service that starts while the one before is closing waits for the folder', async (t) => {
+  await t.test('a service that starts while the previous one is closing waits for the folder', async (t) => {
     const restarts = repetitions(1, 3);
     let service = await startService(t, env);
     for (let restart = 1; restart <= restarts; restart += 1) {
@@ -92,7 +96,7 @@ t.test('the embedded PostgreSQL', async (t) => {
   });
 
   await t.test(
-    'data of another major version is one line that says what to do, and is left as it is',
+    'data of another major version ends the start with one line that says what to do, and is unchanged',
     async (t) => {
       const version = join(env.DATA_DIR, 'cluster', 'PG_VERSION');
       const own = await readFile(version, 'utf8');
@@ -105,7 +109,7 @@ t.test('the embedded PostgreSQL', async (t) => {
         /^the database in \S+cluster was made by PostgreSQL 14 and cannot be read by PostgreSQL 18; nothing was changed\. .*docs\/backup\.md .*DATA_DIR to another folder\n$/,
       );
       const service = await startService(t, env);
-      t.ok((await likes(service.url)) > 0, 'its data is there');
+      t.ok((await likes(service.url)) > 0, 'the data is unchanged');
       await stop(service);
     },
   );

@@ -21,8 +21,8 @@ async function folder(t: Test, mode: number): Promise<string> {
   return path;
 }
 
-/** What a process of another user says of the folder. It loads everything first: the checkout may be closed to it. */
-function saidTo({ uid, gid }: Account, path: string): string {
+/** The output of a start in the folder as another user. Modules load first: that user may not have access to them. */
+function outputAs({ uid, gid }: Account, path: string): string {
   const script = `
     const { findPrograms } = await import(${JSON.stringify(HOME)});
     const { startEmbedded } = await import(${JSON.stringify(EMBEDDED)});
@@ -33,7 +33,7 @@ function saidTo({ uid, gid }: Account, path: string): string {
     const silent = { info() {}, warn() {} };
     await startEmbedded(${JSON.stringify(path)}, 10, silent).catch((error) => console.log(String(error)));
     process.kill(process.pid, 'SIGKILL');`;
-  // By a signal, since tap writes a file at the end of each process, where this user may not.
+  // The process ends by a signal: at a normal exit, tap would write a file where this user has no permission.
   return spawnSync(process.execPath, ['--input-type=module', '--eval', script]).stdout.toString();
 }
 
@@ -53,12 +53,12 @@ async function asOrdinaryUser(t: Test): Promise<void> {
 }
 
 async function asRoot(t: Test): Promise<void> {
-  await t.test('the server runs as somebody else', async (t) => {
+  await t.test('the server does not run as root', async (t) => {
     const home = await findHome(join(await folder(t, 0o755), 'data'));
     t.not(home.account?.uid, 0);
   });
 
-  await t.test('a data folder that this somebody cannot enter is one clear line', async (t) => {
+  await t.test('a data folder that the server account cannot enter is reported in one line', async (t) => {
     const closed = join(await folder(t, 0o700), 'data');
     await t.rejects(findHome(closed), {
       name: 'StartupError',
@@ -66,26 +66,26 @@ async function asRoot(t: Test): Promise<void> {
     });
   });
 
-  await t.test('a data folder where root was first is one clear line to another user', async (t) => {
+  await t.test('a data folder of root is reported to another user in one clear line', async (t) => {
     const path = await folder(t, 0o755);
     const account = serverAccount();
     t.match(
-      saidTo(account, path),
+      outputAs(account, path),
       new RegExp(
         `^StartupError: DATA_DIR ${path} cannot be used and belongs to another user \\(uid 0\\): EACCES.*; allowed: .*\n$`,
       ),
     );
     await chmod(path, 0o777);
     await writeFile(join(path, 'password'), 'secret', { mode: 0o600 });
-    t.match(saidTo(account, path), /^StartupError: DATA_DIR .*: EACCES.*password.*; allowed: .*\n$/);
+    t.match(outputAs(account, path), /^StartupError: DATA_DIR .*: EACCES.*password.*; allowed: .*\n$/);
     await mkdir(join(path, 'cluster'), { mode: 0o700 });
     t.match(
-      saidTo(account, path),
+      outputAs(account, path),
       /^StartupError: DATA_DIR .* has the database of another user \(uid 0\); allowed: .*\n$/,
     );
   });
 
-  await t.test('a data folder on a read-only file system is one clear line', async (t) => {
+  await t.test('a data folder on a read-only file system is reported in one clear line', async (t) => {
     const path = await folder(t, 0o755);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', path]);
     t.teardown(() => execFileSync('umount', [path]));
@@ -95,7 +95,7 @@ async function asRoot(t: Test): Promise<void> {
     });
   });
 
-  await t.test('programs that it cannot reach are copied, and the copy works', async (t) => {
+  await t.test('programs that the server account cannot reach are copied, and the copy works', async (t) => {
     const closed = await folder(t, 0o700);
     const source = join(closed, 'package');
     await cp(dirname(dirname(await findPrograms())), source, { recursive: true, verbatimSymlinks: true });
@@ -111,8 +111,8 @@ async function asRoot(t: Test): Promise<void> {
   });
 }
 
-// What can be seen depends on who we are; both are seen where the checks run as both.
+// Only one of them can run at a time: for both, run the tests as root and as an ordinary user.
 t.test(
-  process.getuid?.() === 0 ? 'for root' : 'for an ordinary user everything is ours',
+  process.getuid?.() === 0 ? 'as root' : 'as an ordinary user, the server runs under the same account',
   process.getuid?.() === 0 ? asRoot : asOrdinaryUser,
 );

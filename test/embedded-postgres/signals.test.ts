@@ -27,41 +27,41 @@ async function groupedService(t: Test) {
   });
   endInEmergency(t, child);
   const ended = once(child, 'close');
-  let said = '';
-  stdout.on('data', (part: Buffer) => (said += part.toString()));
-  const says = async (text: string) => {
-    while (!said.includes(text)) await once(stdout, 'data');
+  let output = '';
+  stdout.on('data', (part: Buffer) => (output += part.toString()));
+  const untilOutput = async (text: string) => {
+    while (!output.includes(text)) await once(stdout, 'data');
   };
-  return { cluster, ended, says, signalAll: () => process.kill(-pid, 'SIGTERM') };
+  return { cluster, ended, untilOutput, signalAll: () => process.kill(-pid, 'SIGTERM') };
 }
 
-t.test('SIGTERM to the whole group, twice: the embedded PostgreSQL is stopped, exit code 0', async (t) => {
-  const { cluster, ended, says, signalAll } = await groupedService(t);
-  await says('ready: ');
+t.test('two SIGTERM signals to the whole group stop the embedded PostgreSQL, exit code 0', async (t) => {
+  const { cluster, ended, untilOutput, signalAll } = await groupedService(t);
+  await untilOutput('ready: ');
   signalAll();
-  await says('closing');
+  await untilOutput('closing');
   signalAll();
   t.strictSame(await ended, [0, null]);
   t.equal(await runningServer(cluster), undefined);
 });
 
 t.test('SIGTERM to the whole group while a database is created leaves nothing behind', async (t) => {
-  const { cluster, ended, says, signalAll } = await groupedService(t);
-  await says('creating a database');
+  const { cluster, ended, untilOutput, signalAll } = await groupedService(t);
+  await untilOutput('creating a database');
   signalAll();
   t.strictSame(await ended, [0, null]);
   const left = (await readdir(dirname(cluster))).filter((name) => name.startsWith('cluster'));
-  t.strictSame(left, [], 'not even the database, which was not waited for');
+  t.strictSame(left, [], 'the unfinished database is removed');
 });
 
-t.test('SIGTERM while the embedded PostgreSQL takes long to start leaves none behind', async (t) => {
+t.test('SIGTERM while the embedded PostgreSQL is slow to start leaves no server behind', async (t) => {
   const { cluster, ended, signalAll } = await groupedService(t);
   await until(async () => (await runningServer(cluster)) !== undefined);
   const { pid = 0 } = (await runningServer(cluster)) ?? {};
   process.kill(pid, 'SIGSTOP');
   signalAll();
-  // As long as it is not up, it cannot be stopped either.
-  t.equal(await Promise.race([ended, setTimeout(2500, 'waits for it')]), 'waits for it');
+  // A server that has not finished its start cannot be stopped yet.
+  t.equal(await Promise.race([ended, setTimeout(2500, 'still waiting')]), 'still waiting');
   process.kill(pid, 'SIGCONT');
   t.strictSame(await ended, [0, null]);
   t.equal(await runningServer(cluster), undefined);

@@ -41,7 +41,7 @@ t.test('the configuration asks for strict synchronous replication, or for none',
   t.match(
     of(true),
     { etcd: { hosts: ['127.0.0.1:4'], use_proxies: true } },
-    'by the v2 protocol, through the link',
+    'uses the v2 protocol, through the link',
   );
   t.match(of(true).postgresql, { listen: '127.0.0.1:1', connect_address: '127.0.0.1:3' });
 });

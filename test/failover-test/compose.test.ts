@@ -26,7 +26,7 @@ t.test('the cluster of docker-compose.ha.yml has the settings of the failover te
   const tested = patroniConfig({ name: 'db1', folder: '/f', bin: '/b', synchronous: true, ports });
   t.strictSame(bootstrap.dcs, tested.bootstrap.dcs);
   t.strictSame(bootstrap.initdb, tested.bootstrap.initdb);
-  t.strictSame(etcd, { hosts: 'etcd:2379' }, 'by the v2 protocol');
+  t.strictSame(etcd, { hosts: 'etcd:2379' }, 'uses the v2 protocol');
   const { interMs, fall, rise } = HAPROXY;
   t.match(
     await read('docker/ha/haproxy.cfg'),

@@ -10,8 +10,8 @@ import { CHECKOUT, until } from '../helper.ts';
 
 const left = async (folder: string) => processesOf(await allProcesses(), folder);
 
-/** A folder, and a program in the background that names it and has a child that does not. */
-function occupied(t: Test): string {
+/** A folder, and a background process whose command line names it, with child processes that do not name it. */
+function folderInUse(t: Test): string {
   const folder = join(t.testdir(), 'run');
   mkdirSync(folder);
   const script = 'sleep 600 & sleep 600 & wait';
@@ -21,7 +21,7 @@ function occupied(t: Test): string {
 }
 
 t.test('when the process is killed, its child processes end and its folder is removed', async (t) => {
-  const folder = occupied(t);
+  const folder = folderInUse(t);
   await until(async () => (await left(folder)).length === 3);
   const { href } = pathToFileURL(join(CHECKOUT, 'load-tests/failover-test/cluster/leftovers.ts'));
   const program = `

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { Link } from '../../load-tests/failover-test/cluster/link.ts';
 
-/** A server that sends back what it gets, behind a link. */
+/** An echo server behind a link. */
 async function echo(t: Test): Promise<{ link: Link; sockets: Socket[] }> {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
@@ -29,7 +29,7 @@ async function call(t: Test, { port }: Link): Promise<Socket> {
   return socket;
 }
 
-/** What comes back for this. */
+/** Sends the text, and resolves with the answer. */
 async function ask(socket: Socket, text: string): Promise<unknown> {
   socket.write(text);
   const [answer] = (await once(socket, 'data')) as unknown[];
@@ -46,11 +46,11 @@ t.test('data sent during a cut arrives afterwards, in order', async (t) => {
   before.on('data', (text) => (early += String(text)));
   before.write('two');
   before.write('three');
-  // A new one is accepted and gets no answer either.
+  // A new connection is accepted and gets no answer either.
   const during = await call(t, link);
   during.on('data', (text) => (early += String(text)));
   during.write('four');
-  // Another link to the same process has carried something to and fro meanwhile.
+  // Meanwhile, another link of the same process carries data both ways.
   const { link: whole } = await echo(t);
   const elsewhere = await call(t, whole);
   for (let turn = 0; turn < 20; turn += 1) t.equal(await ask(elsewhere, String(turn)), String(turn));

@@ -55,12 +55,16 @@ t.test('the results of a fault are summed over the rounds', async (t) => {
     lost: 4,
     doubled: 0,
   });
-  t.match(tally.get(first), { times: 2, unknown: 2, refused: 0, doubled: 2 }, 'a deserved refusal is none');
+  t.match(
+    tally.get(first),
+    { times: 2, unknown: 2, refused: 0, doubled: 2 },
+    'a deserved refusal is not counted as refused',
+  );
   t.match(tally.get('none'), { times: 0, acknowledged: 2 });
   t.match(sumOf(tally), { times: 4, acknowledged: 10, lost: 4, doubled: 2 });
 });
 
-t.test('a missed fault counts only for damage', async (t) => {
+t.test('of a missed fault, only the damage is counted', async (t) => {
   const tally: Tally = new Map();
   addRound(tally, round([5, 900, 70], [[1, 'no such statement came']]));
   t.match(tally.get(second), { times: 0, gapsMs: [], servedMs: [], lost: 2 });
@@ -87,12 +91,12 @@ t.test(
     t.match(
       lines.at(-3)?.replaceAll(/ {2,}/g, '|'),
       `${first}|3|80|90|0|0|3|0|0|3`,
-      'where no other node led, nothing',
+      'the served columns are empty where no other node became the leader',
     );
   },
 );
 
-t.test('the median of an even number of figures is the upper one', async (t) => {
+t.test('the median of an even number of figures is the higher of the two in the middle', async (t) => {
   t.equal(spread([]).median, 0);
   t.equal(spread([10, 9, 100]).median, 10);
   t.equal(spread([1, 2, 3, 4]).median, 3);
@@ -104,7 +108,7 @@ t.test('a round has each fault once, in an order determined by the seed', async 
   t.strictSame(names(1), names(1));
   t.notSame(names(1), names(2));
   t.strictSame(names(1).toSorted(), faults.map(({ name }) => name).toSorted());
-  t.equal(new Set(names(1)).size, faults.length, 'each has a name of its own');
+  t.equal(new Set(names(1)).size, faults.length, 'every name is unique');
 });
 
 t.test('a session holds only if nothing was lost, doubled, answered wrongly or left out', async (t) => {
@@ -119,7 +123,7 @@ t.test('a session holds only if nothing was lost, doubled, answered wrongly or l
 });
 
 t.test(
-  'a control holds when asynchronous replication lost something, and strict replication nothing',
+  'a control is as expected when asynchronous replication loses something and strict loses nothing',
   async (t) => {
     const control = { lost: 3, doubled: 0, broken: 2 };
     const none = { lost: 0, doubled: 0, broken: 0 };

@@ -8,7 +8,7 @@ import { type Kind, type Operation, TICKETS } from '../../load-tests/fault-test/
 const never = Number.MAX_SAFE_INTEGER;
 const max = Number.MAX_SAFE_INTEGER;
 
-/** One after another: the first takes from 0 to 5, the second from 10 to 15, and so on. */
+/** Operations do not overlap: number 0 takes from 0 to 5, number 1 from 10 to 15, and so on. */
 const operation = (
   id: number,
   outcome: Outcome,
@@ -38,7 +38,7 @@ const rulesOf = (of: History, is: Truth, settled = false) => [
   ...new Set(check(of, is, settled).map(({ rule }) => rule)),
 ];
 
-t.test('acknowledged and counted, refused and not, unknown and either: legal', async (t) => {
+t.test('acknowledged is counted, refused is not, unknown may be either: no violation', async (t) => {
   const one = history(
     operation(0, 'acknowledged', [1]),
     operation(1, 'refused'),
@@ -58,62 +58,59 @@ t.test('acknowledged and counted, refused and not, unknown and either: legal', a
   t.strictSame(check(one, is, false), []);
 });
 
-t.test('what was acknowledged and is not there is a lost increment', async (t) => {
+t.test('an acknowledged increment that the database does not have is lost', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(1, 'acknowledged', [2]));
   const is = truth({ 0: [1] }, { hot: 1 });
   t.strictSame(rulesOf(one, is), ['acknowledged']);
   t.strictSame(damageOf(one, is), [{ lost: 1, doubled: 0 }]);
 });
 
-t.test('what was refused and is there breaks the promise of the refusal', async (t) => {
+t.test('a refused increment that was counted is a violation', async (t) => {
   t.strictSame(rulesOf(history(operation(0, 'refused')), truth({ 0: [1] }, { hot: 1 })), ['refused']);
 });
 
-t.test('a counter that is more than what was counted was counted twice', async (t) => {
+t.test('a counter above the sum of its increments counted one of them twice', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(1, 'acknowledged', [3]));
   const is = truth({ 0: [1], 1: [3] }, { hot: 3 });
   t.strictSame(rulesOf(one, is), ['sum', 'values', 'bound']);
   t.strictSame(damageOf(one, is), [{ lost: 0, doubled: 1 }]);
 });
 
-t.test('a counter that is less was overwritten', async (t) => {
+t.test('a counter below the sum of its increments was overwritten', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(1, 'acknowledged', [1]));
   t.strictSame(rulesOf(one, truth({ 0: [1], 1: [1] }, { hot: 1 })), ['sum', 'values', 'bound']);
 });
 
-t.test('one that began after another had ended wrote more', async (t) => {
+t.test('an increment that began after another one had ended must have written a higher value', async (t) => {
   const one = history(operation(0, 'acknowledged', [2]), operation(1, 'acknowledged', [1]));
   t.strictSame(rulesOf(one, truth({ 0: [2], 1: [1] }, { hot: 2 })), ['values']);
 });
 
-t.test('an unknown one that was counted takes part with the value that is stored', async (t) => {
+t.test('a counted increment with an unknown outcome is checked by its stored value', async (t) => {
   const one = history(operation(0, 'unknown'), operation(1, 'acknowledged', [2]));
   t.strictSame(rulesOf(one, truth({ 0: [1], 1: [2] }, { hot: 2 })), []);
   t.strictSame(rulesOf(one, truth({ 0: [2], 1: [2] }, { hot: 2 })), ['values']);
 });
 
-t.test('the answer is what is stored, and what is stored was sent', async (t) => {
+t.test('the answered value is the stored one, and every stored key was sent', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]));
   t.strictSame(rulesOf(one, truth({ 0: [2] }, { hot: 1 })), ['answers', 'values']);
   t.strictSame(rulesOf(one, { ...truth({ 0: [1] }, { hot: 1 }), strangers: ['x'] }), ['strangers']);
 });
 
-t.test(
-  'without keys the value of a shared counter lies between what was acknowledged and what is possible',
-  async (t) => {
-    const one = history(
-      operation(0, 'acknowledged', [1], 'shared'),
-      operation(1, 'unknown', undefined, 'shared'),
-      operation(2, 'refused', undefined, 'shared'),
-    );
-    for (const value of [1, 2]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), []);
-    for (const value of [0, 3]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), ['bound']);
-    t.strictSame(damageOf(one, truth({}, { unkeyed: 0 })), [{ lost: 1, doubled: 0 }]);
-    t.strictSame(damageOf(one, truth({}, { unkeyed: 4 })), [{ lost: 0, doubled: 2 }]);
-  },
-);
+t.test('without keys, a counter lies between its acknowledged and its possible increments', async (t) => {
+  const one = history(
+    operation(0, 'acknowledged', [1], 'shared'),
+    operation(1, 'unknown', undefined, 'shared'),
+    operation(2, 'refused', undefined, 'shared'),
+  );
+  for (const value of [1, 2]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), []);
+  for (const value of [0, 3]) t.strictSame(rulesOf(one, truth({}, { unkeyed: value })), ['bound']);
+  t.strictSame(damageOf(one, truth({}, { unkeyed: 0 })), [{ lost: 1, doubled: 0 }]);
+  t.strictSame(damageOf(one, truth({}, { unkeyed: 4 })), [{ lost: 0, doubled: 2 }]);
+});
 
-t.test('a counter of its own shows what became of one request', async (t) => {
+t.test('a counter that only one request uses shows the outcome of that request', async (t) => {
   for (const [outcome, legal] of [
     ['acknowledged', [1]],
     ['refused', [0]],
@@ -131,20 +128,24 @@ t.test('a counter of its own shows what became of one request', async (t) => {
   );
   t.strictSame(damageOf(told, truth({}, { 'own-0': 2, 'own-1': 2 })), [{ lost: 0, doubled: 2 }]);
   t.strictSame(damageOf(told, truth({}, {})), [{ lost: 1, doubled: 0 }]);
-  t.strictSame(rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })), ['strangers'], 'nobody asked for that');
+  t.strictSame(
+    rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })),
+    ['strangers'],
+    'no request used that counter',
+  );
   const wrong = history(operation(0, 'acknowledged', [2], 'unkeyed'));
   t.strictSame(rulesOf(wrong, truth({}, { 'own-0': 1 })), ['answers']);
 });
 
-t.test('a bulk is there as a whole or not at all', async (t) => {
+t.test('a bulk is counted as a whole or not at all', async (t) => {
   const unkeyed = history(operation(0, 'unknown', undefined, 'unkeyed-bulk'));
   t.strictSame(rulesOf(unkeyed, truth({}, { 'own-0-a': 1, 'own-0-b': 1 })), ['whole']);
   const keyed = history(operation(0, 'acknowledged', [1, 1, 1], 'bulk'));
   t.strictSame(rulesOf(keyed, truth({ 0: [1, 1, 1] }, { hot: 1, left: 1 })), ['whole']);
 });
 
-t.test('a counter with bounds is never beyond them', async (t) => {
-  // The amount of the operation 12 is 2.
+t.test('a counter with bounds never leaves them', async (t) => {
+  // Operation 12 adds 2.
   const within = history(
     operation(12, 'acknowledged', [2], 'stock'),
     operation(13, 'refused', undefined, 'stock'),
@@ -156,7 +157,7 @@ t.test('a counter with bounds is never beyond them', async (t) => {
   }
 });
 
-/** Buyers of the tickets of a round, one after another: first those that get one, then those that are refused. */
+/** The buyers of one round, one after another: first those that get a ticket, then those that are refused. */
 const sale = (sold: number, refused: number) => {
   const buyers = Array.from({ length: sold + refused }, (_, id) =>
     id < sold
@@ -167,7 +168,7 @@ const sale = (sold: number, refused: number) => {
   return { buyers, is: truth(kept, { 'tickets-7': sold }) };
 };
 
-t.test('as many tickets are sold as there are, and refusals are true', async (t) => {
+t.test('every ticket is sold, and no buyer is refused before the last one is sold', async (t) => {
   const { buyers, is } = sale(TICKETS, 3);
   const [first, ...others] = buyers as [Operation, ...Operation[]];
   const last = buyers.at(-1) as Operation;
@@ -176,15 +177,19 @@ t.test('as many tickets are sold as there are, and refusals are true', async (t)
   t.strictSame(
     rulesOf(history(...buyers.slice(0, -1), early), is),
     ['tickets'],
-    'refused before others came',
+    'refused before the tickets were sold out',
   );
   const waited = { ...last, startedAt: 0 };
-  t.strictSame(rulesOf(history(...buyers.slice(0, -1), waited), is), [], 'came early, and was refused late');
+  t.strictSame(
+    rulesOf(history(...buyers.slice(0, -1), waited), is),
+    [],
+    'sent early, and refused after the tickets were sold out',
+  );
   const unknown = { ...first, outcome: 'unknown' as const, endedAt: never };
-  t.strictSame(rulesOf(history(unknown, ...others), is), [], 'has one, and does not know it yet');
+  t.strictSame(rulesOf(history(unknown, ...others), is), [], 'bought a ticket, and has no answer yet');
 });
 
-t.test('a ticket that is left, or sold beyond those that there are, is found', async (t) => {
+t.test('unsold tickets, sales beyond the stock and tickets sold twice are violations', async (t) => {
   const fewer = sale(TICKETS - 1, 3);
   t.strictSame(rulesOf(history(...fewer.buyers), fewer.is), ['tickets']);
   const more = sale(TICKETS + 1, 3);
@@ -193,12 +198,12 @@ t.test('a ticket that is left, or sold beyond those that there are, is found', a
   const twice = { ...(buyers[1] as Operation), values: [1] };
   const kept = new Map([...is.counted, [1, [1]] as const]);
   const one = history(...buyers.map((buyer) => (buyer.id === 1 ? twice : buyer)));
-  t.strictSame(rulesOf(one, { ...is, counted: kept }), ['values'], 'one ticket for two');
+  t.strictSame(rulesOf(one, { ...is, counted: kept }), ['values'], 'one ticket for two buyers');
   const denied = { ...(buyers[1] as Operation), outcome: 'refused' as const };
   t.ok(rulesOf(history(...buyers.map((buyer) => (buyer.id === 1 ? denied : buyer))), is).includes('refused'));
 });
 
-t.test('what would leave the range is not counted, and what stays in it is not refused for it', async (t) => {
+t.test('an increment beyond the range is not counted, and one within the range is', async (t) => {
   const over = history(operation(1, 'refused', undefined, 'edge'));
   t.strictSame(rulesOf(over, truth({}, {})), []);
   t.strictSame(rulesOf(over, truth({}, { 'own-1': max })), ['range']);
@@ -206,35 +211,39 @@ t.test('what would leave the range is not counted, and what stays in it is not r
   t.strictSame(rulesOf(within, truth({}, {})), ['range']);
 });
 
-t.test('a key that has expired counts again, once', async (t) => {
+t.test('an expired key counts once more', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(1, 'acknowledged', [2], 'again', '0'));
   one.expired.add(0);
   t.strictSame(rulesOf(one, truth({ 0: [2] }, { hot: 2 }), true), []);
   t.strictSame(rulesOf(one, truth({ 0: [1] }, { hot: 1 }), true), ['answers', 'sum', 'values', 'bound']);
 });
 
-t.test('a document is a path of states, each replaced once', async (t) => {
+t.test('the states of a document form a chain: each one is replaced once', async (t) => {
   const put = (id: number, outcome: Outcome, about: string) =>
     operation(id, outcome, outcome === 'acknowledged' ? [id] : undefined, 'put', about);
   const gone = operation(3, 'acknowledged', [], 'delete', '2');
   const path = history(put(1, 'acknowledged', 'missing'), put(2, 'unknown', '1'), gone);
   t.strictSame(rulesOf(path, truth({}, {})), []);
-  t.strictSame(rulesOf(path, truth({}, { 'document-0': 1 })), ['documents'], 'back again');
+  t.strictSame(rulesOf(path, truth({}, { 'document-0': 1 })), ['documents'], 'deleted, but still present');
   const twice = history(
     put(1, 'acknowledged', 'missing'),
     put(2, 'acknowledged', '1'),
     put(3, 'acknowledged', '1'),
   );
-  t.strictSame(rulesOf(twice, truth({}, { 'document-0': 3 })), ['documents'], 'two took the place of one');
+  t.strictSame(rulesOf(twice, truth({}, { 'document-0': 3 })), ['documents'], 'one state was replaced twice');
   const open = history(put(1, 'acknowledged', 'missing'), put(2, 'unknown', '1'), put(3, 'refused', '1'));
   for (const end of [1, 2]) t.strictSame(rulesOf(open, truth({}, { 'document-0': end })), []);
-  t.strictSame(rulesOf(open, truth({}, { 'document-0': 3 })), ['documents'], 'refused, and there');
-  t.strictSame(rulesOf(open, truth({}, {})), ['documents'], 'acknowledged, and gone');
+  t.strictSame(rulesOf(open, truth({}, { 'document-0': 3 })), ['documents'], 'refused, but stored');
+  t.strictSame(rulesOf(open, truth({}, {})), ['documents'], 'acknowledged, but missing');
   const early = history(put(1, 'acknowledged', '2'), put(2, 'acknowledged', 'missing'));
-  t.strictSame(rulesOf(early, truth({}, { 'document-0': 1 })), ['documents'], 'before it was written');
+  t.strictSame(
+    rulesOf(early, truth({}, { 'document-0': 1 })),
+    ['documents'],
+    'replaced before it was written',
+  );
 });
 
-/** Takes one unit of time. */
+/** A read that takes one unit of time. */
 const read = (startedAt: number, value: number) => ({
   name: 'hot',
   startedAt,
@@ -242,7 +251,7 @@ const read = (startedAt: number, value: number) => ({
   value,
 });
 
-t.test('a read sees everything that was acknowledged or read before it, and nothing else', async (t) => {
+t.test('a read sees all increments acknowledged or read before it, and no later ones', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(3, 'unknown'));
   const is = truth({ 0: [1], 3: [2] }, { hot: 2 });
   for (const [reads, legal] of [
@@ -256,7 +265,7 @@ t.test('a read sees everything that was acknowledged or read before it, and noth
   }
 });
 
-t.test('a failover may undo what was read, and nothing that was acknowledged', async (t) => {
+t.test('a failover may undo an increment that was only read, but no acknowledged one', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]), operation(3, 'unknown'));
   one.failovers.push({ startedAt: 45, endedAt: 60 });
   const is = truth({ 0: [1], 3: [2] }, { hot: 2 });
@@ -269,7 +278,7 @@ t.test('a failover may undo what was read, and nothing that was acknowledged', a
   ] as const) {
     t.strictSame(rulesOf({ ...one, reads: [...reads] }, is), legal ? [] : ['reads'], JSON.stringify(reads));
   }
-  // What was on the old primary only, and was refused once the new one did not have it.
+  // An increment that only the old primary had, and that was refused because the new primary does not have it.
   const gone = history(operation(0, 'acknowledged', [1]), operation(3, 'refused'));
   gone.failovers.push({ startedAt: 45, endedAt: 60 });
   for (const [reads, legal] of [
@@ -284,7 +293,7 @@ t.test('a failover may undo what was read, and nothing that was acknowledged', a
   }
 });
 
-t.test('who needs no locked counter goes on', async (t) => {
+t.test('a request that needs no locked counter is not delayed by the lock', async (t) => {
   const lock = { names: ['left'], startedAt: 0, endedAt: 100, fault: 0 };
   const busy = (id: number, kind: Kind) => ({ ...operation(id, 'refused', undefined, kind), code: 'busy' });
   const one = history(operation(0, 'acknowledged', [1]), busy(1, 'bulk'));
@@ -293,26 +302,34 @@ t.test('who needs no locked counter goes on', async (t) => {
   t.strictSame(rulesOf(one, is), []);
   t.strictSame(rulesOf({ ...one, operations: [...one.operations, busy(2, 'amount')] }, is), ['neighbours']);
   const edge = { ...busy(3, 'edge'), code: 'out_of_range' };
-  t.strictSame(rulesOf({ ...one, operations: [...one.operations, edge] }, is), [], 'refused for itself');
+  t.strictSame(
+    rulesOf({ ...one, operations: [...one.operations, edge] }, is),
+    [],
+    'refused for another reason than the lock',
+  );
   const slow = { ...operation(0, 'acknowledged', [1]), endedAt: 6000 };
-  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['neighbours'], 'but late');
+  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['neighbours'], 'acknowledged, but late');
   const late = { ...slow, id: 4, values: [2], again: true };
   const both = truth({ 0: [1], 4: [2] }, { hot: 2 });
-  t.strictSame(rulesOf({ ...one, operations: [...one.operations, late] }, both), [], 'its client hung up');
+  t.strictSame(
+    rulesOf({ ...one, operations: [...one.operations, late] }, both),
+    [],
+    'late, but its client had disconnected',
+  );
   t.strictSame(
     rulesOf({ ...one, operations: [busy(1, 'bulk')] }, truth({}, {})),
     ['neighbours'],
-    'nobody did',
+    'no request was acknowledged during the lock',
   );
 });
 
-t.test('once everything has been sent again, nothing is open and everything sent is counted', async (t) => {
+t.test('after unknown operations were sent again, no outcome is unknown', async (t) => {
   const is = truth({ 0: [1] }, { hot: 1 });
   t.strictSame(rulesOf(history(operation(0, 'acknowledged', [1]), operation(1, 'refused')), is, true), []);
   t.strictSame(rulesOf(history(operation(0, 'unknown')), is, true), ['settled']);
 });
 
-t.test('what is sent again is a replay if, and only if, it had been counted', async (t) => {
+t.test('a repeated request is answered as a replay if, and only if, it had been counted', async (t) => {
   const before = truth({ 0: [1] }, { hot: 1 });
   const replay = { ...operation(0, 'acknowledged', [1]), replayed: true };
   t.strictSame(checkReplays([replay, operation(1, 'acknowledged', [2])], before), []);
@@ -320,7 +337,7 @@ t.test('what is sent again is a replay if, and only if, it had been counted', as
   t.match(checkReplays([{ ...replay, id: 1 }], before), [{ rule: 'replays' }]);
 });
 
-t.test('an answer that nothing explains is a violation by itself', async (t) => {
+t.test('an unexpected answer is a violation by itself', async (t) => {
   const strange = { ...operation(0, 'unknown'), unexpected: '500 internal_error' };
   t.match(check(history(strange), truth({}, {}), false), [
     { rule: 'unexpected', text: /500 internal_error/ },

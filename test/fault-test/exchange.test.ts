@@ -4,7 +4,7 @@ import { Exchange } from '../../load-tests/fault-test/callers/exchange.ts';
 import { Journal } from '../../load-tests/fault-test/journal/journal.ts';
 import { freePort } from '../../src/embedded-postgres/server.ts';
 
-t.test('what is not wanted any more is not asked for any longer', async (t) => {
+t.test('an operation whose signal is aborted is not sent again, and its outcome stays unknown', async (t) => {
   const journal = new Journal(join(t.testdir(), 'journal'), 'run', 1);
   const exchange = new Exchange(journal, [{ port: await freePort() }], () => 0);
   const over = new AbortController();

@@ -7,12 +7,12 @@ import type { Replica } from '../../load-tests/fault-test/world/replica.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
-// Those that catch a statement which has been run and keeps its locks.
+// The faults that hold a statement after the server has run it, while it keeps its locks.
 for (const name of [
   'pg_terminate_backend of the one that settles',
   'half-open: written, and the commit comes late',
 ]) {
-  t.test(`"${name}" leaves no lock behind where it is missed`, async (t) => {
+  t.test(`"${name}" leaves no lock behind when the fault is missed`, async (t) => {
     const databaseUrl = await testDatabase(t);
     const [direct, spare] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
     const proxy = new Proxy(Number(new URL(databaseUrl).port));
@@ -29,12 +29,12 @@ for (const name of [
     const written = client.query(`insert into counters values ('hot', $1)`, [1]);
     const running = `select from pg_stat_activity where datname = current_database() and backend_xid is not null`;
     await until(async () => (await direct.query(running)).rowCount === 1);
-    // As with a service that neither gives up nor settles in time.
+    // As if the service had neither given up nor settled in time.
     over.abort();
     t.ok((await made) instanceof MissedError);
     await direct.query(`set lock_timeout = ${slow(5000)}`);
     const again = await direct.query(`insert into counters values ('hot', 1) on conflict do nothing`);
-    t.equal(again.rowCount, 0, 'the one that was caught has been committed');
+    t.equal(again.rowCount, 0, 'the held statement is committed');
     await written;
     await client.end();
   });

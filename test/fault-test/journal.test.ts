@@ -14,11 +14,11 @@ t.test('an operation is in the file before it is sent', async (t) => {
   t.match(readFileSync(file, 'utf8'), /^run run\n> 0 single [\d.]+ -\n$/);
   journal.begin('bulk');
   t.ok(journal.full);
-  t.throws(() => journal.begin('single'), RangeError, 'it has a bound');
+  t.throws(() => journal.begin('single'), RangeError, 'a full journal takes no further operation');
   journal.close();
 });
 
-t.test('the file alone says everything that the journal knows', async (t) => {
+t.test('everything that a journal holds can be read back from its file', async (t) => {
   const file = join(t.testdir(), 'journal');
   const journal = new Journal(file, 'run', 10);
   const [first, second, third] = [journal.begin('single'), journal.begin('bulk'), journal.begin('unkeyed')];
@@ -51,14 +51,14 @@ t.test('the file alone says everything that the journal knows', async (t) => {
   t.strictSame(
     seen,
     [{ outcomes: ['acknowledged', 'unknown', 'unknown', 'refused', 'acknowledged'], truth }],
-    'as it was then',
+    'the outcomes are those at the time of the reconciliation',
   );
   for (const part of ['faults', 'operations', 'reads', 'locks', 'failovers', 'expired'] as const) {
     t.strictSame(again[part], journal[part], part);
   }
 });
 
-t.test('a file that is no journal is refused', async (t) => {
+t.test('a file that is not a journal is refused', async (t) => {
   const file = join(t.testdir(), 'other');
   for (const text of ['hello\n', '< 7 refused 1 0 - - \n', '> 0 strange 1\n']) {
     writeFileSync(file, text);
@@ -72,7 +72,7 @@ t.test('a file that is no journal is refused', async (t) => {
 
 const names = (seed: number) => schedule(seeded(seed), 2 * faults.length).map(({ name }) => name);
 
-t.test('a seed decides the order of the faults, and each comes as often as the others', async (t) => {
+t.test('the seed determines the order of the faults, and each fault occurs equally often', async (t) => {
   t.strictSame(names(1), names(1));
   t.notSame(names(1), names(2));
   t.strictSame(names(1).toSorted(), [...faults, ...faults].map(({ name }) => name).toSorted());

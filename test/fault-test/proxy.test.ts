@@ -11,7 +11,7 @@ const TEXT = `with written as (
   on conflict (name) do update set value = c.value + excluded.value returning c.name, c.value
 ) select name, value from written`;
 
-/** A write as the service sends it: prepared, so that the second one on a connection is sent by its name alone. */
+/** A write as the service sends it: prepared, and sent by its name alone from the second time on. */
 const write = (client: Client, by = 1) => client.query({ name: 'write', text: TEXT, values: [by] });
 
 async function setUp(t: Test) {
@@ -44,14 +44,14 @@ t.test('without a fault everything passes', async (t) => {
   const { connect, value } = await setUp(t);
   const client = await connect();
   for (let i = 0; i < 3; i += 1) await write(client);
-  // Longer than one packet of any network, so that it arrives in pieces.
+  // Larger than a packet of any network, so that it arrives in pieces.
   const { rows } = await client.query<{ length: number }>('select length($1)', ['x'.repeat(500_000)]);
   t.match(rows, [{ length: 500_000 }]);
   t.equal(await value(), 3);
   await client.end();
 });
 
-t.test('a cut before the statement: it is not applied, also when only its name is sent', async (t) => {
+t.test('a statement cut off before it arrives is not applied, also if sent by its name', async (t) => {
   const { connect, value, trap } = await setUp(t);
   for (const before of [0, 1]) {
     const client = await connect();
@@ -64,7 +64,7 @@ t.test('a cut before the statement: it is not applied, also when only its name i
   }
 });
 
-t.test('a cut after the commit: it is applied, and the client has no answer', async (t) => {
+t.test('a statement cut off after the commit is applied, and the client gets no answer', async (t) => {
   const { connect, value, trap } = await setUp(t);
   const client = await connect();
   await write(client);
@@ -76,7 +76,7 @@ t.test('a cut after the commit: it is applied, and the client has no answer', as
 });
 
 t.test(
-  'what the server refused or had nothing to write for is not called committed, and not cut',
+  'a statement that is refused or writes nothing is neither reported as committed nor cut off',
   async (t) => {
     const { connect, trap, value } = await setUp(t);
     const client = await connect();
@@ -87,13 +87,13 @@ t.test(
     await client.query(`insert into counters select 'a', 1 where false returning name`);
     t.equal(await (await empty).outcome, 'nothing');
     const committed = trap('cut after');
-    await t.rejects(write(client), 'the same connection');
+    await t.rejects(write(client), 'the connection is cut at the first commit');
     t.equal(await (await committed).outcome, 'committed');
     t.equal(await value(), 1);
   },
 );
 
-t.test('half-open: it is applied, the client gives up, and no answer comes', async (t) => {
+t.test('a statement whose answer is held is applied, and the client times out', async (t) => {
   const { connect, value, trap } = await setUp(t);
   const client = await connect();
   const caught = trap('hold answer');
@@ -106,7 +106,7 @@ t.test('half-open: it is applied, the client gives up, and no answer comes', asy
   release();
 });
 
-t.test('a statement is delivered after its client has given it up', async (t) => {
+t.test('a held statement is delivered after its client has timed out', async (t) => {
   const { connect, value, trap } = await setUp(t);
   const client = await connect();
   const caught = trap('hold');
@@ -121,7 +121,7 @@ t.test('a statement is delivered after its client has given it up', async (t) =>
 });
 
 t.test(
-  'without its end a statement is run, keeps its locks, and is committed when the end comes',
+  'a statement whose Sync is held is run, keeps its locks, and is committed when Sync arrives',
   async (t) => {
     const { connect, value, trap, direct } = await setUp(t);
     const client = await connect();
@@ -138,7 +138,7 @@ t.test(
 );
 
 t.test(
-  'silence: connections stay and are accepted, nothing passes; then everything is delivered',
+  'in a silent network, connections stay open and nothing passes; afterwards everything is delivered',
   async (t) => {
     const { proxy, connect, value } = await setUp(t);
     const client = await connect();
@@ -152,7 +152,7 @@ t.test(
   },
 );
 
-t.test('refused: those that are there are cut and those that come turned away', async (t) => {
+t.test('while connections are refused, open ones are cut and new ones fail', async (t) => {
   const { proxy, connect } = await setUp(t);
   const client = await connect();
   proxy.refuse();
@@ -162,11 +162,11 @@ t.test('refused: those that are there are cut and those that come turned away', 
   await (await connect()).end();
 });
 
-t.test('a trap that nothing goes into can be given up, and catches nothing later', async (t) => {
+t.test('an unused trap can be removed, and then catches nothing', async (t) => {
   const { proxy, connect, value } = await setUp(t);
-  const giveUp = new AbortController();
-  const caught = proxy.trap('cut before', giveUp.signal);
-  giveUp.abort(new Error('enough'));
+  const removal = new AbortController();
+  const caught = proxy.trap('cut before', removal.signal);
+  removal.abort(new Error('enough'));
   await t.rejects(caught, /enough/);
   const client = await connect();
   await write(client);
@@ -174,7 +174,7 @@ t.test('a trap that nothing goes into can be given up, and catches nothing later
   await client.end();
 });
 
-t.test('the statements of a batch are told apart, also when only their names are sent', async (t) => {
+t.test('the statements of a batch are distinguished, also when only their names are sent', async (t) => {
   const { connect, trap } = await setUp(t);
   const client = await connect();
   const writer = '00000000-0000-4000-8000-000000000001';
@@ -188,8 +188,12 @@ t.test('the statements of a batch are told apart, also when only their names are
     await client.query({ ...CLOSE, values: [writer, seq] });
   }
   t.match(await closed, { clientPort: Number });
-  t.equal(await (await closed).outcome, 'committed', 'with the values');
+  t.equal(await (await closed).outcome, 'committed', 'the close of the second batch');
   const late = trap('cut after', ({ does }) => does === 'close');
   await t.rejects(client.query({ ...CLOSE, values: [writer, 9] }));
-  t.equal(await (await late).outcome, 'nothing', 'which is cut as well: the number is closed');
+  t.equal(
+    await (await late).outcome,
+    'nothing',
+    'a close that changes nothing is cut off as well: the number is closed already',
+  );
 });

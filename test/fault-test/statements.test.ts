@@ -5,11 +5,11 @@ import { remove, set } from '../../src/counters/change.ts';
 import { WRITE_SELECTIVE } from '../../src/counters/selective-statement.ts';
 import { CLOSE, WRITE, WRITE_KEYED, WRITE_ONE } from '../../src/counters/statements.ts';
 
-/** What the spotter takes a statement for that is sent as a simple query. */
+/** How the spotter classifies a statement that is sent as a simple query. */
 const doneBy = ({ text }: { text: string }) =>
   new StatementSpotter().spot({ type: 'Q', bytes: Buffer.from(`Q....${text}\0`) })?.does;
 
-t.test('only what writes or closes a batch is a statement of the writer', async (t) => {
+t.test('only statements that write or close a batch count as statements of the writer', async (t) => {
   for (const statement of [WRITE_ONE, WRITE, WRITE_KEYED, WRITE_SELECTIVE])
     t.equal(doneBy(statement), 'write');
   t.equal(doneBy(CLOSE), 'close');

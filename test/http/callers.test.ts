@@ -15,7 +15,7 @@ const entry = (name: string, prefix: string, perSecond = 1_000_000, tokens = [`t
   prefix,
   perSecond,
 });
-/** Of which a bulk of 1,000 uses up a quarter of an hour: each test has its own. */
+/** A quota of 1 a second: a bulk of 1,000 uses up a quarter of an hour, so each test has a token of its own. */
 const slow = (name: string) => entry(name, `${name}:`, 1);
 
 await writeFile(
@@ -49,7 +49,7 @@ const logger = pino<string>({ level: 'warn' }, { write: (line) => void log.push(
 const API_TOKEN = 'a-token-of-the-tests';
 const ask = client(await testApp(t, { API_TOKENS_FILE, API_TOKEN }, undefined, logger));
 
-t.test('a request without a token of the file is refused, and reading needs none', async (t) => {
+t.test('a write without a token of the file is refused, and a read needs none', async (t) => {
   for (const token of ['', ' ', 'another token', 'token of shop 2', digestOf('token of shop')]) {
     const answer = await ask('POST', '/counters/shop:1/increments', token);
     t.match(answer, { statusCode: 401, headers: { 'www-authenticate': 'Bearer' } }, token);
@@ -92,7 +92,11 @@ t.test('a token may change counters whose names begin with its prefix, and nothi
   }
   t.match((await ask('GET', '/counters/web:1')).json(), { value: 1 });
   t.match(await ask('GET', '/counters/web:2'), { statusCode: 404 });
-  t.match(await ask('POST', '/init', 'token of operator'), { statusCode: 200 }, 'an empty prefix is all');
+  t.match(
+    await ask('POST', '/init', 'token of operator'),
+    { statusCode: 200 },
+    'an empty prefix allows every change',
+  );
 });
 
 t.test('a bulk with one counter of another prefix is refused as a whole, and names it', async (t) => {
@@ -120,16 +124,20 @@ const incrementOnce = async (token: string) => {
   };
 };
 
-t.test('a key is that of its caller: it counts once for each', async (t) => {
+t.test('an idempotency key belongs to its caller: it counts once for each caller', async (t) => {
   t.strictSame(await incrementOnce('token of operator'), { value: 1, replayed: undefined });
   t.strictSame(await incrementOnce(API_TOKEN), { value: 2, replayed: undefined });
   t.strictSame(await incrementOnce('the old token'), { value: 3, replayed: undefined });
-  t.strictSame(await incrementOnce('the new token'), { value: 3, replayed: 'true' }, 'of the same caller');
+  t.strictSame(
+    await incrementOnce('the new token'),
+    { value: 3, replayed: 'true' },
+    'both tokens are of the same caller',
+  );
   t.strictSame(await incrementOnce('token of operator'), { value: 1, replayed: 'true' });
   t.strictSame(await incrementOnce(API_TOKEN), { value: 2, replayed: 'true' });
 });
 
-t.test('keys that were stored without a file count on, with API_TOKEN and without a token', async (t) => {
+t.test('without a tokens file, keys are stored as they were sent', async (t) => {
   const app = await testApp(t);
   await client(app)('POST', '/counters/likes/increments', undefined, undefined, { 'idempotency-key': 'k' });
   const stored = await app.database.orm.em.fork().execute('select key from idempotency_keys');
@@ -139,7 +147,7 @@ t.test('keys that were stored without a file count on, with API_TOKEN and withou
 const statusesOf = async (answers: ReturnType<typeof ask>[]) =>
   (await Promise.all(answers)).map(({ statusCode }) => statusCode).toSorted((a, b) => a - b);
 
-t.test('a token that has used up its quota is refused, and after a while it is not', async (t) => {
+t.test('a token that has used up its quota is refused, and admitted again after a while', async (t) => {
   const increment = () => ask('POST', '/counters/slow:1/increments', 'token of slow');
   const [admitted, refused] = await Promise.all([increment(), increment()]);
   t.match(admitted, { statusCode: 200 });
@@ -152,7 +160,7 @@ t.test('a token that has used up its quota is refused, and after a while it is n
   await until(async () => (await increment()).statusCode === 200);
 });
 
-t.test('a bulk uses as much of the quota as it has increments, and a refused one nothing', async (t) => {
+t.test('a bulk uses one unit of the quota for each increment, and a refused bulk uses none', async (t) => {
   const increment = (length: number, prefix: string) =>
     ask('POST', '/increments', 'token of bulk', bulk(length, prefix));
   t.match(await increment(1000, 'web:'), { statusCode: 403 });
@@ -178,7 +186,7 @@ t.test('of bulks that arrive together, one is admitted and the others are over t
   t.strictSame(await statusesOf(answers), [200, 429, 429, 429, 429]);
 });
 
-t.test('the quota counts for the demonstrations, too', async (t) => {
+t.test('the quota applies to the demonstrations, too', async (t) => {
   const answers = [1, 2].map(() => ask('POST', '/init', 'token of slow-operator'));
   t.strictSame(await statusesOf(answers), [200, 429]);
 });
@@ -199,7 +207,7 @@ t.test('the log and the metrics name the tokens that were refused, and show no t
     t.ok(metrics.includes(`\n${line}\n`), line);
 });
 
-t.test('what a token can be answered with is documented, where there are tokens', async (t) => {
+t.test('the answers to a request with a token are documented if the service has tokens', async (t) => {
   const onlyOne = client(await testApp(t, { API_TOKEN }));
   const documented = async (from: typeof ask, path: string, method: string) => {
     const { responses, security } = (await from('GET', '/docs/json')).json().paths[path][method];

@@ -10,7 +10,7 @@ import { slow } from '../pace.ts';
 
 const LARGE = Buffer.alloc(1_000_000, 'x');
 
-/** Counts what is served at the same time, and in all. */
+/** Counts requests: in progress now, in progress at most, and in all. */
 class Load {
   now = 0;
   most = 0;
@@ -80,7 +80,7 @@ t.test('after an answer that closes the connection, no further request is served
 });
 
 t.test(
-  'a client that reads no answer costs one answer, delays no other client, and is disconnected',
+  'a client that reads no answers costs one buffered answer, delays no other client, and is disconnected',
   async (t) => {
     const load = new Load();
     const { app, url, open } = await served(t, { stalledMsMax: slow(300) }, load);
@@ -88,13 +88,13 @@ t.test(
     const socket = open();
     socket.pause();
     socket.write(get('/large').repeat(1500));
-    const [theirs] = await connected;
-    await until(async () => theirs.writableLength > 0);
+    const [serverSide] = await connected;
+    await until(async () => serverSide.writableLength > 0);
     t.match(await getJson(`${url}/number/1`), { status: 200, n: '1' });
     // The kernel's buffers take a few of them.
     t.ok(load.all < 30, `${load.all} of 1,500 were served`);
-    t.ok(theirs.writableLength <= LARGE.length + 1000, `${theirs.writableLength} bytes wait`);
-    if (!theirs.destroyed) await once(theirs, 'close');
+    t.ok(serverSide.writableLength <= LARGE.length + 1000, `${serverSide.writableLength} bytes wait`);
+    if (!serverSide.destroyed) await once(serverSide, 'close');
     await until(async () => load.now === 0);
   },
 );
@@ -119,9 +119,9 @@ t.test('slow headers and bodies are answered with 408, and the connection is clo
     const connected = once(app.server, 'connection') as Promise<[Socket]>;
     const socket = open();
     socket.write(begun);
-    const [theirs] = await connected;
-    const closed = once(theirs, 'close');
-    // It keeps its side open.
+    const [serverSide] = await connected;
+    const closed = once(serverSide, 'close');
+    // The client keeps its side open.
     t.match(await text(socket), /^HTTP\/1.1 408 .*"request_too_slow"/s);
     await closed;
   }
@@ -134,7 +134,7 @@ t.test('an idle keep-alive connection is closed', async (t) => {
   t.match(await text(socket), /^HTTP\/1.1 200 /);
 });
 
-t.test('the service has these bounds', async (t) => {
+t.test('the service sets the bounds of its connections', async (t) => {
   const { server } = await testApp(t, { DEMOS: 'false' }, await testDatabase(t));
   t.match(server, {
     headersTimeout: 10_000,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
 
-t.test('the database is closed only after the work for disconnected clients', async (t) => {
+t.test('the database is closed only after the work for disconnected clients has ended', async (t) => {
   const databaseUrl = await testDatabase(t);
   const app = await testApp(t, {}, databaseUrl);
   const url = await app.listen({ port: 0 });

@@ -107,7 +107,7 @@ t.test('an operation documents exactly the problems that it can answer, with the
 });
 
 t.test(
-  'the pattern of a name means the same with and without Unicode mode (Swagger UI has none)',
+  'the pattern of a name means the same with and without Unicode mode (Swagger UI does not use it)',
   async (t) => {
     const parameters = document.paths['/counters/{name}']?.get?.parameters ?? [];
     const pattern = parameters.find(({ name }) => name === 'name')?.schema.pattern ?? '';
@@ -130,7 +130,7 @@ t.test(
   },
 );
 
-t.test('the document is serialized once, and not sent again to a client that has it', async (t) => {
+t.test('the document has a stable ETag, and is not sent again to a client that has it', async (t) => {
   for (const [path, type] of [
     ['/docs/json', /^application\/json/],
     ['/docs/yaml', /^application\/yaml/],
@@ -179,7 +179,7 @@ t.test(
   },
 );
 
-t.test('without the demonstrations there is no page, and the root leads to the documentation', async (t) => {
+t.test('without the demonstrations there is no page, and the root redirects to the docs', async (t) => {
   const bare = await testApp(t, { DEMOS: 'false' });
   t.match(await bare.inject('/'), { statusCode: 302, headers: { location: '/docs' } });
   t.equal((await bare.inject('/page/main.js')).statusCode, 404);

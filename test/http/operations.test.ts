@@ -89,7 +89,7 @@ t.test('without the demonstrations, only counters and operations are served', as
   t.match(await app.inject('/2th'), { statusCode: 404 });
 });
 
-t.test('the metrics count what the service does', async (t) => {
+t.test('the metrics count batches, queued increments, connections and requests', async (t) => {
   const app = await testApp(t);
   await Promise.all([1, 2, 3].map(() => app.inject({ method: 'POST', url: '/counters/likes/increments' })));
   await app.inject('/counters/unheard%20of');

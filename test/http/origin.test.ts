@@ -16,7 +16,7 @@ const writes = [
   ['GET', '/races/stream'],
 ] as const;
 
-/** What browsers send along with a request that a page of another origin makes. */
+/** Headers that browsers add to a request of a page of another origin. */
 const foreign = [
   { 'sec-fetch-site': 'cross-site' },
   { 'sec-fetch-site': 'same-site' },
@@ -104,7 +104,7 @@ t.test('on a loopback address, only loopback names and ALLOWED_HOSTS are served'
   t.match((await ask('a b')).json(), { status: 400, code: 'invalid_request' });
 });
 
-t.test('a forwarded host does not help a rebound name', async (t) => {
+t.test('a forwarded host does not admit a name that was rebound by DNS', async (t) => {
   t.equal(await status({ TRUST_PROXY: 'true' }, 'evil.example', 'localhost'), 421);
 });
 
@@ -113,7 +113,7 @@ t.test('on other addresses every host is served, unless ALLOWED_HOSTS is set', a
   const named = { HOST: '0.0.0.0', ALLOWED_HOSTS: 'likes.example' };
   t.equal(await status(named, 'evil.example'), 421);
   t.equal(await status(named, 'likes.example'), 200);
-  // The health check of a container asks there.
+  // The health check of a container uses this address.
   t.equal(await status(named, '127.0.0.1:3000'), 200);
   for (const HOST of ['::1', 'localhost', '127.0.0.2'])
     t.equal(await status({ HOST }, 'evil.example'), 421, HOST);

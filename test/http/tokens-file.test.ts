@@ -30,7 +30,7 @@ t.test('each token of the file is a caller with a prefix, a quota and keys of it
   t.equal(callers.size, 3);
 });
 
-t.test('API_TOKEN may change anything, any number of times, and its keys are as they were', async (t) => {
+t.test('API_TOKEN has no prefix, no quota and no keyspace of its own', async (t) => {
   const only = callersOf({ API_TOKEN: 'a-token-of-the-tests' });
   t.strictSame([...only.values()], [{ name: 'API_TOKEN', prefix: '', keyspace: '' }]);
   const both = callersOf({ API_TOKEN: 'a-token-of-the-tests', ...(await written([shop])) });
@@ -41,7 +41,7 @@ t.test('API_TOKEN may change anything, any number of times, and its keys are as 
   t.equal(callersOf({}).size, 0);
 });
 
-t.test('a byte order mark at the beginning is no part of the file', async (t) => {
+t.test('a byte order mark at the beginning of the file is ignored', async (t) => {
   t.equal(callersOf(await written(`\uFEFF${JSON.stringify([shop])}`)).size, 1);
 });
 
@@ -49,7 +49,7 @@ const NAME = '1 to 64 letters, digits or ._-';
 const HASH = '64 hexadecimal digits, or a list of two such hashes while a token is being replaced';
 
 t.test(
-  'what is wrong with the file is one line that names the entry, the field and what is allowed',
+  'an error in the file is reported in one line that names the entry, the field and what is allowed',
   async (t) => {
     const cases: [unknown, string][] = [
       ['[', 'it is not JSON'],
@@ -90,13 +90,13 @@ t.test('a file that holds a token in plain text is refused, and the token is not
   t.throws(() => loadConfig({ API_TOKENS_FILE: join(folder, 'not json') }), { message: /^.*$/ });
 });
 
-t.test('the token that API_TOKEN has may not be in the file, too', async (t) => {
+t.test('the token of API_TOKEN may not be in the file as well', async (t) => {
   const env = await written([{ ...shop, sha256: digestOf('a-token-of-the-tests') }]);
   const reason = 'entry 1 ("shop"): sha256 is already that of API_TOKEN';
   refuses(t, { API_TOKEN: 'a-token-of-the-tests', ...env }, reason);
 });
 
-t.test('what is no file of text is refused', async (t) => {
+t.test('a path that is not a text file is refused', async (t) => {
   const path = join(folder, 'folder');
   await mkdir(path);
   refuses(t, { API_TOKENS_FILE: path }, 'it is not a file');

@@ -15,26 +15,26 @@ t.test('freeze: every claim holds', async (t) => {
 });
 
 t.test(
-  'during the drill the service keeps serving with the smallest pool, and gets all connections back',
+  'with the smallest pool, the service keeps serving during the experiments and regains all connections',
   async (t) => {
     const databaseUrl = await testDatabase(t);
     const client = await testClient(t, databaseUrl);
     const before = await leftovers(client);
     const app = await testApp(t, { POOL_MAX: '4' }, databaseUrl);
     const over = new AbortController();
-    const drill = Promise.all(
+    const experiments = Promise.all(
       ['frozen', 'timeouts'].map((name) => app.inject({ method: 'POST', url: `/labs/freeze/${name}` })),
     ).finally(() => over.abort());
-    const late: string[] = [];
+    const failures: string[] = [];
     for (let i = 0; !over.signal.aborted; i += 1) {
       const path = ['/health/live', '/health/ready', '/check'][i % 3] ?? '';
       const startedAt = performance.now();
       const { statusCode } = await app.inject(path);
       const tookMs = performance.now() - startedAt;
-      if (statusCode !== 200 || tookMs > slow(1000)) late.push(`${path}: ${statusCode} in ${tookMs} ms`);
+      if (statusCode !== 200 || tookMs > slow(1000)) failures.push(`${path}: ${statusCode} in ${tookMs} ms`);
     }
-    t.strictSame(late, []);
-    for (const answer of await drill) {
+    t.strictSame(failures, []);
+    for (const answer of await experiments) {
       const { experiment, holds, evidence } = answer.json<ExperimentAnswer>();
       t.ok(holds, experiment, { figures: evidence?.figures });
     }

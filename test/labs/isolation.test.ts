@@ -72,7 +72,7 @@ t.test('POST /labs/isolation answers with both matrices, as expected in every ce
   t.match(await leftovers(client), { schemas: 0, transactions: 0 });
 });
 
-t.test('the claims hold whatever the defaults of the session are', async (t) => {
+t.test('the claims hold with other default isolation levels of the session and the database', async (t) => {
   const context = await labContext(t, { ISOLATION_LEVEL: 'serializable' });
   const client = await testClient(t, context.databaseUrl);
   const { rows } = await client.query<{ name: string }>('select current_database() as name');

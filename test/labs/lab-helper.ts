@@ -5,14 +5,14 @@ import type { LabContext } from '../../src/labs/bench/context.ts';
 import type { Experiment } from '../../src/labs/experiment.ts';
 import { testClient, testDatabase } from '../helper.ts';
 
-/** What an experiment needs, on a database of this test's own that has nothing in it. */
+/** The context of an experiment, on an empty database of this test's own. */
 export async function labContext(t: Test, env: NodeJS.ProcessEnv = {}): Promise<LabContext> {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const { signal } = new AbortController();
   return { databaseUrl, config: loadConfig(env), log: { info: () => {}, warn: () => {} }, signal };
 }
 
-/** Runs them one after another: each claim holds, and afterwards there is nothing on the server but what was before. */
+/** Runs the experiments one after another; asserts that each claim holds and that nothing is left on the server. */
 export async function holdAndLeaveNothing(
   t: Test,
   experiments: readonly Experiment[],
@@ -27,7 +27,7 @@ export async function holdAndLeaveNothing(
   }
 }
 
-/** Schemas, tables, and other backends with their locks and transactions, in this database. */
+/** Counts the schemas, tables, and other backends with their locks and transactions, in this database. */
 export async function leftovers(client: Client): Promise<Record<string, unknown>> {
   const { rows } = await client.query<Record<string, unknown>>(`
     with others as (

@@ -7,7 +7,7 @@ import { CHECKOUT } from '../helper.ts';
 
 const folder = join(CHECKOUT, 'src/labs');
 
-/** What is in a lab's folder besides experiments. */
+/** The files in each lab's folder that are not experiments. */
 const others: Record<string, string[]> = {
   freeze: ['index', 'requests'],
   session: ['index', 'reader'],
@@ -16,7 +16,7 @@ const others: Record<string, string[]> = {
   isolation: ['anomalies', 'anomaly', 'index', 'levels', 'matrices', 'sessions', 'transcript'],
 };
 
-t.test('every folder is a lab of the registry', async (t) => {
+t.test('every folder of a lab is in the registry', async (t) => {
   const entries = await readdir(folder, { withFileTypes: true });
   const folders = entries.filter((entry) => entry.isDirectory() && entry.name !== 'bench');
   t.strictSame(labs.map(({ name }) => name).toSorted(), folders.map(({ name }) => name).toSorted());
@@ -26,7 +26,7 @@ t.test('every experiment in a folder is in its lab, under the name of its file',
   for (const { name, experiments } of labs) {
     const files = (await readdir(join(folder, name))).map((file) => file.replace(/\.ts$/, ''));
     const expected = files.filter((file) => !(others[name] ?? ['index']).includes(file));
-    // The schedules are on one page, all in `anomalies`.
+    // The schedules of the anomalies are all in `anomalies.ts`.
     const named = experiments.map((one) => one.name).filter((one) => !/^(g|otv|pmp|p4)[0-9a-d]*-/.test(one));
     t.strictSame(named.toSorted(), expected.toSorted(), name);
   }

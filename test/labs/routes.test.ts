@@ -15,7 +15,7 @@ t.test('GET /labs lists every experiment with its claim', async (t) => {
   );
 });
 
-t.test('terms with their meanings and anomalies with code and name are part of the data', async (t) => {
+t.test('GET /labs lists the terms with their meanings, and the anomalies with code and name', async (t) => {
   const answer = (await app.inject('/labs')).json<
     { terms: object[]; experiments: { experiment: string; anomaly?: { expected: object } }[] }[]
   >();
@@ -67,13 +67,13 @@ t.test('an experiment answers with its claim, its verdict and its evidence', asy
   });
 });
 
-t.test('four concurrent callers of an experiment do not disturb each other', async (t) => {
+t.test('four concurrent callers of an experiment do not affect each other', async (t) => {
   const before = await leftovers(client);
   const url = '/labs/isolation/otv-observed-transaction-vanishes';
   const answers = await Promise.all([1, 2, 3, 4].map(() => app.inject({ method: 'POST', url })));
   for (const answer of answers) t.match(answer.json(), { holds: true });
   const after = await leftovers(client);
-  // The service closes connections that it has not used for a while.
+  // The service may meanwhile have closed idle connections.
   t.ok(Number(after.connections) <= Number(before.connections), `${Number(after.connections)} connections`);
   t.strictSame({ ...after, connections: 0 }, { ...before, connections: 0 });
 });

@@ -19,7 +19,7 @@ t.test(
         T1.write(1, 11),
         T2.write(1, 12),
         T3.write(1, 13),
-        // After a commit there would be a new version of the row, and either of the two may be the first to lock it.
+        // A rollback: after a commit, either waiting session might be the first to lock the new version of the row.
         T1.abort,
         T2.commit,
         T3.commit,
@@ -78,7 +78,7 @@ t.test('the leftovers of a killed process are removed by the next experiment', a
   const { signal } = new AbortController();
   const log = { info: () => {}, warn: () => {} };
   await withScratch({ databaseUrl, config: loadConfig({}), log, signal }, '', async (scratch) => {
-    // One that still runs is left alone.
+    // The schema of a running experiment is kept.
     await withScratch({ databaseUrl, config: loadConfig({}), log, signal }, '', async () => {});
     t.equal((await client.query(`select from pg_namespace where nspname = '${scratch.schema}'`)).rowCount, 1);
   });

@@ -6,15 +6,15 @@ import { readerWriter } from '../../src/labs/session/reader-writer.ts';
 import { completePostgres, startPair } from '../standby.ts';
 import { holdAndLeaveNothing, labContext } from './lab-helper.ts';
 
-t.test('sessions: every claim holds', async (t) => {
+t.test('session: every claim holds', async (t) => {
   await holdAndLeaveNothing(t, session.experiments, await labContext(t));
 });
 
 const bin = await completePostgres();
 
 t.test(
-  'with a streaming standby: reads go there, and what it has not replayed yet is read from the writer',
-  { skip: bin ? false : 'there is no pg_basebackup here' },
+  'with a streaming standby, reads go to the standby, and writes that it lacks are read from the primary',
+  { skip: bin ? false : 'pg_basebackup is not installed' },
   async (t) => {
     const { primary, standby } = await startPair(t, bin ?? '');
     const { signal } = new AbortController();

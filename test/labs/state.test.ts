@@ -9,9 +9,9 @@ t.test('state, with a cache in the process: every claim holds', async (t) => {
   await holdAndLeaveNothing(t, state.experiments, await labContext(t));
 });
 
-const skip = hasRedis() ? false : 'there is no redis-server here';
+const skip = hasRedis() ? false : 'redis-server is not installed';
 
-t.test('state, with a Redis: every claim holds, and no key is left', { skip }, async (t) => {
+t.test('state, with Redis: every claim holds, and no key is left', { skip }, async (t) => {
   const url = await startRedis(t);
   const context = await labContext(t, { REDIS_URL: url });
   await holdAndLeaveNothing(t, state.experiments, context);

@@ -11,17 +11,17 @@ const trap = {
   cure: 'takeCare();',
 };
 
-t.test('a trap that a later version has fixed fails, and says so', async (t) => {
-  const mended = experimentOf({ ...trap, fallInto: way(false), avoid: way(true) });
-  t.match(await mended.run(await labContext(t)), {
+t.test('an experiment fails if MikroORM has fixed its trap, and says so', async (t) => {
+  const fixed = experimentOf({ ...trap, fallInto: way(false), avoid: way(true) });
+  t.match(await fixed.run(await labContext(t)), {
     holds: false,
     evidence: { figures: { verdict: /no longer has the trap/ } },
   });
 });
 
-t.test('a guard that does not work fails, too', async (t) => {
-  const open = experimentOf({ ...trap, fallInto: way(true), avoid: way(false) });
-  t.match(await open.run(await labContext(t)), {
+t.test('an experiment fails if its guard does not avoid the trap', async (t) => {
+  const unguarded = experimentOf({ ...trap, fallInto: way(true), avoid: way(false) });
+  t.match(await unguarded.run(await labContext(t)), {
     holds: false,
     evidence: { figures: { verdict: /guard does not/ } },
   });

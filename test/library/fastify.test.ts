@@ -13,7 +13,7 @@ async function application(t: Test, options: FastifyServerOptions = {}) {
   return { app, pool };
 }
 
-t.test('the routes and app.counters are added to an application', async (t) => {
+t.test('the plugin adds the routes and app.counters to an application', async (t) => {
   const { app, pool } = await application(t);
   await app.register(counters, { pool, prefix: '/api' } satisfies CountersPluginOptions);
   app.post('/like', () => app.counters.increment('likes'));
@@ -40,52 +40,49 @@ t.test('the routes and app.counters are added to an application', async (t) => {
   t.match(await app.inject({ url: '/counters/likes' }), { statusCode: 404 });
 });
 
-t.test(
-  'what an application has set for itself holds for its own routes, and not for the counters',
-  async (t) => {
-    const { app, pool } = await application(t, { ajv: { customOptions: { coerceTypes: true } } });
-    app.setErrorHandler((_error, _request, reply) => void reply.status(418).send({ mine: true }));
-    app.removeContentTypeParser('application/json');
-    app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) =>
-      done(null, 'mine'),
-    );
-    app.setSerializerCompiler(() => (data) => `mine ${JSON.stringify(data)}`);
-    app.setValidatorCompiler(() => () => true);
-    await app.register(counters, { pool });
-    app.post('/own', { schema: { response: { 200: {} } } }, ({ body }) => Promise.resolve({ body }));
-    app.get('/fails', async () => Promise.reject(new Error('mine')));
-    const url = '/counters/likes/increments';
-    t.same((await app.inject({ method: 'POST', url, body: { by: 2 } })).json(), { name: 'likes', value: 2 });
-    const refused = await app.inject({ method: 'POST', url, body: { by: '2' } });
-    t.match(refused.json(), {
-      code: 'invalid_request',
-      status: 400,
-      detail: /body field "by" must be integer/,
-    });
-    t.equal((await app.inject({ method: 'POST', url: '/own', body: {} })).body, 'mine {"body":"mine"}');
-    t.equal((await app.inject('/fails')).statusCode, 418);
-  },
-);
+t.test('settings of the application apply to its own routes, and not to those of the counters', async (t) => {
+  const { app, pool } = await application(t, { ajv: { customOptions: { coerceTypes: true } } });
+  app.setErrorHandler((_error, _request, reply) => void reply.status(418).send({ mine: true }));
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) =>
+    done(null, 'mine'),
+  );
+  app.setSerializerCompiler(() => (data) => `mine ${JSON.stringify(data)}`);
+  app.setValidatorCompiler(() => () => true);
+  await app.register(counters, { pool });
+  app.post('/own', { schema: { response: { 200: {} } } }, ({ body }) => Promise.resolve({ body }));
+  app.get('/fails', async () => Promise.reject(new Error('mine')));
+  const url = '/counters/likes/increments';
+  t.same((await app.inject({ method: 'POST', url, body: { by: 2 } })).json(), { name: 'likes', value: 2 });
+  const refused = await app.inject({ method: 'POST', url, body: { by: '2' } });
+  t.match(refused.json(), {
+    code: 'invalid_request',
+    status: 400,
+    detail: /body field "by" must be integer/,
+  });
+  t.equal((await app.inject({ method: 'POST', url: '/own', body: {} })).body, 'mine {"body":"mine"}');
+  t.equal((await app.inject('/fails')).statusCode, 418);
+});
 
-t.test('a hook of the application that was added before guards the routes', async (t) => {
+t.test('a hook that the application added before the plugin guards the routes', async (t) => {
   const { app, pool } = await application(t);
-  app.addHook('onRequest', async (_request, reply) => reply.status(401).send({ who: 'are you' }));
+  app.addHook('onRequest', async (_request, reply) => reply.status(401).send({ mine: true }));
   await app.register(counters, { pool });
   t.equal((await app.inject({ method: 'POST', url: '/counters/likes/increments' })).statusCode, 401);
   t.equal(await app.counters.read('likes'), undefined);
 });
 
-t.test('counters that were made before are shared, and closed with the application', async (t) => {
+t.test('counters that were created before are shared, and closed with the application', async (t) => {
   const { app, pool } = await application(t);
   const made = await createCounters({ pool, warn: silent.warn });
   await app.register(counters, { counters: made });
   t.equal(app.counters, made);
   const open = made.increment('likes', { key: 'the-last-one' });
   await app.close();
-  t.match(await open, { value: 1 }, 'what was asked for is settled before the pool is ended');
+  t.match(await open, { value: 1 }, 'the increment in flight is settled before the pool is ended');
 });
 
-t.test('while an application closes, its answers end their connections', async (t) => {
+t.test('while an application closes, each answer closes its connection', async (t) => {
   const { app, pool } = await application(t);
   await app.register(counters, { pool });
   const arrived = Promise.withResolvers<void>();
@@ -95,7 +92,7 @@ t.test('while an application closes, its answers end their connections', async (
     await release.promise;
     return app.counters.increment('likes');
   });
-  // After the plugin's own, which came first.
+  // Runs after the hook of the plugin, which was added first.
   app.addHook('preClose', async () => release.resolve());
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as { port: number };
@@ -107,7 +104,7 @@ t.test('while an application closes, its answers end their connections', async (
   await closed;
 });
 
-t.test('a database that cannot be used is an error of the registration', async (t) => {
+t.test('the registration fails if the database cannot be used', async (t) => {
   const pool = new Pool({ connectionString: 'postgresql://127.0.0.1:1/none' });
   const app = Fastify();
   await t.rejects(async () => await app.register(counters, { pool }), {

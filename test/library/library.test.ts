@@ -5,7 +5,7 @@ import { BorrowedPool } from '../../src/library/borrowed-pool.ts';
 import { createCounters } from '../../src/library/index.ts';
 import { silent, testClient, testDatabase, until } from '../helper.ts';
 
-/** A database without a table, and a pool as an application makes it. */
+/** An empty database, and a pool like that of an application. */
 async function application(t: Test, max = 10) {
   const connectionString = await testDatabase(t, { migrated: false });
   const pool = new Pool({ connectionString, max });
@@ -23,7 +23,7 @@ async function counters(t: Test, pool: Pool, options: object = {}) {
   return made;
 }
 
-t.test('counters in process: increments, keys, bulks, bounds and reading', async (t) => {
+t.test('counters in process support increments, keys, bulks, bounds and reads', async (t) => {
   const { pool } = await application(t);
   const likes = await counters(t, pool);
   t.same(await likes.increment('likes'), { value: 1, added: 1, replayed: false });
@@ -91,7 +91,7 @@ t.test('counters in process: windows, bounds of an increment, and ends', async (
   t.match(await likes.increment('offer'), { value: 1 });
 });
 
-t.test('what is no name, key or number is refused with what is allowed', async (t) => {
+t.test('a bad name, key or number is refused with what is allowed', async (t) => {
   const { pool } = await application(t);
   const likes = await counters(t, pool);
   for (const name of ['', 'x'.repeat(201), 'a\nb', '\ud800', 7 as unknown as string])
@@ -108,7 +108,7 @@ t.test('what is no name, key or number is refused with what is allowed', async (
 });
 
 t.test(
-  'the tables are in a schema of their own, and the connections of the pool stay as they were',
+  'the tables are in a schema of their own, and the settings of the connections are unchanged',
   async (t) => {
     const { pool, client } = await application(t, 1);
     const settings = async () =>
@@ -131,7 +131,7 @@ t.test(
   },
 );
 
-t.test('several processes that start at the same time make the tables once', async (t) => {
+t.test('several processes that start at the same time create the tables once', async (t) => {
   const { connectionString } = await application(t);
   const pools = Array.from({ length: 4 }, () => new Pool({ connectionString, max: 2 }));
   t.teardown(() => Promise.all(pools.map((pool) => pool.end())));
@@ -140,7 +140,7 @@ t.test('several processes that start at the same time make the tables once', asy
   t.same(new Set(values.map(({ value }) => value)), new Set([1, 2, 3, 4]));
 });
 
-t.test('a role that may create nothing uses the tables that another one has made', async (t) => {
+t.test('a role without the right to create tables uses those that another role has created', async (t) => {
   const { pool, client, connectionString } = await application(t);
   const role = `guest_${process.pid}`;
   await client.query(`create role ${role} login password '${role}'`);
@@ -157,7 +157,7 @@ t.test('a role that may create nothing uses the tables that another one has made
   t.match(await (await counters(t, guest)).increment('likes'), { value: 1 });
 });
 
-t.test('connections that break on the way lose nothing and count nothing twice', async (t) => {
+t.test('broken connections lose no increment and count none twice', async (t) => {
   const { pool, client } = await application(t);
   const likes = await counters(t, pool);
   const progress = { acknowledged: 0, ended: false };
@@ -176,7 +176,7 @@ t.test('connections that break on the way lose nothing and count nothing twice',
   await all;
   t.ok(killed > 5, `${killed} connections were ended`);
   t.equal(progress.acknowledged, 400);
-  // On a connection of its own: those of the pool may just have been ended.
+  // On another connection: those of the pool may just have been ended.
   const { rows } = await client.query('select value from safe_counters.counters');
   t.match(rows, [{ value: '400' }]);
 });
@@ -195,7 +195,7 @@ t.test('an idle connection that breaks does not end the process', async (t) => {
   t.match(await likes.increment('likes'), { added: 1 });
 });
 
-t.test('the wait for a connection has a bound, and one that comes late is given back', async (t) => {
+t.test('the wait for a connection is bounded, and a late connection returns to the pool', async (t) => {
   const { pool } = await application(t, 1);
   const borrowed = new BorrowedPool(pool, 20, silent.warn);
   const taken = await pool.connect();
@@ -205,7 +205,7 @@ t.test('the wait for a connection has a bound, and one that comes late is given 
   t.equal(pool.idleCount, 1);
 });
 
-t.test('a MikroORM lends its pool', async (t) => {
+t.test('counters can use the pool of MikroORM', async (t) => {
   const { connectionString } = await application(t);
   const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary() } });
   const orm = new MikroORM({ clientUrl: connectionString, entities: [Note] });
@@ -217,7 +217,7 @@ t.test('a MikroORM lends its pool', async (t) => {
   await likes.close();
 });
 
-t.test('a change waits for a lock no longer than 5 seconds, and is refused then', async (t) => {
+t.test('a change waits at most 5 seconds for a lock, and is then refused', async (t) => {
   const { pool, client } = await application(t);
   const likes = await counters(t, pool);
   await likes.increment('locked');
@@ -226,10 +226,10 @@ t.test('a change waits for a lock no longer than 5 seconds, and is refused then'
   await client.query('rollback');
   t.match(await likes.read('locked'), { value: 1 });
   const { rows } = await pool.query('show lock_timeout');
-  t.match(rows, [{ lock_timeout: '0' }], 'the session is as it was');
+  t.match(rows, [{ lock_timeout: '0' }], 'the setting of the session is unchanged');
 });
 
-t.test('a bulk that is too large is refused alone', async (t) => {
+t.test('a bulk that is too large is refused, and other increments are not', async (t) => {
   const { pool } = await application(t);
   const likes = await counters(t, pool);
   const bulk = Array.from({ length: 1001 }, () => ({ name: 'sum', by: Number.MAX_SAFE_INTEGER }));
@@ -239,7 +239,7 @@ t.test('a bulk that is too large is refused alone', async (t) => {
   await t.rejects(likes.incrementAll(bulk.slice(1)), { code: 'out_of_range' });
 });
 
-t.test('a limit that would be none is refused', async (t) => {
+t.test('an invalid limit is refused', async (t) => {
   const { pool } = await application(t);
   for (const limit of ['keyHours', 'queueMax', 'lockedMsMax', 'settleMsMax']) {
     for (const value of [0, -1, 0.5, Number.NaN, '5', 2 ** 31])
@@ -250,7 +250,7 @@ t.test('a limit that would be none is refused', async (t) => {
   }
 });
 
-t.test('an application may have the driver read types in its own way', async (t) => {
+t.test('counters work with the type parsers of the application', async (t) => {
   const { connectionString } = await application(t);
   const types: CustomTypesConfig = {
     getTypeParser(oid, format) {

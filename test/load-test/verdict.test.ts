@@ -8,13 +8,13 @@ t.test('exact holds when every acknowledged increment is counted', async (t) => 
   t.match(judge('exact', { ...seen, likes: 99 }), { holds: false, verdict: 'LOST 1' });
 });
 
-t.test('more likes than requested increments are never right', async (t) => {
+t.test('more likes than increments break every claim', async (t) => {
   for (const claim of ['exact', 'rejects', 'loses'] as const) {
     t.match(judge(claim, { ...seen, likes: 101 }), { holds: false, verdict: '1 too many' });
   }
 });
 
-t.test('an increment without an answer may count or not', async (t) => {
+t.test('an increment without an answer may or may not be counted', async (t) => {
   t.match(judge('exact', { ...seen, likes: 105, open: 10 }), { holds: true, verdict: /within bounds/ });
   t.match(judge('exact', { ...seen, likes: 111, open: 10 }), { holds: false, verdict: '1 too many' });
   t.match(judge('exact', { ...seen, likes: 99, open: 10 }), { holds: false, verdict: 'LOST 1' });
@@ -28,7 +28,7 @@ t.test('a claim to lose or to reject is broken when nothing is lost or rejected'
   t.match(judge('rejects', { ...seen, conflicts: 7, likes: 99 }), { holds: false, verdict: 'LOST 1' });
 });
 
-t.test('increments that timed out leave the result open, unless an answer is wrong already', async (t) => {
+t.test('increments that timed out make the result inconclusive, unless it is already wrong', async (t) => {
   const late = { ...seen, acknowledged: 90, likes: 90, open: 10, late: 10 };
   for (const claim of ['exact', 'rejects', 'loses'] as const) {
     t.match(judge(claim, late), { holds: null, verdict: 'inconclusive: too slow to tell, 10 timed out' });
@@ -39,7 +39,7 @@ t.test('increments that timed out leave the result open, unless an answer is wro
   t.match(judge('loses', { ...late, likes: 89 }), { holds: true });
 });
 
-t.test('a run in which nothing was acknowledged proves nothing', async (t) => {
+t.test('a claim does not hold if nothing was acknowledged', async (t) => {
   t.match(judge('exact', { ...seen, likes: 0, acknowledged: 0, open: 100 }), { holds: false });
 });
 

@@ -25,7 +25,7 @@ const bad = [
   ['DELETE', '/health/live', 405, /not DELETE/],
 ] as const;
 
-t.test('bad input gets a problem that names what was wrong and what is allowed', async (t) => {
+t.test('bad input is answered with a problem that says what is wrong and what is allowed', async (t) => {
   for (const [method, url, status, detail] of bad) {
     const response = await app.inject({ method, url });
     t.equal(response.statusCode, status, `${method} ${url}`);
@@ -38,7 +38,7 @@ t.test('bad input gets a problem that names what was wrong and what is allowed',
   t.equal((await app.inject({ method: 'PUT', url: '/2th' })).headers.allow, 'GET, POST');
 });
 
-t.test('a body that cannot be meant gets one as well', async (t) => {
+t.test('a bad body is answered with a problem as well', async (t) => {
   const json = { 'content-type': 'application/json' };
   const cases = [
     [json, '{"workers":3}', 400, 'invalid_request'],
@@ -57,7 +57,7 @@ t.test('a body that cannot be meant gets one as well', async (t) => {
   t.equal((await app.inject({ method: 'POST', url: '/2th', headers: json, payload: '{}' })).statusCode, 200);
 });
 
-t.test('no query string gets a 5xx', async (t) => {
+t.test('no query string causes a 5xx status', async (t) => {
   const value = fc.oneof(
     fc.string(),
     fc.integer().map(String),
@@ -67,7 +67,7 @@ t.test('no query string gets a 5xx', async (t) => {
     fc.asyncProperty(
       fc.dictionary(fc.constantFrom('workers', 'increments', 'x', '__proto__'), value),
       async (query) => {
-        // Kept small where it is valid, so that the property is about the input and not about the work.
+        // A single increment, so that valid requests take little time.
         const url = `/2th-plock?${new URLSearchParams({ increments: '1', ...query }).toString()}`;
         const { statusCode } = await app.inject({ method: 'GET', url });
         return statusCode === 200 || statusCode === 400;
@@ -78,7 +78,7 @@ t.test('no query string gets a 5xx', async (t) => {
   t.pass();
 });
 
-t.test('what is not even a request gets a problem as well, and its connection is closed', async (t) => {
+t.test('input that is not HTTP is answered with a problem, and the connection is closed', async (t) => {
   const own = await testApp(t);
   const { port } = new URL(await own.listen({ port: 0 }));
   const cases = [

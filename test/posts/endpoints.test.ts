@@ -35,7 +35,7 @@ async function call(
 }
 
 t.test(
-  'every endpoint answers GET and POST with its message and like_result, and is not stored',
+  'every endpoint answers GET and POST with its message and like_result, and forbids caching',
   async (t) => {
     const messages = {
       '/init': '/init : Like count initialized to 0',
@@ -62,7 +62,7 @@ t.test(
   },
 );
 
-t.test('/init then /inc gives 25, and /check says so', async (t) => {
+t.test('/init followed by /inc gives 25, and /check reads 25', async (t) => {
   t.equal((await call('/init')).like_result, 0);
   t.match(await call('/inc'), { like_before: 0, like_result: 25, attempted: 25, acknowledged: 25, lost: 0 });
   t.equal((await call('/check')).like_result, 25);
@@ -90,7 +90,7 @@ t.test('/2th-plock and /2th-olock give 50 every time', async (t) => {
 });
 
 t.test(
-  'with 8 workers the safe ones are right too, and the version grew by exactly one for each',
+  'with 8 workers the safe endpoints are exact, and the version grows by one for each increment',
   async (t) => {
     for (const path of ['/2th-plock', '/2th-olock']) {
       await call('/init');
@@ -102,7 +102,7 @@ t.test(
   },
 );
 
-t.test('more workers than connections wait and finish', async (t) => {
+t.test('workers beyond the number of connections wait and finish', async (t) => {
   await call('/init');
   const answer = await call('/2th-plock?workers=32&increments=5');
   t.match(answer, { like_result: 160, acknowledged: 160, lost: 0 });
@@ -141,7 +141,7 @@ t.test('15 concurrent calls of each safe endpoint leave exactly 15 × 50', async
   }
 });
 
-t.test('concurrent calls of /inc lose likes: one session each is not enough', async (t) => {
+t.test('concurrent calls of /inc lose likes: a session for each call does not protect them', async (t) => {
   await call('/init');
   const answers = await Promise.all(Array.from({ length: 8 }, () => call('/inc')));
   const acknowledged = answers.reduce((sum, answer) => sum + answer.acknowledged, 0);
@@ -161,12 +161,12 @@ t.test('concurrent first calls on an empty database all find the post', async (t
   t.strictSame(rows, [{ pk: 1 }]);
 });
 
-t.test('/init moves the version on, so that an optimistic increment from before is refused', async (t) => {
+t.test('/init increments the version, so an optimistic increment in progress is refused', async (t) => {
   const before = await call('/check');
   t.equal((await call('/init')).version, before.version + 1);
 });
 
-t.test('a stronger isolation level keeps the safe ones right', async (t) => {
+t.test('the safe endpoints are exact at stronger isolation levels, too', async (t) => {
   for (const level of ['repeatable read', 'SERIALIZABLE']) {
     const strict = await testApp(t, { ISOLATION_LEVEL: level });
     for (const path of ['/2th-plock', '/2th-olock']) {
@@ -176,7 +176,7 @@ t.test('a stronger isolation level keeps the safe ones right', async (t) => {
   }
 });
 
-t.test('a client that goes away stops its increments and frees their connections', async (t) => {
+t.test('a client that disconnects stops its increments and frees their connections', async (t) => {
   const own = await testApp(t);
   const url = await own.listen({ port: 0 });
   const controller = new AbortController();
@@ -194,7 +194,7 @@ t.test('a client that goes away stops its increments and frees their connections
   t.ok(before < 9000, `stopped at ${before} of 10000`);
 });
 
-t.test('the rows of the table are the ones that are served', async (t) => {
+t.test('every endpoint of the table is served', async (t) => {
   t.strictSame(
     endpoints.map((endpoint) => endpoint.path).filter((url) => !app.hasRoute({ method: 'POST', url })),
     [],

@@ -4,13 +4,13 @@ import t from 'tap';
 import { Post } from '../../src/strategies/post.ts';
 import { testApp, testClient, testDatabase } from '../helper.ts';
 
-t.test('each request has an identity map of its own, and none is shared', async (t) => {
+t.test('each request has an identity map of its own, and the global one stays empty', async (t) => {
   const databaseUrl = await testDatabase(t);
   const app = await testApp(t, {}, databaseUrl);
   const client = await testClient(t, databaseUrl);
   await app.inject('/inc');
   await client.query('update posts set "like" = 77');
-  t.match((await app.inject('/check')).json(), { like_result: 77 }, 'nothing was remembered');
+  t.match((await app.inject('/check')).json(), { like_result: 77 }, 'the value is read from the database');
   const identityMap = app.database.orm.em.getUnitOfWork(false).getIdentityMap();
   t.equal(identityMap.getStore(app.database.orm.getMetadata().get(Post)).size, 0);
   await t.rejects(app.database.orm.em.find(Post, {}), /global EntityManager/);
@@ -23,7 +23,7 @@ interface Line {
   msg: string;
 }
 
-t.test('at level debug the log tells what each worker did, and when it held the lock', async (t) => {
+t.test('at level debug, the log shows what each worker did and when it held the lock', async (t) => {
   const lines: Line[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -33,13 +33,15 @@ t.test('at level debug the log tells what each worker did, and when it held the 
   });
   const app = await testApp(t, {}, undefined, pino({ level: 'debug' }, stream));
   await app.inject('/2th-plock?increments=5');
-  const told = lines.filter(({ worker }) => worker);
-  t.strictSame(new Set(told.map(({ worker }) => worker)), new Set([1, 2]));
-  t.equal(new Set(told.map(({ backend_pid: pid }) => pid)).size, 2);
-  // As the seed's log: acquired with the value before, released with the value after, one worker at a time.
+  const workerLines = lines.filter(({ worker }) => worker);
+  t.strictSame(new Set(workerLines.map(({ worker }) => worker)), new Set([1, 2]));
+  t.equal(new Set(workerLines.map(({ backend_pid: pid }) => pid)).size, 2);
+  // Like the log of the seed: acquired with the value before, released with the value after, one worker at a time.
   for (let likes = 0; likes < 10; likes += 1) {
-    const acquired = told.find(({ msg, like }) => msg.startsWith('acquired lock') && like === likes);
-    const released = told.find(({ msg, like }) => msg.startsWith('released lock') && like === likes + 1);
+    const acquired = workerLines.find(({ msg, like }) => msg.startsWith('acquired lock') && like === likes);
+    const released = workerLines.find(
+      ({ msg, like }) => msg.startsWith('released lock') && like === likes + 1,
+    );
     t.ok(acquired && acquired.worker === released?.worker, `${likes} → ${likes + 1}`);
   }
 

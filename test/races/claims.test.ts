@@ -9,7 +9,7 @@ const { orm, sessions, databaseUrl } = await testOrm(t, { POOL_MAX: '34' });
 const log = pino({ level: 'silent' });
 const { signal } = new AbortController();
 
-t.test('each increment of a race awaits its turn', async (t) => {
+t.test('each increment of a race waits for its turn', async (t) => {
   let turns = 0;
   const turn = async () => void (turns += 1);
   const arena = new Arena(sessions, 4, { turn });
@@ -29,15 +29,15 @@ t.test('every claim holds among 2, 8 and 32 workers, each on a backend of its ow
   ] as const) {
     for (const strategy of strategies) {
       const result = await runUntilItLoses(orm, arena, { strategy, workers, increments, signal, log });
-      const { timeline: _, ...shown } = result;
-      t.match(shown, { holds: true, attempted: workers * increments }, `${strategy.name} among ${workers}`);
-      if (result.lost > 0) t.ok(result.witness, `${strategy.name} lost, and there is a witness`);
+      const { timeline: _, ...figures } = result;
+      t.match(figures, { holds: true, attempted: workers * increments }, `${strategy.name} among ${workers}`);
+      if (result.lost > 0) t.ok(result.witness, `${strategy.name} lost likes, and has a witness`);
       t.equal(result.lost, Math.max(0, result.acknowledged - result.final));
     }
   }
 });
 
-t.test('workers beyond the seats wait and finish', async (t) => {
+t.test('workers without a free session wait for one, and finish', async (t) => {
   const arena = new Arena(sessions, 2);
   for (const strategy of strategies) {
     const result = await runTrial(orm, arena, { strategy, workers: 7, increments: 3, signal, log });
@@ -46,7 +46,7 @@ t.test('workers beyond the seats wait and finish', async (t) => {
   }
 });
 
-t.test('the witness of a lost update: both read the same, both wrote the same', async (t) => {
+t.test('a lost update has a witness: two sessions with the same read and the same write', async (t) => {
   const arena = new Arena(sessions, 2);
   const unsafe = strategies.find(({ name }) => name === 'unsafe');
   if (!unsafe) throw new Error('no such strategy');

@@ -18,14 +18,14 @@ const arena = new Arena(sessions, 4);
 const { signal } = new AbortController();
 const size = { workers: 4, increments: 3, signal, log: pino({ level: 'silent' }) };
 
-/** A lock that the test holds as long as it runs: who waits for it waits in vain. */
+/** Holds a lock as long as the test runs: a session that waits for it times out. */
 const holder = await testClient(t, databaseUrl);
 await holder.query('select pg_advisory_lock(1)');
 const WAIT = 'select pg_advisory_xact_lock(1)';
 
 const refused = Object.assign(new Error('refused'), { code: '40001' });
 
-/** Right, but its increments from the given one on cannot come through in time. */
+/** A correct strategy whose increments, from the given one on, cannot finish in time. */
 const slowFrom = (first: number, more: Partial<Strategy>): Strategy => {
   let begun = 0;
   return {
@@ -52,21 +52,21 @@ t.test('a strategy whose increments wait too long for a lock is inconclusive', a
   t.match(result, { ...inconclusive, acknowledged: 5, final: 5 });
 });
 
-t.test('so is one whose retries come to no end in their time', async (t) => {
+t.test('a strategy whose retries exceed their time limit is inconclusive', async (t) => {
   const result = await runTrial(orm, arena, { ...size, strategy: slowFrom(6, {}), retryMsMax: 50 });
   t.match(result, inconclusive);
   t.equal(result.final, result.acknowledged);
 });
 
-t.test('so is a race that begins or goes on when the time of its request is over', async (t) => {
+t.test('a race beyond the time limit of its request is inconclusive', async (t) => {
   const over = AbortSignal.timeout(0);
   await wait(1);
   const result = await runTrial(orm, arena, { ...size, strategy: atomic, signal: over });
   t.match(result, { ...inconclusive, attempted: 0, duration_ms: 0, increments_per_second: 0 });
 });
 
-t.test('what is wrong is broken, also in a race that has no end', async (t) => {
-  // Each says that it wrote, and only the first one did.
+t.test('a lost update breaks the claim, also in a race that does not finish', async (t) => {
+  // Each increment reports a success, and only the first one changes the value.
   const liar = slowFrom(6, {
     attempts: 1,
     increment: async (em, pk) => em.nativeUpdate(Post, pk, { like: 1 }),
@@ -78,7 +78,7 @@ t.test('what is wrong is broken, also in a race that has no end', async (t) => {
   });
 });
 
-t.test('attempts that are used up are no lack of time: the claim is broken', async (t) => {
+t.test('exhausted attempts are not a lack of time: they break the claim', async (t) => {
   const strategy = slowFrom(6, { attempts: 2 });
   await t.rejects(runTrial(orm, arena, { ...size, strategy }), { message: /gave up after 2 attempts/ });
   const never = slowFrom(0, { attempts: 2 });
@@ -86,7 +86,7 @@ t.test('attempts that are used up are no lack of time: the claim is broken', asy
 });
 
 t.test(
-  'how long an increment may retry follows from how long one takes alone, and how many contend',
+  'the time limit for retries follows from the time without contention and the number of workers',
   async (t) => {
     const sleeping: Strategy = {
       ...atomic,
@@ -94,16 +94,16 @@ t.test(
     };
     const ms = await measured(sleeping, 8, 25);
     t.ok(ms >= 0.05 * 8 * 8 * 25 * 1000, `${ms} ms`);
-    t.equal(await measured(sleeping, 64, 100), 300_000, 'and is bounded');
-    t.equal(await measured(sleeping, 2, 1), 30_000, 'a fast one has what it always had');
+    t.equal(await measured(sleeping, 64, 100), 300_000, 'the limit is bounded');
+    t.equal(await measured(sleeping, 2, 1), 30_000, 'a fast strategy has the minimum');
   },
 );
 
-t.test('POST /races answers with what is inconclusive and with the others', async (t) => {
+t.test('POST /races answers with inconclusive results beside conclusive ones', async (t) => {
   const url = await testDatabase(t);
   const app = await testApp(t, { LOCK_TIMEOUT_MS }, url);
   const client = await testClient(t, url);
-  // The key of this project's advisory locks, for each post that the race could make.
+  // The advisory locks of the strategy, for every post that the race may create.
   await client.query('select pg_advisory_lock(1318902001, pk) from generate_series(1, 50) pk');
   const payload = { strategies: ['advisory-lock', 'atomic'] };
   const response = await app.inject({ method: 'POST', url: '/races', payload });

@@ -11,7 +11,7 @@ const names = strategies.map(({ name }) => name);
 const posts = async () => (await app.database.orm.em.fork().execute('select from posts where pk > 1')).length;
 const race = (payload: object) => app.inject({ method: 'POST', url: '/races', payload });
 
-t.test('GET /strategies lists them in teaching order', async (t) => {
+t.test('GET /strategies lists the strategies in teaching order', async (t) => {
   const listed = (await app.inject('/strategies')).json<{ name: string }[]>();
   t.strictSame(
     listed.map(({ name }) => name),
@@ -19,7 +19,7 @@ t.test('GET /strategies lists them in teaching order', async (t) => {
   );
 });
 
-t.test('POST /races without a body races all of them, and every claim holds', async (t) => {
+t.test('POST /races without a body races all strategies, and every claim holds', async (t) => {
   const results = (await app.inject({ method: 'POST', url: '/races' })).json<TrialResult[]>();
   t.strictSame(
     results.filter(({ holds }) => !holds).map(({ strategy, verdict }) => `${strategy}: ${verdict}`),
@@ -31,7 +31,7 @@ t.test('POST /races without a body races all of them, and every claim holds', as
   );
 });
 
-t.test('two races at once do not disturb each other', async (t) => {
+t.test('concurrent races do not affect each other', async (t) => {
   const both = await Promise.all([
     race({ strategies: ['atomic', 'unsafe'], workers: 4, increments: 20 }),
     race({ strategies: ['pessimistic', 'unsafe'], workers: 4, increments: 20 }),
@@ -43,7 +43,7 @@ t.test('two races at once do not disturb each other', async (t) => {
   }
 });
 
-t.test('what cannot be raced is named, with what is allowed', async (t) => {
+t.test('an invalid race is refused with what is allowed', async (t) => {
   const cases = [
     [{ strategies: ['magic'] }, /strategies\/0" must be one of unsafe, /],
     [{ strategies: [] }, /fewer than 1/],
@@ -70,12 +70,12 @@ t.test('HEAD runs no race', async (t) => {
   t.match(head, { statusCode: 405, headers: { allow: 'GET' } });
 });
 
-t.test('the stream tells the same, live', async (t) => {
+t.test('the stream sends progress and results live', async (t) => {
   const url = await app.listen({ port: 0 });
   const response = await fetch(`${url}/races/stream?strategies=unsafe,atomic&increments=100`);
   t.equal(response.headers.get('content-type'), 'text/event-stream');
   t.equal(response.headers.get('cache-control'), 'no-store');
-  t.equal(response.headers.get('x-accel-buffering'), 'no', 'a proxy passes events on at once');
+  t.equal(response.headers.get('x-accel-buffering'), 'no', 'a proxy must not buffer the events');
   const events = (await response.text())
     .trim()
     .split('\n\n')
@@ -91,7 +91,7 @@ t.test('the stream tells the same, live', async (t) => {
     { strategy: 'atomic', final: 200 },
   ]);
 
-  await t.test('and a client that goes away stops it, and its turn is free again', async (t) => {
+  await t.test('a client that disconnects stops its race, and the next race can run', async (t) => {
     const controller = new AbortController();
     const long = await fetch(`${url}/races/stream?strategies=atomic&workers=8&increments=1000`, controller);
     const reader = long.body?.getReader();
@@ -99,11 +99,11 @@ t.test('the stream tells the same, live', async (t) => {
     controller.abort();
     t.match((await race({ strategies: ['atomic'], increments: 5 })).json(), [{ holds: true }]);
     await until(async () => (await posts()) === 0);
-    t.pass('its post is gone');
+    t.pass('its post is removed');
   });
 });
 
-t.test('a race under way when the service closes is told so', async (t) => {
+t.test('a race in progress when the service closes ends with the problem shutting_down', async (t) => {
   const own = await testApp(t);
   const url = await own.listen({ port: 0 });
   const long = fetch(`${url}/races/stream?strategies=pessimistic&workers=10&increments=1000`);
@@ -113,7 +113,7 @@ t.test('a race under way when the service closes is told so', async (t) => {
   await closed;
 });
 
-t.test('a strategy over HTTP: a post of its own, one increment a request', async (t) => {
+t.test('every claim holds over HTTP, with one post each and one increment per request', async (t) => {
   for (const { name, claim } of strategies) {
     const base = `/strategies/${name}/posts`;
     const created = await app.inject({ method: 'POST', url: base });
@@ -139,7 +139,7 @@ t.test('a strategy over HTTP: a post of its own, one increment a request', async
   t.equal((await app.inject({ method: 'POST', url: '/strategies/magic/posts' })).statusCode, 400);
 });
 
-t.test('only posts that were made on request may be counted on and removed through a strategy', async (t) => {
+t.test('the routes of a strategy accept only posts that were created on request', async (t) => {
   await app.inject('/init');
   const { em } = app.database.orm;
   const [own] = await em.execute<{ pk: number }[]>('insert into posts default values returning pk');
@@ -161,7 +161,7 @@ t.test('only posts that were made on request may be counted on and removed throu
   await em.execute('delete from posts where pk = ?', [own?.pk]);
 });
 
-t.test('posts made on request have a bound: the oldest gives way, unless it is in use', async (t) => {
+t.test('the number of requested posts is bounded: the oldest unlocked one is removed', async (t) => {
   const { em } = app.database.orm;
   const first = (await app.inject({ method: 'POST', url: '/strategies/atomic/posts' })).json<{ pk: number }>()
     .pk;
@@ -169,16 +169,20 @@ t.test('posts made on request have a bound: the oldest gives way, unless it is i
   const client = await testClient(t, databaseUrl);
   await client.query('begin');
   await client.query('update posts set "like" = "like" + 1 where pk = $1', [first]);
-  const make = () => app.inject({ method: 'POST', url: '/strategies/atomic/posts' });
-  t.equal((await make()).statusCode, 201);
+  const create = () => app.inject({ method: 'POST', url: '/strategies/atomic/posts' });
+  t.equal((await create()).statusCode, 201);
   const requested = async () =>
     (await em.execute<{ pk: number }[]>('select pk from posts where pk >= 1000000000 order by pk')).map(
       ({ pk }) => pk,
     );
   const kept = await requested();
-  t.strictSame([kept.length, kept[0]], [1001, first], 'the second is gone, the first is being incremented');
+  t.strictSame(
+    [kept.length, kept[0]],
+    [1001, first],
+    'the first post is locked by an increment, so the second one was removed',
+  );
   await client.query('commit');
-  t.equal((await make()).statusCode, 201);
+  t.equal((await create()).statusCode, 201);
   t.equal((await requested()).length, 1000);
   t.notOk((await requested()).includes(first));
   t.equal((await app.inject(`/strategies/atomic/posts/${first}`)).statusCode, 404);

@@ -4,7 +4,7 @@ import t from 'tap';
 import { strategies } from '../../src/strategies/index.ts';
 import { CHECKOUT } from '../helper.ts';
 
-/** What is in the folder besides strategies. */
+/** The files in the folder that are not strategies. */
 const others = new Set(['index', 'post', 'requested-posts', 'routes', 'run', 'schemas', 'stock', 'strategy']);
 
 t.test('every strategy in the folder is in the registry, under the name of its file', async (t) => {
@@ -15,6 +15,6 @@ t.test('every strategy in the folder is in the registry, under the name of its f
   );
 });
 
-t.test('each strategy says in one sentence what it does', async (t) => {
+t.test('the summary of each strategy is one sentence', async (t) => {
   for (const { name, summary } of strategies) t.match(summary, /^[A-Z][^.]+\.$/, name);
 });

@@ -12,7 +12,7 @@ const skip: false | string = await findPrograms().then(
   (error: Error) => error.message,
 );
 
-/** Runs it where nothing of it may be left. */
+/** Runs the command with a temporary folder of its own, in which it must leave nothing. */
 async function failoverTest(t: Test, ...args: string[]) {
   const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');
@@ -23,36 +23,32 @@ async function failoverTest(t: Test, ...args: string[]) {
   return { ...program, journal, left };
 }
 
-t.test(
-  'each fault once, through PgBouncer: nothing is lost and nothing counted twice',
-  { skip },
-  async (t) => {
-    const json = join(t.testdir(), 'figures.json');
-    const run = await failoverTest(t, '--rounds', '1', '--way', 'pgbouncer', '--seed', '7', '--json', json);
-    const { code, stdout, stderr } = await run.ended;
-    t.equal(code, 0, stderr + stdout);
-    const names = faults.flatMap(({ name, sequel }) => (sequel === undefined ? [name] : [name, sequel]));
-    const lines = stdout.split('\n');
-    for (const name of names) {
-      const line = lines.find((one) => one.startsWith(name)) ?? '';
-      const [times, ...figures] = line.slice(name.length).trim().split(/ {2,}/);
-      t.equal(times, '1', name);
-      t.strictSame(figures.slice(-2), ['0', '0'], `${name}: none lost, none doubled`);
-    }
-    t.match(stdout, /^0 lost, 0 doubled, 0 rules broken: \d+ increments .* seed 7;/m);
-    t.match(JSON.parse(await readFile(json, 'utf8')), {
-      seed: 7,
-      rounds: 1,
-      lost: 0,
-      doubled: 0,
-      violations: [],
-    });
-    t.strictSame(await run.left(), [], 'nothing is left');
-  },
-);
+t.test('with each fault once, through PgBouncer, nothing is lost or counted twice', { skip }, async (t) => {
+  const json = join(t.testdir(), 'figures.json');
+  const run = await failoverTest(t, '--rounds', '1', '--way', 'pgbouncer', '--seed', '7', '--json', json);
+  const { code, stdout, stderr } = await run.ended;
+  t.equal(code, 0, stderr + stdout);
+  const names = faults.flatMap(({ name, sequel }) => (sequel === undefined ? [name] : [name, sequel]));
+  const lines = stdout.split('\n');
+  for (const name of names) {
+    const line = lines.find((one) => one.startsWith(name)) ?? '';
+    const [times, ...figures] = line.slice(name.length).trim().split(/ {2,}/);
+    t.equal(times, '1', name);
+    t.strictSame(figures.slice(-2), ['0', '0'], `${name}: none lost, none doubled`);
+  }
+  t.match(stdout, /^0 lost, 0 doubled, 0 rules broken: \d+ increments .* seed 7;/m);
+  t.match(JSON.parse(await readFile(json, 'utf8')), {
+    seed: 7,
+    rounds: 1,
+    lost: 0,
+    doubled: 0,
+    violations: [],
+  });
+  t.strictSame(await run.left(), [], 'nothing is left behind');
+});
 
 t.test(
-  'the same fault loses under asynchronous replication, and nothing under strict',
+  'the same fault loses increments under asynchronous replication, and none under strict',
   { skip },
   async (t) => {
     const run = await failoverTest(t, '--control', '--seed', '7');
@@ -60,11 +56,11 @@ t.test(
     t.equal(code, 0, stderr + stdout);
     t.match(stdout, /^✓ +asynchronous +[1-9]/m);
     t.match(stdout, /^✓ +strict synchronous +0 +0 +0$/m);
-    t.strictSame(await run.left(), [], 'nothing is left');
+    t.strictSame(await run.left(), [], 'nothing is left behind');
   },
 );
 
-t.test('killed, it leaves nothing either', { skip }, async (t) => {
+t.test('a killed failover test leaves nothing behind', { skip }, async (t) => {
   const run = await failoverTest(t, '--rounds', '1');
   await until(async () => (await readFile(`${run.journal}.1`, 'utf8')).includes('acknowledged'));
   const services = (await allProcesses()).filter(
@@ -79,10 +75,10 @@ t.test('killed, it leaves nothing either', { skip }, async (t) => {
   t.strictSame([...(await run.left()), ...(await running())], []);
 });
 
-t.test('interrupted, it ends everything that it has started', { skip }, async (t) => {
+t.test('an interrupted failover test ends everything that it has started', { skip }, async (t) => {
   const run = await failoverTest(t, '--rounds', '1');
   await until(async () => (await readFile(`${run.journal}.1`, 'utf8')).includes('acknowledged'));
   run.child.kill('SIGINT');
   t.match(await run.ended, { code: 130, stderr: ONLY_PROGRESS });
-  t.strictSame(await run.left(), [], 'nothing is left');
+  t.strictSame(await run.left(), [], 'nothing is left behind');
 });

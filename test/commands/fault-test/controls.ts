@@ -5,7 +5,7 @@ import { runControls } from '../../../load-tests/fault-test/controls/controls.ts
 import type { Defect } from '../../../load-tests/fault-test/controls/defects.ts';
 import { withPostgres } from '../../../load-tests/fault-test/run.ts';
 
-/** The rule that says what is wrong with the service that has this defect. */
+/** The rule that a service with this defect breaks. */
 export const ruleOf: Record<Defect, Violation['rule']> = {
   'answer before commit': 'bound',
   'fence off': 'own',
@@ -18,10 +18,10 @@ export const ruleOf: Record<Defect, Violation['rule']> = {
   'stale reads': 'reads',
 };
 
-/** Asserts that each of these defects is found out by its rule; in files of their own, so that they run beside others. */
+/** Asserts that each of these defects is found by its rule. The defects are in several files, which run in parallel. */
 export function testControls(...defects: Defect[]): void {
-  t.test(`found out by the rules that they break: ${defects.join(', ')}`, async (t) => {
-    // A test that takes too long ends what it has started.
+  t.test(`the rules find these defects: ${defects.join(', ')}`, async (t) => {
+    // If the test takes too long, it ends the processes that it has started.
     const over = new AbortController();
     t.teardown(() => over.abort());
     const options = { seed: 1, journal: join(t.testdir(), 'journal'), signal: over.signal };

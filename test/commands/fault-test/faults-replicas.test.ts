@@ -35,8 +35,8 @@ testFaults(
   ({ figures }) => {
     const settled = (outcome: 'applied' | 'not applied' | 'unknown') =>
       figures.reduce((sum, one) => sum + one.settled[outcome], 0);
-    t.ok(settled('applied') >= 5, 'the service found out that lost answers were of commits');
-    t.ok(settled('not applied') >= 2, 'and that others were not');
-    t.ok(settled('unknown') >= 2, 'and does not guess where it cannot');
+    t.ok(settled('applied') >= 5, 'the service found that lost answers belonged to commits');
+    t.ok(settled('not applied') >= 2, 'the service found that other statements were not applied');
+    t.ok(settled('unknown') >= 2, 'the service reports the remaining outcomes as unknown');
   },
 );

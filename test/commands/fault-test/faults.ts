@@ -8,7 +8,7 @@ import { readJournal } from '../../../load-tests/fault-test/journal/journal-read
 import { report } from '../../../load-tests/fault-test/report.ts';
 import { run, type RunResult, withPostgres } from '../../../load-tests/fault-test/run.ts';
 
-/** These, one for each replica, at the same time. */
+/** A fault that makes all of these at the same time, each on a replica of its own. */
 const together = (names: readonly string[]): Fault => ({
   name: names.join(' + '),
   scope: 'server',
@@ -23,20 +23,24 @@ const together = (names: readonly string[]): Fault => ({
 /**
  * Asserts that nothing is lost or counted twice while these faults are made.
  *
- * @param scopes all faults of these, but the one that makes several of the others, must be among them
- * @param made those of one group at the same time
+ * @param scopes `made` must have every fault of these scopes, except "several at once"
+ * @param made groups of faults; those of one group are made at the same time
  */
 export function testFaults(
   scopes: readonly Fault['scope'][],
   made: readonly (readonly string[])[],
-  look: (result: RunResult) => void = () => {},
+  inspect: (result: RunResult) => void = () => {},
 ): void {
   t.test(
-    `nothing is lost and nothing counted twice, whatever happens to: ${scopes.join(', ')}`,
+    `nothing is lost or counted twice under the faults with the scope ${scopes.join(' or ')}`,
     async (t) => {
       const all = faults.filter(({ name, scope }) => scopes.includes(scope) && name !== 'several at once');
-      t.strictSame(made.flat().toSorted(), all.map(({ name }) => name).toSorted(), 'every fault there is');
-      // A test that takes too long ends what it has started.
+      t.strictSame(
+        made.flat().toSorted(),
+        all.map(({ name }) => name).toSorted(),
+        'every fault of these scopes',
+      );
+      // If the test takes too long, it ends the processes that it has started.
       const over = new AbortController();
       t.teardown(() => over.abort());
       const journal = join(t.testdir(), 'journal');
@@ -49,13 +53,13 @@ export function testFaults(
         [],
         report(result),
       );
-      t.strictSame(result.missed, [], 'each was made');
-      look(result);
+      t.strictSame(result.missed, [], 'no fault was missed');
+      inspect(result);
 
       let times = 0;
       const again = await readJournal(journal, (history, truth) => {
         times += 1;
-        t.strictSame(check(history, truth, times === 2), [], 'the journal alone says the same');
+        t.strictSame(check(history, truth, times === 2), [], 'the journal alone gives the same result');
       });
       t.equal(times, 2);
       t.equal(again.operations.length, result.history.operations.length);

@@ -45,17 +45,17 @@ interface Components {
   responses: Record<string, Response>;
 }
 
-/** A documented answer, and the place of the schema of each of its content types. */
+/** A documented answer: its headers, and a validator for each of its content types. */
 export interface Documented {
   headers: string[];
   types: Record<string, ValidateFunction>;
 }
 
-/** The description of the API, read as its users read it. */
+/** The OpenAPI document, read as clients read it. */
 export class ApiDocument {
   readonly operations: Operation[];
   readonly #components: Components;
-  // Unknown keywords are those of OpenAPI around the schemas.
+  // Not strict: the document has keywords of OpenAPI, which Ajv does not know.
   readonly #ajv = new Ajv2020({ strict: false, formats: { 'date-time': isDate } });
 
   constructor(text: object) {
@@ -82,7 +82,7 @@ export class ApiDocument {
     return this.#ajv.validate(schema, value);
   }
 
-  /** @returns undefined when the operation has no such answer, nor one by default */
+  /** @returns undefined if the operation documents neither this status nor a default */
   documented({ method, path, responses }: Operation, status: number): Documented | undefined {
     const key = responses[status] ? String(status) : 'default';
     const response = responses[key];
@@ -102,6 +102,6 @@ export class ApiDocument {
 
 const isDate = (text: string): boolean => !Number.isNaN(Date.parse(text));
 
-/** A step of a JSON pointer (RFC 6901) in the fragment of an address. */
+/** Escapes a step of a JSON pointer (RFC 6901) for the fragment of a URI. */
 const escaped = (step: string): string =>
   encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'));

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 
-/** What is sent, to the letter: headers may come twice. */
+/** A request exactly as it is sent: a header may occur twice. */
 export interface Sent {
   method: string;
   target: string;
@@ -14,10 +14,10 @@ export interface Answer {
   text: string;
 }
 
-/** For an answer to arrive, in milliseconds. */
+/** How long an answer may take, in milliseconds. */
 const ANSWER_MS_MAX = 60_000;
 
-/** One connection to a service, used again and again. */
+/** A single keep-alive connection to a service. */
 export class HttpClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #url: URL;
@@ -26,11 +26,11 @@ export class HttpClient {
     this.#url = new URL(url);
   }
 
-  /** Sends it; of a stream of events, only the first one is read. */
+  /** Sends a request; of a stream of events, only the first one is read. */
   send({ method, target, headers, body }: Sent): Promise<Answer> {
     const { hostname, port, host } = this.#url;
     const all = [['host', host], ...headers];
-    // Otherwise Node announces a body of unknown length where there is none.
+    // Otherwise Node announces a body of unknown length when there is no body.
     const hasLength = body !== undefined || !['GET', 'HEAD'].includes(method);
     if (hasLength) all.push(['content-length', String(Buffer.byteLength(body ?? ''))]);
     return new Promise((resolve, reject) => {

@@ -11,7 +11,7 @@ interface Increment {
   window?: string;
 }
 
-/** What the counters must be by the answers of one caller, who asks one thing after another. */
+/** The expected values of the counters, by the answers to one caller that sends one request after another. */
 export class CounterModel {
   readonly #values = new Map<string, number>();
 
@@ -33,14 +33,14 @@ export class CounterModel {
     return undefined;
   }
 
-  /** A replay tells what was written at its time, and adds nothing. A window is no part of the counter. */
+  /** A replay repeats the values of the first answer, and adds nothing. A window is no part of the counter. */
   #increment(increments: Increment[], counters: Counter[], { headers }: Answer): string | undefined {
     if (headers['idempotency-replayed'] === 'true') return undefined;
     for (const [i, { name, value }] of counters.entries()) {
       const { by = 1, window } = increments[i] ?? {};
       if (window !== undefined) continue;
       const expected = (this.#values.get(name) ?? 0) + by;
-      if (value !== expected) return `${JSON.stringify(name)} is ${value} and must be ${expected}`;
+      if (value !== expected) return `${JSON.stringify(name)} is ${value}, expected ${expected}`;
       this.#values.set(name, value);
     }
     return undefined;
@@ -51,10 +51,10 @@ export class CounterModel {
   }
 }
 
-/** A byte order mark may be ignored (RFC 8259, 8.1), and is. */
+/** Ignores a byte order mark, as the service does and RFC 8259, 8.1 allows. */
 const read = (body: string): unknown => JSON.parse(body.replace(/^\ufeff/, ''));
 
-/** All counters, as the service lists them, three a page. */
+/** All counters, as the service lists them in pages of three. */
 export async function countersOf(client: HttpClient): Promise<Counter[]> {
   const all: Counter[] = [];
   for (let after: string | null = ''; after !== null; ) {

@@ -4,11 +4,11 @@ import type { Sent } from './http-client.ts';
 import { near } from './values.ts';
 
 export interface FuzzRequest extends Sent {
-  /** Whether the address and the body are as documented; undefined: the document does not say. */
+  /** Whether the target and the body are valid; undefined: the document does not say. */
   valid: boolean | undefined;
 }
 
-/** A part of a request, and whether it is as documented. */
+/** A part of a request, and whether it is valid. */
 interface Part<T> {
   value: T;
   valid: boolean | undefined;
@@ -16,7 +16,7 @@ interface Part<T> {
 
 type Pair = [name: string, value: string];
 
-/** Requests to an operation: most of them as documented or nearly so, some as nobody would send them. */
+/** Requests to an operation: most of them valid or nearly valid, some malformed. */
 export function requestsTo(operation: Operation, document: ApiDocument): fc.Arbitrary<FuzzRequest> {
   const parts = fc.tuple(
     pathOf(operation, document),
@@ -32,12 +32,12 @@ export function requestsTo(operation: Operation, document: ApiDocument): fc.Arbi
       target: search ? `${path.value}?${search}` : path.value,
       headers: [...headers, ...type.map((one): Pair => ['content-type', one])],
       body: text,
-      valid: both([path.valid, query.valid, body.valid]),
+      valid: combined([path.valid, query.valid, body.valid]),
     };
   });
 }
 
-/** The request that the document shows: what Swagger UI sends. */
+/** The example of the document, as Swagger UI sends it. */
 export function exampleOf({ method, path, parameters, body }: Operation): FuzzRequest {
   const target = path.replaceAll(/\{(\w+)\}/g, (_all, wanted: string) => {
     const { example, schema } = parameters.find(({ name }) => name === wanted) ?? { schema: {} };
@@ -56,13 +56,13 @@ export function exampleOf({ method, path, parameters, body }: Operation): FuzzRe
   };
 }
 
-/** One wrong part makes a request wrong, and one that nobody knows of makes it unknown. */
-function both(parts: (boolean | undefined)[]): boolean | undefined {
+/** An invalid part makes the request invalid; a part of unknown validity makes it unknown. */
+function combined(parts: (boolean | undefined)[]): boolean | undefined {
   if (parts.includes(false)) return false;
   return parts.includes(undefined) ? undefined : true;
 }
 
-/** What no client library would write. */
+/** Path segments that no client library would send. */
 const RAW = ['%', '%zz', '%ff', '%00', '%2F', '%ED%A0%80', '..', ';a=b', '%e2%98', 'a'.repeat(5000)];
 
 function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbitrary<Part<string>> {
@@ -74,7 +74,7 @@ function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbi
       if (!found) return fc.constant({ value: segment, valid: true });
       const fitting = near(found.schema, found.name, found.example).map((value) => {
         const text = textOf(value);
-        // Without a name it is another address.
+        // With an empty segment, the path belongs to another route.
         return { value: encoded(text), valid: text === '' ? undefined : accepts(document, found, text) };
       });
       const raw = fc.constantFrom(...RAW).map((value) => ({ value, valid: undefined }));
@@ -82,7 +82,7 @@ function pathOf({ path, parameters }: Operation, document: ApiDocument): fc.Arbi
     });
   return fc.tuple(...segments).map((all) => ({
     value: all.map(({ value }) => `/${value}`).join(''),
-    valid: both(all.map(({ valid }) => valid)),
+    valid: combined(all.map(({ valid }) => valid)),
   }));
 }
 
@@ -90,7 +90,7 @@ function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary
   const known = parameters.filter((one) => one.in === 'query');
   const each = known.map((one) => {
     const { type, items = {} } = one.schema;
-    // A list is a parameter that comes several times.
+    // A list is sent as a repeated parameter.
     if (type === 'array') return fc.array(near(items, one.name).map(textOf), { maxLength: 3 });
     return fc.array(near(one.schema, one.name, one.example).map(textOf), lengths(one));
   });
@@ -106,15 +106,18 @@ function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary
       if (second !== undefined) return false;
       return first === undefined ? one.required !== true : accepts(document, one, first);
     });
-    // A list instead of the other parameters: beside them it may be refused.
-    const isBeside = known.some(
+    // A list replaces the other parameters: together with them it may be refused.
+    const hasOthers = known.some(
       ({ schema }, i) => schema.type === 'array' && values[i]?.length && pairs.length > values[i].length,
     );
-    return { value: [...pairs, ...more], valid: valid && more.length === 0 && (isBeside ? undefined : true) };
+    return {
+      value: [...pairs, ...more],
+      valid: valid && more.length === 0 && (hasOthers ? undefined : true),
+    };
   });
 }
 
-/** How often a parameter comes: mostly once if it must, never twice if it is as it should be. */
+/** How often a parameter is sent: at least once if it is required; twice is invalid. */
 const lengths = ({ required }: Parameter) =>
   required
     ? ({ minLength: 1, maxLength: 2, size: 'xsmall' } as const)
@@ -161,7 +164,7 @@ const FOREIGN: Pair[] = [
   ['x-long', 'a'.repeat(5000)],
 ];
 
-/** The documented headers, none, once or twice; now and then one that no operation asks for. */
+/** Each documented header, not at all, once or twice; sometimes a header that no operation documents. */
 function headersOf({ parameters }: Operation): fc.Arbitrary<Pair[]> {
   const known = parameters.filter((one) => one.in === 'header');
   const each = known.map(({ name }) => {
@@ -185,7 +188,7 @@ function headersOf({ parameters }: Operation): fc.Arbitrary<Pair[]> {
 }
 
 interface Body {
-  /** The headers Content-Type. */
+  /** The values of the Content-Type headers. */
   type: string[];
   text: string | undefined;
 }
@@ -217,7 +220,7 @@ function bodyOf({ body, method }: Operation, document: ApiDocument): fc.Arbitrar
   const { schema, required } = body;
   const fitting = near(schema).map((value) => {
     const text = JSON.stringify(value);
-    // Fractions and exponents are no whole numbers here, whatever their value (see exact-json.ts).
+    // The service takes no number with a fraction or an exponent, whatever its value (see exact-json.ts).
     const plain = !/\d[.e]/.test(text);
     const valid = document.accepts(schema, value) ? plain || undefined : false;
     return { value: { type: [JSON_TYPE], text }, valid };
@@ -226,7 +229,7 @@ function bodyOf({ body, method }: Operation, document: ApiDocument): fc.Arbitrar
   return fc.oneof({ arbitrary: fitting, weight: 9 }, missing, odd);
 }
 
-/** Whether the text in an address stands for a value that the parameter accepts. */
+/** Whether the parameter accepts the value that the text in a URL stands for. */
 function accepts(document: ApiDocument, { schema }: Parameter, text: string): boolean {
   const isNumber = schema.type === 'integer' && /^-?\d+$/.test(text);
   return document.accepts(schema, isNumber ? Number(text) : text);
@@ -237,7 +240,7 @@ const acceptsAll = (document: ApiDocument, { schema }: Parameter, texts: readonl
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
-/** Halves of characters cannot be encoded: they are sent as the bytes that they would be. */
+/** Lone surrogates cannot be encoded: they are sent as the bytes that UTF-8 would have for them. */
 const encoded = (text: string): string =>
   text.isWellFormed()
     ? encodeURIComponent(text)

@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import type { Schema } from './document.ts';
 
-/** How much work a request asks for, which is not what is looked for here: as little as is allowed. */
+/** Parameters that set the amount of work: kept small, since the fuzz test does not measure load. */
 const SIZES = new Set(['workers', 'increments']);
 
-/** A handful, so that requests meet what others have made. */
+/** A few names, so that requests find what earlier ones have created. */
 const COMMON = ['likes', 'views', 'ünïcödé', '👍🏽', 'a b', 'x%y_z\\', '1', '2', '3'];
 
 const STRANGE = [
@@ -41,14 +41,14 @@ const ofAnotherType: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
 );
 
-/** Values that a schema accepts, and values that it just does not: which they are is for a validator to say. */
+/** Values that a schema accepts, and values that it narrowly refuses; a validator decides which is which. */
 export function near(schema: Schema, name = '', example?: unknown): fc.Arbitrary<unknown> {
   const wrong = { arbitrary: ofAnotherType, weight: 1 };
-  const shown = { arbitrary: fc.constant(example), weight: example === undefined ? 0 : 2 };
-  return fc.oneof({ arbitrary: meant(schema, name), weight: 20 }, shown, wrong);
+  const documented = { arbitrary: fc.constant(example), weight: example === undefined ? 0 : 2 };
+  return fc.oneof({ arbitrary: fitting(schema, name), weight: 20 }, documented, wrong);
 }
 
-function meant(schema: Schema, name: string): fc.Arbitrary<unknown> {
+function fitting(schema: Schema, name: string): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.oneof({ arbitrary: fc.constantFrom(...schema.enum), weight: 20 }, text);
   if (schema.type === 'integer') return integer(schema, name);
   if (schema.type === 'array') return fc.array(near(schema.items ?? {}, name), { maxLength: 4 });
@@ -65,7 +65,7 @@ function integer({ minimum = -5, maximum = 2 ** 53 }: Schema, name: string): fc.
   );
 }
 
-/** Fields that are missing, and one too many, now and then. */
+/** Mostly the documented fields; sometimes a required one is missing, or one is added. */
 function object({ properties = {}, required = [] }: Schema): fc.Arbitrary<object> {
   const fields = Object.entries(properties).map(([name, schema]) => [name, near(schema, name)] as const);
   const known = fc.record(Object.fromEntries(fields), { requiredKeys: required });
