@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import type { IncrementRequest } from '../../src/counters/request.ts';
+import { isLocked } from '../../src/counters/batch-writer.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
 import { Problem } from '../../src/errors/problem.ts';
@@ -116,12 +117,21 @@ t.test('a counter that several busy writers share is never refused', async (t) =
 });
 
 t.test('more requests for locked counters than may wait are refused at once', async (t) => {
-  const { newWriter, holder, release } = await setting(t, { queueMax: 3 });
-  const writer = newWriter();
+  const { sessions, holder, release } = await setting(t);
+  let timeouts = 0;
+  const query: typeof sessions.query = (statement) =>
+    sessions.query<never>(statement).catch((error) => {
+      timeouts += Number(isLocked(error));
+      throw error;
+    });
+  const store = new CounterStore({ query }, { keyHours: 24, lockMsMax: 50 });
+  const writer = new CounterWriter(store, unheard, { queueMax: 3, lockedMsMax: 60_000 });
   await writer.submit(one('locked'));
   await hold(holder, 'locked');
   const held = [ended(writer, one('locked'))];
   t.strictSame(await ended(writer, one('free')), [1]);
+  // The second one says that the counter is locked, and not only suspected to be.
+  await until(async () => timeouts >= 2);
   for (const by of [2, 3]) held.push(ended(writer, one('locked', by)));
   t.equal(await ended(writer, one('locked')), 'busy');
   await release();

@@ -182,7 +182,7 @@ t.test('the statements of a batch are distinguished, also when only their names 
   const closed = trap('watch', ({ does, batch }) => does === 'close' && batch === `${writer}/2`);
   for (const seq of [1, 2]) {
     const written = trap('watch');
-    await client.query({ ...WRITE_ONE, values: [writer, seq, '100ms', 'a', 1, 1, 1] });
+    await client.query({ ...WRITE_ONE, values: [writer, seq, '100ms', 'a', 1, 1, 1, null, null, null] });
     t.match(await written, { statement: { does: 'write', batch: `${writer}/${seq}` } });
     t.equal(await (await written).outcome, 'committed');
     await client.query({ ...CLOSE, values: [writer, seq] });

@@ -33,8 +33,8 @@ export class StatementSpotter {
 }
 
 function doneBy(sql: string): WriterStatement['does'] | undefined {
-  // Creating a counter with its bounds (PUT) is none of the writer's.
-  if (/insert into counters\b(?! \(name, value, min, max\))/i.test(sql)) return 'write';
+  // Creating a counter with its bounds (PUT) is no statement of the writer.
+  if (/insert into counters\b(?! as c \(name, value, min, max)/i.test(sql)) return 'write';
   return /update counter_writers\b/i.test(sql) ? 'close' : undefined;
 }
 
