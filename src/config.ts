@@ -20,7 +20,8 @@ const schema = Type.Object({
   DATABASE_REPLICA_URLS: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://[^,]+(,postgres(ql)?://[^,]+)*$',
-      description: 'standbys that the session laboratory reads from: addresses of the form postgresql://user:password@host:port/database, comma-separated',
+      description:
+        'standbys that the session laboratory reads from: addresses of the form postgresql://user:password@host:port/database, comma-separated',
     }),
   ),
   REDIS_URL: Type.Optional(
@@ -32,7 +33,8 @@ const schema = Type.Object({
   ),
   DATA_DIR: Type.Optional(
     Type.String({
-      description: 'the data folder of the embedded PostgreSQL; unset: .data in the checkout, or, if only root may enter the checkout, a folder below /var/lib/safe-counters',
+      description:
+        'the data folder of the embedded PostgreSQL; unset: .data in the checkout, or, if only root may enter the checkout, a folder below /var/lib/safe-counters',
     }),
   ),
   HOST: Type.String({ default: '127.0.0.1', description: 'the address to listen on' }),
@@ -61,8 +63,14 @@ const schema = Type.Object({
     description:
       'the maximum number of database connections, 4 to 1000, in addition to six for the counters; the demonstrations use all but two of them',
   }),
-  POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(5000, 'how long a request waits for a free connection, in milliseconds, 1 to 3600000'),
-  LOCK_TIMEOUT_MS: timeoutMs(5000, 'how long a statement waits for a lock before it is refused, in milliseconds, 1 to 3600000'),
+  POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(
+    5000,
+    'how long a request waits for a free connection, in milliseconds, 1 to 3600000',
+  ),
+  LOCK_TIMEOUT_MS: timeoutMs(
+    5000,
+    'how long a statement waits for a lock before it is refused, in milliseconds, 1 to 3600000',
+  ),
   STATEMENT_TIMEOUT_MS: timeoutMs(10_000, 'how long a statement may run, in milliseconds, 1 to 3600000'),
   IDLE_IN_TRANSACTION_TIMEOUT_MS: timeoutMs(
     10_000,
@@ -87,7 +95,8 @@ const schema = Type.Object({
     minimum: 1,
     maximum: 1_000_000,
     default: 4096,
-    description: 'the maximum number of requests that wait for their commit, 1 to 1000000; further ones are refused at once; every five increments of a bulk count as one request',
+    description:
+      'the maximum number of requests that wait for their commit, 1 to 1000000; further ones are refused at once; every five increments of a bulk count as one request',
   }),
   API_TOKEN: Type.Optional(
     Type.String({
@@ -109,7 +118,10 @@ const schema = Type.Object({
     description:
       'how many requests to the demonstrations one address may send in a minute, 0 to 1000000 (0: any number)',
   }),
-  DEMOS: Type.Boolean({ default: true, description: 'true or false: whether the page and the demonstrations are served' }),
+  DEMOS: Type.Boolean({
+    default: true,
+    description: 'true or false: whether the page and the demonstrations are served',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: 'the lowest level that is logged: fatal, error, warn, info, debug, trace or silent',

@@ -99,7 +99,9 @@ function isEncoded(text: string): boolean {
 const ordinal = (i: number): string => `host ${i + 1}`;
 
 function unreadable(i: number): never {
-  throw new AddressError(`${ordinal(i)} is not a name and a port; ${ENCODE}, and IPv6 addresses are written in []`);
+  throw new AddressError(
+    `${ordinal(i)} is not a name and a port; ${ENCODE}, and IPv6 addresses are written in []`,
+  );
 }
 
 /** The servers of an address as `host:port`, without user and database. */

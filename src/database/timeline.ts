@@ -12,16 +12,26 @@ export const timelineEntry = Type.Object({
   session: text('The name of the session: a worker of a race, a session of an experiment, or a task'),
   sql: Type.Optional(text('The SQL statement that was sent to the server')),
   event: Type.Optional(text('An event that is not a statement')),
-  backend_pid: Type.Optional(Type.Integer({ description: 'The process id of the backend that executed the statement' })),
+  backend_pid: Type.Optional(
+    Type.Integer({ description: 'The process id of the backend that executed the statement' }),
+  ),
   took_ms: Type.Optional(ms('The time until the answer, including waits for locks')),
   summary: Type.Optional(text('What the statement read from a counter or wrote to it, in a few words')),
-  rows: Type.Optional(Type.Array(Type.Unknown(), { description: 'The first rows of the answer, 10 at most' })),
+  rows: Type.Optional(
+    Type.Array(Type.Unknown(), { description: 'The first rows of the answer, 10 at most' }),
+  ),
   row_count: Type.Optional(Type.Integer({ description: 'Rows returned or written' })),
-  command: Type.Optional(text('What the server did, if it differs from the statement: ROLLBACK in answer to a commit')),
-  sqlstate: Type.Optional(text('The code of the error: a SQLSTATE of PostgreSQL, or a code of the operating system')),
+  command: Type.Optional(
+    text('What the server did, if it differs from the statement: ROLLBACK in answer to a commit'),
+  ),
+  sqlstate: Type.Optional(
+    text('The code of the error: a SQLSTATE of PostgreSQL, or a code of the operating system'),
+  ),
   message: Type.Optional(text('The message of the error')),
   blocked_by: Type.Optional(
-    Type.Array(Type.String(), { description: 'The names of the sessions whose locks the statement waited for' }),
+    Type.Array(Type.String(), {
+      description: 'The names of the sessions whose locks the statement waited for',
+    }),
   ),
   blocked_ms: Type.Optional(ms('The observed time of the wait')),
   part: Type.Optional(text('The part of the experiment to which the step belongs, if it has several')),

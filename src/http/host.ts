@@ -44,7 +44,10 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
     const name = HOST.exec(host)?.[1]?.toLowerCase();
     if (name === undefined) return new Problem('invalid_request', 'the Host header is not a valid host');
     if (limited && !LOOPBACK.test(name) && !names.has(name)) {
-      return new Problem('forbidden_host', `the host ${name} is not allowed; the operator can add it to ALLOWED_HOSTS`);
+      return new Problem(
+        'forbidden_host',
+        `the host ${name} is not allowed; the operator can add it to ALLOWED_HOSTS`,
+      );
     }
     if (known.size < KNOWN_MAX) known.add(host);
     return undefined;

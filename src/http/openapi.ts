@@ -81,7 +81,10 @@ const hasDefault = (schema: object | undefined): boolean => schema !== undefined
 const tags = [
   { name: 'Counters', description: 'Durable, exact, idempotent: the API for production' },
   { name: 'Operations', description: 'Health checks, and the problem codes' },
-  { name: 'Likes of post 1', description: 'The endpoints of the blog post: increments that lose updates, and some that do not' },
+  {
+    name: 'Likes of post 1',
+    description: 'The endpoints of the blog post: increments that lose updates, and some that do not',
+  },
   { name: 'Strategies', description: 'Every way to count, with one increment for each request' },
   { name: 'Races', description: 'Runs of strategies with concurrent workers, and whether their claims hold' },
   { name: 'Laboratories', description: 'Experiments with transactions, sessions, caches and the ORM' },

@@ -46,13 +46,17 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     schema: {
       tags,
       summary: 'Check that the database accepts writes',
-      description: 'Queries the database, which must answer within one second, and lists what its commits do not guarantee.',
+      description:
+        'Queries the database, which must answer within one second, and lists what its commits do not guarantee.',
       response: { 200: readiness },
     },
     handler: async () => {
       const state = await app.database.server.ask(READY_MS_MAX);
       if (state.readOnly)
-        throw new Problem('read_only', 'the database accepts no writes: it is a standby, or read-only; try again later');
+        throw new Problem(
+          'read_only',
+          'the database accepts no writes: it is a standby, or read-only; try again later',
+        );
       // With a full disk, reads still work: a 503 here would take all replicas out of service.
       const names: Risk[] = app.database.disk.isFull ? [...state.risks, 'disk_full'] : state.risks;
       return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };

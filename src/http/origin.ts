@@ -14,7 +14,13 @@ export function refuseOtherOrigins(app: FastifyInstance): void {
 }
 
 const check: onRequestHookHandler = (request, _reply, done) => {
-  if (isForeign(request)) done(new Problem('forbidden_origin', 'requests that change something are refused if a page of another origin sends them'));
+  if (isForeign(request))
+    done(
+      new Problem(
+        'forbidden_origin',
+        'requests that change something are refused if a page of another origin sends them',
+      ),
+    );
   else done();
 };
 

@@ -90,7 +90,8 @@ function answerOf(codes: readonly ProblemCode[]): OpenAPIV3.ResponseObject {
 
 const retryAfter: Record<string, OpenAPIV3.HeaderObject> = {
   'Retry-After': {
-    description: 'Seconds to wait before the request is sent again; missing if a part of the work has already been done',
+    description:
+      'Seconds to wait before the request is sent again; missing if a part of the work has already been done',
     schema: { type: 'integer', minimum: 1 },
   },
 };
@@ -104,17 +105,30 @@ const problemSchema: OpenAPIV3.SchemaObject = {
     type: { type: 'string', description: 'A relative reference that identifies the code' },
     title: { type: 'string', description: 'The code in words; the same for each request' },
     status: { type: 'integer', description: 'The HTTP status of this answer' },
-    detail: { type: 'string', description: 'What is wrong with this request, and what is allowed or what to do next' },
+    detail: {
+      type: 'string',
+      description: 'What is wrong with this request, and what is allowed or what to do next',
+    },
     instance: { type: 'string', description: 'The id of the request, which the log also contains' },
     code: { type: 'string', enum: Object.keys(problems), description: 'The kind of problem, for programs' },
     name: { type: 'string', description: 'Only for out_of_bounds: the name of the counter' },
-    value: { type: 'integer', description: 'Only for out_of_bounds: the value of the counter when the request was refused' },
+    value: {
+      type: 'integer',
+      description: 'Only for out_of_bounds: the value of the counter when the request was refused',
+    },
     min: {
       type: 'integer',
       description: 'Only for out_of_bounds: the minimum of the counter, if it has one',
     },
-    max: { type: 'integer', description: 'Only for out_of_bounds: the maximum of the counter, if it has one' },
-    fits: { type: 'integer', description: 'Only for out_of_bounds: the amount nearest to the requested one that fits into the bounds' },
+    max: {
+      type: 'integer',
+      description: 'Only for out_of_bounds: the maximum of the counter, if it has one',
+    },
+    fits: {
+      type: 'integer',
+      description:
+        'Only for out_of_bounds: the amount nearest to the requested one that fits into the bounds',
+    },
   },
 };
 

@@ -74,7 +74,11 @@ export function problemOf(error: unknown): Problem {
   if (known === 'unsupported_media_type') return new Problem(known, MEDIA_TYPE);
   if (known) return new Problem(known, message);
   if (validation || (statusCode >= 400 && statusCode < 500)) return new Problem('invalid_request', message);
-  return new Problem('internal_error', 'an unexpected error occurred; the log of the service has it under the id of this request', {
-    cause: error,
-  });
+  return new Problem(
+    'internal_error',
+    'an unexpected error occurred; the log of the service has it under the id of this request',
+    {
+      cause: error,
+    },
+  );
 }

@@ -13,12 +13,17 @@ export function refuseUnread(app: FastifyInstance): void {
     if (encoding.toLowerCase() !== 'identity') {
       reply.header('accept-encoding', 'identity');
       return done(
-        new Problem('unsupported_media_type', 'encoded bodies are not supported: send the body without Content-Encoding'),
+        new Problem(
+          'unsupported_media_type',
+          'encoded bodies are not supported: send the body without Content-Encoding',
+        ),
       );
     }
     // Node itself has already answered `100-continue`. HTTP/1.0 has no expectations.
     if (expect !== undefined && httpVersion !== '1.0' && !/^100-continue$/i.test(expect.trim())) {
-      return done(new Problem('expectation_failed', 'the only supported expectation is Expect: 100-continue'));
+      return done(
+        new Problem('expectation_failed', 'the only supported expectation is Expect: 100-continue'),
+      );
     }
     if (!isDecodable(url) && !routeOptions.schema?.hide) {
       return done(new Problem('invalid_request', 'the query is not percent-encoded UTF-8'));
