@@ -160,7 +160,7 @@ ${variables
 After SIGTERM or SIGINT it answers the requests in flight and ends.`;
 
 /**
- * Reads and validates the environment. An empty variable counts as unset, because docker-compose passes unset ones as empty.
+ * Reads and validates the environment. An empty variable counts as unset, since docker-compose passes unset ones so.
  *
  * @throws {StartupError} with one line for each invalid variable: its name, its value, and what is allowed
  */

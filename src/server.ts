@@ -57,7 +57,7 @@ async function answer(args: string[]): Promise<void> {
   process.exitCode = 1;
 }
 
-/** A second signal is ignored: a supervisor or a terminal signals the whole process group, and npm forwards the signal again. */
+/** A second signal is ignored: a terminal or a supervisor signals the whole group, and npm forwards the signal again. */
 function hear(signal: NodeJS.Signals): void {
   signals += 1;
   firstSignalAt ||= performance.now();

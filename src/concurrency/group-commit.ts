@@ -68,7 +68,7 @@ export class GroupCommit<Item, Result> {
   /**
    * Resolves with the item's result after its batch was written.
    *
-   * @throws {QueueFullError} when too many are waiting, or this one has waited too long: it was not written and will not be
+   * @throws {QueueFullError} when too many are waiting, or this one has waited too long; it will not be written
    * @throws the error that `write` threw for its batch, or returned for this item
    */
   submit(item: Item): Promise<Result> {

@@ -3,7 +3,7 @@
  * - `conflict`: another transaction changed the rows first. Nothing was applied; the whole transaction may be retried at once.
  * - `busy`: a wait reached its time limit. Nothing was applied; trying again later may help.
  * - `full`: the disk of the server is full. Nothing was applied; reads still work.
- * - `read_only`: the server accepts no writes, for example as a standby. Nothing was applied; another server may accept them.
+ * - `read_only`: the server accepts no writes, as a standby. Nothing was applied; another server may accept them.
  * - `unavailable`: no connection could be opened. Nothing was sent.
  * - `lost`: the connection broke before a commit was sent. The server rolls back: nothing was applied.
  * - `unknown`: the connection broke while a commit was in flight. It may or may not have been applied.

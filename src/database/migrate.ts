@@ -18,7 +18,7 @@ export async function migrate(options: DatabaseOptions): Promise<number> {
   try {
     return await orm.em.fork().transactional(
       async (em) => {
-        // A named schema belongs to the caller alone, so it needs no lock. (Not every compatible engine has advisory locks.)
+        // A named schema belongs to the caller alone, so it needs no lock. (Not every engine has advisory locks.)
         if (options.schema) await em.execute(`set local search_path to "${options.schema}"`);
         else await em.execute(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
         const applied = await orm.migrator.up({ transaction: em.getTransactionContext() });

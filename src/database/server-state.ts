@@ -16,7 +16,7 @@ export interface ServerState {
   /** Whether it refuses writes, as a standby or because of a setting. */
   readOnly: boolean;
   risks: Risk[];
-  /** The age of the oldest transaction that a snapshot may still need, in transactions: vacuum must keep its row versions. */
+  /** The age of the oldest transaction that a snapshot may still need, in transactions: it limits what vacuum removes. */
   oldestSnapshotAge: number | undefined;
 }
 

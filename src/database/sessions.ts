@@ -81,7 +81,7 @@ export class Sessions implements PostgresPool {
     return { total, idle, waiting };
   }
 
-  /** @throws {ConnectionError} `busy` when none was free in time; `unavailable` or `read_only` when none could be opened */
+  /** @throws {ConnectionError} `busy` when none was free in time; otherwise `unavailable` or `read_only` */
   async connect(): Promise<PostgresPoolClient> {
     // Kysely also streams through cursors; MikroORM does so only when asked to, which is never the case here.
     return (this.#pinned.getStore() ?? (await this.#lend())) as unknown as PostgresPoolClient;

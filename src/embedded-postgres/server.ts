@@ -111,7 +111,7 @@ export async function startServer(
   }
 }
 
-/** The reason in one line. A new major version cannot read the files of the previous one; the line then says what to do. */
+/** The reason in one line; for files of another major version, also what to do. */
 function whyNotStarted(folder: string, log: string): string {
   const [, old, now] =
     /initialized by PostgreSQL version (\S+), which is not compatible with this version (\d+)/.exec(log) ??

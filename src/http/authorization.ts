@@ -56,7 +56,7 @@ const authentication =
     if (!isOverQuota(request, reply, caller)) done();
   };
 
-/** Refuses a request as a whole if the caller may not change one of its counters, and charges its increments to the quota. */
+/** Refuses a request as a whole if the caller may not change one of its counters; charges the quota. */
 const authorize: preHandlerHookHandler = (request, reply, done) => {
   const { caller } = request;
   if (!caller) return done(unauthorized(reply));

@@ -42,7 +42,7 @@ export const boundedServer =
     );
     server.on('checkExpectation', turns.listener);
     server.setTimeout(bounds.stalledMsMax, (socket) => {
-      // No byte was sent or received. That is normal while an answer is computed, but not while the client does not read one.
+      // No byte was sent or received. That is normal while an answer is computed, but not if the client does not read it.
       if (socket.writableLength > 0 || !turns.isBusy(socket)) socket.destroy();
     });
     return server;

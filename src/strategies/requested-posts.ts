@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Problem } from '../errors/problem.ts';
 import { Post } from './post.ts';
 
-/** The lowest key of a post that a request created. Posts with lower keys belong to the service: requests cannot change them. */
+/** The lowest key of a post that a request created. Requests cannot change posts with lower keys. */
 export const FIRST_REQUESTED = 1_000_000_000;
 
 /** The maximum number of posts created by requests, over all replicas; posts that are being incremented may exceed it. */

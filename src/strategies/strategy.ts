@@ -17,7 +17,7 @@ export interface Strategy {
   /** How it counts, in one sentence. */
   readonly summary: string;
   readonly claim: Claim;
-  /** The maximum number of attempts of an increment that meets conflicts. With 1, the conflict is reported to the caller. */
+  /** The maximum number of attempts of an increment that meets conflicts. With 1, it reports the conflict. */
   readonly attempts: number;
   /** Whether an error is a conflict for this strategy, in addition to those for which `isConflict` is true. */
   readonly conflict?: (error: unknown) => boolean;
