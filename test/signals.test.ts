@@ -71,7 +71,7 @@ t.test('a later third signal ends a service that does not come to its end', asyn
   const start = performance.now();
   const again = setInterval(() => service.child.kill('SIGTERM'), 100);
   t.teardown(() => clearInterval(again));
-  t.match(await service.ended, { code: 1, stderr: /SIGTERM again/ });
+  t.match(await service.ended, { code: 1, stderr: /SIGTERM received again/ });
   t.ok(performance.now() - start > 1500);
   await Promise.all(calls);
 });

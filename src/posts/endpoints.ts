@@ -53,7 +53,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th-olock-no-retry : optimistic lock increment without retry completed',
-    summary: 'Increment in two sessions with a version check, no retry: rejects conflicts',
+    summary: 'Increment in two sessions with a version check only: rejects conflicts',
   },
   {
     path: '/test-versioning',
