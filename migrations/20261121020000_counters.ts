@@ -4,8 +4,8 @@ import { COUNTERS } from '../src/counters/tables.ts';
 export class Counters20261121020000 extends Migration {
   override up(): void {
     for (const sql of COUNTERS) this.addSql(sql);
-    // One row for each batch of increments, written with it: who lost the answer finds here whether it was
-    // committed, and what the values were. The lowest and highest value on the way must be in range, too.
+    // One row for each batch of increments, written in its transaction. After a lost answer, the service reads here
+    // whether the batch was committed, and its values. The lowest and highest intermediate values must be in range, too.
     this.addSql(`
       create table counter_receipts (
         batch uuid primary key,

@@ -2,8 +2,8 @@ import { Migration } from '@mikro-orm/migrations';
 
 export class RequestedPosts20261125000000 extends Migration {
   override up(): void {
-    // Keys of the posts that are made on request, apart from those that `posts` generates for the service's own: so
-    // nobody can change what was not made on request. An earlier version goes on generating all keys.
+    // Keys of posts that requests create, separate from the generated keys of the service's own posts, so that requests
+    // cannot change the latter. An earlier version continues to use generated keys for all posts.
     this.addSql('create sequence requested_posts as integer start with 1000000000');
   }
 

@@ -3,7 +3,7 @@ import { COUNTER_BOUNDS } from '../src/counters/tables.ts';
 
 export class CounterBounds20261127000000 extends Migration {
   override up(): void {
-    // An earlier version of the service does not know bounds, and refuses what would leave them as out of range.
+    // An earlier version of the service does not know bounds: it refuses violations as out of range.
     for (const sql of COUNTER_BOUNDS) this.addSql(sql);
   }
 

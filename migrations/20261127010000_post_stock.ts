@@ -2,8 +2,8 @@ import { Migration } from '@mikro-orm/migrations';
 
 export class PostStock20261127010000 extends Migration {
   override up(): void {
-    // Null: any number of likes. A constraint, for strategies that add without reading. Posts of an earlier version of the
-    // service have no stock, nor have existing rows, so that none need be checked.
+    // Null: no maximum. A constraint, for strategies that add without reading. Existing rows, and posts of an earlier version
+    // of the service, have no stock, so no row has to be checked.
     this.addSql('alter table posts add column stock integer');
     this.addSql('alter table posts add constraint posts_stock check ("like" <= stock) not valid');
   }

@@ -27,7 +27,7 @@ import { compileValidator, explainValidation } from './http/validation.ts';
 import countersPlugin from './library/fastify.ts';
 import { webRoutes } from './web/routes.ts';
 
-/** For a name of 200 characters, each of four bytes, each byte written as %xx. */
+/** The length of a name of 200 characters with four bytes each, each byte written as %xx. */
 const PARAM_LENGTH_MAX = 200 * 4 * 3;
 
 export interface AppOptions {
@@ -37,7 +37,7 @@ export interface AppOptions {
 }
 
 /**
- * The service, ready to listen or to be asked by `inject`. Its database is open and migrated.
+ * Builds the service, ready to listen or to be called with `inject`. Its database is open and migrated.
  *
  * @throws {StartupError} when the database, or the file of tokens, cannot be used
  */
@@ -50,7 +50,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     frameworkErrors: handleFrameworkError,
     clientErrorHandler: handleClientError,
     serverFactory: boundedServer(connectionBounds),
-    // Waiting for another process to migrate has a limit of its own, and a longer one.
+    // No limit here: waiting for the migrations of another process takes longer, and has its own limit.
     pluginTimeout: 0,
     trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
@@ -87,7 +87,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   return app;
 }
 
-/** The counters, on connections of their own but for lists and changes, which may take longer. */
+/** The counters. They have their own connections, except for lists and changes, which may take longer. */
 function countersOf(app: FastifyInstance, config: Config): Counters {
   const counters: Counters = new Counters(app.database.counters, {
     keyHours: config.IDEMPOTENCY_KEY_HOURS,

@@ -9,30 +9,32 @@ import { trustedProxies } from './http/trusted-proxies.ts';
 const timeoutMs = (default_: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 3_600_000, default: default_, description });
 
-/** Every variable the service reads: its default, and (`description`) what is allowed and what it is for. */
+/** Every variable that the service reads: its default, and (`description`) its meaning and allowed values. */
 const schema = Type.Object({
   DATABASE_URL: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://',
-      description: `${ADDRESS_FORM} (any, read-write or primary; any if it is not given); unset: an embedded PostgreSQL 18`,
+      description: `${ADDRESS_FORM} (any, read-write or primary; default any); unset: an embedded PostgreSQL 18`,
     }),
   ),
   DATABASE_REPLICA_URLS: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://[^,]+(,postgres(ql)?://[^,]+)*$',
-      description: 'addresses as DATABASE_URL, comma-separated: standbys that the session lab reads from',
+      description:
+        'standbys that the session laboratory reads from: addresses of the form postgresql://user:password@host:port/database, comma-separated',
     }),
   ),
   REDIS_URL: Type.Optional(
     Type.String({
       pattern: '^rediss?://',
       description:
-        'redis://user:password@host:port: the cache of the state lab, which needs the optional package @keyv/redis; unset: one in the process',
+        'the cache of the state laboratory, redis://user:password@host:port; it needs the optional package @keyv/redis; unset: a cache in the process',
     }),
   ),
   DATA_DIR: Type.Optional(
     Type.String({
-      description: 'the folder where the embedded PostgreSQL keeps its data; unset: .data in the checkout',
+      description:
+        'the data folder of the embedded PostgreSQL; unset: .data in the checkout, or, if only root may enter the checkout, a folder below /var/lib/safe-counters',
     }),
   ),
   HOST: Type.String({ default: '127.0.0.1', description: 'the address to listen on' }),
@@ -46,36 +48,42 @@ const schema = Type.Object({
     Type.String({
       pattern: '^(NAME)( *, *(NAME))*$'.replaceAll('NAME', '\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+'),
       description:
-        'host names, comma-separated and without a port, that requests may be sent to, besides localhost and loopback addresses; unset: only those if HOST is one of them, otherwise any',
+        'host names that are accepted in the Host header, comma-separated and without a port, in addition to localhost and loopback addresses; unset: only those if HOST is a loopback address, otherwise any',
     }),
   ),
   TRUST_PROXY: Type.String({
     default: 'false',
     description:
-      'false, true, or addresses and CIDR ranges, comma-separated: proxies whose X-Forwarded-For, -Host and -Proto count',
+      'false, true, or addresses and CIDR ranges, comma-separated: the proxies (true: all) whose X-Forwarded-For, -Host and -Proto are trusted',
   }),
   POOL_MAX: Type.Integer({
     minimum: 4,
     maximum: 1000,
     default: 10,
     description:
-      'connections to the database at most, 4 to 1000, besides six of the counters; the demos use all but two of them',
+      'the maximum number of database connections, 4 to 1000, in addition to six for the counters; the demonstrations use all but two of them',
   }),
-  POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(5000, 'how long to wait for a free connection, 1 to 3600000'),
-  LOCK_TIMEOUT_MS: timeoutMs(5000, 'how long a statement waits for a lock, 1 to 3600000'),
-  STATEMENT_TIMEOUT_MS: timeoutMs(10_000, 'how long a statement runs, 1 to 3600000'),
+  POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(
+    5000,
+    'how long a request waits for a free connection, in milliseconds, 1 to 3600000',
+  ),
+  LOCK_TIMEOUT_MS: timeoutMs(
+    5000,
+    'how long a statement waits for a lock before it is refused, in milliseconds, 1 to 3600000',
+  ),
+  STATEMENT_TIMEOUT_MS: timeoutMs(10_000, 'how long a statement may run, in milliseconds, 1 to 3600000'),
   IDLE_IN_TRANSACTION_TIMEOUT_MS: timeoutMs(
     10_000,
-    'how long a transaction stays open with nothing to do, 1 to 3600000',
+    'how long a transaction may stay open without a statement, in milliseconds, 1 to 3600000',
   ),
   FAILOVER_TIMEOUT_MS: timeoutMs(
     45_000,
-    'how long a failover of the database may take, 1 to 3600000: a start waits so long for a server that takes writes, and the outcome of a commit is asked for so long while no server answers',
+    'how long a failover of the database may take, in milliseconds, 1 to 3600000: for this time a starting service waits for a server that accepts writes, and a running one tries to find out whether a commit was applied',
   ),
   ISOLATION_LEVEL: Type.Enum(['read uncommitted', 'read committed', 'repeatable read', 'serializable'], {
     default: 'read committed',
     description:
-      'what transactions get unless they ask for another level: read uncommitted, read committed, repeatable read or serializable',
+      'the isolation level of transactions that do not set one: read uncommitted, read committed, repeatable read or serializable',
   }),
   IDEMPOTENCY_KEY_HOURS: Type.Integer({
     minimum: 1,
@@ -87,19 +95,20 @@ const schema = Type.Object({
     minimum: 1,
     maximum: 1_000_000,
     default: 4096,
-    description: 'increments that wait for their batch at most, 1 to 1000000; more are refused at once',
+    description:
+      'the maximum number of requests that wait for their commit, 1 to 1000000; further ones are refused at once; every five increments of a bulk count as one request',
   }),
   API_TOKEN: Type.Optional(
     Type.String({
       pattern: '^[A-Za-z0-9._~+/-]{16,512}=*$',
       description:
-        'what a request that changes something must bring (Authorization: Bearer …): 16 to 512 letters, digits or ._~+/-; unset: none',
+        'the token that every request that changes something must send (Authorization: Bearer …), 16 to 512 letters, digits or ._~+/-; unset: none is required',
     }),
   ),
   API_TOKENS_FILE: Type.Optional(
     Type.String({
       description:
-        'a JSON file of tokens, each with a prefix that the counters it may change begin with, and increments a second: [{"name", "sha256", "prefix", "perSecond"}, …]; they count besides API_TOKEN; unset: none',
+        'a JSON file with a token for each application, the prefix of the counters that it may change, and its increments a second: [{"name", "sha256", "prefix", "perSecond"}, …]; valid in addition to API_TOKEN; unset: none',
     }),
   ),
   DEMO_RATE_LIMIT: Type.Integer({
@@ -107,12 +116,15 @@ const schema = Type.Object({
     maximum: 1_000_000,
     default: 1200,
     description:
-      'requests to the demonstrations that one address may send in a minute, 0 to 1000000 (0: any number)',
+      'how many requests to the demonstrations one address may send in a minute, 0 to 1000000 (0: any number)',
   }),
-  DEMOS: Type.Boolean({ default: true, description: 'true or false: whether the demonstrations are served' }),
+  DEMOS: Type.Boolean({
+    default: true,
+    description: 'true or false: whether the page and the demonstrations are served',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
-    description: 'fatal, error, warn, info, debug, trace or silent',
+    description: 'the lowest level that is logged: fatal, error, warn, info, debug, trace or silent',
   }),
   SQL_DEBUG: Type.Boolean({
     default: false,
@@ -133,11 +145,11 @@ export const variables = Object.entries(schema.properties as Record<string, TSch
   },
 );
 
-/** What the service is and what it reads, for a terminal. */
+/** The text of --help. */
 export const usage = `safe-counters ${manifest.version}: ${manifest.description}
 
-npm start serves the page, the API and its documentation (/docs). It takes these variables (and their defaults) from
-the environment, or from a file .env in the working directory:
+npm start serves the page, the API and its documentation (/docs). It reads these variables from the environment, or
+from a file .env in the working directory; defaults are in parentheses:
 
 ${variables
   .map(({ name, default: value, description }) => {
@@ -145,12 +157,12 @@ ${variables
   })
   .join('\n')}
 
-SIGTERM or SIGINT ends it: what is in flight is answered, and everything is closed.`;
+After SIGTERM or SIGINT it answers the requests in flight and ends.`;
 
 /**
- * Reads and validates the environment. An empty variable counts as unset, as docker-compose passes it.
+ * Reads and validates the environment. An empty variable counts as unset, since docker-compose passes unset ones so.
  *
- * @throws {StartupError} one line for each bad variable: its name, its value, what is allowed
+ * @throws {StartupError} with one line for each invalid variable: its name, its value, and what is allowed
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const data: Record<string, string> = {};
@@ -174,13 +186,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
       .filter(({ name }) => bad.has(name))
       .map(({ name, description }) => {
         const reason = bad.get(name);
-        return `${name} is ${shown(name, given[name])}${reason ? ` (${reason})` : ''}; allowed: ${description}`;
+        return `${name} is ${printable(name, given[name])}${reason ? ` (${reason})` : ''}; allowed: ${description}`;
       });
     throw new StartupError(lines.join('\n'), { cause: error });
   }
 }
 
-/** As the validator reports it; `reason`: what the description does not say. */
+/** An error of the validator; `reason` adds what the description does not contain. */
 interface Invalid {
   instancePath: string;
   reason?: string;
@@ -189,7 +201,7 @@ interface Invalid {
 const invalid = (name: string, reason?: string) =>
   Object.assign(new Error(name), { errors: [{ instancePath: `/${name}`, reason }] });
 
-/** @param addresses those of several databases are separated by commas, so each of them names one host */
+/** @param addresses in DATABASE_REPLICA_URLS, commas separate the addresses, so each of them has a single host */
 function checkAddresses(name: 'DATABASE_URL' | 'DATABASE_REPLICA_URLS', addresses = ''): void {
   const all = name === 'DATABASE_URL' ? [addresses] : addresses.split(',');
   try {
@@ -207,8 +219,8 @@ function checkTokens(config: Config): void {
   }
 }
 
-/** A value as an error message may show it: an address can hold a password, so only its beginning is shown. */
-function shown(name: string, value = ''): string {
-  if (name === 'API_TOKEN') return `${value.length} characters long, or has others`;
+/** A value for an error message: without tokens, and without the part of an address that can contain a password. */
+function printable(name: string, value = ''): string {
+  if (name === 'API_TOKEN') return `not valid (its ${value.length} characters are not shown)`;
   return name.includes('_URL') ? `"${value.slice(0, value.indexOf('//') + 2)}…"` : JSON.stringify(value);
 }

@@ -19,7 +19,7 @@ export interface DemosOptions {
 /** Connections that the demonstrations leave to everything else. */
 const RESERVED_CONNECTIONS = 2;
 
-/** What shows how counts are lost and kept; none of it is needed to count. */
+/** The demonstrations of lost updates. The counters do not need any of them. */
 export const demos: FastifyPluginAsync<DemosOptions> = async (
   app,
   { config, databaseUrl, closing, background },
@@ -29,7 +29,10 @@ export const demos: FastifyPluginAsync<DemosOptions> = async (
       max: config.DEMO_RATE_LIMIT,
       timeWindow: '1 minute',
       errorResponseBuilder: (_request, { max, after }) =>
-        new Problem('too_many_requests', `${max} requests a minute are allowed; the next ones in ${after}`),
+        new Problem(
+          'too_many_requests',
+          `${max} requests a minute are allowed; send the next one in ${after}`,
+        ),
     });
     app.addHook('onRoute', (route) => {
       route.config = { ...route.config, problems: [...(route.config?.problems ?? []), 'too_many_requests'] };

@@ -5,8 +5,8 @@ import { codeOf } from './errors/caught.ts';
 import { StartupError } from './errors/startup-error.ts';
 
 /**
- * Adds what a file `.env` in the working directory says to the environment, which goes before it. Unlike Node's own
- * `loadEnvFile`, it knows the mark that some editors begin a file with, and does not lose the first line to it.
+ * Adds the variables of a file `.env` in the working directory to the environment, unless they are already set. Unlike
+ * Node's `loadEnvFile`, it supports a byte order mark, with which some editors begin a file.
  *
  * @throws {StartupError} when the file is not text in UTF-8
  */
@@ -14,7 +14,7 @@ export function loadDotEnv(): void {
   const bytes = read('.env');
   if (!bytes) return;
   if (!isUtf8(bytes) || bytes.includes(0))
-    throw new StartupError('.env is not text in UTF-8: save it as such');
+    throw new StartupError('.env is not text in UTF-8: save it with that encoding');
   const given = parseEnv(bytes.toString().replace(/^\uFEFF/, ''));
   for (const [name, value] of Object.entries(given)) process.env[name] ??= value;
 }

@@ -3,13 +3,13 @@ import { codeOf, messageOf } from './errors/caught.ts';
 import { StartupError } from './errors/startup-error.ts';
 import type { Close } from './service.ts';
 
-/** From the signal to the end of the process at most, in milliseconds. */
+/** The maximum time from the signal to the end of the process, in milliseconds. */
 const CLOSE_MS_MAX = 9500;
 
-/** How long a start that is under way is waited for before what it has opened is closed again. */
+/** How long to wait for a start that is in progress before its resources are closed, in milliseconds. */
 const START_MS_MAX = 2000;
 
-/** A signal so much later than the first one, in milliseconds, is a wish to end at once; not before the third. */
+/** The third or a later signal ends the process at once if it arrives this long after the first one, in milliseconds. */
 const IMPATIENT_MS = 2000;
 const IMPATIENT_SIGNALS = 3;
 
@@ -53,27 +53,27 @@ async function answer(args: string[]): Promise<void> {
     console.log(usage);
     return;
   }
-  console.error(`there is no argument ${args.join(' ')}; see --help`);
+  console.error(`unknown argument ${args.join(' ')}; see --help`);
   process.exitCode = 1;
 }
 
-/** A second signal means no more than the first: a supervisor or a terminal signals the whole group, and npm forwards it. */
+/** A second signal is ignored: a terminal or a supervisor signals the whole group, and npm forwards the signal again. */
 function hear(signal: NodeJS.Signals): void {
   signals += 1;
   firstSignalAt ||= performance.now();
   if (signals === 1) void end();
   else if (signals >= IMPATIENT_SIGNALS && performance.now() - firstSignalAt > IMPATIENT_MS) {
-    console.error(`${signal} again: not closed, ended`);
+    console.error(`${signal} received again: ended without closing`);
     process.exit(1);
   }
 }
 
-/** Closes what is open, whatever it is, and ends the process. */
+/** Closes everything that is open, and ends the process. */
 async function end(): Promise<void> {
   if (ending.signal.aborted) return;
   ending.abort();
   void setTimeout(CLOSE_MS_MAX).then(() => {
-    console.error(`not closed within ${CLOSE_MS_MAX} ms, ended`);
+    console.error(`not closed within ${CLOSE_MS_MAX} ms: ended without closing`);
     process.exit(1);
   });
   await Promise.race([started, setTimeout(START_MS_MAX)]);
@@ -81,7 +81,7 @@ async function end(): Promise<void> {
   process.exit(exitCode);
 }
 
-/** Innermost first. What fails to close does not keep the others open. */
+/** Closes in the reverse order of opening. An error does not prevent the others from being closed. */
 async function closeAll(): Promise<void> {
   for (let close = opened.pop(); close; close = opened.pop()) {
     try {

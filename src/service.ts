@@ -9,15 +9,15 @@ import { startEmbedded } from './embedded-postgres/embedded.ts';
 import { logStream } from './log-stream.ts';
 import { StartupError } from './errors/startup-error.ts';
 
-/** What ends something that was opened. */
+/** Closes something that was opened. */
 export type Close = () => Promise<void>;
 
 /**
- * Opens everything the environment asks for, and listens. A file `.env` in the working directory counts, too.
+ * Starts the service as the environment, or a file `.env` in the working directory, configures it.
  *
- * @param opened gets what closes each thing, before it is open; to be called in the opposite order
- * @param signal aborted when the service is to end: nothing more is opened then
- * @throws {StartupError} when it cannot
+ * @param opened receives a function for each resource, before it is open; they are to be called in the reverse order
+ * @param signal aborted when the service has to end: then nothing more is opened
+ * @throws {StartupError} when the service cannot start
  */
 export async function startService(opened: Close[], signal: AbortSignal): Promise<void> {
   loadDotEnv();
@@ -35,12 +35,12 @@ export async function startService(opened: Close[], signal: AbortSignal): Promis
     opened.push(() =>
       embedded.then(
         (server) => server.stop(),
-        () => {}, // It has not started: there is nothing to stop.
+        () => {}, // It has not started, so there is nothing to stop.
       ),
     );
     ({ databaseUrl } = await embedded);
   }
-  // Loading it takes most of a second: a service that cannot start says so before that.
+  // Loaded late, because it takes almost a second: errors of the start are reported before that.
   const { buildApp } = await import('./app.ts');
   signal.throwIfAborted();
   const app = await buildApp({ config, databaseUrl, logger: log });
@@ -51,7 +51,7 @@ export async function startService(opened: Close[], signal: AbortSignal): Promis
   log.info(`ready: ${address} (${config.DEMOS ? 'the page; ' : ''}API and "Try it out": ${address}/docs)`);
 }
 
-/** Before anything is created or migrated for a service that could not listen. */
+/** Checks the port first, so that nothing is created or migrated for a service that cannot listen. */
 async function assertFree({ HOST, PORT }: Config): Promise<void> {
   const server = createServer();
   try {

@@ -1,4 +1,4 @@
-// JavaScript that any Node can run: the service needs one that runs TypeScript, which `npm ci` installs.
+// JavaScript, so that every version of Node can run it: the service needs a version that runs TypeScript.
 import { existsSync } from 'node:fs';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -8,7 +8,7 @@ if (!existsSync(new URL('../node_modules/fastify', import.meta.url))) {
   process.exitCode = 1;
 } else if (major < 22 || (major === 22 && minor < 18)) {
   console.error(
-    `Node ${process.versions.node} is too old; \`npm start\` uses the one that \`npm ci\` installed`,
+    `Node ${process.versions.node} is too old: run \`npm start\`, which uses the version that \`npm ci\` installed`,
   );
   process.exitCode = 1;
 } else {

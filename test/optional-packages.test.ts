@@ -28,7 +28,7 @@ t.test('the service starts without its optional packages, and logs JSON lines on
   service.child.kill('SIGTERM');
   const { code, stderr } = await service.ended;
   t.equal(code, 0);
-  t.match(stderr.trimEnd(), /^The log is JSON lines: .* pino-pretty is not installed\.$/);
+  t.match(stderr.trimEnd(), /^the log is in JSON lines, .* pino-pretty is not installed$/);
   const other = await startService(t, { DATABASE_URL, ...without('@keyv/redis') });
   other.child.kill('SIGTERM');
   t.match(await other.ended, { code: 0, stderr: '' }, 'without REDIS_URL its client is not needed');

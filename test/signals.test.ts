@@ -71,7 +71,7 @@ t.test('a third signal, after two seconds, ends a service that is still closing'
   const start = performance.now();
   const again = setInterval(() => service.child.kill('SIGTERM'), 100);
   t.teardown(() => clearInterval(again));
-  t.match(await service.ended, { code: 1, stderr: /SIGTERM again/ });
+  t.match(await service.ended, { code: 1, stderr: /SIGTERM received again/ });
   t.ok(performance.now() - start > 1500);
   await Promise.all(calls);
 });

@@ -12,7 +12,7 @@ const SIZES = [
   { width: 360, height: 800 },
 ];
 
-/** What is on each picture, and what has to be done before it is. */
+/** The steps that bring the page into the state of each picture. */
 const VIEWS: Record<string, (page: Page) => Promise<void>> = {
   async race(page) {
     await page.locator('#witness .timeline').waitFor();
@@ -63,7 +63,7 @@ async function takeAll(browser: Browser, url: string, colorScheme: Scheme): Prom
 
 await runCommand({
   name: 'screenshots',
-  about: `Takes pictures of the page, light and dark, wide and narrow, and writes them into docs/page.`,
+  about: `Takes pictures of the page, light and dark, wide and narrow, and writes them to docs/page.`,
   options: {},
   variables: {
     CHROMIUM: 'the browser (default /usr/bin/chromium-headless-shell, else /usr/bin/chromium)',

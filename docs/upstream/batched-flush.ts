@@ -1,7 +1,7 @@
 import { defineEntity, p, MikroORM } from '@mikro-orm/postgresql';
 
 // Two or more changed versioned entities of one class in one flush: the versions are checked by a SELECT without a lock,
-// and the UPDATE has no version in its WHERE. Whoever commits in between is overwritten.
+// and the UPDATE has no version in its WHERE. A commit in between is overwritten.
 // (With `useBatchUpdates: false` the second flush is refused, as expected.)
 
 const Post = defineEntity({
@@ -21,7 +21,7 @@ const [first, second] = [orm.em.fork(), orm.em.fork()];
 for (const em of [first, second]) for (const post of await em.find(Post, [1, 2])) post.likes += 1;
 
 await first.begin();
-await first.flush(); // Its row locks are held to the commit …
+await first.flush(); // Holds its row locks until the commit …
 const flushed = second.flush().then(
   () => 'done',
   (error: Error) => error.name,

@@ -1,7 +1,7 @@
 import { defineEntity, p, MikroORM } from '@mikro-orm/postgresql';
 
-// UnitOfWork.commit() queues a flush behind the one under way. When that one throws, the queue is not worked off:
-// the promise of the second flush stays pending, until some later flush on the same EntityManager succeeds.
+// UnitOfWork.commit() queues a flush while another one is running. When that one throws, the queue is not processed:
+// the promise of the second flush stays pending until a later flush on the same EntityManager succeeds.
 
 const Post = defineEntity({
   name: 'Post',
@@ -30,7 +30,7 @@ em.flush().then(
   (error: Error) => (second = error.name),
 );
 console.log('first: ', await first);
-// Nothing is under way any more; some round trips later there is still no answer.
+// No statement is in flight any longer; after some round trips, the flush is still pending.
 for (let i = 0; i < 20; i += 1) await em.execute('select 1');
 console.log('expected: the second flush succeeds or fails');
 console.log('actual:  ', second);

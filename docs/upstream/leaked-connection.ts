@@ -1,8 +1,8 @@
 import { defineEntity, p, MikroORM } from '@mikro-orm/postgresql';
 
-// A connection that breaks inside of a transaction (the server ended it: idle for too long, a failover) is never given
-// back to the pool: Kysely's ControlledTransaction releases it after a commit or a rollback that succeeded, and on a
-// broken connection neither does. After `max` of these, every further query waits for ever.
+// A connection that breaks inside a transaction (the server closed it: idle timeout, failover) is never returned to
+// the pool: Kysely's ControlledTransaction releases it after a commit or a rollback that succeeded, and on a
+// broken connection neither does. After `max` of these, every further query waits forever.
 
 const Post = defineEntity({
   name: 'Post',
@@ -50,5 +50,5 @@ const reproduced = next !== 'done';
 console.log(reproduced ? 'reproduced' : 'not reproduced');
 await administrator.em.execute('drop table upstream_posts');
 await administrator.close();
-// The pool cannot be closed: it waits for the connections that it lent.
+// The pool cannot be closed, because it waits for its lent connections.
 process.exit();

@@ -1,7 +1,7 @@
 import { defineEntity, p, type TransactionOptions, MikroORM } from '@mikro-orm/postgresql';
 
-// TransactionManager.handle() does `options.ctx ??= em.getTransactionContext()` on the object of its caller: an options
-// object that was once used inside a transaction begins a savepoint of that transaction for ever after.
+// TransactionManager.handle() runs `options.ctx ??= em.getTransactionContext()` on its caller's object: an options object
+// that was once used inside a transaction creates a savepoint of that transaction in every later call.
 
 const Post = defineEntity({
   name: 'Post',

@@ -1,7 +1,7 @@
 import { defineEntity, p, MikroORM } from '@mikro-orm/postgresql';
 
-// Nested transactions that run in parallel inside of one all name their savepoint trx1, so `rollback to "trx1"` of the one
-// that fails goes back to whichever was set last, and undoes what the others did before.
+// Nested transactions that run in parallel inside one transaction all name their savepoint trx1. So `rollback to "trx1"`
+// of the one that fails returns to the savepoint that was set last, and undoes the work of the others.
 
 const Post = defineEntity({
   name: 'Post',

@@ -23,7 +23,7 @@ export async function runCommand<O extends Options>(command: Command<O>): Promis
   const args = process.argv.slice(2);
   if (args.includes('--help')) return console.log(usage(command));
   const interrupted = new AbortController();
-  // Not `once`: under npm, Ctrl-C arrives twice, from the terminal and from npm, and the second one must not kill us.
+  // Not `once`: under npm, Ctrl-C arrives twice, from the terminal and from npm, and the second one must be ignored.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
   try {
     const holds = await command.run(readOptions(command.options, args), interrupted.signal);
@@ -41,7 +41,7 @@ export async function runCommand<O extends Options>(command: Command<O>): Promis
   }
 }
 
-/** One line, with the cause if the message does not contain it. A StartupError says what is allowed, in full. */
+/** The error in one line, with its cause if the message does not contain it. A StartupError is reported in full. */
 function whyOf(error: unknown): string {
   if (error instanceof StartupError) return error.message;
   const why = lineOf(error);

@@ -2,7 +2,7 @@ import type { Options } from './option.ts';
 
 /** The description of a command in its usage. */
 export interface Description<O extends Options> {
-  /** As in `npm run name`. */
+  /** The name, as in `npm run name`. */
   name: string;
   /** What it does; one or more lines. */
   about: string;
@@ -15,7 +15,7 @@ export interface Description<O extends Options> {
 export function usage({ name, about, options, variables }: Description<Options>): string {
   const all = Object.entries(options);
   const [, operand] = all.find(([, option]) => option.operand) ?? [];
-  // As it was called: in the image, without npm.
+  // The name with which it was called: in the container image, without npm.
   const called = process.env.npm_lifecycle_event ? `npm run ${name} --` : name;
   const named = all
     .filter(([, option]) => option !== operand)

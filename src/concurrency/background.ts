@@ -13,7 +13,7 @@ const WAIT_MS_MAX = 25;
 export class Background {
   readonly #waitMsMax: number;
   #foregroundWorks: () => boolean = () => false;
-  /** Shared by all that wait, so that units that contend with each other start together. */
+  /** Shared by all waiting units, so that units that contend with each other start together. */
   #turn: Promise<void> | undefined;
 
   constructor(waitMsMax = WAIT_MS_MAX) {

@@ -68,14 +68,14 @@ export class GroupCommit<Item, Result> {
   /**
    * Resolves with the item's result after its batch was written.
    *
-   * @throws {QueueFullError} when too many are waiting, or this one waited too long: it was and will not be written
-   * @throws whatever `write` threw for its batch, or returned as this item's error
+   * @throws {QueueFullError} when too many are waiting, or this one has waited too long; it will not be written
+   * @throws the error that `write` threw for its batch, or returned for this item
    */
   submit(item: Item): Promise<Result> {
     const { queueMax, weigh } = this.#options;
     const weight = weigh?.(item) ?? 1;
     if (this.#waitingWeight >= queueMax) {
-      return Promise.reject(new QueueFullError(`${this.#waitingWeight} are waiting already`));
+      return Promise.reject(new QueueFullError(`${this.#waitingWeight} requests are already waiting`));
     }
     if (!this.#writing && this.#queue.length === 0) this.#idle = Promise.withResolvers<void>();
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
@@ -153,7 +153,7 @@ export class GroupCommit<Item, Result> {
     while (this.#queue[0] && this.#queue[0].since <= latest) {
       const [late] = this.#queue.splice(0, 1);
       this.#waitingWeight -= late?.weight ?? 0;
-      late?.reject(new QueueFullError(`waited ${waitMsMax} ms for those before`));
+      late?.reject(new QueueFullError(`waited ${waitMsMax} ms in the queue`));
     }
     this.#expireLater();
   }

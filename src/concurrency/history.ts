@@ -4,13 +4,13 @@
  */
 export type Outcome = 'acknowledged' | 'refused' | 'unknown';
 
-/** An operation that added `by`, from its request to the answer. Times are of any clock, all in one unit. */
+/** An operation that added `by`, from its request to its answer. All times are of the same clock, in any unit. */
 export interface Add {
   startedAt: number;
   endedAt: number;
   by: number;
   outcome: Outcome;
-  /** The value that it reports to have written, if it reports one. */
+  /** The value that it reports as written, if it reports one. */
   value?: number;
 }
 
@@ -21,12 +21,12 @@ export interface Read {
   value: number;
 }
 
-/** The rules of a counter that the history breaks, in words; empty if it is legal. */
+/** The rules of a counter that the history violates, in words; empty if there are none. */
 type Violations = string[];
 
 /**
- * Checks every read against its bounds: all adds acknowledged before it are included, and nothing that was never
- * attempted is. An add with an unknown outcome remains possible for ever. Source: the counter checker of Jepsen
+ * Checks every read against its bounds: it must include all adds acknowledged before it, and nothing that was never
+ * attempted. An add with an unknown outcome remains possible forever. Source: the counter checker of Jepsen
  * (jepsen.checker/counter), here with adds of either sign.
  *
  * @param initial the value before the first operation

@@ -1,9 +1,9 @@
 const SECOND_MS = 1000;
 
 /**
- * A rate as a token bucket that holds the units of one second: after a pause, as many may be spent at once. Whether
- * another request is admitted does not depend on its size, so one may be larger than the bucket; those after it wait
- * until it is paid off, and the rate holds over time.
+ * A rate limit as a token bucket with the units of one second: after a pause, as many may be spent at once. A request is
+ * admitted regardless of its size, even if it is larger than the bucket. Further requests then wait until the bucket is
+ * no longer in debt, so that the rate holds over time.
  * Source: the virtual scheduling form of the generic cell rate algorithm, ITU-T I.371.
  */
 export class Quota {
@@ -20,7 +20,7 @@ export class Quota {
     this.#now = now;
   }
 
-  /** Until the bucket has a unit, in whole milliseconds; 0: it has one. */
+  /** The time until the bucket has a unit, in whole milliseconds; 0: it has one. */
   get waitMs(): number {
     return Math.max(0, Math.floor(this.#fullAt + this.#unitMs - SECOND_MS - this.#now()));
   }

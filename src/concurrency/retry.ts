@@ -39,7 +39,7 @@ export class RetriesExhaustedError extends Error {
  * Source: Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
  *
  * @throws {RetriesExhaustedError} when the attempts or the time are used up
- * @throws whatever `operation` threw, if it is not retryable; the signal's reason, if it was aborted
+ * @throws the error of `operation`, if it is not retryable; the signal's reason, if it was aborted
  */
 export async function retry<T>(operation: (attempt: number) => Promise<T>, policy: RetryPolicy): Promise<T> {
   const { attemptsMax, elapsedMsMax, delayMsBase, delayMsMax, signal } = policy;
@@ -58,7 +58,7 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, polic
       const delayMs = Math.random() * Math.min(delayMsMax, base * 2 ** (attempt - 1));
       if (attempt >= attemptsMax || elapsedMs + delayMs > elapsedMsMax) {
         const usedUp = attempt >= attemptsMax ? 'attempts' : 'time';
-        const message = `gave up after ${attempt} attempts in ${Math.round(elapsedMs)} ms`;
+        const message = `not successful after ${attempt} attempts in ${Math.round(elapsedMs)} ms`;
         throw new RetriesExhaustedError(usedUp, message, { cause: error });
       }
       policy.onRetry?.(error, attempt);

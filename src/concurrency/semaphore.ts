@@ -47,7 +47,7 @@ export class Semaphore {
     if (this.#waiters.length === 0 && permits <= this.#free) {
       this.#free -= permits;
     } else if (this.#waiters.length >= queueMax) {
-      throw new QueueFullError(`${queueMax} are waiting already`);
+      throw new QueueFullError(`${queueMax} requests are already waiting`);
     } else {
       await this.#wait(permits, waitMsMax, signal);
     }
@@ -76,7 +76,10 @@ export class Semaphore {
       // The waiter that left may have been the one that held up all others.
       this.#admit();
     };
-    const timer = setTimeout(() => leave(new QueueFullError(`waited ${waitMsMax} ms`)), waitMsMax);
+    const timer = setTimeout(
+      () => leave(new QueueFullError(`waited ${waitMsMax} ms in the queue`)),
+      waitMsMax,
+    );
     const onAbort = () => leave(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#waiters.push(waiter);

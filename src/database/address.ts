@@ -1,16 +1,16 @@
-/** What a server must be for a connection to it to be kept, as libpq calls it. `any` is libpq's default, and ours. */
+/** The kinds of server to connect to, in libpq's terms (`target_session_attrs`). `any` is the default, as in libpq. */
 export const targets = ['any', 'read-write', 'primary'] as const;
 export type Target = (typeof targets)[number];
 
 /** Where the database is. */
 export interface DatabaseAddress {
-  /** An address for each host that is named, in their order, as the driver takes it. */
+  /** One address for each host, in their order, in the form that the driver accepts. */
   urls: readonly [string, ...string[]];
-  /** Any server; one that takes writes; one that is no standby. */
+  /** Any server, one that accepts writes, or one that is not a standby. */
   target: Target;
 }
 
-/** What is wrong with an address. The message never shows its beginning, which can hold a password. */
+/** An invalid address. The message never contains its beginning, which can contain a password. */
 export class AddressError extends Error {
   override name = 'AddressError';
 }
@@ -18,7 +18,7 @@ export class AddressError extends Error {
 export const ADDRESS_FORM =
   'postgresql://user:password@host:port/database; with several hosts host:port,host:port and ?target_session_attrs=read-write';
 
-/** Hosts are asked at the same time. */
+/** A limit, because all hosts are asked at the same time. */
 const HOSTS_MAX = 16;
 
 const ADDRESS =
@@ -27,14 +27,14 @@ const ADDRESS =
 /** A name, an address, `[` an IPv6 address `]`, or the folder of a socket in percent-encoding; and a port. */
 const HOST = /^(?<host>\[[^\]]*\]|[^:[\]]*)(?::(?<port>[^:]*))?$/;
 
-/** What names hosts, or chooses among them: not for the driver, which knows one host and no choice. */
+/** Parameters about several hosts: they are removed, because the driver supports a single host only. */
 const OURS = /^(host|port|target_session_attrs)=/;
 
 const ENCODE = 'in a name or a password, the characters : / ? # @ , and % are written in percent-encoding';
 
 /**
  * Reads an address as libpq does, with any number of hosts: `host1:5432,host2` before the path, or `?host=` and `?port=`
- * as lists. What else it says is left to the driver. Source: PostgreSQL documentation, 34.1.1.2 and 34.1.1.3.
+ * as lists. All other parameters are passed to the driver. Source: PostgreSQL documentation, 34.1.1.2 and 34.1.1.3.
  *
  * @throws {AddressError} that says what is wrong
  */
@@ -50,7 +50,7 @@ export function parseAddress(address: string): DatabaseAddress {
     throw new AddressError(`it names ${places.length} hosts, ${HOSTS_MAX} at most`);
   const [first = '', ...others] = places.map((place, i) => {
     const url = `${scheme}${user}${place}${tail}`;
-    // None at all is the driver's default: this machine.
+    // No host at all is valid: the driver then uses this machine.
     if (/^(:|$)/.test(place) && (places.length > 1 || user)) throw new AddressError(`${ordinal(i)} is empty`);
     if (!URL.canParse(url) || !isEncoded(place))
       throw new AddressError(`${ordinal(i)} cannot be read; ${ENCODE}`);
@@ -66,7 +66,7 @@ function targetOf(given: URLSearchParams): Target {
   throw new AddressError(`target_session_attrs is "${asked}", not one of ${targets.join(', ')}`);
 }
 
-/** Each host with its port, as it stands in an address. */
+/** Each host with its port, as they are written in an address. */
 function placesOf(hosts: string, given: URLSearchParams): string[] {
   const asked = given.get('host')?.split(',').map(encoded) ?? hosts.split(',');
   const ports = given.get('port')?.split(',');
@@ -99,10 +99,12 @@ function isEncoded(text: string): boolean {
 const ordinal = (i: number): string => `host ${i + 1}`;
 
 function unreadable(i: number): never {
-  throw new AddressError(`${ordinal(i)} is not a name and a port; ${ENCODE}, and IPv6 addresses stand in []`);
+  throw new AddressError(
+    `${ordinal(i)} is not a name and a port; ${ENCODE}, and IPv6 addresses are written in []`,
+  );
 }
 
-/** The servers of an address as people write them, without user and database. */
+/** The servers of an address as `host:port`, without user and database. */
 export const serversOf = ({ urls }: DatabaseAddress): string[] =>
   urls.map((url) => {
     const { hostname, port } = new URL(url);

@@ -3,12 +3,12 @@ import { ConnectionError } from './failure.ts';
 
 export const isCommit = (sql: string): boolean => /^\s*commit\b/i.test(sql);
 
-/** What cannot have changed anything, so that its loss leaves nothing unknown. */
+/** Statements that cannot have changed anything, so that their outcome need not be known. */
 const harmless = /^\s*(select|begin|start transaction|rollback|savepoint|release|set|show)\b/i;
 
 /**
- * An answer of the server that leaves the session as it is, unlike its last words. Told by the code too, because
- * the severity comes in the server's language.
+ * Whether an error is an ordinary answer of the server, after which the session continues. The code is checked as well,
+ * because the severity is in the server's language.
  */
 export function isServerError(error: unknown): boolean {
   const { severity, code = '' } = error as { severity?: string; code?: string };
@@ -16,20 +16,20 @@ export function isServerError(error: unknown): boolean {
 }
 
 /**
- * Whether there was no answer within `query_timeout`, not even that of the server's own, shorter timeout. What has stopped
- * answering on one connection will not answer on others; the driver tells it by this text alone.
+ * Whether there was no answer within `query_timeout`, not even the error of the server's own, shorter timeout. A server
+ * that does not answer on one connection will not answer on others either. The driver marks this only by its message.
  */
 export const isSilence = (error: unknown): boolean => messageOf(error) === 'Query read timeout';
 
 const MESSAGE = 'the connection to the database was lost';
 
-/** The error of a statement whose connection had broken before: whatever it is, it was not applied. */
+/** The error of a statement whose connection was already broken: it was never sent, so it was not applied. */
 export const neverSent = (cause: unknown): ConnectionError => new ConnectionError('lost', MESSAGE, cause);
 
 /**
  * The error of a statement whose connection broke before the answer.
  *
- * @param transactionStatus that of the session when the statement was sent: `I` outside of a transaction
+ * @param transactionStatus the status of the session when the statement was sent: `I` outside a transaction
  */
 export function connectionLost(
   cause: unknown,

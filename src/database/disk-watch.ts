@@ -1,11 +1,11 @@
 import { failureOf } from './failure.ts';
 
-/** How long a full disk is told of after it was last met, in milliseconds. */
+/** How long a full disk is reported after the last error, in milliseconds. */
 const REMEMBERED_MS = 60_000;
 
 /**
- * Remembers that the server had no room on its disk. It cannot be asked: a session that only reads does not notice, and
- * the size of the disk is not for every role to know.
+ * Remembers that the server's disk was full. The server cannot be asked: a session that only reads does not notice it, and
+ * not every role may read the size of the disk.
  */
 export class DiskWatch {
   readonly #rememberedMs: number;
@@ -15,12 +15,12 @@ export class DiskWatch {
     this.#rememberedMs = rememberedMs;
   }
 
-  /** Takes note of an error of the server, whichever. */
+  /** To be called with each error of the server. */
   readonly note = (error: unknown): void => {
     if (failureOf(error) === 'full') this.#fullAt = performance.now();
   };
 
-  /** Whether a write was refused for it lately. */
+  /** Whether a write was recently refused because the disk was full. */
   get isFull(): boolean {
     return performance.now() - this.#fullAt < this.#rememberedMs;
   }

@@ -4,18 +4,18 @@ import { codeOf, reasonOf } from '../errors/caught.ts';
 import { type DatabaseAddress, parseAddress, serversOf, type Target } from './address.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
 
-/** How connections to a database are opened: both are for the driver's Pool, or for `newClient`. */
+/** The options with which connections are opened, for the driver's Pool or for `newClient`. */
 export interface Driver {
   connectionString: string;
   Client: typeof Client;
 }
 
-/** The driver's own waits for ever. */
+/** Without it, the driver would wait forever, in milliseconds. */
 const CONNECT_MS_MAX = 5000;
 
 /**
- * What every connection of the service is opened with. The driver knows one host; where an address names several, or asks
- * for a server that takes writes, each new connection asks them all which one it is to go to.
+ * The options with which every connection of the service is opened. The driver supports a single host. If an address has
+ * several hosts, or requires a server that accepts writes, each new connection first asks all hosts which one to use.
  *
  * @throws {AddressError} when the address cannot be read
  */
@@ -26,13 +26,13 @@ export function driverFor(databaseUrl: string): Driver {
   return { connectionString, Client: plain ? Client : seekingClient(new Servers(address)) };
 }
 
-/** A connection of its own, outside of any pool; not connected yet. */
+/** A separate connection, outside any pool; not connected yet. */
 export function newClient(databaseUrl: string, config: ClientConfig): Client {
   const { connectionString, Client: Opened } = driverFor(databaseUrl);
   return new Opened({ ...config, connectionString });
 }
 
-/** The driver's client, which finds out where to connect to when it connects. */
+/** The driver's client, extended to select the server when it connects. */
 function seekingClient(servers: Servers): typeof Client {
   return class extends Client {
     readonly #connectMsMax: number;
@@ -72,7 +72,7 @@ interface Place {
   port: number;
 }
 
-/** The servers of an address, and which of them is the one to connect to at this moment. */
+/** The servers of an address. Finds the one to connect to. */
 class Servers {
   readonly #address: DatabaseAddress;
   #asked: Promise<Place> | undefined;
@@ -82,11 +82,11 @@ class Servers {
   }
 
   /**
-   * Asks all at the same time, so that one that does not answer keeps none of the others waiting. Callers that come
-   * meanwhile share the answer, and later ones ask again: an answer that is remembered is wrong after a failover.
+   * Asks all servers at the same time, so that a server that does not answer causes no delay. Calls that arrive meanwhile
+   * share the result. It is not cached afterwards, because it would be wrong after a failover.
    *
-   * @param connectMsMax how long a connection may take, in milliseconds, this question included
-   * @throws {ConnectionError} `read_only` when servers answer and none is such a one, `unavailable` when none answers
+   * @param connectMsMax how long connecting may take, in milliseconds, including this search
+   * @throws {ConnectionError} `read_only` when servers answer but none is suitable, `unavailable` when none answers
    */
   find(connectMsMax: number): Promise<Place> {
     this.#asked ??= this.#ask(connectMsMax).finally(() => {
@@ -99,7 +99,7 @@ class Servers {
     const { urls, target } = this.#address;
     const answers = urls.map((url) => ask(url, target, connectMsMax / 3));
     try {
-      // With `any`, the order is the caller's wish; otherwise there is one that it can be.
+      // With `any`, the order of the hosts matters; otherwise only one server is suitable.
       return await (target === 'any' ? firstInOrder(answers) : Promise.any(answers));
     } catch (error) {
       throw this.#none(error as AggregateError);
@@ -115,7 +115,7 @@ class Servers {
   }
 }
 
-/** A standby, or a server that is starting up (57P03): the one that is wanted may be among them in a moment. */
+/** A standby, or a server that is starting (57P03): it may become suitable in a moment. */
 const mayComeSoon = (error: unknown): boolean => isReadOnly(error) || codeOf(error) === '57P03';
 
 async function firstInOrder<T>(answers: readonly Promise<T>[]): Promise<T> {
@@ -131,16 +131,16 @@ async function firstInOrder<T>(answers: readonly Promise<T>[]): Promise<T> {
   throw new AggregateError(errors);
 }
 
-/** As libpq finds it out: source, its function PQconnectPoll. */
+/** The queries of libpq. Source: its function PQconnectPoll. */
 const REFUSES: Record<Exclude<Target, 'any'>, string> = {
   'read-write': `select current_setting('transaction_read_only') = 'on' as refuses`,
   primary: 'select pg_catalog.pg_is_in_recovery() as refuses',
 };
 
 /**
- * @param msMax for connecting, and again for the question
- * @throws {ConnectionError} `read_only` when it is not such a server
- * @throws whatever connecting threw
+ * @param msMax the limit for connecting, and again for the query, in milliseconds
+ * @throws {ConnectionError} `read_only` when the server is not suitable
+ * @throws the error of connecting
  */
 async function ask(url: string, target: Target, msMax: number): Promise<Place> {
   const client = new Client({
@@ -158,7 +158,7 @@ async function ask(url: string, target: Target, msMax: number): Promise<Place> {
     if (rows[0]?.refuses) throw new ConnectionError('read_only', 'it is read-only, as a standby is');
     return { host, port };
   } finally {
-    // Not waited for: a server that has stopped answering does not say goodbye either.
+    // Not awaited: a server that has stopped answering does not answer this either.
     client.end().catch(() => {});
   }
 }

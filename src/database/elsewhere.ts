@@ -1,16 +1,16 @@
 import { retry } from '../concurrency/retry.ts';
 import { isReadOnly } from './failure.ts';
 
-/** Long enough for a proxy in between to notice that the primary is another server now. */
+/** Long enough for a proxy in between to detect that another server is now the primary. */
 const RETRY = { attemptsMax: 50, elapsedMsMax: 5000, delayMsBase: 10, delayMsMax: 250 };
 
 /**
- * Runs `work`, which is one transaction, again for as long as its server turns out to be read-only: nothing was applied,
- * and the pool has dropped what led to that server, so that the next connection may lead to the one that takes writes.
+ * Runs `work`, which is one transaction, and repeats it while its server is read-only. Nothing was applied then, and the
+ * pool has dropped its connections to that server, so the next connection may be to a server that accepts writes.
  *
- * @param onRetry told of each attempt that will be followed by another
- * @throws {RetriesExhaustedError} when there was no such server in time; its cause is the last refusal
- * @throws whatever else `work` throws
+ * @param onRetry called with the error of each attempt that will be followed by another
+ * @throws {RetriesExhaustedError} when no server accepted writes in time; its cause is the last refusal
+ * @throws any other error of `work`
  */
 export const goingElsewhere = <T>(work: () => Promise<T>, onRetry?: (error: unknown) => void): Promise<T> =>
   retry(work, { ...RETRY, retryable: isReadOnly, ...(onRetry ? { onRetry } : {}) });

@@ -1,24 +1,24 @@
 /**
  * What a failed statement means to its caller:
  * - `conflict`: another transaction changed the rows first. Nothing was applied; the whole transaction may be retried at once.
- * - `busy`: it waited as long as it may. Nothing was applied; trying again later may help.
- * - `full`: the server has no room on its disk. Nothing was applied; reads still work.
- * - `read_only`: the server takes no writes, as a standby. Nothing was applied; another server may take them.
- * - `unavailable`: no connection could be had. Nothing was sent.
- * - `lost`: the connection broke before a commit was asked for. The server rolls back: nothing was applied.
- * - `unknown`: the connection broke while a commit was in flight. Whether it was applied cannot be known.
+ * - `busy`: a wait reached its time limit. Nothing was applied; trying again later may help.
+ * - `full`: the disk of the server is full. Nothing was applied; reads still work.
+ * - `read_only`: the server accepts no writes, as a standby. Nothing was applied; another server may accept them.
+ * - `unavailable`: no connection could be opened. Nothing was sent.
+ * - `lost`: the connection broke before a commit was sent. The server rolls back: nothing was applied.
+ * - `unknown`: the connection broke while a commit was in flight. It may or may not have been applied.
  */
 export type Failure = 'conflict' | 'busy' | 'full' | 'read_only' | 'unavailable' | 'lost' | 'unknown';
 
 /**
- * The SQLSTATEs that say more about the moment than about the statement. Source: PostgreSQL documentation,
- * appendix A. Decided by code and never by class: a 40001 that arrives at COMMIT reaches us as the driver's own
- * error, the same code on a statement as one of MikroORM's.
+ * The SQLSTATEs that are caused by the situation rather than by the statement. Source: PostgreSQL documentation,
+ * appendix A. The code decides and not the class of the error: a 40001 at COMMIT is an error of the driver, and the same
+ * code on a statement is an error of MikroORM.
  */
 const bySqlState: Record<string, Failure> = {
-  '40003': 'unknown', // statement_completion_unknown: CockroachDB's word for a lost answer
-  '40001': 'conflict', // serialization_failure: repeatable read and serializable refuse what would not be serial
-  '40P01': 'conflict', // deadlock_detected: the server chose us as the one to give way
+  '40003': 'unknown', // statement_completion_unknown: CockroachDB's code for a lost answer
+  '40001': 'conflict', // serialization_failure: refused at repeatable read or serializable
+  '40P01': 'conflict', // deadlock_detected: the server ended this transaction to resolve a deadlock
   '55P03': 'busy', // lock_not_available: lock_timeout ran out, or NOWAIT found a lock
   '57014': 'busy', // query_canceled: statement_timeout ran out
   '53100': 'full', // disk_full: a file could not be extended
@@ -28,7 +28,7 @@ const bySqlState: Record<string, Failure> = {
 /** An error of the connection rather than of the server: the driver reports these without a SQLSTATE. */
 export class ConnectionError extends Error {
   override name = 'ConnectionError';
-  // A plain property: MikroORM copies these, and not the prototype, into the error that it throws instead.
+  // A plain property, because MikroORM wraps the error and copies its own properties, but not its prototype.
   readonly failure: Failure;
 
   constructor(failure: Failure, message: string, cause?: unknown) {
@@ -37,11 +37,11 @@ export class ConnectionError extends Error {
   }
 }
 
-/** What kind of failure this error is; undefined: none of them, so a defect or a statement that cannot work. */
+/** The kind of failure of this error; undefined if it is none of them, but a defect or an invalid statement. */
 export function failureOf(error: unknown): Failure | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
   const { failure, code, name } = error as { failure?: Failure; code?: string; name?: string };
-  // MikroORM's, which has no code. By its name, since the counters also run where the ORM is not installed.
+  // MikroORM's error has no code. It is recognized by its name, because the counters also run where the ORM is not installed.
   if (name === 'OptimisticLockError') return 'conflict';
   return failure ?? (code === undefined ? undefined : bySqlState[code]);
 }

@@ -3,22 +3,22 @@ import { connectionLost, isCommit, isServerError, neverSent } from './connection
 import { ConnectionError } from './failure.ts';
 import { type Observe, observed } from './observed.ts';
 
-/** What statements are sent through; it is given back when the work is done. */
+/** A connection of a pool; `release` returns it when the work is done. */
 export interface Connection {
-  /** The process id of the backend, as pg_stat_activity names it. */
+  /** The process id of the backend, as in pg_stat_activity. */
   readonly processID: number;
-  /** @param name under which the server keeps the plan; one name, one text */
+  /** @param name of the prepared statement; a name must always have the same text */
   query(sql: string, values: readonly unknown[], name?: string): Promise<QueryResult>;
   release(): void;
 }
 
 /** The owner of a connection. */
 export interface ConnectionKeeper {
-  /** Told of each error of the server. */
+  /** Called with each error of the server. */
   onError(error: unknown): void;
-  /** Whether the connection is wanted any longer. */
+  /** Whether the pool still wants the connection. */
   keeps(): boolean;
-  /** How long a statement may stay without an answer, in milliseconds; undefined: as the driver is told elsewhere. */
+  /** How long a statement may stay without an answer, in milliseconds; undefined: the driver's `query_timeout`. */
   readonly queryMsMax?: number | undefined;
 }
 
@@ -26,16 +26,16 @@ export interface ConnectionKeeper {
 const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN';
 
 /**
- * A connection of the driver's pool, with what the driver leaves to its user:
- * - Statements are sent one after another, so that each one knows the state of the transaction it is sent in.
+ * A connection of the driver's pool, with safeguards that the driver leaves to its user:
+ * - Statements are sent one after another, so that the state of the transaction is known when each one is sent.
  * - When the connection breaks, the error says whether the statement may have been applied, and the connection leaves
  *   the pool at once: Kysely returns a connection only after a begin, commit or rollback that succeeded.
  * - A commit that was answered with a rollback is an error, and one that no synchronous standby confirmed is `unknown`.
- * - A connection that is busy, inside a transaction, or not wanted any more does not go back into the pool.
+ * - A connection that is busy, inside a transaction, or no longer wanted does not return to the pool.
  */
 export class GuardedConnection implements Connection {
   readonly processID: number;
-  /** Told of the statements until the connection is lent again. */
+  /** Observes the statements until the connection is lent again. */
   observe: Observe | undefined;
   readonly #client: PoolClient;
   readonly #pool: ConnectionKeeper;
@@ -49,7 +49,7 @@ export class GuardedConnection implements Connection {
     this.#client = client;
     this.#pool = pool;
     this.processID = (client as unknown as { processID: number }).processID;
-    // A connection that breaks says so here as well; without a listener that would end the process.
+    // A broken connection also emits this event, which would end the process without a listener.
     client.on('error', () => {});
     client.on('notice', (notice) => {
       if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
@@ -94,7 +94,7 @@ export class GuardedConnection implements Connection {
       const message = 'no synchronous standby has confirmed the commit';
       throw new ConnectionError('unknown', message, this.#unconfirmed);
     }
-    // So ends a transaction in which a failed statement was ignored. Kysely and MikroORM do not look.
+    // This happens if a failed statement inside the transaction was ignored. Kysely and MikroORM do not check it.
     if (result.command === 'ROLLBACK' && isCommit(sql)) {
       throw new Error('the commit was answered with a rollback');
     }

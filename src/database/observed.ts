@@ -1,4 +1,4 @@
-/** What the driver says of a statement that succeeded. */
+/** The driver's result of a successful statement. */
 export interface StatementResult {
   rows?: unknown[] | undefined;
   /** Rows returned or written. */
@@ -6,16 +6,16 @@ export interface StatementResult {
   command?: string | undefined;
 }
 
-/** Told what became of one statement. */
+/** Receives the result of one statement. */
 export interface StatementObserver {
   answered(result: StatementResult): void;
   failed(error: unknown): void;
 }
 
-/** Told of each statement at the moment it is sent. */
+/** Called with each statement when it is sent. */
 export type Observe = (sql: string, backendPid: number) => StatementObserver | undefined;
 
-/** Sends a statement and tells `observe` of it; without an observer it costs nothing. */
+/** Sends a statement and reports it to `observe`; without an observer it costs nothing. */
 export function observed<Result extends StatementResult>(
   observe: Observe | undefined,
   sql: string,

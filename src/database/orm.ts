@@ -18,13 +18,13 @@ export interface DatabaseOptions {
   databaseUrl: string;
   entities: readonly EntityName[];
   config: DatabaseConfig;
-  /** Where messages go that belong to no request: a broken idle connection, SQL when asked for. */
+  /** Receives messages that belong to no request: broken idle connections, and SQL with SQL_DEBUG. */
   log: DatabaseLog;
-  /** The schema of the tables; undefined: the role's own. */
+  /** The schema of the tables; undefined: the role's default. */
   schema?: string | undefined;
-  /** What sessions are there, as `probeSessions` found out; undefined: the server's own, as they are. */
+  /** The result of `probeSessions`; undefined: the sessions are those of the server itself. */
   session?: SessionKind | undefined;
-  /** Told of each error of the server. */
+  /** Called with each error of the server. */
   onError?: ((error: unknown) => void) | undefined;
 }
 
@@ -70,7 +70,7 @@ export function poolOptions({
     types: parsers,
     max: config.POOL_MAX,
     connectionTimeoutMillis: config.POOL_ACQUIRE_TIMEOUT_MS,
-    // The server ends a statement in time; this is for a server, or a network, that has stopped answering.
+    // Longer than the server's own statement timeout: only for a server or a network that has stopped answering.
     query_timeout: config.STATEMENT_TIMEOUT_MS + 2000,
     keepAlive: true,
     application_name: 'safe-counters',
@@ -78,27 +78,27 @@ export function poolOptions({
   };
 }
 
-/** What holds for every use of MikroORM here, the service's and the command line's. */
+/** The options for every use of MikroORM, in the service and on the command line. */
 export function ormOptions({
   databaseUrl,
   entities,
   schema,
 }: Pick<DatabaseOptions, 'databaseUrl' | 'entities' | 'schema'>): Options {
   return {
-    // It reads the name of the database from there, and does not connect by itself: see `driverOptions`.
+    // Only the name of the database is read from it; connections are opened by `driverOptions`.
     clientUrl: parseAddress(databaseUrl).urls[0],
     entities: [...entities],
     ...(schema ? inSchema(schema) : {}),
     extensions: [Migrator],
     migrations: { path: join(import.meta.dirname, '../../migrations'), snapshot: false },
-    // A batched update checks the versions before it writes instead of while: two flushes both pass, one is lost.
+    // A batched update checks the versions before the write and not in it: of two flushes that both pass, one is lost.
     useBatchUpdates: false,
     // A mistyped name is an error, not a new database.
     ensureDatabase: false,
   };
 }
 
-/** `em.lock` asks the entity for its schema and not the configuration (7.2.1), so both are told. */
+/** `em.lock` reads the schema from the entity and not from the configuration (7.2.1), so it is set in both. */
 const inSchema = (schema: string): Options => ({
   schema,
   discovery: {

@@ -1,7 +1,7 @@
 import type { QueryResult } from 'pg';
 import type { Connection } from './guarded-connection.ts';
 
-/** A connection that one piece of work keeps, however often parts of it give it back. */
+/** A connection that one piece of work keeps, even if parts of it release it. */
 export class PinnedConnection implements Connection {
   readonly processID: number;
   readonly #connection: Connection;
@@ -13,7 +13,7 @@ export class PinnedConnection implements Connection {
   }
 
   async query(...statement: Parameters<Connection['query']>): Promise<QueryResult> {
-    // What the work did not wait for must not go on where other work has begun.
+    // Statements that the work did not await must not run on a connection that other work is using.
     if (this.#over) throw new Error('the session is over');
     return this.#connection.query(...statement);
   }

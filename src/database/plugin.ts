@@ -17,18 +17,18 @@ declare module 'fastify' {
 
 /** The service's connections. */
 export interface ServiceDatabase extends Database {
-  /** Those of the counters, which wait for no list and for no demonstration. */
+  /** Connections for the counters only, so that they do not wait for lists or demonstrations. */
   counters: Sessions;
   disk: DiskWatch;
   server: ServerWatch;
 }
 
-/** A server that takes longer than this at the start says nothing of its risks there, in milliseconds. */
+/** How long the start waits for the risks of the server, in milliseconds. */
 const ASK_MS_MAX = 5000;
 
 export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities'> {
   config: DatabaseConfig & { readonly FAILOVER_TIMEOUT_MS: number };
-  /** Connections that the counters have to themselves. */
+  /** The number of connections for the counters only. */
   counterConnections: number;
 }
 
@@ -43,7 +43,7 @@ export const databasePlugin = fastifyPlugin(
     const prepare = async () => {
       const session = await probeSessions(databaseUrl, config, log.warn);
       const applied = await migrate({ ...options, log, session });
-      log.info(`the database is up to date, ${applied} migrations applied just now`);
+      log.info(`the database is up to date: ${applied} migrations applied`);
       return session;
     };
     const waitMsMax = config.FAILOVER_TIMEOUT_MS;
@@ -55,14 +55,14 @@ export const databasePlugin = fastifyPlugin(
       log,
       session,
       onError: disk.note,
-      // Its statements are transactions of their own, which a higher level would only refuse more often.
+      // Each statement is a transaction, and a higher level would only cause more refusals.
       config: { ...config, POOL_MAX: options.counterConnections, ISOLATION_LEVEL: 'read committed' },
     });
     counters.shareServerWith(database.sessions);
     const server = new ServerWatch(database.sessions, log);
     app.decorate('database', { ...database, counters, disk, server });
     await server.ask(ASK_MS_MAX).catch((error: unknown) => {
-      log.warn(`the server does not say how durable its commits are: ${messageOf(error)}`);
+      log.warn(`the durability settings of the database could not be read: ${messageOf(error)}`);
     });
     app.addHook('onClose', async () => {
       await database.orm.close();

@@ -1,22 +1,22 @@
 import type { Sessions } from './sessions.ts';
 
-/** What writes have to fear: to be lost although the server has confirmed the commit, or to be refused. */
+/** Risks for writes: that they are lost although the commit was confirmed, or that they are refused. */
 export const risks = {
   fsync_off: 'fsync is off: a crash of the machine can lose acknowledged writes, or the database',
   synchronous_commit_off: 'synchronous_commit is off: a crash of the server can lose acknowledged writes',
   asynchronous_standbys:
     'standbys replicate asynchronously: a failover to one of them can lose acknowledged writes',
-  disk_full: 'the disk is full, or was within the last minute: writes are refused, and reading still works',
+  disk_full: 'the disk is full, or was full within the last minute: writes are refused, and reads still work',
 } as const;
 
 export type Risk = keyof typeof risks;
 
-/** The server at this moment, as far as writes are concerned. */
+/** The current state of the server, as far as it concerns writes. */
 export interface ServerState {
-  /** Whether it refuses writes: it is a standby, or was told to. */
+  /** Whether it refuses writes, as a standby or because of a setting. */
   readOnly: boolean;
   risks: Risk[];
-  /** Transactions since the oldest one that some snapshot may still see: what vacuum must keep. */
+  /** The age of the oldest transaction that a snapshot may still need, in transactions: it limits what vacuum removes. */
   oldestSnapshotAge: number | undefined;
 }
 
@@ -30,8 +30,8 @@ interface Settings {
 }
 
 /**
- * Questions that every role may ask: the names of standbys, and which are synchronous, need more privileges. Receivers
- * of logical replication are not standbys.
+ * A query that every role may run. (The names of standbys, and which ones are synchronous, need more privileges.)
+ * Receivers of logical replication are not standbys.
  */
 const ASK = {
   name: 'server-state-2',
@@ -51,9 +51,9 @@ const ASK = {
 };
 
 /**
- * Asks the server, in one round trip.
+ * Reads the state of the server, in one round trip.
  *
- * @throws {ConnectionError} when it cannot be asked
+ * @throws {ConnectionError} when the server does not answer
  */
 export async function serverState(sessions: Pick<Sessions, 'query'>): Promise<ServerState> {
   const { rows } = await sessions.query<Settings>(ASK);

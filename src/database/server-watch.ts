@@ -3,7 +3,7 @@ import type { DatabaseLog } from './orm.ts';
 import { type Risk, risks, type ServerState, serverState } from './server-state.ts';
 import type { Sessions } from './sessions.ts';
 
-/** Asks the server for its state on demand, and logs what has changed since. */
+/** Reads the state of the server on demand, and logs what has changed since the last time. */
 export class ServerWatch {
   readonly #sessions: Sessions;
   readonly #log: DatabaseLog;
@@ -16,14 +16,14 @@ export class ServerWatch {
   }
 
   /**
-   * A real round trip.
+   * Reads the state in one round trip.
    *
-   * @returns what the server says; a server that takes no writes is no error
-   * @throws {ConnectionError} when it cannot be asked, or takes longer than `deadlineMs` milliseconds
+   * @returns the state; a server that accepts no writes is not an error
+   * @throws {ConnectionError} when the server does not answer within `deadlineMs` milliseconds
    */
   async ask(deadlineMs: number): Promise<ServerState> {
     const asked = this.#ask();
-    // It may fail after the last reader has stopped waiting.
+    // It may fail after the deadline, when no caller waits for it any longer.
     asked.catch(() => {});
     const late = Promise.withResolvers<never>();
     const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);
@@ -37,7 +37,7 @@ export class ServerWatch {
     }
   }
 
-  /** Of a new connection, where an old one leads to a server that takes no writes: it may not be the right one any more. */
+  /** Asks again on a new connection if the server accepts no writes: another server may be the primary by now. */
   async #ask(): Promise<ServerState> {
     try {
       const state = await serverState(this.#sessions);
@@ -45,7 +45,7 @@ export class ServerWatch {
       this.#sessions.empty();
       return await serverState(this.#sessions);
     } catch (error) {
-      // Servers answer, and none of them takes writes.
+      // Servers answered, and none of them accepts writes.
       if (isReadOnly(error)) return { readOnly: true, risks: [], oldestSnapshotAge: undefined };
       throw error;
     }
@@ -57,10 +57,10 @@ export class ServerWatch {
       this.#log.warn('the database takes no writes: it is read-only, as a standby is');
     if (!readOnly && this.#readOnly) this.#log.info('the database takes writes again');
     this.#readOnly = readOnly;
-    // A standby does not know what its primary promises.
+    // A standby does not know the risks of its primary.
     if (readOnly) return;
     for (const risk of now) if (!this.#risks.includes(risk)) this.#log.warn(risks[risk]);
-    for (const risk of this.#risks) if (!now.includes(risk)) this.#log.info(`not any more: ${risks[risk]}`);
+    for (const risk of this.#risks) if (!now.includes(risk)) this.#log.info(`no longer: ${risks[risk]}`);
     this.#risks = now;
   }
 }

@@ -8,13 +8,13 @@ import { type Connection, GuardedConnection } from './guarded-connection.ts';
 import type { Observe } from './observed.ts';
 import { PinnedConnection } from './pinned-connection.ts';
 
-/** One backend for as long as a piece of work lasts. */
+/** One backend, for the duration of a piece of work. */
 interface Session {
-  /** The process id of the backend, as pg_stat_activity names it. */
+  /** The process id of the backend, as in pg_stat_activity. */
   readonly backendPid: number;
 }
 
-/** What is asked of a pool of the driver. */
+/** The part of the driver's pool that is used. */
 export interface ConnectionPool {
   readonly options: object;
   readonly totalCount: number;
@@ -25,20 +25,20 @@ export interface ConnectionPool {
 }
 
 export interface PreparedStatement {
-  /** Under which each connection keeps its plan: one name, one text. Empty: planned each time, for its values. */
+  /** The name of the prepared statement, always with the same text. Empty: planned each time, for its values. */
   name: string;
   text: string;
   values: readonly unknown[];
 }
 
 interface SessionsOptions {
-  /** Whether a connection is one session of the server, so that it remembers what was prepared. */
+  /** Whether a connection always has the same session of the server, so that prepared statements remain. */
   prepares?: boolean;
-  /** Told of every statement that is sent outside of an observed session. */
+  /** Called with every statement that is sent outside an observed session. */
   observe?: Observe;
-  /** Told of each error of the server. */
+  /** Called with each error of the server. */
   onError?: ((error: unknown) => void) | undefined;
-  /** How long a statement may stay without an answer, in milliseconds; undefined: as the pool has it. */
+  /** How long a statement may stay without an answer, in milliseconds; undefined: the pool's `query_timeout`. */
   queryMsMax?: number | undefined;
 }
 
@@ -55,7 +55,7 @@ export class Sessions implements PostgresPool {
   readonly #observe: Observe | undefined;
   readonly #onError: ((error: unknown) => void) | undefined;
   readonly #queryMsMax: number | undefined;
-  /** One for each connection of the driver, since Kysely keeps what it knows of a connection by identity. */
+  /** One for each connection of the driver, because Kysely identifies connections by their object. */
   readonly #guarded = new WeakMap<PoolClient, GuardedConnection>();
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
   #prepares: boolean;
@@ -75,13 +75,13 @@ export class Sessions implements PostgresPool {
     return this.#pool.options;
   }
 
-  /** Connections that are open, that are free, and how many callers wait for one. */
+  /** The numbers of open connections, of idle ones, and of callers that wait for one. */
   get load(): { total: number; idle: number; waiting: number } {
     const { totalCount: total, idleCount: idle, waitingCount: waiting } = this.#pool;
     return { total, idle, waiting };
   }
 
-  /** @throws {ConnectionError} `busy` when none came free in time; `unavailable` or `read_only` when none could be made */
+  /** @throws {ConnectionError} `busy` when none was free in time; otherwise `unavailable` or `read_only` */
   async connect(): Promise<PostgresPoolClient> {
     // Kysely also streams through cursors; MikroORM does so only when asked to, which is never the case here.
     return (this.#pinned.getStore() ?? (await this.#lend())) as unknown as PostgresPoolClient;
@@ -91,16 +91,16 @@ export class Sessions implements PostgresPool {
     return this.#pool.end();
   }
 
-  /** What one of the two finds out about its server is true for the other as well. */
+  /** Lets both empty their pools when one of them detects a failure of the server. */
   shareServerWith(other: Sessions): void {
     this.#sharing.add(other);
     other.#sharing.add(this);
   }
 
   /**
-   * Closes the connections that there are, those of pools that share the server too: idle ones at once, others when they
-   * are given back. Where one of them leads to a server that takes no writes (any more) or has stopped answering, so do the
-   * others, and what is read there can be behind what was acknowledged.
+   * Closes all current connections, also those of pools that share the server: idle ones at once, the others when they are
+   * released. If one of them is to a server that no longer accepts writes or has stopped answering, so are the others, and
+   * reads from them may not see acknowledged writes.
    */
   empty(): void {
     for (const sessions of [this, ...this.#sharing]) sessions.#emptyOwn();
@@ -117,9 +117,9 @@ export class Sessions implements PostgresPool {
   }
 
   /**
-   * Runs `work` with one backend to itself; statements that it sends in parallel queue up there.
+   * Runs `work` on one backend that nothing else uses; statements that `work` sends in parallel are queued.
    *
-   * @param observe told of each statement of the session
+   * @param observe called with each statement of the session
    * @throws {ConnectionError} as `connect`
    */
   async withSession<T>(work: (session: Session) => Promise<T>, observe?: Observe): Promise<T> {
@@ -134,7 +134,7 @@ export class Sessions implements PostgresPool {
   }
 
   /**
-   * Runs one statement without the ORM: a transaction of its own, planned once on each connection if it has a name.
+   * Runs one statement, without the ORM, as its own transaction. If it has a name, it is planned once on each connection.
    *
    * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
    */
@@ -146,8 +146,8 @@ export class Sessions implements PostgresPool {
       return await connection.query(text, values, name);
     } catch (error) {
       if (name === undefined || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
-      // A pooler hands out sessions by the transaction, and did not refuse our settings. Nothing was run yet; other
-      // statements may be about to find the same.
+      // There is a pooler in transaction mode that did not refuse our settings. The statement was not run. Other
+      // statements may fail in the same way at the same time.
       this.#prepares = false;
     } finally {
       connection.release();
@@ -169,7 +169,7 @@ export class Sessions implements PostgresPool {
       queryMsMax: this.#queryMsMax,
       keeps: () => since === this.#emptied,
       onError: (error) => {
-        // The first one to find out tells for all.
+        // The first connection that detects it empties the pool for all.
         if ((isReadOnly(error) || isSilence(error)) && since === this.#emptied) this.empty();
         this.#onError?.(error);
       },

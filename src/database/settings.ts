@@ -4,7 +4,7 @@ import { StartupError } from '../errors/startup-error.ts';
 import { newClient } from './driver.ts';
 import { ConnectionError } from './failure.ts';
 
-/** What the database layer reads of the service's configuration. Times in milliseconds. */
+/** The part of the service's configuration that the database layer uses. Times are in milliseconds. */
 export interface DatabaseConfig {
   readonly POOL_MAX: number;
   readonly POOL_ACQUIRE_TIMEOUT_MS: number;
@@ -15,29 +15,29 @@ export interface DatabaseConfig {
   readonly SQL_DEBUG: boolean;
 }
 
-/** What a session is told when it connects. */
+/** The settings of a session, sent when it connects. */
 type SessionSettings = Pick<
   ClientConfig,
   'lock_timeout' | 'statement_timeout' | 'idle_in_transaction_session_timeout' | 'options'
 >;
 
 /**
- * For the server to notice within a minute that we are gone without a word. A statement that it waits for the end of
- * (its Sync) keeps its locks, and no other timeout of PostgreSQL 15 ends that; by default this takes two hours.
+ * With these, the server detects within a minute that this process has disappeared; by default it takes two hours. A
+ * statement whose end (its Sync message) has not arrived keeps its locks, and no other timeout of PostgreSQL 15 ends it.
  */
 const KEEPALIVE = ['tcp_keepalives_idle=30', 'tcp_keepalives_interval=10', 'tcp_keepalives_count=3'];
 
-/** What connecting once has shown of the sessions there. */
+/** What a probe has found out about the sessions. */
 export interface SessionKind {
-  /** Whether settings are refused, so that none may be sent: a pooler hands out sessions by the transaction. */
+  /** Whether settings are refused, as by a pooler in transaction mode, so that none may be sent. */
   pooled: boolean;
-  /** What to set synchronous_commit to: as the role or the database has it, but for `off`. */
+  /** The value for synchronous_commit: that of the role or the database, but `on` instead of `off`. */
   synchronousCommit: string;
 }
 
 /**
- * The server's own limits for each session, the isolation level, and when a commit is confirmed; a database or a role
- * can have other ones.
+ * The time limits of each session, its isolation level, and its synchronous_commit. They override the settings of the
+ * database and the role.
  */
 export function sessionSettings(config: DatabaseConfig, synchronousCommit?: string): SessionSettings {
   return {
@@ -47,7 +47,7 @@ export function sessionSettings(config: DatabaseConfig, synchronousCommit?: stri
     options: [
       `-c default_transaction_isolation=${config.ISOLATION_LEVEL.replaceAll(' ', '\\ ')}`,
       ...(synchronousCommit ? [`-c synchronous_commit=${synchronousCommit}`] : []),
-      // That a standby did not confirm a commit is told in a warning.
+      // Needed for the warning that no standby has confirmed a commit.
       '-c client_min_messages=warning',
       ...KEEPALIVE.map((setting) => `-c ${setting}`),
     ].join(' '),
@@ -55,13 +55,13 @@ export function sessionSettings(config: DatabaseConfig, synchronousCommit?: stri
 }
 
 /**
- * Connects once and finds out what sessions are there, and whether they can be given settings. A pooler that hands
- * out sessions by the transaction (PgBouncer) refuses them, or ignores them: then they have to be set on the role.
+ * Connects once and finds out whether sessions accept settings. A pooler in transaction mode (PgBouncer) refuses or
+ * ignores them; then they have to be set on the role.
  *
- * @param warn told what has to be set there
- * @throws {StartupError} when the isolation level that was asked for cannot be had
- * @throws {ConnectionError} `read_only` when the server takes no writes
- * @throws whatever connecting threw
+ * @param warn called with the settings that the role needs
+ * @throws {StartupError} when sessions do not get the configured isolation level
+ * @throws {ConnectionError} `read_only` when the server accepts no writes
+ * @throws the error of connecting
  */
 export async function probeSessions(
   databaseUrl: string,
@@ -77,8 +77,8 @@ export async function probeSessions(
   if (seen.readOnly) throw new ConnectionError('read_only', 'it is read-only, as a standby is');
   if (seen.isolation !== config.ISOLATION_LEVEL) {
     throw new StartupError(
-      `sessions get the isolation level "${seen.isolation}" there, not ISOLATION_LEVEL "${config.ISOLATION_LEVEL}": ` +
-        'a pooler does not pass it on; set default_transaction_isolation on the role or the database',
+      `sessions have the isolation level "${seen.isolation}", not ISOLATION_LEVEL "${config.ISOLATION_LEVEL}": ` +
+        'a pooler does not forward it; set default_transaction_isolation on the role or the database',
     );
   }
   if (
@@ -86,7 +86,7 @@ export async function probeSessions(
     seen.statementTimeoutMs !== config.STATEMENT_TIMEOUT_MS
   ) {
     warn(
-      'the timeouts for locks, statements and idle transactions are not passed on, by a pooler it seems: set them ' +
+      'the timeouts for locks, statements and idle transactions are not applied, probably because a pooler does not forward them: set them ' +
         'on the role (alter role … set lock_timeout = …, statement_timeout, idle_in_transaction_session_timeout)',
     );
   }

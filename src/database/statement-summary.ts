@@ -1,4 +1,4 @@
-/** A statement and what came of it. */
+/** A statement and its result. */
 export interface AnsweredStatement {
   sql: string;
   rows?: readonly unknown[];
@@ -11,9 +11,9 @@ export interface AnsweredStatement {
 const ASSIGNMENT = /\bset "?(?:value|like)"? = (?:"?(?:value|like)"? (\+) )?(\d+)/i;
 
 /**
- * What a statement read from a counter or wrote to it, in a few words: `reads 10`, `writes 11`, `tries to add 1`.
+ * Summarizes what a statement read from a counter or wrote to it: `reads 10`, `writes 11`, `tries to add 1`.
  *
- * @returns undefined for a statement that did neither, or of which nothing is known but its SQL
+ * @returns undefined for other statements, or if the values are not known
  */
 export function summaryOf({
   sql,

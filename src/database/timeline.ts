@@ -6,32 +6,42 @@ import { summaryOf } from './statement-summary.ts';
 const text = (description: string) => Type.String({ description });
 const ms = (description: string) => Type.Number({ description: `${description}, in milliseconds` });
 
-/** One step of a timeline, as every answer of the API shows it. */
+/** One step of a timeline, as in all answers of the API. */
 export const timelineEntry = Type.Object({
-  at_ms: ms('When it was begun, since the race or the experiment began'),
-  session: text('The session: a worker of a race, a named session, or a task of the program'),
-  sql: Type.Optional(text('What was sent to the server')),
-  event: Type.Optional(text('What happened outside of it')),
-  backend_pid: Type.Optional(Type.Integer({ description: 'The process that served it' })),
-  took_ms: Type.Optional(ms('Until it was answered, waiting for locks included')),
-  summary: Type.Optional(text('What it read from a counter or wrote to it, in a few words')),
-  rows: Type.Optional(Type.Array(Type.Unknown(), { description: 'The first rows that came back' })),
-  row_count: Type.Optional(Type.Integer({ description: 'Rows returned or written' })),
-  command: Type.Optional(text('What the server did, where that is not what it was asked to do')),
-  sqlstate: Type.Optional(text('How it failed: PostgreSQL’s code, or the system’s')),
-  message: Type.Optional(text('How it failed, in words')),
-  blocked_by: Type.Optional(
-    Type.Array(Type.String(), { description: 'The sessions whose locks it waited for' }),
+  at_ms: ms('When the step began, after the start of the race or the experiment'),
+  session: text('The name of the session: a worker of a race, a session of an experiment, or a task'),
+  sql: Type.Optional(text('The SQL statement that was sent to the server')),
+  event: Type.Optional(text('An event that is not a statement')),
+  backend_pid: Type.Optional(
+    Type.Integer({ description: 'The process id of the backend that executed the statement' }),
   ),
-  blocked_ms: Type.Optional(ms('How long it was seen waiting')),
-  part: Type.Optional(text('The run it belongs to, in an experiment that has several')),
+  took_ms: Type.Optional(ms('The time until the answer, including waits for locks')),
+  summary: Type.Optional(text('What the statement read from a counter or wrote to it, in a few words')),
+  rows: Type.Optional(
+    Type.Array(Type.Unknown(), { description: 'The first rows of the answer, 10 at most' }),
+  ),
+  row_count: Type.Optional(Type.Integer({ description: 'Rows returned or written' })),
+  command: Type.Optional(
+    text('What the server did, if it differs from the statement: ROLLBACK in answer to a commit'),
+  ),
+  sqlstate: Type.Optional(
+    text('The code of the error: a SQLSTATE of PostgreSQL, or a code of the operating system'),
+  ),
+  message: Type.Optional(text('The message of the error')),
+  blocked_by: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'The names of the sessions whose locks the statement waited for',
+    }),
+  ),
+  blocked_ms: Type.Optional(ms('The observed time of the wait')),
+  part: Type.Optional(text('The part of the experiment to which the step belongs, if it has several')),
 });
 
 export type TimelineEntry = Static<typeof timelineEntry>;
 
 const ROWS_MAX = 10;
 
-/** Records one statement as it goes over the wire. Its entry is complete once the statement has been answered. */
+/** Records one statement when it is sent. Its entry is complete once the statement has been answered. */
 export class StatementRecord implements StatementObserver {
   readonly entry: TimelineEntry;
   readonly #sentAt = performance.now();
@@ -40,7 +50,7 @@ export class StatementRecord implements StatementObserver {
 
   /**
    * @param beganAt when the timeline began, by `performance.now()`
-   * @param onEnd told of the complete entry
+   * @param onEnd called with the complete entry
    */
   constructor(
     session: string,
@@ -70,7 +80,7 @@ export class StatementRecord implements StatementObserver {
     this.#complete(true);
   }
 
-  /** The server was seen to let this statement wait for those sessions. */
+  /** Records that the server reported this statement as waiting for those sessions. */
   blocked(by: readonly string[]): void {
     if (this.entry.took_ms !== undefined) return;
     this.#blockedAt ??= performance.now();

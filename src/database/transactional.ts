@@ -4,22 +4,22 @@ import { retry, type RetryPolicy } from '../concurrency/retry.ts';
 import { isConflict } from './failure.ts';
 
 interface TransactionalOptions extends Omit<TransactionOptions, 'ctx'> {
-  /** How often a transaction that met a conflict is run again, as a whole. Without it, it is run once. */
+  /** How a transaction that met a conflict is retried, as a whole. Without it, there is no retry. */
   retry?: Omit<RetryPolicy, 'retryable'>;
 }
 
 /**
- * What `@Transactional` is elsewhere, as a function around a function (decorators do not survive the stripping of
- * types): all that `work` does through the EntityManager it is given is committed together, or rolled back when it
- * throws. The EntityManager is the first argument of both, so that a transaction is seen in the signature and not
- * found in the air; parallel tasks each bring a fork.
+ * The equivalent of the decorator `@Transactional`, as a function that wraps a function (Node's type stripping does not
+ * support decorators). Everything that `work` does through its EntityManager is committed together, or rolled back when
+ * `work` throws. The EntityManager is the first argument of both functions, so that the signature shows the transaction.
+ * Parallel tasks each pass a fork.
  *
  * Called with an EntityManager that is inside a transaction, it joins that one (propagation REQUIRED): the
- * outermost call alone commits, rolls back and retries, since half a transaction cannot be run again. A retry
- * reads anew: each attempt begins with an empty identity map.
+ * outermost call alone commits, rolls back and retries, because a part of a transaction cannot be retried. Each attempt
+ * begins with an empty identity map, so a retry reads the current values.
  *
- * @throws {RetriesExhaustedError} when a retry was asked for and its attempts or its time are used up
- * @throws whatever `work` or the commit throws
+ * @throws {RetriesExhaustedError} when `retry` is given and its attempts or its time are used up
+ * @throws any error of `work` or of the commit
  */
 export function transactional<Arguments extends unknown[], Result>(
   work: (em: EntityManager, ...args: Arguments) => Promise<Result>,
@@ -27,7 +27,7 @@ export function transactional<Arguments extends unknown[], Result>(
 ): (em: EntityManager, ...args: Arguments) => Promise<Result> {
   return (em, ...args) => {
     const attempt = () => {
-      // A new object for each call: MikroORM writes the transaction it finds into the options it is given.
+      // A new object for each call, because MikroORM writes the current transaction into it.
       const options = {
         propagation: TransactionPropagation.REQUIRED,
         ...(policy ? { clear: true } : {}),

@@ -12,16 +12,16 @@ const NOT_YET = '57P03';
 
 interface Waiting {
   databaseUrl: string;
-  /** How long to wait at most, in milliseconds. */
+  /** The maximum wait, in milliseconds. */
   waitMsMax: number;
   log: DatabaseLog;
 }
 
 /**
- * Does `work`, which is the first to use the database, and does it again while there are servers of which none takes
- * writes: a start in the middle of a failover, or on a standby that is about to be promoted, is no mistake.
+ * Runs `work`, which is the first to use the database, and repeats it while servers answer but none accepts writes. So the
+ * service can start during a failover, or on a standby that is about to be promoted.
  *
- * @throws {StartupError} one line that names the place and the reason, and never the password
+ * @throws {StartupError} with one line that names the server and the reason, but never the password
  */
 export async function whenWritable<T>(
   work: () => Promise<T>,
@@ -49,7 +49,7 @@ function unusable(databaseUrl: string, waitMsMax: number, error: Error): string 
   const { pathname, username } = new URL(address.urls[0]);
   const waited = error instanceof RetriesExhaustedError;
   const last = waited ? (error.cause as Error) : error;
-  // MikroORM's errors carry the driver's.
+  // The cause of MikroORM's errors is the error of the driver.
   const reason = reasonOf(last.cause ?? last);
   const place = `${serversOf(address).join(',')}${pathname}`;
   return (

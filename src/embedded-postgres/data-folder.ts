@@ -12,7 +12,7 @@ const UNFINISHED = /\.new-(\d+)(\.password)?$/;
 /**
  * Creates the folder if it is missing, and checks that this process may use it.
  *
- * @param opened whether every user may traverse, but not list, the created folders, whatever the umask
+ * @param opened whether every user may traverse, but not list, the created folders, regardless of the umask
  * @throws {StartupError} when it cannot be created or used
  */
 export async function makeDataFolder(folder: string, opened: boolean): Promise<void> {
@@ -50,7 +50,7 @@ export async function unusable(folder: string, error: unknown): Promise<unknown>
     owner && uid !== 0 && owner.uid !== uid ? ` and belongs to another user (uid ${owner.uid})` : '';
   return new StartupError(
     `DATA_DIR ${folder} cannot be used${foreign}: ${messageOf(error)}; ` +
-      `allowed: a folder that this user${uid === undefined ? '' : ` (uid ${uid})`} may read and write, or one that can be made`,
+      `allowed: a folder that this user${uid === undefined ? '' : ` (uid ${uid})`} may read and write, or one that can be created`,
     { cause: error },
   );
 }

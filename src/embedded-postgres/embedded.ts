@@ -138,9 +138,7 @@ class Keeper {
     await this.#comingBack;
     // The lock is kept until the server has stopped: the next service waits for either.
     await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
-      this.#log.warn(
-        `the embedded PostgreSQL does not stop; the next start will use it: ${messageOf(error)}`,
-      );
+      this.#log.warn(`the embedded PostgreSQL did not stop; the next start will use it: ${messageOf(error)}`);
     });
     await this.#owner?.end();
   }
@@ -225,18 +223,18 @@ class Keeper {
     await client.end();
     throw new StartupError(
       `the data folder ${this.#home.folder} is in use by another service (${rows[0]?.owner ?? 'unknown'}); ` +
-        'stop that one first, or set DATA_DIR to another folder',
+        'stop that service first, or set DATA_DIR to another folder',
     );
   }
 
   async #comeBack(): Promise<void> {
     const { signal } = this.#released;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
-      this.#log.warn('the embedded PostgreSQL went away; starting it again');
+      this.#log.warn('the embedded PostgreSQL has ended unexpectedly; starting it again');
       try {
         return await this.hold();
       } catch (error) {
-        this.#log.warn(`the embedded PostgreSQL does not come back yet: ${messageOf(error)}`);
+        this.#log.warn(`the embedded PostgreSQL could not be started; trying again: ${messageOf(error)}`);
         await setTimeout(Math.min(5000, 100 * 2 ** attempt), undefined, { signal }).catch(() => {});
       }
     }

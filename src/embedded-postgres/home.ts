@@ -26,7 +26,7 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   const bin = await findPrograms();
   const asRoot = process.getuid?.() === 0;
   const folder = resolve(dataDir ?? defaultFolder(asRoot));
-  // Whatever the umask, the owner of the cluster must be able to reach it; the cluster itself is closed to others.
+  // The owner of the cluster must be able to reach it, regardless of the umask; the cluster itself is closed to others.
   await makeDataFolder(folder, asRoot);
   const cluster = join(folder, 'cluster');
   const logFile = join(folder, 'postgres.log');
@@ -34,8 +34,8 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   if (!asRoot) {
     if (process.getuid && owner && owner.uid !== process.getuid()) {
       throw new StartupError(
-        `DATA_DIR ${folder} has the database of another user (uid ${owner.uid}); ` +
-          `allowed: a folder of this user's (uid ${process.getuid()}), or one that can be made`,
+        `DATA_DIR ${folder} contains the database of another user (uid ${owner.uid}); ` +
+          `allowed: a folder of this user (uid ${process.getuid()}), or one that can be created`,
       );
     }
     return { bin, folder, cluster, logFile };
@@ -44,7 +44,7 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   if (!canEnter(folder, account)) {
     throw new StartupError(
       `DATA_DIR ${folder} cannot be entered by uid ${account.uid}, as which PostgreSQL runs here ` +
-        '(it refuses to run as root); set one that any user may enter',
+        '(it refuses to run as root); set DATA_DIR to a folder that any user may enter',
     );
   }
   const programs = await reachablePrograms(bin, account, folder).catch(async (error: unknown) => {

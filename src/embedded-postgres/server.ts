@@ -111,7 +111,7 @@ export async function startServer(
   }
 }
 
-/** One line. A new major version does not read the files of the one before: that says what to do. */
+/** The reason in one line; for files of another major version, also what to do. */
 function whyNotStarted(folder: string, log: string): string {
   const [, old, now] =
     /initialized by PostgreSQL version (\S+), which is not compatible with this version (\d+)/.exec(log) ??
@@ -119,7 +119,7 @@ function whyNotStarted(folder: string, log: string): string {
   if (old !== undefined) {
     return (
       `the database in ${folder} was made by PostgreSQL ${old} and cannot be read by PostgreSQL ${now}; nothing was changed. ` +
-      'Move it as docs/backup.md says (Upgrade the embedded PostgreSQL), start the release of this service that made it, ' +
+      'Move the data as docs/backup.md describes (Upgrade the embedded PostgreSQL), start the release of this service that created it, ' +
       'or set DATA_DIR to another folder'
     );
   }

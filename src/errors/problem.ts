@@ -6,11 +6,11 @@ export interface ProblemKind {
   retryAfterS?: number;
 }
 
-/** Every problem that an answer can report; with `retryAfterS` where another attempt can succeed. */
+/** Every problem that an answer can report; with `retryAfterS` (seconds) if another attempt can succeed. */
 export const problems = {
   invalid_request: { status: 400, title: 'Invalid request' },
   unauthorized: { status: 401, title: 'Authentication required' },
-  insufficient_scope: { status: 403, title: 'Insufficient scope of the token' },
+  insufficient_scope: { status: 403, title: 'Insufficient scope' },
   forbidden_origin: { status: 403, title: 'Cross-origin request refused' },
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
@@ -37,17 +37,17 @@ export const problems = {
   },
   disk_full: {
     status: 503,
-    title: 'Disk of the database full',
+    title: 'Database disk full',
     retryAfterS: 10,
   },
   out_of_time: { status: 503, title: 'Time limit reached', retryAfterS: 1 },
   read_only: {
     status: 503,
-    title: 'Database is read-only',
+    title: 'Database read-only',
     retryAfterS: 2,
   },
   database_unavailable: { status: 503, title: 'Database unavailable', retryAfterS: 2 },
-  shutting_down: { status: 503, title: 'Service is shutting down', retryAfterS: 5 },
+  shutting_down: { status: 503, title: 'Service shutting down', retryAfterS: 5 },
   outcome_unknown: { status: 504, title: 'Outcome unknown' },
   internal_error: { status: 500, title: 'Internal error' },
 } as const satisfies Record<string, ProblemKind>;
@@ -64,9 +64,9 @@ interface ProblemOptions extends ErrorOptions {
 export class Problem extends Error {
   override name = 'Problem';
   readonly code: ProblemCode;
-  /** Whether sending the request again would do a part of it twice. */
+  /** Whether a part of the request was applied, so that sending it again would apply that part twice. */
   readonly partlyDone: boolean;
-  /** What a program may want to know besides (RFC 9457, 3.2: extension members). */
+  /** Further fields of the answer, for programs (RFC 9457, 3.2: extension members). */
   readonly members: Readonly<Record<string, unknown>> | undefined;
   /** When another attempt can succeed, in seconds, where that is known better than from the code. */
   readonly retryAfterS: number | undefined;

@@ -1,4 +1,4 @@
-/** Why the service cannot start, in words for its operator: printed alone, without a stack. */
+/** The reason why the service cannot start, for its operator: only the message is printed, without a stack. */
 export class StartupError extends Error {
   override name = 'StartupError';
 }

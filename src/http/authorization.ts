@@ -19,11 +19,11 @@ declare module 'fastify' {
 }
 
 /**
- * Requires a token for requests that change something (RFC 6750), and holds each caller to its prefix and quota.
- * Reading needs none: a browser's EventSource cannot send a header. Call it after the metrics, and before the routes are
- * registered.
+ * Requires a token for requests that change something (RFC 6750), and enforces the prefix and quota of each caller.
+ * Reading needs no token, because a browser's EventSource cannot send the header. Call it after the metrics and before
+ * the routes are registered.
  *
- * @param callers if there are none, no request needs a token
+ * @param callers if the map is empty, no request needs a token
  */
 export function requireTokens(app: FastifyInstance, callers: Callers): void {
   app.decorateRequest('caller');
@@ -38,12 +38,12 @@ export function requireTokens(app: FastifyInstance, callers: Callers): void {
     route.onRequest = [authenticate, ...[route.onRequest ?? []].flat()];
     route.preHandler = [authorize, ...[route.preHandler ?? []].flat()];
     route.config = { ...route.config, problems: [...(route.config?.problems ?? []), ...problems] };
-    // A copy: another app of this process, without a token, may have the same schema.
+    // A copy: another app in this process, without tokens, may use the same schema object.
     if (route.schema) route.schema = { ...route.schema, security: [{ token: [] }] };
   });
 }
 
-/** Finds out whose request it is, and refuses what can be refused before the body is read. */
+/** Identifies the caller by its token, and refuses what can be refused before the body is read. */
 const authentication =
   (callers: Callers): onRequestHookHandler =>
   (request, reply, done) => {
@@ -56,7 +56,7 @@ const authentication =
     if (!isOverQuota(request, reply, caller)) done();
   };
 
-/** Refuses a request as a whole if the caller may not change one of its counters; a bulk costs its increments. */
+/** Refuses a request as a whole if the caller may not change one of its counters; charges the quota. */
 const authorize: preHandlerHookHandler = (request, reply, done) => {
   const { caller } = request;
   if (!caller) return done(unauthorized(reply));
@@ -66,7 +66,7 @@ const authorize: preHandlerHookHandler = (request, reply, done) => {
     const detail = `${mayChange(caller)}, not ${JSON.stringify(foreign)}`;
     return refuse(request, reply, caller, 'insufficient_scope', detail);
   }
-  // Asked again: other requests of the caller may have come since.
+  // Checked again: other requests of the caller may have used the quota since.
   if (isOverQuota(request, reply, caller)) return;
   const increments = Math.max(1, names.length);
   caller.quota?.spend(increments);
@@ -76,7 +76,7 @@ const authorize: preHandlerHookHandler = (request, reply, done) => {
 
 function unauthorized(reply: FastifyReply): Problem {
   reply.header('www-authenticate', 'Bearer');
-  return new Problem('unauthorized', 'send a token of this service: Authorization: Bearer …');
+  return new Problem('unauthorized', 'send a valid token: Authorization: Bearer …');
 }
 
 const mayChange = ({ name, prefix }: Caller): string =>
@@ -92,7 +92,7 @@ function isOverQuota(request: FastifyRequest, reply: FastifyReply, caller: Calle
   return true;
 }
 
-/** Without an exception: a caller that ignores its refusals must not cost more than one that is served. */
+/** Throws no exception: a caller that ignores refusals must not cost more than one that is served. */
 function refuse(
   request: FastifyRequest,
   reply: FastifyReply,

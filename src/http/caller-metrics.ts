@@ -2,7 +2,7 @@ import { Counter, type Registry } from 'prom-client';
 import type { ProblemCode } from '../errors/problem.ts';
 import type { Caller } from './request-caller.ts';
 
-/** What each token is used for, for Prometheus: there are as many series as tokens, and problems of theirs. */
+/** The use of each token, for Prometheus. The number of series is bounded by the tokens and the problem codes. */
 export class CallerMetrics {
   readonly #increments;
   readonly #refusals;
@@ -11,13 +11,13 @@ export class CallerMetrics {
     const registers = [register];
     this.#increments = new Counter({
       name: 'safe_counters_token_increments_total',
-      help: 'Increments that were admitted, by the name of the token; another change is one',
+      help: 'Admitted increments, by the name of the token; any other change counts as one',
       labelNames: ['token'],
       registers,
     });
     this.#refusals = new Counter({
       name: 'safe_counters_token_refusals_total',
-      help: 'Requests that were refused because of what the token may do, by its name and the code of the problem',
+      help: 'Requests refused because of the prefix or quota of their token, by its name and the problem code',
       labelNames: ['token', 'code'],
       registers,
     });

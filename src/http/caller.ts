@@ -13,9 +13,9 @@ interface Tokens {
 }
 
 /**
- * The callers that may change something; none: all may.
+ * The callers that may change something; if the map is empty, every client may.
  *
- * @throws {StartupError} when the file is not as it must be, or two entries have the same name or token
+ * @throws {StartupError} when the file is invalid, or two entries have the same name or token
  */
 export function callersOf({ API_TOKEN, API_TOKENS_FILE }: Tokens): Callers {
   const callers = new Map<string, Caller>();
@@ -26,7 +26,7 @@ export function callersOf({ API_TOKEN, API_TOKENS_FILE }: Tokens): Callers {
     const refuse = (reason: string) => new StartupError(`${entryName(i, name)}: ${reason}`);
     if (names.has(name)) throw refuse('name is already that of another entry');
     names.add(name);
-    // A space is in no name and in no key, so no two pairs of them are the same text.
+    // Neither names nor keys contain a space, so different pairs of them never give the same text.
     const caller = { name, prefix, keyspace: `${name} `, quota: new Quota(perSecond) };
     for (const digest of [sha256].flat().map((one) => one.toLowerCase())) {
       const known = callers.get(digest);
@@ -37,5 +37,5 @@ export function callersOf({ API_TOKEN, API_TOKENS_FILE }: Tokens): Callers {
   return callers;
 }
 
-/** What a token is looked up by: how long that takes says nothing about the tokens that there are. */
+/** The key by which a token is looked up. The time of a lookup by hash reveals nothing about the valid tokens. */
 export const digestOf = (token: string): string => hash('sha256', token, 'hex');

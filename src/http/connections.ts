@@ -2,17 +2,17 @@ import { createServer } from 'node:http';
 import type { FastifyServerFactory } from 'fastify';
 import { Turns } from './turns.ts';
 
-/** How long a client may take, in milliseconds. */
+/** Limits on the time that a client may take, in milliseconds. */
 export interface ConnectionBounds {
-  /** For the headers of a request; the first ones count from the beginning of the connection. */
+  /** For the headers of a request; those of the first request count from the beginning of the connection. */
   headersMsMax: number;
   /** For a whole request. */
   requestMsMax: number;
-  /** Without taking a byte of an answer. */
+  /** Without reading a byte of an answer. */
   stalledMsMax: number;
-  /** From an answer to the next request. */
+  /** Between an answer and the next request. */
   idleMsMax: number;
-  /** How often the first two are checked: they may be exceeded by this. */
+  /** The interval at which the first two limits are checked; they can be exceeded by this much. */
   checkMs: number;
 }
 
@@ -24,7 +24,7 @@ export const connectionBounds: ConnectionBounds = {
   checkMs: 2000,
 };
 
-/** Makes Fastify's server: what a connection may take of us, in requests and in time, has a bound. */
+/** Creates Fastify's HTTP server with limits on the requests and the time of each connection. */
 export const boundedServer =
   (bounds: ConnectionBounds): FastifyServerFactory =>
   (handler) => {
@@ -35,14 +35,14 @@ export const boundedServer =
         requestTimeout: bounds.requestMsMax,
         keepAliveTimeout: bounds.idleMsMax,
         connectionsCheckingInterval: bounds.checkMs,
-        // Both are refused later, in the form of all other errors.
+        // A missing Host header is refused later, as a problem like all other errors.
         requireHostHeader: false,
       },
       turns.listener,
     );
     server.on('checkExpectation', turns.listener);
     server.setTimeout(bounds.stalledMsMax, (socket) => {
-      // No byte went either way. That is fine while an answer is being made, and is not if one waits to be taken.
+      // No byte was sent or received. That is normal while an answer is computed, but not if the client does not read it.
       if (socket.writableLength > 0 || !turns.isBusy(socket)) socket.destroy();
     });
     return server;

@@ -2,15 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import { Gauge } from 'prom-client';
 import { type Risk, risks, type ServerState } from '../database/server-state.ts';
 
-/** A database that takes longer than this to answer leaves its figures out, in milliseconds. */
+/** If the database does not answer within this time, in milliseconds, its metrics are left out. */
 const ASK_MS_MAX = 1000;
 
 /**
- * What the database says of itself when Prometheus asks: whether it takes writes, what is not durable there, and what
- * vacuum must keep.
+ * The state of the database at the time of each scrape: whether it accepts writes, what is not durable there, and how
+ * many old row versions vacuum must keep.
  */
 export function databaseMetrics(app: FastifyInstance): void {
-  // All figures of one answer are of one question.
+  // All metrics of a scrape come from one query.
   let asked: Promise<ServerState | undefined> | undefined;
   const state = () =>
     (asked ??= app.database.server
@@ -34,14 +34,14 @@ export function databaseMetrics(app: FastifyInstance): void {
   app.metrics.registerMetric(
     figure(
       'safe_counters_database_read_only',
-      '1: the database takes no writes, as a standby; missing: it did not answer',
+      '1: the database accepts no writes (it is a standby, or read-only); missing: it did not answer',
       ({ readOnly }) => (readOnly ? 1 : 0),
     ),
   );
   app.metrics.registerMetric(
     figure(
       'safe_counters_oldest_snapshot_age_transactions',
-      'Transactions since the oldest one that a snapshot, a slot or a prepared transaction may still see',
+      'Age of the oldest transaction that a snapshot, a replication slot or a prepared transaction still needs, in transactions',
       ({ oldestSnapshotAge }) => oldestSnapshotAge,
     ),
   );

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /**
- * Serves the description of the API, at /docs/json and /docs/yaml, as bytes that are made once: to serialize it anew
- * for each request would cost more than any other answer. To be called before Swagger UI is registered.
+ * Serves the OpenAPI document, at /docs/json and /docs/yaml. It is serialized only once, because serializing it for each
+ * request would cost more than any other answer. Call it before Swagger UI is registered.
  */
 export function serveDocumentOnce(app: FastifyInstance): void {
   const json = answerOnce('application/json; charset=utf-8', () => JSON.stringify(app.swagger()));

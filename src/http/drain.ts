@@ -2,25 +2,25 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
-/** How long a request under way may go on once the service closes, in milliseconds. */
+/** How long requests in flight may continue after the service has begun to close, in milliseconds. */
 const DRAIN_MS_MAX = 5000;
 
-/** For the answers of those that were told to stop, in milliseconds. */
+/** How long the aborted requests have to send their answers, in milliseconds. */
 const LAST_WORD_MS = 1500;
 
 /**
- * Closes gracefully: requests under way are answered, each answer ends its connection, and after the last answer every
- * connection that is still open is closed. (Node does not count a connection as idle that never sent a request, as
- * browsers open them in advance.) Resources opened before this call are closed only when no handler works on an answer,
- * even where the client has disconnected.
+ * Closes gracefully: requests in flight are answered, each answer closes its connection, and after the last answer all
+ * remaining connections are closed. (Browsers open connections in advance, and Node does not treat a connection without a
+ * request as idle.) Resources that were opened before this call are closed only when no handler is running, even if its
+ * client has disconnected.
  *
- * @returns aborted when the requests still under way have to stop
+ * @returns a signal that is aborted when the remaining requests have to stop
  */
 export function drainOnClose(app: FastifyInstance): AbortSignal {
   const stop = new AbortController();
   let draining = false;
   let underWay = 0;
-  /** Requests that are not answered yet, whether or not their clients still wait. */
+  /** Requests without an answer, whether or not their clients are still connected. */
   const unanswered = new Set<FastifyRequest>();
   const allAnswered = Promise.withResolvers<void>();
   const closeIfDone = () => {
@@ -48,11 +48,11 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
     draining = true;
     const reason = new Problem('shutting_down', 'the service is shutting down');
     setTimeout(() => stop.abort(reason), DRAIN_MS_MAX).unref();
-    // Connections that have not sent a whole request, or do not read an answer, by then are closed.
+    // Closes connections that by then have not sent a complete request, or do not read their answer.
     setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();
     closeIfDone();
   });
-  // Run after the server has stopped listening, and before what was opened earlier is closed.
+  // Runs after the server has stopped listening, and before the resources that were opened earlier are closed.
   app.addHook('onClose', async () => {
     if (unanswered.size === 0) return;
     await Promise.race([allAnswered.promise, delay(DRAIN_MS_MAX + LAST_WORD_MS, undefined, { ref: false })]);

@@ -12,10 +12,10 @@ declare module 'fastify' {
   }
 }
 
-/** For a client to read the answer to what is not a request, before its connection is closed, in milliseconds. */
+/** How long a client can read the answer to invalid bytes before its connection is closed, in milliseconds. */
 const LAST_WORD_MS = 1000;
 
-/** Answers the errors of routes as RFC 9457 (Problem Details for HTTP APIs) asks for. */
+/** Answers the errors of routes as RFC 9457 (Problem Details for HTTP APIs) specifies. */
 export function answerErrors(app: FastifyInstance): void {
   const refusals = new RefusalLog(app.log);
   app.decorate('refusals', refusals);
@@ -28,7 +28,7 @@ export function answerErrors(app: FastifyInstance): void {
   });
 }
 
-/** The same for every error, and for addresses without a route. */
+/** The same for all errors, and for paths without a route. */
 export function handleErrors(app: FastifyInstance): void {
   answerErrors(app);
   app.setNotFoundHandler((request, reply) => {
@@ -42,12 +42,12 @@ export function handleErrors(app: FastifyInstance): void {
       );
     }
     reply.header('allow', allowed.join(', '));
-    const detail = `${path} takes ${allowed.join(', ')}, not ${request.method}`;
+    const detail = `${path} does not accept ${request.method}; allowed: ${allowed.join(', ')}`;
     return sendProblem(request, reply, new Problem('method_not_allowed', detail));
   });
 }
 
-/** What Fastify itself refuses before there is a route: an address that cannot be decoded. */
+/** Answers what Fastify refuses before it has found a route: a path that cannot be decoded. */
 export function handleFrameworkError(
   error: FastifyError,
   request: FastifyRequest,
@@ -56,12 +56,12 @@ export function handleFrameworkError(
   void sendProblem(request, reply, problemOf(error));
 }
 
-/** What Node refuses before there is a request: bytes that are not HTTP, headers that are too large or too slow. */
+/** Answers what Node refuses before there is a request: bytes that are not HTTP, headers that are too large or too slow. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
-  // Browsers open connections in advance: on one without a byte sent, no client waits for an answer.
+  // Browsers open connections in advance: if no byte was sent, no client waits for an answer.
   const silent = socket.bytesRead === 0;
   if (error.code === 'ECONNRESET' || silent || !socket.writable) return void socket.destroy();
-  const detail = clientErrors[error.code ?? ''] ?? 'what was sent is not an HTTP/1.1 request';
+  const detail = clientErrors[error.code ?? ''] ?? 'the data is not a valid HTTP/1.1 request';
   const code = clientErrorCodes[error.code ?? ''] ?? 'invalid_request';
   const body = problemBody(new Problem(code, detail), randomUUID());
   const { status } = problems[code];
@@ -72,13 +72,13 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-  // Not at once: what has arrived unread would reset the connection, and the client might lose the answer.
+  // Not at once: unread data would reset the connection, and the client might lose the answer.
   setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
 }
 
 const clientErrors: Record<string, string> = {
   HPE_HEADER_OVERFLOW: `the headers are larger than ${maxHeaderSize} bytes`,
-  ERR_HTTP_REQUEST_TIMEOUT: 'the request did not arrive in time',
+  ERR_HTTP_REQUEST_TIMEOUT: 'the request was not received completely in time: send it again',
 };
 
 const clientErrorCodes: Record<string, ProblemCode> = {
@@ -86,21 +86,21 @@ const clientErrorCodes: Record<string, ProblemCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_too_slow',
 };
 
-/** What of a problem its caller is told. */
-type Told = Pick<Problem, 'code' | 'message' | 'partlyDone'> &
+/** The parts of a problem that are sent to the caller. */
+type Reported = Pick<Problem, 'code' | 'message' | 'partlyDone'> &
   Partial<Pick<Problem, 'members' | 'retryAfterS'>>;
 
-/** Answers with a problem without an exception: an error with its stack costs more than the rest of a refusal. */
-export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Told): FastifyReply {
+/** Answers with a problem without an exception: creating an error with its stack costs more than the rest of a refusal. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Reported): FastifyReply {
   const { status, ...kind }: ProblemKind = problems[problem.code];
   const retryAfterS = problem.retryAfterS ?? kind.retryAfterS;
-  // Unless it is known better already.
+  // The handler may have set a more precise value.
   if (retryAfterS !== undefined && !problem.partlyDone && !reply.hasHeader('retry-after'))
     reply.header('retry-after', retryAfterS);
   return reply.status(status).type('application/problem+json').send(problemBody(problem, request.id));
 }
 
-function problemBody({ code, message, members }: Told, requestId: string): string {
+function problemBody({ code, message, members }: Reported, requestId: string): string {
   const { status, title } = problems[code];
   const type = `/problems#${code}`;
   const instance = `urn:request:${requestId}`;

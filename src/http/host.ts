@@ -1,21 +1,21 @@
 import type { FastifyInstance } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
-/** `host:port` of RFC 9110, 7.2, as far as it matters here: the name, in brackets if it is an IPv6 address. */
+/** `host:port` (RFC 9110, 7.2). The group is the name; an IPv6 address is in brackets. */
 const HOST = /^(\[[\da-f:.]+\]|[^\s:/?#@[\]]+?)\.?(?::\d*)?$/i;
 
 const LOOPBACK = /^(?:(?:[^.]+\.)*localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])$/;
 
 /**
- * Answers only requests that were sent to a name of ours. A page can let its own name point to 127.0.0.1 (DNS
- * rebinding); to the browser our answers are of its origin then, and only the header Host tells. What a proxy says
- * of the host does not count here, since such a page could say it as well.
+ * Answers only requests whose Host header has an allowed name. The owner of a web page can point its own name to
+ * 127.0.0.1 (DNS rebinding). The browser then treats our answers as answers of that page's origin, and only the Host
+ * header shows the difference. X-Forwarded-Host is ignored here, because such a page could send it as well.
  *
- * The status is 421 (RFC 9110, 15.5.20: unable or unwilling to answer for the host that was asked for), not 403: the
- * same request is fine under another name.
+ * The status is 421 (RFC 9110, 15.5.20: unable or unwilling to answer for the requested host), not 403, because
+ * the same request is valid under another name.
  *
- * @param listening the address that the service listens on: on a loopback address only loopback names are answered
- * @param allowed names that are answered as well, comma-separated; if there are any, no others are
+ * @param listening the address that the service listens on: on a loopback address, only loopback names are allowed
+ * @param allowed names that are allowed in addition, comma-separated; if there are any, no others are allowed
  */
 export function checkHost(app: FastifyInstance, listening: string, allowed = ''): void {
   const names = new Set(
@@ -26,32 +26,35 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
       .filter(Boolean),
   );
   const limited = names.size > 0 || isLoopback(listening);
-  /** Hosts that were found to be allowed, each with its port as it was sent. */
+  /** Host headers that were found to be allowed, as they were sent. */
   const known = new Set<string>();
   app.addHook('onRequest', ({ raw }, _reply, done) => {
     const { host } = raw.headers;
     if (isTwice(raw.rawHeaders))
-      return done(new Problem('invalid_request', 'there is more than one header Host'));
+      return done(new Problem('invalid_request', 'the request has more than one Host header'));
     if (host !== undefined && known.has(host)) return done();
     done(refusal(host, raw.httpVersion));
   });
 
   function refusal(host: string | undefined, version: string): Problem | undefined {
-    // HTTP/1.0 may leave it out, which browsers do not speak, and health checks do.
+    // Optional in HTTP/1.0, which health checks use and browsers do not.
     if (host === undefined) {
-      return version === '1.0' ? undefined : new Problem('invalid_request', 'the header Host is missing');
+      return version === '1.0' ? undefined : new Problem('invalid_request', 'the Host header is missing');
     }
     const name = HOST.exec(host)?.[1]?.toLowerCase();
-    if (name === undefined) return new Problem('invalid_request', 'the header Host is not a host');
+    if (name === undefined) return new Problem('invalid_request', 'the Host header is not a valid host');
     if (limited && !LOOPBACK.test(name) && !names.has(name)) {
-      return new Problem('forbidden_host', `this service does not answer for ${name}; see ALLOWED_HOSTS`);
+      return new Problem(
+        'forbidden_host',
+        `the host ${name} is not allowed; the operator can add it to ALLOWED_HOSTS`,
+      );
     }
     if (known.size < KNOWN_MAX) known.add(host);
     return undefined;
   }
 }
 
-/** Node keeps the first one, whatever a proxy in between has looked at (RFC 9112, 3.2: refuse it). */
+/** RFC 9112, 3.2 requires a refusal: Node uses the first Host header, but a proxy in between may have used another one. */
 function isTwice(headers: readonly string[]): boolean {
   let hosts = 0;
   for (let i = 0; i < headers.length; i += 2) {
@@ -61,7 +64,7 @@ function isTwice(headers: readonly string[]): boolean {
   return hosts > 1;
 }
 
-/** Each client may send another port or subdomain. */
+/** A bound, since each client may send another port or subdomain. */
 const KNOWN_MAX = 100;
 
 const isLoopback = (address: string): boolean => LOOPBACK.test(address) || address === '::1';

@@ -10,7 +10,7 @@ declare module 'fastify' {
   }
 }
 
-/** What is measured of every request, of the pool and of the process, at /metrics as Prometheus reads it. */
+/** Metrics of the requests, the pool and the process for Prometheus, at /metrics. */
 export const metrics = fastifyPlugin(async (app: FastifyInstance) => {
   const register = new Registry();
   app.decorate('metrics', register);
@@ -27,13 +27,13 @@ export const metrics = fastifyPlugin(async (app: FastifyInstance) => {
 function requestMetrics(app: FastifyInstance, register: Registry): void {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'From the head of the request to the end of its answer; 499: the client left before that',
+    help: 'Time from the headers of the request to the end of its answer; status 499: the client disconnected before the end',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [register],
   });
-  // Putting labels together costs more than counting, so each combination is put together once. Routes, not paths:
-  // there are as many as were written down, whatever is asked for.
+  // Building labels costs more than counting, so each combination is built once. Routes are used instead of paths, so
+  // that the number of combinations is bounded.
   const known = new Map<string, { observe(seconds: number): void }>();
   const count = (request: FastifyRequest, status: number, ms: number) => {
     const { method } = request;
@@ -46,7 +46,7 @@ function requestMetrics(app: FastifyInstance, register: Registry): void {
     }
     duration.observe(ms / 1000);
   };
-  // Not in onResponse, which is left out when the client does not take the answer to its end.
+  // Not in onResponse, which is not called if the client disconnects before the end of the answer.
   app.addHook('onRequest', (request, { raw }, done) => {
     const start = performance.now();
     let finished = false;
@@ -60,7 +60,7 @@ function requestMetrics(app: FastifyInstance, register: Registry): void {
       count(request, CLIENT_GONE, ms);
       request.log.info(
         { status: CLIENT_GONE, responseTime: ms },
-        'the client left before the end of its answer',
+        'the client disconnected before the end of its answer',
       );
     });
     done();
@@ -74,7 +74,7 @@ const routeOf = ({ routeOptions }: FastifyRequest): string => routeOptions.url ?
 function poolMetrics(app: FastifyInstance, register: Registry): void {
   const connections = new Gauge({
     name: 'safe_counters_pool_connections',
-    help: 'Connections to the database: idle, in use, and how many wait for one',
+    help: 'Database connections that are idle or used, and callers waiting for one',
     labelNames: ['state'],
     registers: [],
     collect() {

@@ -8,7 +8,7 @@ import type { ProblemCode } from '../errors/problem.ts';
 import { serveDocumentOnce } from './document.ts';
 import { ProblemComponents, problemsOf } from './problem-answers.ts';
 
-/** The description of the API at /docs/json, and Swagger UI at /docs. */
+/** The OpenAPI document at /docs/json, and Swagger UI at /docs. */
 export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: { secured: boolean }) => {
   /** The problems of each operation. */
   const codes = new Map<string, ProblemCode[]>();
@@ -21,9 +21,9 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
         version: manifest.version,
         license: { name: manifest.license, identifier: manifest.license },
       },
-      // None, unless an operation says otherwise: reading is free.
+      // No token, unless an operation requires one: reading needs none.
       security: [],
-      // Relative, so that "Try it out" asks the host that served the page, whatever it is called.
+      // Relative, so that "Try it out" sends its requests to the host that served the page.
       servers: [{ url: '/' }],
       tags,
       ...(secured ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } } : {}),
@@ -58,8 +58,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
 });
 
 /**
- * What has a default may be left out, and so may a body of which everything may. The schemas say otherwise, since they
- * describe what the handler gets.
+ * Marks everything that has a default as optional, and a body as optional if all of its fields are. The schemas require
+ * these fields because they describe what the handler gets.
  */
 function relax({ parameters = [], requestBody }: OpenAPIV3.OperationObject): void {
   for (const parameter of parameters) {
@@ -77,13 +77,16 @@ function relax({ parameters = [], requestBody }: OpenAPIV3.OperationObject): voi
 
 const hasDefault = (schema: object | undefined): boolean => schema !== undefined && 'default' in schema;
 
-/** The groups of Swagger UI, in their order. */
+/** The groups in Swagger UI, in this order. */
 const tags = [
   { name: 'Counters', description: 'Durable, exact, idempotent: the API for production' },
-  { name: 'Operations', description: 'Health, and what the problems mean' },
-  { name: 'The seed’s endpoints', description: 'Ways to add to the likes of post 1, right and wrong' },
-  { name: 'Strategies', description: 'Every way to count, one increment a request' },
-  { name: 'Races', description: 'Strategies against each other, and which claims hold' },
+  { name: 'Operations', description: 'Health checks, and the problem codes' },
+  {
+    name: 'Likes of post 1',
+    description: 'The endpoints of the blog post: increments that lose updates, and some that do not',
+  },
+  { name: 'Strategies', description: 'Every way to count, with one increment for each request' },
+  { name: 'Races', description: 'Runs of strategies with concurrent workers, and whether their claims hold' },
   { name: 'Laboratories', description: 'Experiments with transactions, sessions, caches and the ORM' },
 ];
 

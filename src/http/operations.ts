@@ -4,10 +4,10 @@ import { type Risk, risks } from '../database/server-state.ts';
 import { Problem, problems } from '../errors/problem.ts';
 import { DATABASE_READ } from './problem-answers.ts';
 
-/** A database that takes longer than this to answer is not ready, in milliseconds. */
+/** If the database does not answer within this time, in milliseconds, it is not ready. */
 const READY_MS_MAX = 1000;
 
-const statusField = Type.String({ description: 'What holds, in one word' });
+const statusField = Type.String({ description: 'The state in one word: live or ready' });
 
 const health = (status: string) =>
   Type.Object({ status: statusField }, { description: status, examples: [{ status }] });
@@ -22,17 +22,17 @@ const readiness = Type.Object(
       }),
       {
         description:
-          'Why a write could be refused, or lost although it was acknowledged; empty: no reason is known',
+          'Reasons why writes may be refused, or acknowledged writes may be lost; empty if none is known',
       },
     ),
   },
   { description: 'ready', examples: [{ status: 'ready', risks: [] }] },
 );
 
-/** Health, and what the problems mean. */
+/** Health checks, and the list of problem codes. */
 export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const tags = ['Operations'];
-  // Monitors ask every few seconds: only failures are logged.
+  // Monitoring sends these requests every few seconds, so only failures are logged.
 
   app.get('/health/live', {
     logLevel: 'warn',
@@ -45,22 +45,26 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     config: { problems: [...DATABASE_READ, 'read_only'] },
     schema: {
       tags,
-      summary: 'Check that the database takes writes',
-      description: 'Asks the database, within a second, and lists what its commits do not guarantee.',
+      summary: 'Check that the database accepts writes',
+      description:
+        'Queries the database, which must answer within one second, and lists what its commits do not guarantee.',
       response: { 200: readiness },
     },
     handler: async () => {
       const state = await app.database.server.ask(READY_MS_MAX);
       if (state.readOnly)
-        throw new Problem('read_only', 'the database accepts no writes: it is a standby, or read-only');
-      // It answers, and reading works: no reason to take it, and all replicas with it, out of service.
+        throw new Problem(
+          'read_only',
+          'the database accepts no writes: it is a standby, or read-only; try again later',
+        );
+      // With a full disk, reads still work: a 503 here would take all replicas out of service.
       const names: Risk[] = app.database.disk.isFull ? [...state.risks, 'disk_full'] : state.risks;
       return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };
     },
   });
 
   const problem = Type.Object({
-    status: Type.Integer({ description: 'The HTTP status of such an answer' }),
+    status: Type.Integer({ description: 'The HTTP status of an answer with this code' }),
     code: Type.String({ description: 'The kind of problem, for programs' }),
     title: Type.String({ description: 'The code in words' }),
   });

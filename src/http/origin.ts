@@ -3,9 +3,9 @@ import { Problem } from '../errors/problem.ts';
 import { writes } from './writes.ts';
 
 /**
- * Refuses what a page of another origin sends to a route that changes something: browsers send some requests (forms,
- * images, beacons) without asking whether they may. They say where each comes from (Fetch Metadata; Origin, RFC 6454),
- * which a page cannot forge; programs say nothing. To be called before the routes are registered.
+ * Refuses requests of pages of other origins to routes that change something: browsers send some of them (forms, images,
+ * beacons) without a preflight request. Browsers add headers with the origin (Fetch Metadata; Origin, RFC 6454), which a
+ * page cannot forge; other programs send none. Call it before the routes are registered.
  */
 export function refuseOtherOrigins(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
@@ -14,18 +14,24 @@ export function refuseOtherOrigins(app: FastifyInstance): void {
 }
 
 const check: onRequestHookHandler = (request, _reply, done) => {
-  if (isForeign(request)) done(new Problem('forbidden_origin', 'a page of another origin may not write'));
+  if (isForeign(request))
+    done(
+      new Problem(
+        'forbidden_origin',
+        'requests that change something are refused if a page of another origin sends them',
+      ),
+    );
   else done();
 };
 
 function isForeign(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers;
-  // `none`: the user typed the address. A subdomain or another port (same-site) is another origin.
+  // `none`: the user typed the address. Another subdomain or port (same-site) is another origin.
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
   if (origin === undefined) return false;
   if (!URL.canParse(origin)) return true;
   const { protocol, host } = new URL(origin);
   const asked = `${protocol}//${request.host}`;
-  // Through URL, which leaves out the default port. The scheme may differ: TLS can end before us.
+  // Compared as URLs, which omit the default port. The scheme may differ, because a proxy may terminate TLS.
   return !URL.canParse(asked) || new URL(asked).host !== host;
 }

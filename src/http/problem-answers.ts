@@ -5,15 +5,15 @@ import { writes } from './writes.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The problems that this route can answer, besides those that follow from its method and its place. */
+    /** The problems that this route can answer, in addition to those that follow from its method and its prefix. */
     problems?: readonly ProblemCode[];
   }
 }
 
-/** What a route that reads the database can answer. */
+/** The problems of routes that read the database. */
 export const DATABASE_READ = ['busy', 'database_unavailable'] as const satisfies readonly ProblemCode[];
 
-/** What a route that writes to the database can answer. */
+/** The problems of routes that write to the database. */
 export const DATABASE_WRITE = [
   ...DATABASE_READ,
   'read_only',
@@ -25,7 +25,7 @@ const EVERY_ROUTE = ['invalid_request', 'shutting_down'] as const satisfies read
 const CHANGES = ['forbidden_origin'] as const satisfies readonly ProblemCode[];
 const BODIES = ['body_too_large', 'unsupported_media_type'] as const satisfies readonly ProblemCode[];
 
-/** What any address can answer, whatever is done there: not repeated at each operation. */
+/** The problems that every path can answer; they are not repeated for each operation. */
 const ANYWHERE = [
   'request_too_slow',
   'unsupported_media_type',
@@ -44,16 +44,16 @@ export function problemsOf(route: RouteOptions): ProblemCode[] {
 
 type Answers = Record<string, OpenAPIV3.ReferenceObject>;
 
-/** The problems of all operations as components of the document: each status and its codes are described once. */
+/** The problems of all operations as components of the OpenAPI document, so that each combination is described once. */
 export class ProblemComponents {
   readonly #responses: Record<string, OpenAPIV3.ResponseObject> = {};
 
-  /** All that `answers` refers to. */
+  /** The components that `answers` refers to. */
   get all(): OpenAPIV3.ComponentsObject {
     return { schemas: { Problem: problemSchema }, responses: this.#responses };
   }
 
-  /** The answers of an operation that can have these problems, by status; `default` has those of any address. */
+  /** The answers of an operation with these problems, by status; `default` has those of every path. */
   answers(codes: readonly ProblemCode[]): Answers {
     const byStatus = Object.groupBy(new Set(codes), (code) => problems[code].status);
     const answers: Answers = {};
@@ -90,35 +90,49 @@ function answerOf(codes: readonly ProblemCode[]): OpenAPIV3.ResponseObject {
 
 const retryAfter: Record<string, OpenAPIV3.HeaderObject> = {
   'Retry-After': {
-    description: 'Seconds to wait before asking again; missing when a part of the work was done already',
+    description:
+      'Seconds to wait before the request is sent again; missing if a part of the work has already been done',
     schema: { type: 'integer', minimum: 1 },
   },
 };
 
 const problemSchema: OpenAPIV3.SchemaObject = {
   type: 'object',
-  description: 'What went wrong, as RFC 9457 describes it; `code` is one of those at /problems',
+  description: 'A problem (RFC 9457); GET /problems lists the codes',
   required: ['type', 'title', 'status', 'detail', 'instance', 'code'],
   additionalProperties: false,
   properties: {
-    type: { type: 'string', description: 'A link to the meaning of the code' },
+    type: { type: 'string', description: 'A relative reference that identifies the code' },
     title: { type: 'string', description: 'The code in words; the same for each request' },
     status: { type: 'integer', description: 'The HTTP status of this answer' },
-    detail: { type: 'string', description: 'What was wrong with this request' },
-    instance: { type: 'string', description: 'The id of the request, as the log has it' },
+    detail: {
+      type: 'string',
+      description: 'What is wrong with this request, and what is allowed or what to do next',
+    },
+    instance: { type: 'string', description: 'The id of the request, which the log also contains' },
     code: { type: 'string', enum: Object.keys(problems), description: 'The kind of problem, for programs' },
-    name: { type: 'string', description: 'out_of_bounds: the counter that is in the way' },
-    value: { type: 'integer', description: 'out_of_bounds: what it was when this was decided' },
+    name: { type: 'string', description: 'Only for out_of_bounds: the name of the counter' },
+    value: {
+      type: 'integer',
+      description: 'Only for out_of_bounds: the value of the counter when the request was refused',
+    },
     min: {
       type: 'integer',
-      description: 'out_of_bounds: the lowest value that it may have, where there is one',
+      description: 'Only for out_of_bounds: the minimum of the counter, if it has one',
     },
-    max: { type: 'integer', description: 'out_of_bounds: the highest' },
-    fits: { type: 'integer', description: 'out_of_bounds: what could have been added' },
+    max: {
+      type: 'integer',
+      description: 'Only for out_of_bounds: the maximum of the counter, if it has one',
+    },
+    fits: {
+      type: 'integer',
+      description:
+        'Only for out_of_bounds: the amount nearest to the requested one that fits into the bounds',
+    },
   },
 };
 
-/** What some problems say besides. */
+/** Examples of the fields that only some problems have. */
 const exampleMembers: Partial<Record<ProblemCode, object>> = {
   out_of_bounds: { name: 'tickets', value: 98, min: 0, max: 100, fits: 2 },
 };

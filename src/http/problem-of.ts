@@ -5,10 +5,10 @@ import { type Failure, failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { PartlyDoneError, Problem, type ProblemCode } from '../errors/problem.ts';
 
-/** foreign_key_violation: a row refers to one that does not exist. */
+/** foreign_key_violation: a row refers to a row that does not exist. */
 const FOREIGN_KEY_VIOLATION = '23503';
 
-/** What each failure of the database is answered with: its code and detail. */
+/** The code and the detail of the answer to each kind of database failure. */
 const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
   conflict: [
     'conflict',
@@ -16,15 +16,15 @@ const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
   ],
   busy: [
     'busy',
-    'a lock, a statement or a connection was not available in time; nothing was changed: try again later',
+    'the wait for a lock, a statement or a connection took too long; nothing was changed: try again later',
   ],
   full: [
     'disk_full',
-    'the disk of the database is full; nothing was changed, and reading still works: tell the operator',
+    'the disk of the database is full; nothing was changed, and reads still work: try again when there is room',
   ],
   read_only: [
     'read_only',
-    'the database accepts no writes at the moment, as a standby does not; nothing was changed: try again later',
+    'the database accepts no writes at the moment (it is a standby, or read-only); nothing was changed: try again later',
   ],
   unavailable: ['database_unavailable', 'the database does not answer; nothing was changed: try again later'],
   lost: [
@@ -33,7 +33,7 @@ const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
   ],
   unknown: [
     'outcome_unknown',
-    'the connection to the database broke during the commit; it may or may not have been applied',
+    'the connection to the database broke during the commit, which may or may not have been applied: read the current value before you send the request again',
   ],
 };
 
@@ -43,14 +43,14 @@ const byFastifyCode: Record<string, ProblemCode> = {
   FST_ERR_REOPENED_CLOSE_SERVER: 'shutting_down',
 };
 
-const MEDIA_TYPE = 'bodies are read as JSON: send the header Content-Type: application/json';
+const MEDIA_TYPE = 'the body must be JSON: send the header Content-Type: application/json';
 
 /** Maps any error to the problem that is sent to the caller. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof PartlyDoneError) {
     const { code, message } = problemOf(error.cause);
-    const detail = `${message}; ${error.done} increments were acknowledged before, and count`;
+    const detail = `${message}; ${error.done} increments had been acknowledged before, and are counted`;
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
   }
   if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
@@ -63,7 +63,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return new Problem('out_of_time', 'the work was not complete within its time limit');
   }
-  // MikroORM's, by its name: the counters also run where the ORM is not installed.
+  // MikroORM's error is recognized by its name, because the counters also run where the ORM is not installed.
   if ((error as Error | null)?.name === 'NotFoundError' || codeOf(error) === FOREIGN_KEY_VIOLATION) {
     return new Problem('not_found', 'the resource in the path does not exist');
   }
@@ -74,7 +74,11 @@ export function problemOf(error: unknown): Problem {
   if (known === 'unsupported_media_type') return new Problem(known, MEDIA_TYPE);
   if (known) return new Problem(known, message);
   if (validation || (statusCode >= 400 && statusCode < 500)) return new Problem('invalid_request', message);
-  return new Problem('internal_error', 'the error was logged under the id of this request', {
-    cause: error,
-  });
+  return new Problem(
+    'internal_error',
+    'an unexpected error occurred; the log of the service has it under the id of this request',
+    {
+      cause: error,
+    },
+  );
 }

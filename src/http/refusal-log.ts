@@ -9,13 +9,13 @@ interface Refusals {
   code: ProblemCode;
   caller: string | undefined;
   count: number;
-  /** Why the first of them was refused. */
+  /** Why the first one was refused. */
   reason: string;
 }
 
 /**
- * Logs refused requests (503 and 504, and what a token may not do) once a second, with how many there were: under
- * overload there are thousands a second, and a line with a stack for each would cost more than serving it.
+ * Logs refused requests (503, 504, and refusals because of a token) once a second, with their number. Under overload
+ * there are thousands a second, and logging each one with a stack would cost more than serving it.
  */
 export class RefusalLog {
   readonly #log: FastifyBaseLogger;
@@ -26,8 +26,8 @@ export class RefusalLog {
   }
 
   /**
-   * @param reason what was thrown, or says why
-   * @param caller the name of its token: there are as many lines as tokens at most
+   * @param reason the error, or the reason as text
+   * @param caller the name of the caller's token; the number of lines is bounded by the number of tokens
    */
   add(code: ProblemCode, reason: unknown = code, caller?: string): void {
     const key = `${code} ${caller}`;
@@ -46,7 +46,7 @@ export class RefusalLog {
   }
 }
 
-/** The message, and that of what is behind it. */
+/** The message, and that of the cause. */
 function causeOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause === undefined ? messageOf(error) : `${messageOf(error)}: ${messageOf(cause)}`;

@@ -1,24 +1,24 @@
 import type { Quota } from '../concurrency/quota.ts';
 
-/** An application that changes something, known by its token. */
+/** An application that changes something, identified by its token. */
 export interface Caller {
-  /** As the log names it. */
+  /** Its name in the log. */
   name: string;
-  /** How the names of the counters begin that it may change; empty: it may change anything. */
+  /** It may change the counters whose names begin with this; empty: it may change anything. */
   prefix: string;
-  /** Put before each of its idempotency keys, so that no other caller has the same. */
+  /** A prefix for its idempotency keys, so that they differ from those of other callers. */
   keyspace: string;
-  /** Its increments a second; undefined: any number. */
+  /** The limit on its increments a second; undefined: no limit. */
   quota?: Quota;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The application that changes something, if it needs a token for that. */
+    /** The application that sent the request, if the route requires a token. */
     caller?: Caller;
   }
   interface FastifyContextConfig {
-    /** The counters that a validated request to this route changes. A route that has none changes something else. */
+    /** The names of the counters that a validated request changes; undefined for routes that change something else. */
     counters?: (request: FastifyRequest) => readonly string[];
   }
 }

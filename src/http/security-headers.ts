@@ -3,14 +3,14 @@ import type { FastifyInstance } from 'fastify';
 import helmet from 'helmet';
 
 const setHeaders = helmet({
-  // TLS, and with it these two, is for the proxy in front: here they would send browsers to a port that has none.
+  // Both belong to the proxy that terminates TLS: without TLS, they would send browsers to a port that does not have it.
   hsts: false,
   contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
 });
 
 /**
- * Helmet's headers for every answer. They are always the same, and put together once: for each answer anew, as its
- * plugin does it, they cost a seventh of a small request.
+ * Adds Helmet's headers to every answer. They are always the same and are computed once. Computing them for each answer,
+ * as Helmet's plugin does, takes a seventh of the time of a small request.
  */
 export function securityHeaders(app: FastifyInstance): void {
   const request = { method: 'GET' } as IncomingMessage;

@@ -1,11 +1,11 @@
 import type { FastifyReply } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
-/** Aborted when the client goes away before it was answered. (`request.signal` is, too, once a body was read.) */
+/** Aborted when the client disconnects before it is answered. (`request.signal` is also aborted once a body was read.) */
 export function clientGone({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
   const leave = () => {
-    if (!raw.writableFinished) gone.abort(new Problem('client_gone', 'the client went away'));
+    if (!raw.writableFinished) gone.abort(new Problem('client_gone', 'the client disconnected'));
   };
   if (raw.destroyed) leave();
   else raw.once('close', leave);
@@ -13,9 +13,9 @@ export function clientGone({ raw }: FastifyReply): AbortSignal {
 }
 
 /**
- * Runs `work` with a signal that is aborted when it takes too long, or when one of the others is.
+ * Runs `work` with a signal that is aborted after `ms` milliseconds, or when one of the other signals is.
  *
- * @param ms milliseconds that it may take
+ * @param ms the time limit, in milliseconds
  */
 export async function withDeadline<T>(
   ms: number,
@@ -24,7 +24,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => {
-    late.abort(new Problem('out_of_time', `not all of it was done within ${ms / 1000} s`));
+    late.abort(new Problem('out_of_time', `the request was not complete within ${ms / 1000} s`));
   }, ms);
   try {
     return await work(AbortSignal.any([...others, late.signal]));

@@ -20,7 +20,7 @@ const entry = Type.Object(
   { additionalProperties: false },
 );
 
-/** What each field of an entry must be, in words. */
+/** The allowed values of each field of an entry, for error messages. */
 const allowed: Record<string, string> = {
   name: '1 to 64 letters, digits or ._-',
   sha256: '64 hexadecimal digits, or a list of two such hashes while a token is being replaced',
@@ -31,13 +31,13 @@ const allowed: Record<string, string> = {
 const entries = Type.Array(entry, { minItems: 1, maxItems: ENTRIES_MAX });
 const validate = new Ajv().compile<TokenEntry[]>(entries);
 
-/** A token of the file: its name, its hash, what the counters that it may change begin with, its quota. */
+/** An entry of the file: a name, the hash of a token, the prefix of the counters that it may change, and a quota. */
 export type TokenEntry = Static<typeof entry>;
 
 /**
  * Reads the file of tokens: a JSON array.
  *
- * @throws {StartupError} the first thing that is wrong: which entry, which field, what is allowed
+ * @throws {StartupError} that names the first invalid entry, its field, and what is allowed
  */
 export function readTokensFile(path: string): TokenEntry[] {
   const read = parse(readText(path));
@@ -48,7 +48,7 @@ export function readTokensFile(path: string): TokenEntry[] {
 function readText(path: string): string {
   try {
     const stat = statSync(path);
-    // Anything else, such as a pipe, has no size that could be bounded.
+    // The size of anything else, such as a pipe, cannot be limited.
     if (!stat.isFile()) throw new StartupError('it is not a file');
     if (stat.size > BYTES_MAX) throw new StartupError(`it is larger than ${BYTES_MAX} bytes`);
     const bytes = readFileSync(path);
@@ -65,12 +65,12 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // Not with the message, which quotes the file.
+    // Without the parser's message, which quotes the file.
     throw new StartupError('it is not JSON', { cause: error });
   }
 }
 
-/** Names the entry and the field. The value is not shown: it may be a token in the wrong place. */
+/** Names the entry and the field, but not the value, which may be a token in the wrong place. */
 function explain(error: ErrorObject | undefined, read: unknown): string {
   const { instancePath = '', keyword, params = {} } = error ?? {};
   const [, index, field] = instancePath.split('/');

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 
 /**
- * What `TRUST_PROXY` means to Fastify: false, true, or a list of addresses and CIDR ranges.
+ * Parses `TRUST_PROXY` for Fastify: false, true, or a list of addresses and CIDR ranges.
  *
- * @returns undefined when it means nothing
+ * @returns undefined if the text is invalid
  */
 export function trustedProxies(text: string): boolean | string[] | undefined {
   if (text === 'true' || text === 'false') return text === 'true';

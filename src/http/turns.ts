@@ -4,15 +4,15 @@ import type { Socket } from 'node:net';
 type Turn = [IncomingMessage, ServerResponse];
 
 /**
- * Serves the requests of each connection one after another. A client may send the next ones without waiting for
- * answers (pipelining), and only safe ones may be served at the same time (RFC 9112, 9.3.2), but Node hands all of them
- * over at once, so that one connection could make us hold thousands of answers.
+ * Serves the requests of each connection one after another. A client may send further requests without waiting for
+ * answers (pipelining). Only safe requests may be served in parallel (RFC 9112, 9.3.2), but Node passes on all of them at
+ * once, so a single connection could cause thousands of answers in memory.
  *
- * While requests wait, their connection is not read: those of one read (64 kB) wait at most.
+ * While requests wait, nothing is read from their connection, so at most the requests of one read (64 kB) wait.
  */
 export class Turns {
   readonly #serve: RequestListener;
-  /** What waits for its turn, by the connections whose request is being served. */
+  /** The waiting requests of each connection on which a request is being served. */
   readonly #waiting = new WeakMap<Socket, Turn[]>();
 
   constructor(serve: RequestListener) {
@@ -44,12 +44,12 @@ export class Turns {
 
   #next(socket: Socket, waiting: Turn[]): void {
     const turn = waiting.shift();
-    // After an answer that closes the connection, nothing more is done for it (RFC 9112, 9.6).
+    // After an answer that closes the connection, further requests are ignored (RFC 9112, 9.6).
     if (!turn || !socket.writable) {
       this.#waiting.delete(socket);
       return;
     }
-    // The last of them may have a body that has not been read yet.
+    // The last request may have a body that has not been read yet.
     if (waiting.length === 0) socket.resume();
     this.#take(socket, waiting, ...turn);
   }

@@ -3,9 +3,9 @@ import { Problem } from '../errors/problem.ts';
 import { noQuery } from './validation.ts';
 
 /**
- * Refuses what would be ignored otherwise: an encoding of the body that is not decoded, an expectation that is not met,
- * and parameters in the address of a route that has none; and a query that would be read as something else, since it is
- * not percent-encoded UTF-8. To be called before the routes are registered.
+ * Refuses what would otherwise be ignored: an encoding of the body, an expectation that cannot be met, and query
+ * parameters of a route that has none. Also refuses a query that is not percent-encoded UTF-8, because it would be read as
+ * something else. Call it before the routes are registered.
  */
 export function refuseUnread(app: FastifyInstance): void {
   app.addHook('onRequest', ({ raw: { headers, httpVersion, url = '' }, routeOptions }, reply, done) => {
@@ -13,12 +13,17 @@ export function refuseUnread(app: FastifyInstance): void {
     if (encoding.toLowerCase() !== 'identity') {
       reply.header('accept-encoding', 'identity');
       return done(
-        new Problem('unsupported_media_type', 'bodies are read as they are: send no Content-Encoding'),
+        new Problem(
+          'unsupported_media_type',
+          'encoded bodies are not supported: send the body without Content-Encoding',
+        ),
       );
     }
-    // Node itself has answered 100 by now, if that is what was expected. HTTP/1.0 knows no expectations.
+    // Node itself has already answered `100-continue`. HTTP/1.0 has no expectations.
     if (expect !== undefined && httpVersion !== '1.0' && !/^100-continue$/i.test(expect.trim())) {
-      return done(new Problem('expectation_failed', 'only Expect: 100-continue can be met'));
+      return done(
+        new Problem('expectation_failed', 'the only supported expectation is Expect: 100-continue'),
+      );
     }
     if (!isDecodable(url) && !routeOptions.schema?.hide) {
       return done(new Problem('invalid_request', 'the query is not percent-encoded UTF-8'));
@@ -26,13 +31,13 @@ export function refuseUnread(app: FastifyInstance): void {
     done();
   });
   app.addHook('onRoute', (route) => {
-    // The page, and Swagger UI, are opened through links that may have anything added to them.
+    // Links to the page and to Swagger UI may contain any additional parameters.
     if (route.schema?.hide || route.schema?.querystring) return;
     route.schema = { ...route.schema, querystring: noQuery };
   });
 }
 
-/** Fastify takes what it cannot decode as it stands: `%zz` would mean the same as `%25zz`. */
+/** Fastify keeps what it cannot decode: `%zz` would have the same meaning as `%25zz`. */
 function isDecodable(url: string): boolean {
   if (!url.includes('%')) return true;
   try {

@@ -4,27 +4,27 @@ import type { FastifySchemaValidationError, FastifyValidationResult } from 'fast
 import { Type } from 'typebox';
 import { Problem } from '../errors/problem.ts';
 
-/** Nothing is dropped in silence: an unknown field is an error, not a wish to ignore. */
+/** No field is removed silently: an unknown field is an error. */
 const options: Options = { useDefaults: true };
 
-/** Addresses and headers are text; a body says itself what is a number. */
+/** For paths, queries and headers, whose values are text; a JSON body has types of its own. */
 const ofText = new Ajv({ ...options, allErrors: true });
-// A body can be long, and so could the list of what is wrong with it: it ends at the first thing.
+// Without `allErrors`: a body can be long, and so could the list of its errors.
 const ofBody = new Ajv(options);
 
 export const compileValidator: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
   httpPart === 'body' ? ofBody.compile(schema) : textValidator(schema);
 
-/** What can be read from a text, by the type that the schema asks for. */
+/** Converts a text to the type that the schema requires. */
 const READ: Record<string, (text: string) => unknown> = {
-  // Decimal digits only. Ajv reads what JavaScript does: 0x10, 1e1 and a blank as well.
+  // Decimal digits only. Ajv would also accept 0x10, 1e1 and a blank, as JavaScript does.
   integer: (text) => (/^-?\d+$/.test(text) ? Number(text) : text),
   number: (text) => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text),
   boolean: (text) => (text === 'true' || text === 'false' ? text === 'true' : text),
   array: (text) => [text],
 };
 
-/** Reads the texts that are not meant as such, then validates. What cannot be read stays a text, and is refused. */
+/** Converts texts to the types of the schema, and then validates. A text that cannot be converted is refused. */
 function textValidator(schema: object): FastifyValidationResult {
   const { properties = {} } = schema as { properties?: Record<string, { type?: string }> };
   const readers = Object.entries(properties).flatMap(([name, { type = '' }]) => {
@@ -45,25 +45,25 @@ function textValidator(schema: object): FastifyValidationResult {
   return readAndValidate;
 }
 
-/** For routes that take no parameters in the address: one would be ignored, and that is better said than done. */
+/** For routes without query parameters: a query parameter is refused rather than ignored. */
 export const noQuery = Type.Object({}, { additionalProperties: false });
 
-/** For routes whose body may be missing: everything in it is as by default then. */
+/** For routes whose body is optional: without a body, every field has its default. */
 export const allowNoBody: preValidationHookHandler = (request, _reply, done) => {
   if (request.body === undefined) request.body = {};
   done();
 };
 
-/** For routes without a body: a parameter in one would be ignored, and that is better said than done. */
+/** For routes without a body: a field in a body is refused rather than ignored. */
 export const refuseBody: preValidationAsyncHookHandler = async ({ body }) => {
   if (body == null || Object.keys(body).length === 0) return;
   throw new Problem(
     'invalid_request',
-    'the parameters of this route go into the address; the body must be empty',
+    'this route takes its parameters from the path and the query; the body must be empty',
   );
 };
 
-/** Says of a request that does not fit its schema what was wrong and what is allowed, in one sentence. */
+/** Describes what is wrong with a request and what is allowed, in one sentence. */
 export function explainValidation(errors: FastifySchemaValidationError[], where: string): Error {
   const part = where === 'querystring' ? 'query' : where === 'params' ? 'path' : where;
   const kind = where === 'body' ? 'field' : 'parameter';

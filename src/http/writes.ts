@@ -2,7 +2,7 @@ import type { RouteOptions } from 'fastify';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** For a route that changes something although its method says that it does not. */
+    /** Whether a route changes something although its method is safe. */
     writes?: boolean;
   }
 }

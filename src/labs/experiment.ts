@@ -2,7 +2,7 @@ import type { TimelineEntry } from '../database/timeline.ts';
 import type { LabContext } from './bench/context.ts';
 import type { Term } from './glossary.ts';
 
-/** What was observed: what each session did and when, and the figures that the claim is decided by. */
+/** What was observed: the steps of each session, and the figures that decide the claim. */
 interface Evidence {
   timeline: readonly TimelineEntry[];
   figures: Readonly<Record<string, unknown>>;
@@ -20,7 +20,7 @@ export interface AnomalyDescription {
   readonly name: string;
   /** What it is, in one clause. */
   readonly meaning: string;
-  /** What PostgreSQL does at each isolation level, weakest first. */
+  /** Whether PostgreSQL allows it at each isolation level, weakest first. */
   readonly expected: Readonly<Record<string, 'possible' | 'prevented'>>;
 }
 
@@ -29,14 +29,14 @@ export interface Experiment {
   readonly name: string;
   /** What must be observed, in one sentence. */
   readonly claim: string;
-  /** What to write instead, if there is a cure: a few lines of code, or of SQL after a comment. */
+  /** Code that avoids the problem, if there is any: a few lines of TypeScript, or of SQL after a comment. */
   readonly cure?: string;
-  /** The anomaly that it looks for at every isolation level, if it is about one. */
+  /** The anomaly that it tests at every isolation level, if it is about one. */
   readonly anomaly?: AnomalyDescription;
   /**
-   * Tests whether the claim holds. Leaves nothing behind on the server.
+   * Tests whether the claim holds. Leaves nothing on the server.
    *
-   * @throws the server's error, with its SQLSTATE: an engine may lack what the experiment is about
+   * @throws the server's error, with its SQLSTATE, for example if the engine lacks a feature
    * @throws the signal's reason when it is aborted
    */
   run(context: LabContext): Promise<Findings>;

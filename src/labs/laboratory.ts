@@ -2,13 +2,13 @@ import { Semaphore } from '../concurrency/semaphore.ts';
 import type { LabContext } from './bench/context.ts';
 import type { Experiment, Findings } from './experiment.ts';
 
-/** Concurrent experiments: each opens a handful of connections besides those of the service's pool. */
+/** The maximum number of concurrent experiments. Each opens a few connections in addition to those of the service's pool. */
 const EXPERIMENTS_MAX = 2;
 
-/** How long one may take, in milliseconds. Most take less than 0.1 s; a deadlock takes 1 to 2 s. */
+/** The time limit for an experiment, in milliseconds. Most take less than 0.1 s; a deadlock takes 1 to 2 s. */
 const EXPERIMENT_MS_MAX = 20_000;
 
-/** Runs experiments: a few at a time, with a bounded queue and a time limit for each. */
+/** Runs experiments, a few at a time, with a bounded queue and a time limit for each. */
 export class Laboratory {
   readonly #context: Omit<LabContext, 'signal'>;
   readonly #benches = new Semaphore({ permits: EXPERIMENTS_MAX, queueMax: 50, waitMsMax: 60_000 });

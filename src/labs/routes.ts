@@ -88,7 +88,10 @@ function labNamed(wanted: string): Lab {
 function experimentNamed(lab: Lab, wanted: string): Experiment {
   const experiment = lab.experiments.find((one) => one.name === wanted);
   if (experiment) return experiment;
-  throw new Problem('not_found', `lab ${lab.name} has no such experiment; see /labs`);
+  throw new Problem(
+    'not_found',
+    `the lab ${lab.name} has no such experiment; allowed: ${lab.experiments.map((one) => one.name).join(', ')}`,
+  );
 }
 
 function resultOf(lab: Lab, { name: experiment, claim }: Experiment, { holds, evidence }: Findings) {

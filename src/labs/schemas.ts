@@ -6,11 +6,13 @@ const text = (description: string) => Type.String({ description });
 const fields = {
   lab: text('The name of the lab'),
   experiment: text('The name of the experiment'),
-  claim: text('What must be observed'),
-  holds: Type.Boolean({ description: 'Whether it was observed' }),
+  claim: text('The claim: what the experiment must observe, in one sentence'),
+  holds: Type.Boolean({ description: 'Whether the claim holds' }),
   evidence: Type.Object(
     {
-      timeline: Type.Array(timelineEntry, { description: 'What each session did, and when' }),
+      timeline: Type.Array(timelineEntry, {
+        description: 'The steps of all sessions, in the order in which they began',
+      }),
       figures: Type.Record(Type.String(), Type.Unknown(), {
         description: 'The figures that decide the claim',
       }),
@@ -61,7 +63,8 @@ const labAnswer = Type.Object(
     lab: text('The name of the lab'),
     holds: Type.Boolean({ description: 'Whether all claims hold' }),
     conclusions: Type.Record(Type.String(), Type.Unknown(), {
-      description: 'What follows from all experiments together; for isolation, the two matrices',
+      description:
+        'Conclusions from all experiments together; for isolation, the two matrices; otherwise empty',
     }),
     experiments: Type.Array(Type.Object(fields), { description: 'The experiments, in teaching order' }),
   },
@@ -86,27 +89,28 @@ const verdict = Type.Enum(['possible', 'prevented']);
 const anomaly = Type.Object(
   {
     code: text('Its code in Adya’s thesis and the Hermitage project; several experiments can share one'),
-    name: text('Its name'),
-    meaning: text('What it is, in one clause'),
+    name: text('The name of the anomaly'),
+    meaning: text('The meaning of the anomaly, in one clause'),
     expected: Type.Record(Type.String(), verdict, {
-      description: 'What PostgreSQL does at each isolation level, weakest first',
+      description:
+        'Whether PostgreSQL allows it at each isolation level, weakest first: possible or prevented',
     }),
   },
-  { description: 'The anomaly that the experiment looks for at every isolation level, if it is about one' },
+  { description: 'The anomaly that the experiment tests at every isolation level, if it is about one' },
 );
 
 const labsAnswer = Type.Array(
   Type.Object({
     lab: text('The name of the lab'),
-    summary: text('What the lab is about'),
-    terms: Type.Array(Type.Object({ term: text('The term'), meaning: text('What it means') }), {
+    summary: text('The subject of the lab, in one sentence'),
+    terms: Type.Array(Type.Object({ term: text('The term'), meaning: text('The meaning of the term') }), {
       description: 'The terms of the claims, explained',
     }),
     experiments: Type.Array(
       Type.Object({
         experiment: text('The name of the experiment'),
-        claim: text('What must be observed'),
-        cure: Type.Optional(text('What to write instead, in a few lines of TypeScript or SQL')),
+        claim: text('The claim: what the experiment must observe, in one sentence'),
+        cure: Type.Optional(text('Code that avoids the problem, in a few lines of TypeScript or SQL')),
         anomaly: Type.Optional(anomaly),
       }),
       { description: 'The experiments, in teaching order' },
@@ -144,7 +148,8 @@ const labsAnswer = Type.Array(
 const tags = ['Laboratories'];
 
 /** The name of a lab or an experiment. */
-const name = (given: string) => Type.String({ description: 'As listed by GET /labs', examples: [given] });
+const name = (given: string) =>
+  Type.String({ description: 'The name, as listed by GET /labs', examples: [given] });
 
 export const listSchema = {
   tags,

@@ -4,7 +4,7 @@ import { pessimistic } from '../strategies/pessimistic.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import { unsafe } from '../strategies/unsafe.ts';
 
-/** One of the seed's endpoints that increment: a strategy, the number of workers, and the increments of each. */
+/** An endpoint of the blog post that increments: a strategy, the number of workers, and the increments of each. */
 export interface Endpoint {
   path: string;
   strategy: Strategy;
@@ -21,7 +21,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 25,
     message: '/inc : Concurrent increment completed',
-    summary: 'Increment without a lock: exact alone, loses updates among callers',
+    summary: 'Increment without a lock: exact alone, loses concurrent updates',
   },
   {
     path: '/2th',
@@ -53,7 +53,7 @@ export const endpoints: readonly Endpoint[] = [
     workers: 2,
     increments: 25,
     message: '/2th-olock-no-retry : optimistic lock increment without retry completed',
-    summary: 'Increment in two sessions with a version check alone: rejects conflicts',
+    summary: 'Increment in two sessions with a version check only: rejects conflicts',
   },
   {
     path: '/test-versioning',
@@ -61,6 +61,6 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 1,
     message: 'Versioning test completed',
-    summary: 'Increment once with a version check; show like and version',
+    summary: 'Increment once with a version check, and report like and version',
   },
 ];

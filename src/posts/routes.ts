@@ -18,10 +18,10 @@ interface PostsOptions {
   closing: AbortSignal;
 }
 
-/** How long the increments of a call may take, in milliseconds. */
+/** The time limit for the increments of a call, in milliseconds. */
 const CALL_MS_MAX = 60_000;
 
-/** GET writes because the seed's endpoints do; POST is the proper method. HEAD must not write. */
+/** GET writes as in the blog post; POST is the correct method. HEAD must not write. */
 const METHODS = ['GET', 'POST'] as const;
 
 interface Plain extends Pick<Endpoint, 'path' | 'message' | 'summary'> {
@@ -39,7 +39,7 @@ const plain: readonly Plain[] = [
   { path: '/check', message: '/check : Current like count', summary: 'Read post 1' },
 ];
 
-/** The seed's endpoints. Each request has an EntityManager, and so an identity map, of its own. */
+/** The endpoints of the blog post. Each request has its own EntityManager, and so its own identity map. */
 export const postsRoutes: FastifyPluginAsyncTypebox<PostsOptions> = async (app, { arena, closing }) => {
   const { em } = app.database.orm;
   app.addHook('onRequest', (_request, _reply, done) => RequestContext.create(em, done));
@@ -89,7 +89,7 @@ async function runEndpoint(arena: Arena, { message, strategy }: Endpoint, { em, 
   return { message, attempted, ...account(before, result, fieldsOf(await readDefaultPost(em))) };
 }
 
-/** The count as it should be, and as it is. */
+/** Compares the expected count with the actual one. */
 function account(before: PostFields, result: RaceResult, after: PostFields) {
   const { acknowledged, conflicts, retries, durationMs, workers } = result;
   const expected = before.like_result + acknowledged;
@@ -99,7 +99,7 @@ function account(before: PostFields, result: RaceResult, after: PostFields) {
     version_before: before.version,
     acknowledged,
     expected,
-    // Accurate only if no other caller writes: other increments hide losses, a reset or an unsafe write looks like one.
+    // Accurate only if no other caller writes: other increments hide losses, and a reset or an unsafe write looks like one.
     lost: Math.max(0, expected - after.like_result),
     conflicts,
     retries,
@@ -115,8 +115,8 @@ function fieldsOf({ like, version, modifiedAt }: Post) {
 }
 
 /**
- * A single worker uses the request's own EntityManager, cleared for each increment, as the seed's session forgets what
- * it has read at every commit. Several workers cannot share an EntityManager: each attempt has a fork.
+ * A single worker uses the request's own EntityManager, cleared for each increment, as the session in the blog post
+ * discards what it has read at every commit. Several workers cannot share an EntityManager: each attempt has a fork.
  */
 function sessionsOf(em: EntityManager, workers: number): () => EntityManager {
   if (workers > 1) return () => em.fork();

@@ -6,7 +6,7 @@ const count = (description: string) => Type.Integer({ description });
 
 /** The fields of a post in an answer. */
 const postFields = {
-  like_result: count('The current number of likes'),
+  like_result: count('The number of likes after the call'),
   version: count('The version of the row; every write raises it by 1'),
   modified_at: Type.String({ format: 'date-time', description: 'The time of the last write' }),
 };
@@ -35,17 +35,20 @@ const incrementAnswer = (message: string) =>
       version_before: count('The version before the call'),
       attempted: count('Increments that were requested'),
       acknowledged: count('Increments that were acknowledged'),
-      expected: count('like_before + acknowledged'),
+      expected: count('The likes that there should be: like_before + acknowledged'),
       lost: count(
-        'Acknowledged increments missing from the count; accurate if no other caller writes during the call',
+        'Acknowledged increments that are missing from the count; accurate if no other caller writes during the call',
       ),
       conflicts: count('Attempts that met a conflict'),
       retries: count('Attempts after a conflict'),
-      duration_ms: Type.Number({ description: 'From the first increment to the last, in milliseconds' }),
+      duration_ms: Type.Number({
+        description:
+          'The time from the start of the first increment to the end of the last one, in milliseconds',
+      }),
       workers: Type.Array(
         Type.Object({
           worker: count('The number of the worker, from 1'),
-          backend_pid: count('The server process of its session, as in pg_stat_activity'),
+          backend_pid: count('The process id of the backend of its session, as in pg_stat_activity'),
           acknowledged: count('Increments of this worker that were acknowledged'),
           conflicts: count('Attempts of this worker that met a conflict'),
         }),
@@ -53,7 +56,7 @@ const incrementAnswer = (message: string) =>
       ),
     },
     {
-      description: 'What was requested, what was acknowledged, and what was counted',
+      description: 'The requested, the acknowledged and the counted increments',
       examples: [
         {
           message,
@@ -78,7 +81,7 @@ const incrementAnswer = (message: string) =>
     },
   );
 
-const tags = ['The seed’s endpoints'];
+const tags = ['Likes of post 1'];
 
 export const plainSchema = ({ message, summary }: Pick<Endpoint, 'message' | 'summary'>) => ({
   tags,

@@ -17,9 +17,9 @@ export interface RaceResult {
   durationMs: number;
 }
 
-/** A race that did not finish. The reason is its `cause`. */
+/** A race that was not completed. The reason is its `cause`. */
 export class UnfinishedRaceError extends PartlyDoneError {
-  /** What had been done until then. */
+  /** The result until then. */
   readonly result: RaceResult;
 
   constructor(result: RaceResult, cause: unknown) {
@@ -29,15 +29,15 @@ export class UnfinishedRaceError extends PartlyDoneError {
 }
 
 /**
- * Runs races. All races together have as many running workers as there are sessions. Further workers of a race start
- * when one of its sessions is free; other races wait until enough sessions are free.
+ * Runs races with a limited number of sessions. Each running worker has its own session. If a race has more workers than
+ * there are sessions, the others start when a session is free; other races wait until enough sessions are free.
  */
 export class Arena {
   readonly #sessions: Sessions;
   readonly #seats: Semaphore;
   readonly #background: Pick<Background, 'turn'>;
 
-  /** @param background whose turn each increment awaits; undefined: there is no foreground to yield to */
+  /** @param background each increment waits for its turn; by default there is no foreground to yield to */
   constructor(sessions: Sessions, seats: number, background: Pick<Background, 'turn'> = new Background()) {
     this.#sessions = sessions;
     this.#background = background;
@@ -47,7 +47,7 @@ export class Arena {
   /**
    * Starts the workers at the same moment and waits until all of them have finished.
    *
-   * @throws {QueueFullError} when too many races are waiting, or this one waited too long
+   * @throws {QueueFullError} when too many races are waiting, or this one has waited too long
    * @throws {UnfinishedRaceError} when the race did not finish: an increment failed, a connection broke, or the signal
    *   was aborted. Increments in flight are completed first
    */
@@ -67,7 +67,7 @@ export class Arena {
       try {
         await this.#seat(waiting, () => start.arrive());
       } catch (error) {
-        // A worker that fails ends the race for all, including those that still wait for it at the start.
+        // A worker that fails ends the race for all workers, including those that still wait for the start.
         if (failureOf(error) === 'unknown') unknown ??= error;
         stop.abort(error);
         start.cancel(error);
@@ -78,7 +78,7 @@ export class Arena {
     await Promise.all(Array.from({ length: seats }, seat));
     const result = summary(workers);
     if (!signal.aborted) return result;
-    // An unknown outcome must be reported, whatever else went wrong.
+    // An unknown outcome is reported rather than any other error.
     throw new UnfinishedRaceError(result, unknown ?? signal.reason);
   }
 
@@ -97,7 +97,7 @@ export class Arena {
   }
 }
 
-/** Opens when all runners have arrived, and gives them the time: workers that start apart hardly contend. */
+/** Opens when all runners have arrived, and returns the time. Workers that start at different times hardly contend. */
 function startingGate(runners: number) {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   promise.catch(() => {});

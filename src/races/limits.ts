@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { Problem, type ProblemCode } from '../errors/problem.ts';
 import { DATABASE_WRITE } from '../http/problem-answers.ts';
 
-/** Increments of one race at most, over all its workers: well below what it can complete in its time. */
+/** The maximum number of increments of one race, over all its workers: far fewer than it can complete in its time. */
 const TOTAL_MAX = 10_000;
 
 /** The problems of a route that runs races. */
@@ -19,7 +19,7 @@ export const workersField = (by: number) =>
     minimum: 1,
     maximum: 64,
     default: by,
-    description: 'Number of concurrent workers, each with its own session and backend',
+    description: 'The number of concurrent workers, each with its own session and backend',
   });
 
 export const incrementsField = (by: number) =>
@@ -27,7 +27,7 @@ export const incrementsField = (by: number) =>
     minimum: 1,
     maximum: 1000,
     default: by,
-    description: `Increments per worker; at most ${TOTAL_MAX} over all workers`,
+    description: `The number of increments of each worker; at most ${TOTAL_MAX} over all workers`,
   });
 
 /**

@@ -6,7 +6,7 @@ import { sseEvent } from '../http/sse.ts';
 import type { Arena } from './arena.ts';
 import { runTrial, stockOf, type Trial, type TrialResult } from './trial.ts';
 
-/** Interval between two progress events, in milliseconds. */
+/** The interval between two progress events, in milliseconds. */
 const PROGRESS_MS = 50;
 
 /**
@@ -49,7 +49,7 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
     onIncrement({ outcome, value }) {
       progress.attempted += 1;
       if (outcome === 'acknowledged') progress.acknowledged += 1;
-      // The last value written. A strategy that does not know it is exact: its count is what was acknowledged.
+      // The last value that was written. Strategies that do not know it are exact: their count is the acknowledged number.
       progress.likes = value ?? progress.acknowledged;
     },
   });
@@ -60,7 +60,7 @@ async function* liveTrial(orm: MikroORM, arena: Arena, trial: Trial): AsyncGener
       if (result) yield sseEvent('result', result);
     }
   } finally {
-    // When the client disconnects, the race is aborted. It gives up its turn only when it has stopped.
+    // When the client disconnects, the race is aborted. Its turn ends only after it has stopped.
     await running.catch(() => {});
   }
 }

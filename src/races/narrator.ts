@@ -2,8 +2,8 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { TimelineEntry } from '../database/timeline.ts';
 
 /**
- * Logs, at level debug, what a worker's session does: the value before and after, and when a lock was acquired and
- * released. It derives this from the statements on the wire, so that the strategies need no code for it.
+ * Logs the steps of a worker's session at level debug: the value before and after, and when a lock was acquired and
+ * released. It derives them from the statements, so that the strategies need no code for it.
  *
  * @returns a listener to call with each statement once it has been answered
  */

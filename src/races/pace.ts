@@ -3,10 +3,10 @@ import { RETRY_MS_MAX } from '../strategies/run.ts';
 import { type Arena, UnfinishedRaceError } from './arena.ts';
 import type { Race } from './worker.ts';
 
-/** Increments that are measured; the first of them also pays for connecting. */
+/** The number of measured increments; the time of the first one includes connecting. */
 const SAMPLE = 3;
 
-/** The longest that an increment may retry, however slow the database is, in milliseconds. */
+/** The upper limit for the retries of an increment, even on a slow database, in milliseconds. */
 const RETRY_MS_LONGEST = 300_000;
 
 /**
@@ -14,7 +14,7 @@ const RETRY_MS_LONGEST = 300_000;
  * milliseconds. In the worst case the increments of all other workers come first, and each attempt takes `workers`
  * times as long because all of them are trying.
  *
- * @throws as `Arena.run`, but without what was done; {Error} when an increment without contention meets conflicts
+ * @throws as `Arena.run`, but without the result; {Error} when an increment without contention meets conflicts
  */
 export async function measureRetry(arena: Arena, race: Race): Promise<number> {
   const { workers, increments, strategy } = race;

@@ -25,7 +25,7 @@ interface RacesOptions {
 /** How long the races of one request may take, including the wait for their turn, in milliseconds. */
 const RACES_MS_MAX = 120_000;
 
-/** Races strategies against each other, each on its own post. One request at a time; a bounded number may wait. */
+/** Runs races of strategies, each on its own post. One request runs at a time; a bounded number may wait. */
 export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, { arena, closing }) => {
   const { orm } = app.database;
   const turn = new Semaphore({ permits: 1, queueMax: 8, waitMsMax: 60_000 });
@@ -66,7 +66,7 @@ interface RacesRequest {
   increments: number;
 }
 
-/** @throws {Problem} when the race is too large, or a strategy unknown or named twice */
+/** @throws {Problem} when the race is too large, or a strategy is unknown or named twice */
 function trialsOf(
   { experiment: name, strategies: names, workers, increments }: RacesRequest,
   log: FastifyRequest['log'],

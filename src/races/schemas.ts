@@ -15,7 +15,7 @@ const experiment = Type.Enum(
   experiments.map(({ name }) => name),
   {
     default: experiments[0].name,
-    description: `What they race for. ${experiments.map(({ name, summary }) => `${name}: ${summary}`).join(' ')}`,
+    description: `The kind of race. ${experiments.map(({ name, summary }) => `${name}: ${summary}`).join(' ')}`,
   },
 );
 
@@ -29,7 +29,7 @@ const raceBody = Type.Object(
       Type.Array(names, {
         minItems: 1,
         uniqueItems: true,
-        description: 'The strategies to race, in this order; default: all that can take part',
+        description: 'The strategies to run, in this order; default: all that can take part',
       }),
     ),
     experiment,
@@ -45,7 +45,7 @@ const raceQuery = Type.Object(
   {
     strategies: Type.Optional(
       Type.String({
-        description: 'The strategies to race, comma-separated; default: all that can take part',
+        description: 'The strategies to run, comma-separated; default: all that can take part',
         examples: ['unsafe,pessimistic'],
       }),
     ),
@@ -56,46 +56,53 @@ const raceQuery = Type.Object(
 );
 
 export const trialResult = Type.Object({
-  experiment: Type.String({ description: 'What was raced for' }),
+  experiment: Type.String({ description: 'The kind of race: likes or tickets' }),
   strategy: Type.String({ description: 'The name of the strategy' }),
   claim,
   verdict: Type.Enum(['exact', 'rejects', 'loses', 'inconclusive'], {
     description:
-      'What was observed, in the terms of the claims; inconclusive: the race ran out of time before that was clear',
+      'The observed behaviour, in the terms of the claims; inconclusive: the race ran out of time before it could be decided',
   }),
   holds: Type.Union([Type.Boolean(), Type.Null()], {
     description: 'Whether the claim holds; null if the verdict is inconclusive',
   }),
   violations: Type.Array(Type.String(), {
-    description: 'The rules of a counter, and of a stock where there is one, that the history violates',
+    description:
+      'The rules that the history violates: those of a counter, and those of a limited stock if there is one',
   }),
   stock: Type.Union([Type.Integer(), Type.Null()], {
-    description: 'How many increments may succeed; null: all of them',
+    description: 'The maximum number of increments that may succeed; null: no maximum',
   }),
   sold_out: Type.Integer({ description: 'Increments that were refused because the stock was used up' }),
   attempted: Type.Integer({ description: 'Increments whose outcome is known' }),
   acknowledged: Type.Integer({ description: 'Increments that were acknowledged' }),
   conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
   retries: Type.Integer({ description: 'Attempts after a conflict' }),
-  final: Type.Integer({ description: 'The count at the end; it starts at 0' }),
+  final: Type.Integer({ description: 'The count after the race; it starts at 0' }),
   lost: Type.Integer({
     description:
-      'Acknowledged increments that are missing from the count: of a stock, those that were sold twice',
+      'Acknowledged increments that are missing from the count; with tickets, these are tickets that were sold twice',
   }),
   witness: Type.Union(
     [
       Type.Null(),
       Type.Object({
-        value: Type.Integer({ description: 'The value' }),
+        value: Type.Integer({ description: 'The value that was written twice' }),
         workers: Type.Array(Type.Integer(), { description: 'The workers that wrote it' }),
       }),
     ],
-    { description: 'Two increments that both wrote this value; null: there are none' },
+    {
+      description:
+        'Evidence of a lost update: two increments that wrote the same value; null if there are none',
+    },
   ),
-  duration_ms: Type.Number({ description: 'From the first increment to the last, in milliseconds' }),
-  increments_per_second: Type.Number({ description: 'Acknowledged increments per second' }),
+  duration_ms: Type.Number({
+    description: 'The time from the start of the first increment to the end of the last one, in milliseconds',
+  }),
+  increments_per_second: Type.Number({ description: 'Acknowledged increments a second' }),
   timeline: Type.Array(timelineEntry, {
-    description: 'The statements of the witness; without one, of the first increments',
+    description:
+      'The statements of the two increments of the witness; without a witness, those of the first increments',
   }),
 });
 
@@ -142,15 +149,17 @@ const tags = ['Races'];
 export const racesSchema = {
   tags,
   summary: 'Run a race',
-  description: 'Runs each strategy on its own post, one after another, and says which claims hold.',
+  description:
+    'Runs the strategies one after another, each on its own post with concurrent workers, and reports which claims hold.',
   body: raceBody,
   response: { 200: raceAnswer },
 };
 
 export const streamSchema = {
   tags,
-  summary: 'Run a race and stream it',
-  description: 'The same race as server-sent events: waiting, start, progress, result, problem, end.',
+  summary: 'Run a race and stream its progress',
+  description:
+    'The same race as POST /races, as server-sent events: waiting, start, progress, result, problem, end.',
   querystring: raceQuery,
   response: {
     200: eventStream(

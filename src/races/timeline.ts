@@ -1,7 +1,7 @@
 import type { TimelineEntry } from '../database/timeline.ts';
 import type { Increment } from './worker.ts';
 
-/** Statements that are reported at most: enough to see what happened in a race of many thousands. */
+/** The maximum number of reported statements; a race can have many thousands. */
 const ENTRIES_MAX = 40;
 
 /** The statements of the pair to explain; without one, those of the first increments. Ordered by time. */
@@ -9,8 +9,8 @@ export function timeline(
   history: readonly Increment[],
   pair?: readonly [Increment, Increment],
 ): TimelineEntry[] {
-  const shown = pair ?? history.toSorted((a, b) => a.startedAt - b.startedAt).slice(0, ENTRIES_MAX);
-  return shown
+  const selected = pair ?? history.toSorted((a, b) => a.startedAt - b.startedAt).slice(0, ENTRIES_MAX);
+  return selected
     .flatMap(({ statements }) => statements)
     .toSorted((a, b) => a.at_ms - b.at_ms)
     .slice(0, ENTRIES_MAX);

@@ -14,14 +14,14 @@ export type Trial = Pick<
   Race,
   'strategy' | 'workers' | 'increments' | 'signal' | 'retryMsMax' | 'log' | 'onIncrement'
 > & {
-  /** What they race for; likes if not given. */
+  /** The kind of race; by default likes. */
   experiment?: Experiment;
 };
 
 /** The result of one strategy's race on its own post, and whether it agrees with the strategy's claim. */
 export type TrialResult = Static<typeof trialResult>;
 
-/** How many increments of the race may succeed; null: all. */
+/** The maximum number of increments of the race that may succeed; null: no maximum. */
 export const stockOf = ({
   experiment = experiments[0],
   workers,
@@ -29,14 +29,14 @@ export const stockOf = ({
 }: Pick<Trial, 'experiment' | 'workers' | 'increments'>): number | null =>
   experiment.stockOf(workers * increments);
 
-/** Races without a loss after which the claim to lose counts as broken. */
+/** The number of races without a loss after which the claim `loses` is broken. */
 const LOSER_RACES = 5;
 
 /**
- * Races a strategy on a new post, counts the likes, and removes the post, whatever happens. How long an increment may
- * retry is measured unless it is given (see `measureRetry`).
+ * Runs a race of a strategy on a new post, reads the count, and always deletes the post. The time limit for retries is
+ * measured unless it is given (see `measureRetry`).
  *
- * @throws as `Arena.run`, except when the race ran out of time: that is a result
+ * @throws as `Arena.run`, except if the race ran out of time, which is a result
  */
 export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promise<TrialResult> {
   const { strategy, experiment = experiments[0] } = trial;
@@ -62,7 +62,7 @@ export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promi
 }
 
 /**
- * The same, but a strategy that claims to lose is raced again while it has lost nothing: one race without a loss does
+ * The same, but a strategy that claims `loses` runs again while it has lost nothing, because one race without a loss does
  * not refute the claim.
  *
  * @throws as `runTrial`
@@ -88,7 +88,7 @@ async function withPost<T>(
   }
 }
 
-/** As given; otherwise measured on a post of its own, if the strategy retries at all. */
+/** The given limit; otherwise it is measured on a separate post, if the strategy retries. */
 async function retryMsMaxOf(em: EntityManager, arena: Arena, race: Race): Promise<number | undefined> {
   if (race.retryMsMax !== undefined || race.strategy.attempts === 1) return race.retryMsMax;
   return withPost(em, null, (pk) => measureRetry(arena, { ...race, pk }));

@@ -10,7 +10,7 @@ import type { Increment } from './worker.ts';
 interface Judged {
   strategy: Strategy;
   experiment: Experiment;
-  /** How many increments may succeed; null: all of them. */
+  /** The maximum number of increments that may succeed; null: no maximum. */
   stock: number | null;
 }
 
@@ -40,7 +40,7 @@ export function judge(
   };
 }
 
-/** An unfinished race can show that likes are lost, but not that none are. */
+/** A race that was not completed can show that likes are lost, but not that none are. */
 function judgeClaim(
   claim: Claim,
   seen: Claim,
@@ -49,12 +49,12 @@ function judgeClaim(
 ): Pick<Static<typeof trialResult>, 'verdict' | 'holds'> {
   const broken = claim !== 'loses' && violated;
   if (outOfTime && seen !== 'loses' && !broken) return { verdict: 'inconclusive', holds: null };
-  // A strategy that may refuse need not do so; one that must not lose must break no rule.
+  // A strategy that claims `rejects` need not refuse anything; one that does not claim `loses` must break no rule.
   const expected = seen === claim || (claim === 'rejects' && seen === 'exact');
   return { verdict: seen, holds: expected && !broken };
 }
 
-/** Some strategies do not know the value they wrote; a history with such increments is not checked for values. */
+/** Some strategies do not know the value that they wrote. Then the values of the history are not checked. */
 function valueViolations(history: readonly Increment[]): string[] {
   const silent = history.some(({ outcome, value }) => outcome === 'acknowledged' && value === undefined);
   return silent ? [] : checkValues(0, history);

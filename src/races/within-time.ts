@@ -12,12 +12,12 @@ const NOTHING: RaceResult = {
   durationMs: 0,
 };
 
-/** What was done in a race, and whether it ran out of time. */
+/** The result of a race, and whether it ran out of time. */
 export interface TimedResult extends RaceResult {
   outOfTime: boolean;
 }
 
-/** Runs a race; if it runs out of time, returns what was done until then. */
+/** Runs a race; if it runs out of time, returns the result until then. */
 export async function withinTime(run: () => Promise<RaceResult>): Promise<TimedResult> {
   try {
     return { ...(await run()), outOfTime: false };
@@ -28,7 +28,7 @@ export async function withinTime(run: () => Promise<RaceResult>): Promise<TimedR
   }
 }
 
-/** A wait for a lock, a connection or the end of conflicts that took too long says nothing about the claim. */
+/** A timeout of a wait for a lock, a connection or the end of conflicts does not decide about the claim. */
 const isOutOfTime = (error: unknown): boolean =>
   (error instanceof RetriesExhaustedError && error.usedUp === 'time') ||
   (error instanceof DOMException && error.name === 'TimeoutError') ||

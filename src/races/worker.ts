@@ -12,19 +12,19 @@ export interface Race {
   strategy: Strategy;
   /** The post to increment. */
   pk: number;
-  /** How many workers contend. */
+  /** The number of workers. */
   workers: number;
-  /** How often each of them adds 1. */
+  /** The number of increments of each worker. */
   increments: number;
   /** The EntityManager for one attempt, with an empty identity map. */
   newSession: () => EntityManager;
   signal: AbortSignal;
-  /** How long each increment may retry, in milliseconds. */
+  /** The time limit for the retries of each increment, in milliseconds. */
   retryMsMax?: number | undefined;
   log: FastifyBaseLogger;
   /** Called with each increment when its outcome is known. */
   onIncrement?: ((increment: Increment) => void) | undefined;
-  /** Whether each increment keeps its statements. */
+  /** Whether the statements of each increment are recorded. */
   record?: boolean;
 }
 
@@ -32,14 +32,14 @@ interface RunningRace extends Race {
   background: Pick<Background, 'turn'>;
 }
 
-/** One increment, with its worker and, where they are recorded, its statements. */
+/** One increment, with its worker and, if they are recorded, its statements. */
 export interface Increment extends Add {
   soldOut?: boolean;
   worker: number;
   statements: TimelineEntry[];
 }
 
-/** Runs increments one after another and keeps the history of their outcomes. */
+/** Runs increments one after another and records their outcomes. */
 export class Worker {
   readonly worker: number;
   readonly history: Increment[] = [];

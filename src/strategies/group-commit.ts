@@ -9,14 +9,14 @@ import { PERSISTENT, type Strategy } from './strategy.ts';
 const groups = new WeakMap<object, GroupCommit<number, number>>();
 
 /**
- * Relies on one process receiving many increments of a post at once: they become one UPDATE and one commit, and all
- * callers are answered after it. Several processes stay exact, each with its own groups.
+ * Relies on one process receiving many increments of a post at the same time: they become one UPDATE and one commit, and
+ * all callers are answered after it. Several processes remain exact, each with its own groups.
  */
 export const groupCommit: Strategy = {
   name: 'group-commit',
   summary: 'Collects the waiting increments and writes them in one statement, with one commit for all.',
   claim: 'exact',
-  // A batch is refused as a whole: nothing of it was applied.
+  // Retried, since a refused batch was not applied at all.
   attempts: PERSISTENT,
   increment: (em, pk) => groupOf(em).submit(pk),
 };

@@ -15,8 +15,8 @@ export class LikeEntry extends LikeEntrySchema.class {}
 LikeEntrySchema.setClass(LikeEntry);
 
 /**
- * Relies on inserts that do not wait for each other: every like is a row, which also records when it was given (and
- * could record by whom). Costs a row for each like and a count on every read.
+ * Relies on inserts that do not wait for each other: every like is a row, which also records its time (and
+ * could record its user). Costs a row for each like and a count on every read.
  */
 export const ledger: Strategy = {
   name: 'ledger',

@@ -4,8 +4,8 @@ import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
  * Relies on the version being unchanged at the write, which MikroORM checks in the UPDATE's WHERE, and on a retry that
- * reads again. Breaks when a code path writes without raising the version; slows down under contention, since of the
- * attempts that collide all but one have been wasted.
+ * reads again. Breaks when a code path writes without raising the version; slows down under contention,
+ * because all but one of the colliding attempts are wasted.
  */
 export const optimistic: Strategy = {
   name: 'optimistic',

@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-/** The mapping of posts; a new one at each call, since a schema belongs to one class. */
+/** The mapping of posts; each call returns a new one, because a schema belongs to one class. */
 export const newPostSchema = () =>
   defineEntity({
     name: 'Post',
@@ -8,7 +8,7 @@ export const newPostSchema = () =>
     properties: {
       pk: p.integer().primary(),
       like: p.integer().default(0),
-      // How many likes there may be; null: any number.
+      // The maximum number of likes; null: no maximum.
       stock: p.integer().nullable(),
       // MikroORM adds `and version = …` to its own updates and refuses the flush if no row matched.
       version: p.integer().version(),
@@ -25,5 +25,5 @@ const PostSchema = newPostSchema();
 export class Post extends PostSchema.class {}
 PostSchema.setClass(Post);
 
-/** The key of the post that the seed's endpoints increment. */
+/** The key of the post that the endpoints of the blog post increment. */
 export const DEFAULT_POST = 1;

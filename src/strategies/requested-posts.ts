@@ -2,15 +2,15 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Problem } from '../errors/problem.ts';
 import { Post } from './post.ts';
 
-/** The lowest key of a post made on request. Lower keys belong to the service itself: requests cannot change them. */
+/** The lowest key of a post that a request created. Requests cannot change posts with lower keys. */
 export const FIRST_REQUESTED = 1_000_000_000;
 
-/** Posts made on request that are kept, over all replicas; posts that are being incremented may exceed it by a few. */
+/** The maximum number of posts created by requests, over all replicas; posts that are being incremented may exceed it. */
 export const REQUESTED_MAX = 1000;
 
 /**
- * Makes a post to count on, and removes the oldest ones above the limit, except those that are being incremented.
- * Refusing new posts instead would let a single client keep all others out for good.
+ * Creates a post to count on, and deletes the oldest posts above the limit, except those that are being incremented. If
+ * new posts were refused instead, a single client could lock out all others.
  *
  * @returns its key
  */

@@ -12,7 +12,7 @@ import { runStrategy } from './run.ts';
 import { countSchema, incrementSchema, listed, listSchema, makeSchema, removeSchema } from './schemas.ts';
 import type { Strategy } from './strategy.ts';
 
-/** Lists the strategies, and offers each over HTTP: one increment per request, on posts made for it. */
+/** Lists the strategies, and runs one increment for each request, on posts created for that. */
 export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal }> = async (
   app,
   { closing },
@@ -48,7 +48,7 @@ export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal 
   });
 };
 
-/** A post, and the strategy that counts on it. */
+/** The parameters of a path: a strategy and a post. */
 interface Counted {
   strategy: string;
   pk: number;
@@ -69,10 +69,13 @@ async function increment(
   const options = { newSession: () => em.fork(), signal, log };
   const { outcome, value, conflicts } = await runStrategy(strategyNamed(strategy), pk, options);
   if (outcome === 'acknowledged') return { like: value ?? null, conflicts };
-  throw new Problem('conflict', `refused after ${conflicts} conflicts: nothing was changed`);
+  throw new Problem(
+    'conflict',
+    `refused after ${conflicts} conflicts; nothing was changed: send the request again`,
+  );
 }
 
-/** The schema admits only known names. */
+/** Finds the strategy. (The schema allows only known names.) */
 function strategyNamed(name: string): Strategy {
   const strategy = strategies.find((one) => one.name === name);
   if (!strategy) throw new Problem('not_found', `there is no strategy "${name}"`);

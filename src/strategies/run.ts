@@ -10,18 +10,18 @@ interface RunOptions {
   /** The EntityManager for one attempt, with an empty identity map. */
   newSession: () => EntityManager;
   signal: AbortSignal;
-  /** How long it may retry, in milliseconds. */
+  /** The time limit for retries, in milliseconds. */
   retryMsMax?: number | undefined;
-  /** Receives each conflict, at level debug. */
+  /** Each conflict is logged to it, at level debug. */
   log: FastifyBaseLogger;
 }
 
 /** The outcome of one increment, over all its attempts. */
 interface StrategyRun {
   outcome: 'acknowledged' | 'refused';
-  /** Whether it was refused because the stock is used up, and not for a conflict. */
+  /** Whether it was refused because the stock is used up, and not because of a conflict. */
   soldOut?: boolean;
-  /** The likes that it wrote, where the strategy knows. */
+  /** The number of likes that it wrote, if the strategy knows it. */
   value?: number;
   /** Attempts that met a conflict. */
   conflicts: number;
@@ -29,7 +29,7 @@ interface StrategyRun {
   retries: number;
 }
 
-/** Many attempts collide on a hot row, so the waits between them are short; both ends are bounded. */
+/** The bounds of the waits between attempts: short, because many attempts collide on a hot row. */
 const DELAYS = { delayMsBase: 0.5, delayMsMax: 100 };
 
 /** How long an increment may retry when the number of contending callers is not known, in milliseconds. */
@@ -39,7 +39,7 @@ export const RETRY_MS_MAX = 30_000;
  * Adds 1 to a post, once, with this strategy and its own retry policy.
  *
  * @throws {RetriesExhaustedError} when a strategy that does not refuse met conflicts for too long
- * @throws whatever the increment threw (it may have been applied if `failureOf` says `unknown`); the signal's reason
+ * @throws any other error of the increment (it may have been applied if `failureOf` is `unknown`); the signal's reason
  *   when it is aborted
  */
 export async function runStrategy(strategy: Strategy, pk: number, options: RunOptions): Promise<StrategyRun> {

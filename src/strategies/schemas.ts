@@ -12,15 +12,17 @@ export const listed = strategies.map(({ name, summary, claim: claims, attempts }
 
 export const claim = Type.Enum(['exact', 'rejects', 'loses'], {
   description:
-    'exact: every acknowledged increment counts; rejects: increments may be refused, and every acknowledged one counts; loses: some acknowledged increments do not count',
+    'exact: every acknowledged increment is counted; rejects: the same, but increments may be refused; loses: acknowledged increments are lost',
 });
 
 const strategiesAnswer = Type.Array(
   Type.Object({
-    name: Type.String({ description: 'Its name' }),
+    name: Type.String({ description: 'The name of the strategy' }),
     summary: Type.String({ description: 'How it counts, in one sentence' }),
     claim,
-    attempts: Type.Integer({ description: 'Attempts of one increment at most, while it meets conflicts' }),
+    attempts: Type.Integer({
+      description: 'The maximum number of attempts of an increment that meets conflicts',
+    }),
   }),
   {
     description: 'The strategies, in teaching order',
@@ -40,7 +42,7 @@ const postParams = Type.Object({
   pk: Type.Integer({
     minimum: FIRST_REQUESTED,
     maximum: 2_147_483_647,
-    description: 'The key of a post made by POST /strategies/{strategy}/posts',
+    description: 'The key of a post that was created by POST /strategies/{strategy}/posts',
     examples: [FIRST_REQUESTED],
   }),
 });
@@ -48,7 +50,7 @@ const postParams = Type.Object({
 const postAnswer = Type.Object(
   {
     pk: Type.Integer({ description: 'The key of the post' }),
-    likes: Type.Integer({ description: 'Its likes, as this strategy counts them' }),
+    likes: Type.Integer({ description: 'The number of likes, as this strategy counts them' }),
   },
   {
     description: 'The post and its likes',
@@ -59,7 +61,7 @@ const postAnswer = Type.Object(
 const incrementAnswer = Type.Object(
   {
     like: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'The likes that the increment wrote; null if the strategy does not know',
+      description: 'The number of likes that the increment wrote; null if the strategy does not know it',
     }),
     conflicts: Type.Integer({ description: 'Attempts that met a conflict' }),
   },
@@ -76,8 +78,8 @@ export const listSchema = {
 
 export const makeSchema = {
   tags,
-  summary: 'Make a post to count on',
-  description: `At most ${REQUESTED_MAX} posts are kept: each further one replaces the oldest.`,
+  summary: 'Create a post to count on',
+  description: `At most ${REQUESTED_MAX} posts are kept: each new one above that replaces the oldest one.`,
   params: strategyParams,
   response: { 201: postAnswer },
 };
@@ -98,7 +100,7 @@ export const incrementSchema = {
 
 export const removeSchema = {
   tags,
-  summary: 'Remove a post',
+  summary: 'Delete a post',
   params: postParams,
   response: { 204: Type.Null() },
 };

@@ -4,8 +4,8 @@ import { nextLike } from './stock.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 /**
- * Relies on the database to refuse every transaction whose effect no serial order could produce, over one row or many.
- * Breaks without the retry: refusals (40001) are how the level works.
+ * Relies on the database, which refuses transactions whose result no serial order could produce, for one row or many.
+ * Breaks without the retry, because refusals (40001) are normal at this level.
  */
 export const serializable: Strategy = {
   name: 'serializable',

@@ -18,7 +18,7 @@ LikeSlotSchema.setClass(LikeSlot);
 
 /**
  * Relies on spreading the likes of one post over several rows, so that few writers wait for the same one. Costs a sum
- * on every read, and no caller learns the count that its like led to.
+ * on every read, and no caller gets the count after its like.
  */
 export const slotted: Strategy = {
   name: 'slotted',

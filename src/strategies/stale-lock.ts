@@ -9,7 +9,7 @@ import type { Strategy } from './strategy.ts';
  */
 export const staleLock: Strategy = {
   name: 'stale-lock',
-  summary: 'Reads, then locks, then writes a sum based on the value it read before it had the lock.',
+  summary: 'Reads, then locks, then writes a sum based on the value that it read before the lock.',
   claim: 'loses',
   attempts: 1,
   async increment(em, pk) {

@@ -2,13 +2,13 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 
 /**
  * What a strategy claims about increments under contention:
- * - `exact`: every acknowledged increment counts;
- * - `rejects`: increments may be refused, and every acknowledged one counts;
- * - `loses`: some acknowledged increments do not count.
+ * - `exact`: every acknowledged increment is counted;
+ * - `rejects`: the same, but increments may be refused;
+ * - `loses`: acknowledged increments are lost.
  */
 export type Claim = 'exact' | 'rejects' | 'loses';
 
-/** So many attempts that the time which an increment may take runs out first. */
+/** A number of attempts so large that the time limit is reached first. */
 export const PERSISTENT = 100_000;
 
 /** One way to add 1 to the likes of a post. */
@@ -17,17 +17,17 @@ export interface Strategy {
   /** How it counts, in one sentence. */
   readonly summary: string;
   readonly claim: Claim;
-  /** How often `increment` is tried at most while it meets conflicts. With 1, the conflict is reported to the caller. */
+  /** The maximum number of attempts of an increment that meets conflicts. With 1, it reports the conflict. */
   readonly attempts: number;
-  /** Whether an error is a conflict for this strategy, besides the errors that always are (`isConflict`). */
+  /** Whether an error is a conflict for this strategy, in addition to those for which `isConflict` is true. */
   readonly conflict?: (error: unknown) => boolean;
   /**
    * Adds 1, once. Expects an EntityManager whose identity map does not hold the post: a fresh fork.
    *
-   * @returns the likes that it wrote; undefined where the strategy cannot know
-   * @throws an error for which `isSoldOut` is true when the post has a stock and it is used up
+   * @returns the number of likes that it wrote; undefined if the strategy cannot know it
+   * @throws an error for which `isSoldOut` is true if the post has a stock that is used up
    */
   increment(em: EntityManager, pk: number): Promise<number | undefined>;
-  /** Reads the number of likes, where it is not the post's own column. */
+  /** Reads the number of likes, if it is not in the column of the post. */
   count?(em: EntityManager, pk: number): Promise<number>;
 }

@@ -5,8 +5,7 @@ import type { Strategy } from './strategy.ts';
 /** Relies on no other session writing between its read and its write; loses likes when two callers increment at once. */
 export const unsafe: Strategy = {
   name: 'unsafe',
-  summary:
-    'Reads the likes, adds 1 in memory and writes the sum, overwriting whatever was written in between.',
+  summary: 'Reads the likes, adds 1 in memory and writes the sum, and so overwrites concurrent writes.',
   claim: 'loses',
   attempts: 1,
   async increment(em, pk) {

@@ -5,7 +5,7 @@ import { codeOf, messageOf } from '../errors/caught.ts';
 export interface Judgement {
   /** null: the database was too slow to tell. */
   holds: boolean | null;
-  /** In a few words: "exact", "lost 12 of 20 (expected)", "not supported: …", "inconclusive: …". */
+  /** The result in a few words: "exact", "lost 12 of 20 (expected)", "not supported: …", "inconclusive: …". */
   verdict: string;
 }
 

@@ -11,7 +11,7 @@ const mark = (holds: boolean | null) => (holds === null ? '?' : holds ? '✓' : 
 
 await runCommand({
   name: 'verify',
-  about: `Runs every strategy and every experiment against a database, in temporary schemas.
+  about: `Runs every strategy and every experiment on a database, in temporary schemas.
 Exit code 1 if a claim does not hold there, 3 if one is inconclusive because the database was too slow.`,
   options: {
     databaseUrl: {
@@ -60,7 +60,7 @@ function format({ server, rows, experiments }: VerificationResult, workers: read
   const marked = (holds: boolean | null) => all.filter(([first]) => first === mark(holds)).length;
   const tables = [
     { headings: ['', 'strategy', 'claim', ...workers.map((count) => `${count} workers`)], lines: strategies },
-    { headings: ['', 'experiment', ''], lines: examined },
+    { headings: ['', 'experiment', 'verdict'], lines: examined },
   ];
   return [
     server,

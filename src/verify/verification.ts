@@ -14,7 +14,7 @@ import { type Claimed, type Judgement, judgeAll } from './judgement.ts';
 
 export interface Verification {
   databaseUrl: string;
-  /** Numbers of concurrent workers, each of which is raced with. */
+  /** Numbers of concurrent workers; each strategy runs with each of them. */
   workers: readonly number[];
   /** Increments of each worker. */
   increments: number;
@@ -46,7 +46,7 @@ export interface VerificationResult {
 /** Warnings about the database go to stderr. */
 const log = { info: () => {}, warn: (message: string) => console.error(message) };
 
-/** On a slow database, the last transaction in the queue for a row waits long: that says nothing about a claim. */
+/** Long timeouts: on a slow database, the last transaction in the queue for a row waits long without breaking a claim. */
 const PATIENT = {
   LOCK_TIMEOUT_MS: '60000',
   STATEMENT_TIMEOUT_MS: '90000',
@@ -54,15 +54,14 @@ const PATIENT = {
 };
 
 /**
- * Runs every strategy and every experiment against the database, in schemas of its own that are removed afterwards,
- * whatever happens.
+ * Runs every strategy and every experiment on the database, in temporary schemas that are always removed afterwards.
  *
- * @throws what connecting, creating the schema or migrating threw; the signal's reason when it is aborted
+ * @throws any error of connecting, creating the schema or migrating; the signal's reason when it is aborted
  */
 export async function verify(verification: Verification): Promise<VerificationResult> {
   const { databaseUrl, workers, only, signal } = verification;
   const seats = Math.max(...workers);
-  // Besides the workers, the group commit's write and the housekeeping need connections.
+  // In addition to the workers, the writes of group commit, and creating and counting posts, need connections.
   const config = loadConfig({ ...PATIENT, POOL_MAX: String(seats + 3) });
   const session = await probeSessions(databaseUrl, loadConfig({}), log.warn);
   const schema = `safe_counters_verify_${randomBytes(6).toString('hex')}`;
@@ -109,7 +108,7 @@ const racesOf = ({ workers, increments, signal }: Verification, { orm }: Databas
   );
 };
 
-/** The experiments need sessions of their own, which a transaction pooler does not give them. */
+/** The experiments need dedicated sessions, which a pooler in transaction mode does not provide. */
 function experimentsOf({ databaseUrl, signal }: Verification, pooled: boolean) {
   const laboratory = new Laboratory({ databaseUrl, config: loadConfig({}), log });
   return labs.flatMap((lab) =>
@@ -121,7 +120,7 @@ function experimentsOf({ databaseUrl, signal }: Verification, pooled: boolean) {
           if (pooled)
             return {
               holds: true,
-              verdict: 'not supported: needs sessions of its own, which a pooler does not give',
+              verdict: 'not supported: needs dedicated sessions, which a pooler does not provide',
             };
           const { holds } = await laboratory.run(experiment, signal);
           return { holds, verdict: holds ? 'holds' : 'does not hold' };

@@ -19,7 +19,7 @@ const POLICY = [
 
 /** Serves the page at `/` and its files below `/page/`. Browsers revalidate them, so that a new version shows at once. */
 export async function webRoutes(app: FastifyInstance): Promise<void> {
-  // Compressed on the fly rather than in a build: the largest file is 10 kB.
+  // Compressed for each request rather than in a build step: the largest file is 10 kB.
   await app.register(fastifyCompress);
   await app.register(fastifyStatic, {
     root: join(import.meta.dirname, 'public'),

@@ -81,7 +81,7 @@ async function asRoot(t: Test): Promise<void> {
     await mkdir(join(path, 'cluster'), { mode: 0o700 });
     t.match(
       outputAs(account, path),
-      /^StartupError: DATA_DIR .* has the database of another user \(uid 0\); allowed: .*\n$/,
+      /^StartupError: DATA_DIR .* contains the database of another user \(uid 0\); allowed: .*\n$/,
     );
   });
 

@@ -132,7 +132,7 @@ t.test('a client that disconnects early is counted once, as 499, and logged', as
       route,
     );
   }
-  t.ok(log.some((line) => /"status":499.*"the client left/.test(line)));
+  t.ok(log.some((line) => /"status":499.*"the client disconnected/.test(line)));
 });
 
 t.test('every figure of the dashboard is exported by the service', async (t) => {

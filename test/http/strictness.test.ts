@@ -100,7 +100,7 @@ t.test('bad headers are answered with a problem as well', async (t) => {
   const close = 'connection: close\r\n\r\n';
   const cases = [
     [`GET /check HTTP/1.1\r\nhost: localhost\r\nHost: evil.example\r\n${close}`, 400, /more than one/],
-    [`GET /check HTTP/1.1\r\n${close}`, 400, /Host is missing/],
+    [`GET /check HTTP/1.1\r\n${close}`, 400, /Host header is missing/],
     [`POST /init HTTP/1.1\r\nhost: localhost\r\nexpect: cake\r\n${close}`, 417, /100-continue/],
   ] as const;
   for (const [sent, status, detail] of cases) {

@@ -20,9 +20,9 @@ const bad = [
   ['GET', '/%zz', 400, /%zz/],
   ['GET', '/nowhere', 404, /no route GET \/nowhere/],
   ['GET', '/2th/', 404, /no route/],
-  ['PUT', '/2th', 405, /takes GET, POST, not PUT/],
+  ['PUT', '/2th', 405, /does not accept PUT; allowed: GET, POST/],
   ['HEAD', '/2th', 405, /^$/],
-  ['DELETE', '/health/live', 405, /not DELETE/],
+  ['DELETE', '/health/live', 405, /does not accept DELETE/],
 ] as const;
 
 t.test('bad input is answered with a problem that says what is wrong and what is allowed', async (t) => {
@@ -82,8 +82,8 @@ t.test('input that is not HTTP is answered with a problem, and the connection is
   const own = await testApp(t);
   const { port } = new URL(await own.listen({ port: 0 }));
   const cases = [
-    ['nonsense\r\n\r\n', /not an HTTP/],
-    ['GET /2th HTTP/1.1\r\nhost: x\r\ncontent-length: minus\r\n\r\n', /not an HTTP/],
+    ['nonsense\r\n\r\n', /not a valid HTTP/],
+    ['GET /2th HTTP/1.1\r\nhost: x\r\ncontent-length: minus\r\n\r\n', /not a valid HTTP/],
     [`GET /2th HTTP/1.1\r\nhost: x\r\nx-large: ${'a'.repeat(100_000)}\r\n\r\n`, /headers are larger/],
   ] as const;
   for (const [sent, detail] of cases) {

@@ -2,7 +2,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type { Pool } from 'pg';
 import { type Observe, observed } from '../../database/observed.ts';
 
-/** The driver's own pool without the guard of `src/database`: what MikroORM meets elsewhere. */
+/** The driver's pool without the safeguards of `src/database`, as other applications use it with MikroORM. */
 export function barePool(pool: Pool, observe: Observe): PostgresPool {
   return {
     options: pool.options,

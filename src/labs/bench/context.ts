@@ -9,11 +9,11 @@ export interface LabConfig extends DatabaseConfig {
   readonly REDIS_URL?: string;
 }
 
-/** What an experiment needs: any PostgreSQL-compatible server, and nothing of the service that runs it. */
+/** Everything that an experiment needs: a PostgreSQL-compatible server, and nothing else of the service. */
 export interface LabContext {
   databaseUrl: string;
   config: LabConfig;
   log: DatabaseLog;
-  /** Aborted when the caller has gone or the time is up: the experiment then ends and cleans up. */
+  /** Aborted when the caller has disconnected or the time limit is reached: the experiment then ends and cleans up. */
   signal: AbortSignal;
 }

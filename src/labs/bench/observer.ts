@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Timeline } from './timeline.ts';
 
-/** A backend of the run, as the server sees it. */
+/** A backend of the run, from pg_stat_activity. */
 interface Backend {
   pid: number;
   /** The session that it serves. */
@@ -28,25 +28,25 @@ export class Observer {
    *
    * @throws the server's error 42883 where it has no pg_blocking_pids
    */
-  async look(): Promise<Backend[]> {
-    // By name and not by the pid that the driver knows: a pooler reports pids that are not the server's.
+  async poll(): Promise<Backend[]> {
+    // By name and not by the driver's pid, because a pooler reports pids that are not those of the server.
     const { rows } = await this.#client.query<Backend>(
       `select pid, substr(application_name, length($1) + 2) as name, state, pg_blocking_pids(pid) as "blockedBy"
        from pg_stat_activity where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
       [this.#run],
     );
     const ours = new Set(rows.map(({ pid }) => pid));
-    // Other processes, such as a vacuum, go away by themselves.
+    // Waits for other processes, such as a vacuum, are ignored: they end by themselves.
     const backends = rows.map((row) => ({ ...row, blockedBy: row.blockedBy.filter((pid) => ours.has(pid)) }));
     for (const { pid, blockedBy } of backends)
       if (blockedBy.length > 0) this.#timeline.blocked(pid, blockedBy);
     return backends;
   }
 
-  /** Polls until the backends are as wanted. Bounded by the experiment's time limit, which closes the connection. */
+  /** Polls until the condition holds. Bounded by the experiment's time limit, which closes the connection. */
   async until(seen: (backends: Backend[]) => boolean): Promise<Backend[]> {
     for (;;) {
-      const backends = await this.look();
+      const backends = await this.poll();
       if (seen(backends)) return backends;
     }
   }

@@ -12,8 +12,8 @@ export const POSTS = `
   insert into posts (pk) values (1), (2), (3)`;
 
 /**
- * A new entity class for posts at each call: MikroORM instances that share a class all use the hydrator and the
- * configuration of the instance that was created last.
+ * Each call returns a new entity class for posts, because MikroORM instances that share a class all use the hydrator and
+ * the configuration of the instance that was created last.
  */
 export function newPostClass() {
   const schema = newPostSchema();

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 
-/** The backend and the transaction that execute a statement: what the blog post printed as `conn`. */
+/** The backend and the transaction that execute a statement; the blog post printed them as `conn`. */
 export interface Probe {
   backend: number;
   transaction: string;

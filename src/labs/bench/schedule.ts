@@ -12,9 +12,9 @@ export interface Step {
 interface Actor {
   name: string;
   client: Client;
-  /** Whether it is inside a transaction, judged by its statements: the driver learns it only from the answer. */
+  /** Whether it is inside a transaction, according to its statements: the driver knows it only after the answer. */
   begun: boolean;
-  /** Whether its transaction failed: the rest of its steps is not sent. */
+  /** Whether its transaction has failed: then its remaining steps are not sent. */
   failed: boolean;
   /** The statement that is not answered yet. */
   waiting: Promise<void> | undefined;
@@ -66,7 +66,7 @@ export class Stepper {
 
   async #untilQuiet(actor: Actor): Promise<void> {
     while (actor.waiting) {
-      const backends = await this.#scratch.observer.look();
+      const backends = await this.#scratch.observer.poll();
       if (backends.some(({ name, blockedBy }) => name === actor.name && blockedBy.length > 0)) return;
     }
   }

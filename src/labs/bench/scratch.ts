@@ -13,7 +13,7 @@ import { Timeline } from './timeline.ts';
 /** How long to wait for terminated backends, in milliseconds. */
 const END_MS_MAX = 5000;
 
-/** A pool of its own: the driver's, and as MikroORM sees it. */
+/** A separate pool: the driver's, and the same with the interface that MikroORM needs. */
 export interface ScratchPool {
   pool: Pool;
   sessions: Sessions;
@@ -38,7 +38,7 @@ export class Scratch {
     this.observer = new Observer(this.outside, this.schema, this.timeline);
   }
 
-  /** A session of its own, on a backend of its own. */
+  /** Opens a session on its own backend. */
   async connect(name: string, settings: PoolSettings = {}): Promise<Client> {
     const client = this.#newClient(name, settings);
     this.#own(() => client.end());
@@ -46,7 +46,7 @@ export class Scratch {
     return client;
   }
 
-  /** A small pool of its own, never the service's. */
+  /** Opens a small pool, separate from the service's. */
   pool(settings: PoolSettings = {}): ScratchPool {
     const { name = 'pool' } = settings;
     const pool = new Pool(sessionOptions(this.context, this.schema, name, settings));
@@ -60,7 +60,7 @@ export class Scratch {
     return { pool, sessions };
   }
 
-  /** MikroORM over its own pool. The entity classes must not be shared with another instance (see `newPostClass`). */
+  /** MikroORM with its own pool. The entity classes must not be shared with another instance (see `newPostClass`). */
   orm(entities: Options['entities'], settings: PoolSettings = {}, options: Options = {}): MikroORM {
     return this.ormOver(this.pool(settings).sessions, entities, options);
   }
@@ -128,9 +128,9 @@ export class Scratch {
 }
 
 /**
- * Runs `work` with a schema of its own, and removes the schema and its sessions, whatever happens.
+ * Runs `work` with a temporary schema, and always removes the schema and its sessions afterwards.
  *
- * @param setup SQL that makes the tables
+ * @param setup SQL that creates the tables
  * @throws what `work` throws; the signal's reason when it is aborted
  */
 export async function withScratch<T>(

@@ -4,7 +4,7 @@ import { hundredths, StatementRecord, type TimelineEntry } from '../../database/
 
 const ENTRIES_MAX = 1000;
 
-/** Records the statements of all sessions from the wire, in the order in which they began. */
+/** Records the statements of all sessions, in the order in which they began. */
 export class Timeline {
   readonly entries: TimelineEntry[] = [];
   /** The part of the experiment that new entries belong to. */

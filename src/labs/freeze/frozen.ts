@@ -5,7 +5,7 @@ import { withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
 /** Polls of the server without progress after which the system counts as frozen. */
-const LOOKS = 100;
+const POLLS = 100;
 
 export const frozen: Experiment = {
   name: 'frozen',
@@ -22,23 +22,23 @@ const pool = new Pool({
     withScratch(context, POSTS, async (scratch) => {
       const pool = scratch.pool({ limits: { POOL_MAX: 3 } });
       const requests = new Requests(scratch, pool, newPostClass());
-      const comes = Promise.withResolvers<void>();
-      const abandoned = await requests.abandon('abandoned', comes.promise);
+      const event = Promise.withResolvers<void>();
+      const abandoned = await requests.abandon('abandoned', event.promise);
       const waiting = [requests.like('like 1'), requests.like('like 2')];
       await scratch.observer.untilBlocked(2);
       const unrelated = requests.read('unrelated', 2);
       let answered = 0;
       for (const one of [...waiting, unrelated]) void one.then(() => (answered += 1));
-      let backends = await scratch.observer.look();
-      for (let i = 0; i < LOOKS; i += 1) backends = await scratch.observer.look();
+      let backends = await scratch.observer.poll();
+      for (let i = 0; i < POLLS; i += 1) backends = await scratch.observer.poll();
       const seen = {
         pool: requests.pool,
         waiting_for_a_lock: blocked(backends).length,
         idle_in_transaction: backends.filter(({ state }) => state === 'idle in transaction').length,
         answered,
       };
-      scratch.timeline.note('abandoned', 'what it waited for comes');
-      comes.resolve();
+      scratch.timeline.note('abandoned', 'the event that it waited for occurs');
+      event.resolve();
       const ends = await Promise.all([abandoned.end, ...waiting, unrelated]);
       const holds =
         seen.pool.free === 0 &&

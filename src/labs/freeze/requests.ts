@@ -9,7 +9,7 @@ import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 interface RequestEnd {
   request: string;
   end: string;
-  /** Which kind of failure it is. */
+  /** The kind of failure. */
   failure?: string;
   took_ms: number;
 }
@@ -59,14 +59,14 @@ export class Requests {
     return this.run(name, () => this.#orm.em.fork().execute(sql));
   }
 
-  /** Writes a post in a transaction, which then stays open until `comes` resolves. */
-  async abandon(name: string, comes: Promise<void>): Promise<{ end: Promise<RequestEnd> }> {
+  /** Writes a post in a transaction, which then stays open until `event` resolves. */
+  async abandon(name: string, event: Promise<void>): Promise<{ end: Promise<RequestEnd> }> {
     const written = Promise.withResolvers<void>();
     const end = this.run(name, () =>
       this.#orm.em.fork().transactional(async (tx) => {
         await tx.nativeUpdate(this.#Post, 1, { like: 1 });
         written.resolve();
-        await comes;
+        await event;
       }),
     );
     await Promise.race([written.promise, end]);

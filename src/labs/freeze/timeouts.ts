@@ -4,7 +4,7 @@ import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { withScratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
-/** Short, so that the experiment is; increasing, so that each of them takes effect. */
+/** Short, so that the experiment is short; increasing, so that each of them takes effect. */
 const limits = {
   POOL_MAX: 3,
   POOL_ACQUIRE_TIMEOUT_MS: 500,
@@ -16,7 +16,7 @@ const limits = {
 export const timeouts: Experiment = {
   name: 'timeouts',
   claim:
-    'With the four timeouts, each of those requests is refused in time, the server ends the abandoned transaction, and the pool gets its connections back.',
+    'With four timeouts, each request of the frozen service is refused in time, the server ends the abandoned transaction, and its connection returns to the pool.',
   cure: `
 -- Behind a pooler that does not forward them, set them on the role.
 alter role app set lock_timeout = '5s';
@@ -27,8 +27,8 @@ alter role app set idle_in_transaction_session_timeout = '10s';`,
       const pool = scratch.pool({ limits });
       const requests = new Requests(scratch, pool, newPostClass());
       await requests.connect();
-      const comes = Promise.withResolvers<void>();
-      const abandoned = await requests.abandon('abandoned', comes.promise);
+      const event = Promise.withResolvers<void>();
+      const abandoned = await requests.abandon('abandoned', event.promise);
       const waiting = [requests.like('like 1'), requests.like('like 2')];
       let over = 0;
       for (const one of waiting) void one.then(() => (over += 1));
@@ -37,8 +37,8 @@ alter role app set idle_in_transaction_session_timeout = '10s';`,
       const likes = await Promise.all(waiting);
       const slow = await requests.execute('slow', 'select pg_sleep(20)');
       await scratch.observer.until((all) => all.every(({ state }) => state !== 'idle in transaction'));
-      scratch.timeline.note('abandoned', 'what it waited for comes, too late');
-      comes.resolve();
+      scratch.timeline.note('abandoned', 'the event that it waited for occurs, too late');
+      event.resolve();
       const tooLate = await abandoned.end;
       const after = await Promise.all([1, 2, 3].map((n) => requests.like(`like ${n}, again`)));
       await scratch.observer.until(() => requests.pool.free === requests.pool.connections);
@@ -49,8 +49,8 @@ alter role app set idle_in_transaction_session_timeout = '10s';`,
         pool: requests.pool,
       };
       const holds =
-        // The lock timeout counts for each lock, and a row can take two waits: its queue, then its holder. So one of
-        // them may be ended by the statement timeout instead.
+        // The lock timeout applies to each lock separately, and a writer can wait twice for one row: in its queue, and
+        // then for the lock holder. So the statement timeout may end one of the two requests.
         likes.some(({ end }) => end === '55P03') &&
         likes.every(({ failure }) => failure === 'busy') &&
         unrelated.failure === 'busy' &&

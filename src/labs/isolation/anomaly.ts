@@ -56,7 +56,7 @@ interface Cell {
 
 export type Cells = Record<Level, Cell>;
 
-/** The anomaly as an experiment: its schedule runs at every level and is compared with what is expected there. */
+/** The anomaly as an experiment: its schedule runs at every level, and each result is compared with the expected one. */
 export function experimentOf(anomaly: Anomaly): Experiment {
   return {
     name: anomaly.name,

@@ -6,7 +6,7 @@ import { formatRows } from './transcript.ts';
 
 const whoAmI = 'select txid_current()::text as transaction_id';
 
-/** Not a level, but the absence of an explicit transaction. */
+/** The behaviour without an explicit transaction. */
 export const autocommit: Experiment = {
   name: 'autocommit',
   claim:

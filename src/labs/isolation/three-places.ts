@@ -30,7 +30,7 @@ export const threePlaces: Experiment = {
         const other = await sessions.withSession(() => orm.em.fork().transactional(levelOf));
         return { pool, connection, transaction, connection_again: connectionAgain, other_connection: other };
       });
-      // The connection that was returned last is the first to be lent again.
+      // The pool lends the connection that was returned last.
       const figures = { ...seen, next_borrower: await orm.em.fork().transactional(levelOf) };
       const holds =
         seen.pool === 'repeatable read' &&

@@ -7,7 +7,7 @@ import { type Scratch, withScratch } from '../bench/scratch.ts';
 
 const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 
-/** Three tasks of one transaction wait for a closed gate: how many of them reach it at the same time? */
+/** Counts how many of three tasks in one transaction wait at a closed gate at the same time. */
 async function atOnce(scratch: Scratch) {
   scratch.timeline.part = 'at once';
   const orm = scratch.orm([newPostClass()]);

@@ -4,7 +4,7 @@ import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { caughtUp, openRouted, position, type Routed } from './reader.ts';
 
-/** Only one experiment at a time pauses the standby, or one would end the pause of another. */
+/** Only one experiment at a time may pause the standby; otherwise one would end the pause of another. */
 const ALONE = `select pg_advisory_lock(hashtext('safe-counters: a standby that lags'))`;
 
 /** Pauses the replay of the standby, if the role may do so. */
@@ -14,7 +14,7 @@ async function pause({ standby, reader }: Routed): Promise<boolean> {
     await reader.query('select pg_wal_replay_pause()');
     return true;
   } catch (error) {
-    // 42501: the role may not. The standby then has its natural lag.
+    // 42501: insufficient privilege. The standby then has only its natural lag.
     if (codeOf(error) !== '42501') throw error;
     return false;
   }

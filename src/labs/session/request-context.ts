@@ -13,7 +13,7 @@ const managerOf = (em: EntityManager): number => em.id;
 export const requestContext: Experiment = {
   name: 'request-context',
   claim:
-    'With RequestContext, the shared EntityManager resolves to a separate one for each request, at any call depth; requests do not see each other’s entities; and outside a request it is refused.',
+    'With RequestContext, the shared EntityManager resolves to a separate one for each request, at any call depth. Requests do not see each other’s entities, and outside a request the shared EntityManager is refused.',
   cure: `
 app.addHook('onRequest', (_request, _reply, done) =>
   RequestContext.create(orm.em, done),

@@ -36,7 +36,7 @@ async function withTransactions(scratch: Scratch, em: EntityManager) {
     await em.commit();
   };
   const ends = await Promise.allSettled(tasks.map((task) => scratch.timeline.as(task, run)));
-  const backends = await scratch.observer.look();
+  const backends = await scratch.observer.poll();
   const idle = backends.filter(({ state }) => state?.startsWith('idle in transaction'));
   return { ends: ends.map(ending), probes, idle_in_transaction: idle.map(({ pid }) => pid) };
 }

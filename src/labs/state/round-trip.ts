@@ -35,7 +35,7 @@ await cache.set('post 1', value, 60_000);`,
         const Post = newPostClass();
         const em = scratch.orm([Post]).em.fork();
         const post = await em.findOneOrFail(Post, 1);
-        // The failure of the blog post: the state was alive, but the instance that it tracked had been collected.
+        // The error of the blog post: the state still existed, but the instance that it tracked had been garbage-collected.
         em.clear();
         const set = await endingOf(keyv.set('post', post));
         const cached = await keyv.get<Record<string, unknown>>('post');

@@ -21,7 +21,7 @@ async function threeTasks(scratch: Scratch, name: string, managerOf: (em: Entity
   const ends = await Promise.allSettled(
     [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk))),
   );
-  const backends = (await scratch.observer.look()).filter((backend) => backend.name === name);
+  const backends = (await scratch.observer.poll()).filter((backend) => backend.name === name);
   return {
     tasks: ends.map(ending),
     likes: await likesOf(scratch.outside),

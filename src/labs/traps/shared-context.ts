@@ -4,7 +4,7 @@ import { probe } from '../bench/probe.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Runs a query on one MikroORM instance inside a transaction of another, and returns whose connection it used. */
+/** Runs a query on one MikroORM instance inside a transaction of another; returns the name of the pool that it used. */
 async function servedBy(scratch: Scratch, options: [Options, Options]): Promise<string> {
   const [one, other] = options.map((more, i) =>
     scratch.orm([newPostClass()], { name: `orm ${i + 1}` }, more),

@@ -3,9 +3,9 @@ import type { Experiment } from '../experiment.ts';
 import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 
-/** The result of one way to do it. */
+/** The result of one of the two ways. */
 export interface Outcome {
-  /** Whether it shows what it must: the trap, or that the guard avoids it. */
+  /** Whether the expected behaviour was observed: the trap, or that the guard avoids it. */
   seen: boolean;
   figures: Record<string, unknown>;
 }

@@ -17,7 +17,7 @@ class CreateThings extends Migration {
 async function threeMigrate(scratch: Scratch, migrate: (orm: MikroORM) => Promise<unknown>) {
   const migrations = { migrationsList: [{ name: 'things', class: CreateThings }], snapshot: false };
   const orms = [1, 2, 3].map((process) => {
-    // Otherwise the migrator looks for its table in the schema `public`, whatever the search path.
+    // Otherwise the migrator looks for its table in the schema `public`, and ignores the search path.
     const { schema } = scratch;
     const discovery = { warnWhenNoEntities: false };
     const options = { extensions: [Migrator], migrations, schema, discovery };

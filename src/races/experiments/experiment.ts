@@ -1,15 +1,15 @@
 import type { Strategy } from '../../strategies/strategy.ts';
 import type { Increment } from '../worker.ts';
 
-/** One thing that strategies race for: what there is of it, and what must hold besides the rules of a counter. */
+/** A kind of race: its stock, and the rules that must hold in addition to those of a counter. */
 export interface Experiment {
   readonly name: string;
-  /** What is raced for, in one sentence. */
+  /** The aim of the race, in one sentence. */
   readonly summary: string;
   /** Whether this strategy can take part. */
   takes(strategy: Strategy): boolean;
-  /** How many increments of so many may succeed; null: all. */
+  /** The maximum number of increments that may succeed, of the given number; null: no maximum. */
   stockOf(increments: number): number | null;
-  /** The rules that the history breaks, in words. */
+  /** The rules that the history violates, in words. */
   violations(history: readonly Increment[], stock: number | null): string[];
 }

@@ -2,5 +2,5 @@ import type { Experiment } from './experiment.ts';
 import { likes } from './likes.ts';
 import { tickets } from './tickets.ts';
 
-/** What strategies can race for; the first one unless another is asked for. */
+/** The kinds of races; the first one is the default. */
 export const experiments: readonly [Experiment, ...Experiment[]] = [likes, tickets];

@@ -1,6 +1,6 @@
 import type { Experiment } from './experiment.ts';
 
-/** There is no end of likes: all that matters is that each one counts, which the rules of a counter say. */
+/** The number of likes is unlimited, so the rules of a counter are sufficient: each acknowledged like must count. */
 export const likes: Experiment = {
   name: 'likes',
   summary: 'Every like that is acknowledged must count.',

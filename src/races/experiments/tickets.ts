@@ -2,13 +2,13 @@ import { checkSales } from '../../concurrency/sales.ts';
 import type { Experiment } from './experiment.ts';
 
 /**
- * A sale: a strategy that reads before others write sells a ticket that is gone. The table's constraint does not help,
- * since the count that is overwritten never exceeds the stock.
+ * A sale of a limited stock. A strategy that loses updates sells a ticket that is already sold. The table's constraint
+ * does not prevent that, because the overwritten count never exceeds the stock.
  */
 export const tickets: Experiment = {
   name: 'tickets',
-  summary: 'Half as many tickets as buyers: each must be sold, and none twice.',
-  // Only where the count is one number of the post is there something to compare with the stock while it is written.
+  summary: 'There are half as many tickets as buyers: each ticket must be sold, and none twice.',
+  // Only if the count is a column of the post, a write can compare it with the stock.
   takes: (strategy) => strategy.count === undefined,
   stockOf: (increments) => Math.ceil(increments / 2),
   violations: (history, stock) =>

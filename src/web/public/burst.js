@@ -7,7 +7,7 @@ const IN_ONE = 10;
 const ATTEMPTS_MAX = 6;
 const WAIT_MS_MAX = 5000;
 
-/** Statuses that are worth a retry (0: no answer). Its key makes a request count once, however often it is sent. */
+/** Statuses after which a retry can succeed (0: no answer). The key makes a request count once, however often it is sent. */
 const LATER = new Set([0, 429, 503, 504]);
 
 /** @typedef {{ counted: number, failed: number, again: number, requests: number, ms: number, why: string, commits?: number }} Burst */

@@ -4,7 +4,7 @@ import { capital, el, fill } from './dom.js';
 import { findings } from './findings.js';
 import { timeline } from './timeline.js';
 
-/** One experiment: its claim, a button that runs it, what was observed, and the cure. */
+/** One experiment: its claim, a button that runs it, the observations, and code that avoids the problem. */
 export class Experiment {
   /** @param {string} lab @param {import('./labs.js').About} about */
   constructor(lab, { experiment, claim, cure }) {
@@ -24,7 +24,7 @@ export class Experiment {
       ? el(
           'details.cure',
           {},
-          el('summary', {}, 'The cure'),
+          el('summary', {}, 'The fix'),
           el('pre', { tabindex: '0' }, el('code', {}, cure)),
         )
       : null;

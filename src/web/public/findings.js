@@ -1,16 +1,16 @@
 // @ts-check
 import { capital, el } from './dom.js';
 
-/** Shown elsewhere. */
+/** Figures that are displayed elsewhere on the page. */
 const ELSEWHERE = new Set(['verdict', 'mikro_orm']);
 
-/** The figures that a claim is decided by, as a readable list. @param {Record<string, unknown>} figures */
+/** The figures that decide a claim, as a readable list. @param {Record<string, unknown>} figures */
 export function findings(figures) {
-  const shown = Object.entries(figures).filter(([name]) => !ELSEWHERE.has(name));
+  const own = Object.entries(figures).filter(([name]) => !ELSEWHERE.has(name));
   return el(
     'dl.findings',
     {},
-    ...shown.map(([name, value]) =>
+    ...own.map(([name, value]) =>
       el('div', {}, el('dt', {}, capital(labelOf(name))), el('dd', {}, textOf(value))),
     ),
   );

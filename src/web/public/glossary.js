@@ -19,7 +19,7 @@ const TERMS = {
   exact: 'Every acknowledged like is counted.',
   rejects: 'Likes may be refused; every acknowledged like is counted.',
   loses: 'Acknowledged likes are lost.',
-  inconclusive: 'The race ran out of time. No likes were lost until then, which proves nothing.',
+  inconclusive: 'The race ran out of time. No likes were lost until then, which does not prove the claim.',
   possible: 'The anomaly was just observed at this level.',
   prevented:
     'The schedule was just run and the anomaly did not occur: the database prevented it, or refused a transaction.',

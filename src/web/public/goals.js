@@ -2,7 +2,7 @@
 import { count, number } from './dom.js';
 
 /**
- * What strategies race for, in words. Of a result: what was observed, and what its losses come to; and how a loss came about.
+ * The texts for each kind of race: its fields, the results of a strategy, and the explanation of a loss.
  *
  * @typedef {{ strategy: string, acknowledged: number, attempted: number, lost: number, final: number, stock: number | null, sold_out: number }} Result
  * @typedef {(result: Result) => string} Say
@@ -23,8 +23,7 @@ export const goals = {
     rate: 'Likes per second',
     how: 'lost a like',
     witness: 'Two likes were acknowledged, but the count went up by one.',
-    note: (lost) =>
-      `${lost} likes vanished in this race. This is how one of them was lost, as the database saw it.`,
+    note: (lost) => `${lost} likes were lost in this race. These statements show how one of them was lost.`,
   },
   tickets: {
     title: 'Tickets, for half of the buyers',
@@ -41,7 +40,7 @@ export const goals = {
     how: 'sold a ticket twice',
     witness: 'Two buyers were told that this ticket is theirs.',
     note: (lost) =>
-      `${lost} buyers too many got a ticket. This is how one of them did, as the database saw it.`,
+      `${lost} buyers got a ticket that was already sold. These statements show how one of them did.`,
   },
 };
 

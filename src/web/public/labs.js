@@ -10,7 +10,7 @@ import { explained } from './terms.js';
 
 /** The labs as tabs, each with its experiments. Those that are in the matrix are left out. @param {Lab[]} labs */
 export function openLabs(labs) {
-  const shown = labs
+  const tabbed = labs
     .map((lab) => ({
       ...lab,
       all: lab.experiments.length,
@@ -18,9 +18,9 @@ export function openLabs(labs) {
     }))
     // The lab that is mostly in the matrix comes last.
     .toSorted((a, b) => a.all - a.experiments.length - (b.all - b.experiments.length));
-  const tabs = shown.map(tabOf);
+  const tabs = tabbed.map(tabOf);
   fill(id('lab-tabs'), ...tabs);
-  fill(id('lab-panels'), ...shown.map(panelOf));
+  fill(id('lab-panels'), ...tabbed.map(panelOf));
   id('lab-tabs').addEventListener('click', (/** @type {Event} */ { target }) => {
     const at = tabs.indexOf(/** @type {HTMLElement} */ (target));
     if (at >= 0) select(tabs, at);

@@ -7,7 +7,7 @@ import { explained } from './terms.js';
 /** @typedef {import('./labs.js').Anomaly} Anomaly */
 
 /** The selected cell; initially that of the lost update, if there is room beside the table. */
-let shown = wide.matches ? { experiment: 'p4-lost-update', level: 'read committed' } : undefined;
+let selected = wide.matches ? { experiment: 'p4-lost-update', level: 'read committed' } : undefined;
 
 /** By experiment, in the order of the table. @type {Map<string, Anomaly>} */
 let anomalies = new Map();
@@ -77,13 +77,13 @@ function showRow({ experiment, evidence }) {
     const button = buttonOf(experiment, about);
     const place = document.querySelector(`[data-experiment="${experiment}"] [data-level="${level}"]`);
     if (place) fill(place, button);
-    if (isShown(experiment, level)) showCell(button, about);
+    if (isSelected(experiment, level)) showCell(button, about);
   }
   return Object.values(evidence.figures.cells);
 }
 
 /** @param {string} experiment @param {string} level */
-const isShown = (experiment, level) => shown?.experiment === experiment && shown?.level === level;
+const isSelected = (experiment, level) => selected?.experiment === experiment && selected?.level === level;
 
 /** @param {string} experiment @param {Parameters<typeof showCell>[1]} about */
 function buttonOf(experiment, about) {
@@ -95,7 +95,7 @@ function buttonOf(experiment, about) {
     cell.verdict,
   );
   button.addEventListener('click', () => {
-    shown = { experiment, level };
+    selected = { experiment, level };
     showCell(button, about);
     // The focus stays in the table, for the next cell; a status announces the change to screen readers.
     const where = wide.matches ? 'after the table' : 'below this row';

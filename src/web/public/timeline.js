@@ -6,7 +6,7 @@ import { term } from './terms.js';
  * A timeline with a column for each session and the steps in the order in which they began. A step that waited is as
  * tall as the steps that happened in the meantime.
  *
- * @param {readonly any[]} entries as labs and races answer them
+ * @param {readonly any[]} entries in the form in which labs and races answer them
  * @param {{ label: string, sessions?: string[] }} options the order of the columns, if it matters
  * @returns {HTMLElement}
  */
