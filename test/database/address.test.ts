@@ -66,7 +66,8 @@ t.test('an error names what is wrong with an address, without a possible passwor
     'postgresql://me:secret@one,,three/db': /^host 2 is empty$/,
     'postgresql://me:secret@one:5432,two:0/db': /^the port of host 2 is not a whole number/,
     'postgresql://me:secret@one:x/db': /^the port of host 1 is not/,
-    'postgresql://me:secret@one,::1/db': /^host 2 is not a name and a port; .*IPv6 addresses are written in \[\]$/,
+    'postgresql://me:secret@one,::1/db':
+      /^host 2 is not a name and a port; .*IPv6 addresses are written in \[\]$/,
     'postgresql://me:secret@one,t%zzo/db': /^host 2 cannot be read; /,
     'postgresql://me:secret@/db': /^host 1 is empty$/,
     'postgresql://me:secret@/db?host=a,b,c&port=1,2': /^it names 3 hosts and 2 ports$/,
