@@ -8,6 +8,8 @@ export class CounterExpiry20261129000000 extends Migration {
   }
 
   override down(): void {
+    // Without an end, counters that have ended would exist again, and so would those of windows.
+    this.addSql(`delete from counters where expires_at <= now() or name < ' '`);
     this.addSql('alter table counters drop column expires_at');
   }
 }

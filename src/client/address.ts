@@ -7,17 +7,24 @@ export function pathOf(name: string): string {
   throw badName(name, 'a name that is not empty, and . and .. only in incrementAll and readAll');
 }
 
+/** @throws {CounterError} `invalid_request`: in an address, anything else could stand for another one */
+export function windowOf(window: string): string {
+  if (/^\d+[smhd]$/.test(window)) return window;
+  throw invalid(
+    `the window is ${JSON.stringify(window)}; allowed: 1 to 9999 and a unit, s, m, h or d, such as 15m`,
+  );
+}
+
 /** A lone surrogate has no UTF-8: in an address it would become another character. */
 export function assertWellFormed(name: string): void {
   if (/\p{Cs}/u.test(name)) throw badName(name, 'no lone surrogates');
 }
 
 const badName = (name: string, allowed: string): CounterError =>
+  invalid(`the name is ${JSON.stringify(name)}; allowed: ${allowed}`);
+
+const invalid = (detail: string): CounterError =>
   new CounterError(
-    {
-      code: 'invalid_request',
-      title: 'Invalid request',
-      detail: `the name is ${JSON.stringify(name)}; allowed: ${allowed}`,
-    },
+    { code: 'invalid_request', title: 'Invalid request', detail },
     { status: undefined, counted: 'no' },
   );

@@ -1,4 +1,4 @@
-import { assertWellFormed, pathOf } from './address.ts';
+import { assertWellFormed, pathOf, windowOf } from './address.ts';
 import { changedIn, counterIn, isReplayed, listIn, stateIn, statesIn, windowsIn } from './answer.ts';
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
@@ -103,7 +103,7 @@ export class CounterClient {
     last = 1,
     { signal }: CallOptions = {},
   ): Promise<WindowCount[]> {
-    const path = `${pathOf(name)}/windows/${encodeURIComponent(window)}?last=${last}`;
+    const path = `${pathOf(name)}/windows/${windowOf(window)}?last=${last}`;
     return this.#ask({ method: 'GET', path, signal, read: (json) => windowsIn(json, last) });
   }
 

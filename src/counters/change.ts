@@ -3,7 +3,7 @@ import { goingElsewhere } from '../database/elsewhere.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
-import { type Changed, type CounterState, TIMESTAMP, timestamp } from './counter.ts';
+import { type Changed, type CounterState, type ExpectedState, timestamp } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
 import { assertValue } from './range.ts';
 import { keyReused } from './request.ts';
@@ -32,13 +32,33 @@ export function assertChange({ value, min, max, expiresAt }: Change): void {
   }
 }
 
-/** As RFC 3339 has it; from 1970 to 9999. */
+/** @throws {Problem} `invalid_request`, saying what an end may be */
 function assertTimestamp(text: string): void {
-  if (new RegExp(TIMESTAMP).test(text) && Date.parse(text) >= 0) return;
+  if (isTimestamp(text)) return;
   throw new Problem(
     'invalid_request',
-    `expires_at is ${JSON.stringify(text)?.slice(0, 40)}; allowed: a timestamp of RFC 3339 with a time zone, such as 2027-01-31T12:00:00Z`,
+    `expires_at is ${JSON.stringify(text)?.slice(0, 40)}; allowed: a date and time with a time zone (RFC 3339, without leap seconds), from 1970 to 9999, such as 2027-01-31T12:00:00Z`,
   );
+}
+
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+
+/** The last millisecond of 9999: later years have more digits, which PostgreSQL does not read. */
+const END_MAX = Date.parse('9999-12-31T23:59:59.999Z');
+
+function isTimestamp(text: unknown): text is string {
+  if (typeof text !== 'string' || !TIMESTAMP.test(text)) return false;
+  const ms = Date.parse(text);
+  // JavaScript takes February 30 for March 2, and 24:00 for the next day.
+  const asWritten = text.slice(0, 19).toUpperCase();
+  const parsed = new Date(`${asWritten}Z`);
+  return ms >= 0 && ms <= END_MAX && parsed.toISOString().startsWith(asWritten);
+}
+
+/** @throws {Problem} `invalid_request` when its end is no timestamp */
+export function expectedState({ value, min = null, max = null, expiresAt }: ExpectedState): CounterState {
+  if (expiresAt != null) assertTimestamp(expiresAt);
+  return { value, min, max, expiresAt: expiresAt ?? null };
 }
 
 /** A change that is asked for. */
@@ -110,7 +130,8 @@ async function onceMore<Row>(write: () => Promise<Row[]>): Promise<Row[]> {
 /** A digest that differs between different changes, and from those of increments. */
 function fingerprintOf({ name, change, precondition }: ChangeRequest): string {
   const { value, min, max, expiresAt } = change;
-  const parts = [name, value, min, max, precondition, ...(expiresAt === undefined ? [] : [expiresAt])];
+  const bounds = [min, max].map((bound) => (bound === null ? 'none' : bound));
+  const parts = [name, value, ...bounds, precondition, ...(expiresAt === undefined ? [] : [expiresAt])];
   // Where there is no end, the fingerprint is what earlier versions of the service stored.
   const text = JSON.stringify(parts, (field, part) =>
     field === 'expiresAt' && part === null ? undefined : part,

@@ -39,9 +39,5 @@ export const stateOf = ({ value, min, max, expires }: CounterRow): CounterState 
   expiresAt: expires === null ? null : timestamp(Number(expires)),
 });
 
-/** A date and a time with its zone, as RFC 3339 has them. */
-export const TIMESTAMP =
-  '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$';
-
 /** @param ms in milliseconds since 1970 */
 export const timestamp = (ms: number): string => new Date(ms).toISOString();

@@ -3,7 +3,7 @@ import type { Sessions } from '../database/sessions.ts';
 import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { type Ask, askIn } from './ask.ts';
-import { assertChange, type Change, set } from './change.ts';
+import { assertChange, type Change, expectedState, set } from './change.ts';
 import { find, windowCounts } from './list.ts';
 import type { Changed, CounterState, ExpectedState } from './counter.ts';
 import type { Precondition } from './preconditions.ts';
@@ -193,9 +193,7 @@ export class Counters {
       assertChange(change satisfies Change);
       if (key !== undefined) assertKey('key', key);
       const precondition: Precondition =
-        typeof expected === 'object'
-          ? { oneOf: [{ min: null, max: null, expiresAt: null, ...expected }] }
-          : expected;
+        typeof expected === 'object' ? { oneOf: [expectedState(expected)] } : expected;
       const changed = await set(this.ask, { name, change, precondition, key }, this.keyHours);
       if (changed) return changed;
       throw new Problem('precondition_failed', `the counter ${JSON.stringify(name)} is not as expected`);

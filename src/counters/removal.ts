@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../errors/caught.ts';
-import type { CounterStore } from './store.ts';
+import type { CounterStore, Removed } from './store.ts';
 
 /** How often expired keys and counters and ended writers are removed, in milliseconds, and how many rows at a time. */
 const EVERY_MS = 60_000;
@@ -17,9 +17,8 @@ export async function removeExpiredForEver(
 ): Promise<void> {
   while (!closing.aborted) {
     try {
-      for (const portion of [() => store.removeKeys(ROWS_MAX), () => store.removeCounters(ROWS_MAX)]) {
-        while (!closing.aborted && (await portion()) >= ROWS_MAX) await pause(PAUSE_MS, closing);
-      }
+      await inPortions((since) => store.removeKeys(ROWS_MAX, since), closing);
+      await inPortions((since) => store.removeCounters(ROWS_MAX, since), closing);
       await store.removeWriters();
     } catch (error) {
       if (!closing.aborted)
@@ -27,6 +26,15 @@ export async function removeExpiredForEver(
     }
     // Replicas that were started together do not stay in step.
     await pause(EVERY_MS * (0.5 + Math.random()), closing);
+  }
+}
+
+/** A round begins with the earliest end again: a row that was locked, or that has ended in the past, is found by the next one. */
+async function inPortions(remove: (since?: string) => Promise<Removed>, closing: AbortSignal): Promise<void> {
+  for (let since: string | undefined; !closing.aborted; await pause(PAUSE_MS, closing)) {
+    const { count, last } = await remove(since);
+    if (count < ROWS_MAX) return;
+    since = last;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Selection } from './selection.ts';
-import { prepared } from './statements.ts';
+import { notSoon, prepared } from './statements.ts';
 
 /*
  * What fits of a batch. It locks the counters, in the order of their names as every statement that writes them does,
@@ -40,7 +40,7 @@ export const WRITE_SELECTIVE = prepared(
     for no key update of c
   ),
   start as materialized (
-    select d.*, l.i is null as missing, coalesce(l.ended, false) as ended,
+    select d.i, d.name, d.grp, d.slot, ${notSoon('d.expires_at')} as expires_at, l.i is null as missing, coalesce(l.ended, false) as ended,
            case when not l.ended then l.value else 0 end as value,
            coalesce(case when not l.ended then l.min end, -9007199254740991) as low,
            coalesce(case when not l.ended then l.max end, 9007199254740991) as high
@@ -66,10 +66,12 @@ export const WRITE_SELECTIVE = prepared(
     ) as n
     cross join lateral (
       select case
-        when n.partial and n.total > 0
-          then greatest(0, least(n.total, least(f.highs[n.slot], n.most + n.total) - f.state[n.slot]))
-        when n.partial
-          then least(0, greatest(n.total, greatest(f.lows[n.slot], n.least + n.total) - f.state[n.slot]))
+        when n.partial and n.total > 0 then case
+          when f.state[n.slot] < n.least or f.highs[n.slot] < n.least + n.total then 0
+          else greatest(0, least(n.total, least(f.highs[n.slot], n.most + n.total) - f.state[n.slot])) end
+        when n.partial then case
+          when f.state[n.slot] > n.most or f.lows[n.slot] > n.most + n.total then 0
+          else least(0, greatest(n.total, greatest(f.lows[n.slot], n.least + n.total) - f.state[n.slot])) end
         when n.until = 0 then f.taken
         else (
           select bool_and(f.state[($9::int[])[p]] + ($11::bigint[])[p] >= f.lows[($9::int[])[p]]

@@ -53,6 +53,13 @@ export const ALIVE = '(c.expires_at <= now()) is not true';
  * Counters are written in the order of their names, by every replica, so that batches do not deadlock.
  */
 
+/**
+ * When a row that is created expires: not before ten minutes from now. If the clock of the service were behind, a bucket
+ * could have ended when it is created, and each increment would begin it again.
+ */
+export const notSoon = (end: string): string =>
+  `case when ${end} is not null then greatest(${end}, now() + interval '10 minutes') end`;
+
 /** How the forms for several counters name what `allowed` needs. */
 const COLUMNS = { total: 'd.total', low: 'd.low', high: 'd.high', least: 'd.least', most: 'd.most' };
 
@@ -74,7 +81,7 @@ export const WRITE_ONE = prepared(
   with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   written as (
     insert into counters as c (name, value, expires_at)
-    select $4::text, $5::bigint, $10::timestamptz where (select ms from patience) is not null
+    select $4::text, $5::bigint, ${notSoon('$10::timestamptz')} where (select ms from patience) is not null
     on conflict (name) do update set value = c.value + excluded.value
     returning c.value, c.min, c.max, c.expires_at
   ),
@@ -108,7 +115,7 @@ export const WRITE = prepared(
   ),
   written as (
     insert into counters as c (name, value, expires_at)
-    select name, total, expires_at from delta where (select ms from patience) is not null order by name
+    select name, total, ${notSoon('expires_at')} from delta where (select ms from patience) is not null order by name
     on conflict (name) do update set value = c.value + excluded.value
     returning c.name, c.value, c.min, c.max, c.expires_at
   ),
@@ -149,7 +156,7 @@ export const WRITE_KEYED = prepared(
   ),
   written as (
     insert into counters as c (name, value, expires_at)
-    select name, total, expires_at from delta
+    select name, total, ${notSoon('expires_at')} from delta
     where (select ms from patience) is not null and not exists (select from known) order by name
     on conflict (name) do update set value = c.value + excluded.value
     returning c.name, c.value, c.min, c.max, c.expires_at
@@ -215,8 +222,8 @@ export const UNLOCKED = prepared(
 );
 
 /**
- * Removes up to $2 rows that expired at $1 or later. Beginning where the removal before ended spares the index entries
- * of removed rows, which stay for as long as an old snapshot may need them.
+ * Removes up to $2 rows that expired at $1 or later. A portion begins where the one before ended, which spares the index
+ * entries of removed rows: they stay for as long as an old snapshot may need them.
  */
 const removal = (table: string, primaryKey: string) =>
   prepared(

@@ -35,6 +35,13 @@ export interface Written {
   known: KnownRequest[];
 }
 
+/** A portion of a removal. */
+export interface Removed {
+  count: number;
+  /** Where the next portion begins. */
+  last: string;
+}
+
 /** The identity of a batch: a number that its writer gives to it alone. */
 export interface BatchId {
   /** A UUID. */
@@ -55,9 +62,6 @@ export interface StoreOptions {
 export class CounterStore {
   readonly #ask: Ask;
   readonly #options: StoreOptions;
-  /** Where each removal goes on. What a rolled back removal of another replica leaves, the next start finds. */
-  readonly #removedUpTo = new Map<Statement, string>();
-
   constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
     this.#ask = askIn(sessions, options.schema);
     this.#options = options;
@@ -148,24 +152,22 @@ export class CounterStore {
   }
 
   /**
-   * Removes keys that have expired, a few at a time and none that is locked, so that no request waits for it.
+   * Removes a portion of the keys that have expired. Locked ones are skipped, so that no request waits.
    *
-   * @returns how many were removed
+   * @param since where the portion before ended; by default all expired keys are looked at
    */
-  removeKeys(rowsMax: number): Promise<number> {
-    return this.#remove(REMOVE_KEYS, rowsMax);
+  removeKeys(rowsMax: number, since?: string): Promise<Removed> {
+    return this.#remove(REMOVE_KEYS, rowsMax, since);
   }
 
-  /** The same for counters that have ended. */
-  removeCounters(rowsMax: number): Promise<number> {
-    return this.#remove(REMOVE_COUNTERS, rowsMax);
+  /** Removes a portion of the counters that have ended, in the same way. */
+  removeCounters(rowsMax: number, since?: string): Promise<Removed> {
+    return this.#remove(REMOVE_COUNTERS, rowsMax, since);
   }
 
-  async #remove(statement: Statement, rowsMax: number): Promise<number> {
-    const since = this.#removedUpTo.get(statement) ?? '-infinity';
+  async #remove(statement: Statement, rowsMax: number, since = '-infinity'): Promise<Removed> {
     const [row] = await this.#ask<{ count: number; last: string | null }>(statement, [since, rowsMax]);
-    this.#removedUpTo.set(statement, row?.last ?? since);
-    return row?.count ?? 0;
+    return { count: row?.count ?? 0, last: row?.last ?? since };
   }
 
   async removeWriters(): Promise<void> {

@@ -51,6 +51,7 @@ export const COUNTER_BOUNDS: readonly string[] = [
  */
 export const COUNTER_EXPIRY: readonly string[] = [
   'alter table counters add column expires_at timestamptz',
+  'alter table counters add constraint counters_expiry check (isfinite(expires_at)) not valid',
   'create index on counters (expires_at) where expires_at is not null',
 ];
 

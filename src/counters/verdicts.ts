@@ -66,11 +66,13 @@ function leavesItsOwn(
   increments: PendingRequest['increments'],
   states: ReadonlyMap<string, Locked>,
 ): Problem {
-  const values = new Map<string, bigint>();
+  const sums = new Map<string, bigint>();
   for (const { name, by, min, max } of increments) {
-    const before = values.get(name) ?? (states.get(name) as Locked).value;
+    const start = (states.get(name) as Locked).value;
+    const before = start + (sums.get(name) ?? 0n);
     const after = before + BigInt(by);
-    values.set(name, after);
+    const sum = after - start;
+    sums.set(name, sum);
     const isAbove = max !== undefined && after > max;
     if (!isAbove && (min === undefined || after >= min)) continue;
     const limit = BigInt((isAbove ? max : min) ?? 0);
@@ -79,29 +81,36 @@ function leavesItsOwn(
     return new Problem(
       'out_of_bounds',
       `${quoted(name)} is ${before}, and the ${isAbove ? 'max' : 'min'} of the increment is ${limit}: ${fits} would fit, not ${by}`,
-      membersOf(name, before, { min, max }, fits),
+      { ...membersOf(name, before, { min, max }, fits), ...retryAfter(name, sum, { min, max }) },
     );
   }
   throw new Error('a request was refused that fits');
 }
 
-/** What a program may want to know of a refusal; at the end of its window, another attempt can succeed. */
-function membersOf(
-  name: string,
-  value: bigint,
-  bounds: { min?: number | undefined; max?: number | undefined },
-  fits: bigint,
-) {
-  const { counter, window, end } = counterNamed(name);
-  const members = {
-    name: counter,
-    ...(window === undefined ? {} : { window }),
-    value: Number(value),
-    ...bounds,
-    fits: Number(fits),
+interface OwnBounds {
+  min?: number | undefined;
+  max?: number | undefined;
+}
+
+/** What a program may want to know about a refusal. */
+function membersOf(name: string, value: bigint, bounds: OwnBounds, fits: bigint) {
+  const { counter, window } = counterNamed(name);
+  return {
+    members: {
+      name: counter,
+      ...(window === undefined ? {} : { window }),
+      value: Number(value),
+      ...bounds,
+      fits: Number(fits),
+    },
   };
-  const retryAfterS = end === undefined ? undefined : Math.max(1, Math.ceil((end - Date.now()) / 1000));
-  return { members, ...(retryAfterS === undefined ? {} : { retryAfterS }) };
+}
+
+/** The time until the next window, if the increments up to this one, `sum`, fit into a window without others. */
+function retryAfter(name: string, sum: bigint, { min, max }: OwnBounds): { retryAfterS?: number } {
+  const { end } = counterNamed(name);
+  const fits = (min === undefined || sum >= min) && (max === undefined || sum <= max);
+  return end === undefined || !fits ? {} : { retryAfterS: Math.max(1, Math.ceil((end - Date.now()) / 1000)) };
 }
 
 /** @param limit what the value would pass if `wanted` were added: the counter's own bound, or that of all counters */

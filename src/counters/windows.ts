@@ -3,10 +3,10 @@ import { Problem } from '../errors/problem.ts';
 /** Buckets of a counter that can be read, the current one included. */
 export const BUCKETS_MAX = 60;
 
-/** How long a bucket is kept at least, in milliseconds: the clocks of the service and of the database may differ. */
-const KEPT_MS_MIN = 10 * 60_000;
+/** How much longer than it can be read a bucket is kept, in milliseconds: the clocks of the replicas and the database differ. */
+const KEPT_MS = 10 * 60_000;
 
-export const WINDOW = '^[1-9][0-9]{0,3}[smhd]$';
+const WINDOW = /^[1-9]\d{0,3}[smhd]$/;
 
 const units = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 };
 
@@ -33,7 +33,7 @@ export function bucketsOf(counter: string, window: string, at: number, count = 1
   return Array.from({ length: count }, (_, i) => {
     const start = current - i * ms;
     const name = [SEPARATOR, ms, SEPARATOR, start, SEPARATOR, counter].join('');
-    return { name, start, expiresAt: start + Math.max(BUCKETS_MAX * ms, KEPT_MS_MIN) };
+    return { name, start, expiresAt: start + BUCKETS_MAX * ms + KEPT_MS };
   });
 }
 
@@ -62,7 +62,7 @@ export function quoted(name: string): string {
 const SEPARATOR = '\u001f';
 
 function lengthOf(window: string): number {
-  if (!new RegExp(WINDOW).test(window)) {
+  if (typeof window !== 'string' || !WINDOW.test(window)) {
     throw new Problem(
       'invalid_request',
       `window is ${JSON.stringify(window)?.slice(0, 20)}; allowed: 1 to 9999 and a unit, s, m, h or d, such as 15m`,

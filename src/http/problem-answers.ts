@@ -73,7 +73,9 @@ function answerOf(codes: readonly ProblemCode[]): OpenAPIV3.ResponseObject {
   const kinds: ProblemKind[] = codes.map((code) => problems[code]);
   return {
     description: codes.map((code) => `\`${code}\`: ${problems[code].title}`).join('; '),
-    ...(kinds.some(({ retryAfterS }) => retryAfterS !== undefined) ? { headers: retryAfter } : {}),
+    ...(kinds.some(({ retryAfterS }) => retryAfterS !== undefined) || codes.includes('out_of_bounds')
+      ? { headers: retryAfter }
+      : {}),
     content: {
       'application/problem+json': {
         schema: {
@@ -91,7 +93,7 @@ function answerOf(codes: readonly ProblemCode[]): OpenAPIV3.ResponseObject {
 const retryAfter: Record<string, OpenAPIV3.HeaderObject> = {
   'Retry-After': {
     description:
-      'Seconds to wait before the request is sent again; missing if a part of the work has already been done',
+      'Seconds to wait before the request is sent again; missing if a part of the work has already been done, and for out_of_bounds unless the increment would fit into the next window',
     schema: { type: 'integer', minimum: 1 },
   },
 };
@@ -112,17 +114,21 @@ const problemSchema: OpenAPIV3.SchemaObject = {
     instance: { type: 'string', description: 'The id of the request, which the log also contains' },
     code: { type: 'string', enum: Object.keys(problems), description: 'The kind of problem, for programs' },
     name: { type: 'string', description: 'Only for out_of_bounds: the name of the counter' },
+    window: {
+      type: 'string',
+      description: 'Only for out_of_bounds: the length of the window, if the increment has one',
+    },
     value: {
       type: 'integer',
       description: 'Only for out_of_bounds: the value of the counter when the request was refused',
     },
     min: {
       type: 'integer',
-      description: 'Only for out_of_bounds: the minimum of the counter, if it has one',
+      description: 'Only for out_of_bounds: the minimum of the counter or of the increment, if there is one',
     },
     max: {
       type: 'integer',
-      description: 'Only for out_of_bounds: the maximum of the counter, if it has one',
+      description: 'Only for out_of_bounds: the maximum of the counter or of the increment, if there is one',
     },
     fits: {
       type: 'integer',

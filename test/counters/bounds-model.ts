@@ -64,7 +64,9 @@ export class BoundsModel {
       by > 0
         ? Math.max(0, Math.min(highest - counter.value, by))
         : Math.min(0, Math.max(lowest - counter.value, by));
-    this.counters.set(name, { ...counter, value: counter.value + added });
-    return [counter.value + added, added];
+    const reached = counter.value + added;
+    const taken = reached < (min ?? -Infinity) || reached > (max ?? Infinity) ? 0 : added;
+    this.counters.set(name, { ...counter, value: counter.value + taken });
+    return [counter.value + taken, taken];
   }
 }

@@ -105,13 +105,17 @@ t.test('what is no timestamp is refused with what is allowed', async (t) => {
     '2100-01-01',
     '2100-01-01T00:00:00',
     '2100-13-01T00:00:00Z',
+    '2100-02-29T00:00:00Z',
+    '2100-01-01T24:00:00Z',
+    '2016-12-31T23:59:60Z',
+    '9999-12-31T23:59:59-01:00',
     '',
     1e12,
     true,
   ]) {
     t.match(
       await put('bad', { expires_at: wrong }, NEW),
-      { status: 400, body: { code: 'invalid_request', detail: /expires_at/ } },
+      { status: 400, body: { code: 'invalid_request', detail: /expires_at.*(allowed|must be string)/ } },
       String(wrong),
     );
   }
@@ -124,13 +128,21 @@ t.test('what is no timestamp is refused with what is allowed', async (t) => {
 t.test('counters that have ended are removed in portions, and no others', async (t) => {
   await client.query('delete from counters');
   for (const name of ['a', 'b', 'c', 'd']) await put(name, { value: 1, expires_at: LATER }, NEW);
-  await put('forever', { value: 1 }, NEW);
+  for (const name of ['forever', 'stays']) await put(name, { value: 1 }, NEW);
   for (const name of ['a', 'b', 'c']) await end(name);
-  t.equal(await store.removeCounters(2), 2);
-  t.equal(await store.removeCounters(2), 1);
-  t.equal(await store.removeCounters(2), 0);
+  const { count, last } = await store.removeCounters(2);
+  t.equal(count, 2);
+  t.match(await store.removeCounters(2, last), { count: 1 });
+  t.match(await store.removeCounters(2), { count: 0 });
+  await put('forever', { expires_at: '2020-01-01T00:00:00Z' });
+  await put('past', { expires_at: '2020-01-01T00:00:00Z' }, NEW);
+  t.match(
+    await store.removeCounters(9),
+    { count: 2 },
+    'the next round finds what has ended before the last one',
+  );
   const { rows } = await client.query('select name from counters order by name');
-  t.same(rows, [{ name: 'd' }, { name: 'forever' }]);
+  t.same(rows, [{ name: 'd' }, { name: 'stays' }]);
 });
 
 t.test('increments while counters end and are removed: each counts once, from 0', async (t) => {

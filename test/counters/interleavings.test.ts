@@ -234,11 +234,11 @@ t.test('removal stops at once when the service closes', async (t) => {
   const closing = new AbortController();
   let removals = 0;
   const store = {
-    removeCounters: async () => 0,
+    removeCounters: async () => ({ count: 0, last: '' }),
     async removeKeys(rowsMax: number) {
       removals += 1;
       if (removals === 2) closing.abort();
-      return removals < 1000 ? rowsMax : 0;
+      return { count: removals < 1000 ? rowsMax : 0, last: '' };
     },
     removeWriters: async () => {},
   };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
+import { Ajv } from 'ajv';
 import type { InjectOptions } from 'fastify';
 import t, { type Test } from 'tap';
 import { BUCKETS_MAX, bucketsOf, counterNamed, quoted } from '../../src/counters/windows.ts';
@@ -136,6 +137,37 @@ t.test('a rate limit is exact across replicas, and says when the next window beg
   t.match(await add('limited', limit), { status: 200, body: { value: 1 } });
 });
 
+t.test('a limit holds where the clock of the service is behind that of the database', async (t) => {
+  setClock(t, new Date(Date.now() - 3_600_000).toISOString());
+  const limit = { window: '1s', max: 1 };
+  t.match(await add('late', limit), { status: 200 });
+  t.match(await add('late', limit), { status: 409 });
+});
+
+t.test('a refusal names the next window only if the increment would fit there', async (t) => {
+  for (const never of [
+    { by: 10, max: 5 },
+    { by: -1, min: 0 },
+    { by: 3, min: 4 },
+  ]) {
+    const answer = await add('never', { ...never, window: '1d' });
+    t.match(answer, { status: 409, headers: { 'retry-after': undefined } }, JSON.stringify(never));
+  }
+  const bulk = [1, 2].map((by) => ({ name: 'never', by, max: 2, window: '1d' }));
+  t.match(await ask('POST', '/increments', bulk), { status: 409, headers: { 'retry-after': undefined } });
+  t.match(await ask('POST', '/increments', bulk.slice(1)), { status: 200 });
+  t.match(await ask('POST', '/increments', bulk.slice(0, 1)), { headers: { 'retry-after': /^\d+$/ } });
+});
+
+t.test('a refusal is as the document says', async (t) => {
+  await add('documented', { window: '1d' });
+  const { body } = await add('documented', { window: '1d', max: 1 });
+  const { components } = (await ask('GET', '/docs/json')).body;
+  const validate = new Ajv({ strict: false }).compile(components.schemas.Problem);
+  t.ok(validate(body), JSON.stringify(validate.errors));
+  t.ok(components.responses.out_of_bounds.headers['Retry-After']);
+});
+
 t.test('the bounds of an increment hold beside those of its counter, for this increment alone', async (t) => {
   const put = (payload: object) => ask('PUT', '/counters/own', payload, { 'if-none-match': '*' });
   t.match(await put({ value: 5, max: 8 }), { status: 201 });
@@ -151,6 +183,9 @@ t.test('the bounds of an increment hold beside those of its counter, for this in
     status: 200,
     body: { value: 6, added: -1 },
   });
+  const other = { value: 6, added: 0 };
+  t.match(await add('own', { by: 1, min: 9, partial: true }), { body: other }, 'below its min all the same');
+  t.match(await add('own', { by: -1, max: 3, partial: true }), { body: other }, 'above its max all the same');
   t.match(await add('own', { by: -1, min: 6 }), { status: 409, body: { value: 6, min: 6, fits: 0 } });
   t.match(await add('own', { by: 1, max: 2 }), { status: 409, body: { value: 6, max: 2, fits: 0 } });
   t.match(await add('own', { min: 3, max: 2 }), { status: 400, body: { detail: /min is 3 and max is 2/ } });
@@ -171,7 +206,10 @@ t.test('what cannot be a window is refused with what is allowed', async (t) => {
   for (const window of ['1', '0s', '1w', 'h', '10000s', 60, null]) {
     t.match(await add('bad', { window }), { status: 400, body: { code: 'invalid_request' } }, String(window));
   }
-  t.match(await ask('GET', '/counters/bad/windows/1w'), { status: 400 });
+  t.match(await ask('GET', '/counters/bad/windows/1w'), {
+    status: 400,
+    body: { detail: 'window is "1w"; allowed: 1 to 9999 and a unit, s, m, h or d, such as 15m' },
+  });
   t.match(await ask('GET', '/counters/bad/windows/1h?last=0'), { status: 400 });
   t.match(await ask('GET', `/counters/bad/windows/1h?last=${BUCKETS_MAX + 1}`), { status: 400 });
   t.match(await add('bad%1f', {}), { status: 400 });
@@ -185,5 +223,5 @@ t.test('a window is kept until it is none of those that can be read', async () =
   );
   t.equal(rows.length, 1);
   const { start = 0 } = counterNamed(rows[0].name);
-  t.equal(Number(rows[0].end), start + BUCKETS_MAX * 86_400_000);
+  t.equal(Number(rows[0].end), start + BUCKETS_MAX * 86_400_000 + 600_000);
 });

@@ -86,6 +86,17 @@ t.test('counters in process: windows, bounds of an increment, and ends', async (
   const expiresAt = '2100-01-01T00:00:00.000Z';
   t.match(await likes.set('offer', { value: 1, expiresAt }, 'missing'), { expiresAt });
   t.match(await likes.set('offer', { value: 2 }, { value: 1, expiresAt }), { value: 2, expiresAt });
+  const once = { key: 'once' };
+  for (const [expected, replayed] of [
+    [{ value: 2, min: null, max: null, expiresAt }, false],
+    [{ expiresAt, max: null, value: 2 }, true],
+  ] as const)
+    t.match(await likes.set('offer', { value: 3 }, expected, once), { value: 3, replayed });
+  await t.rejects(likes.set('offer', {}, { value: 3, expiresAt: 'tomorrow' }), { code: 'invalid_request' });
+  await t.rejects(likes.set('offer', {}, { value: 3, expiresAt: undefined } as never), {
+    code: 'precondition_failed',
+  });
+  await t.rejects(likes.increment('offer', { window: ['1h'] as never }), { code: 'invalid_request' });
   await client.query(`update safe_counters.counters set expires_at = now() where name = 'offer'`);
   t.equal(await likes.read('offer'), undefined);
   t.match(await likes.increment('offer'), { value: 1 });

@@ -126,11 +126,12 @@ async function removal(
     await old.query('select count(*) from counters');
     await client.query(`update idempotency_keys set expires_at = expires_at - interval '2 days'`);
     const portions: number[] = [];
+    let last: string | undefined;
     for (let removed = 1000; removed === 1000 && portions.length < 200; ) {
       signal.throwIfAborted();
       progress('removing keys', portions.length, 200);
       const startedAt = performance.now();
-      removed = await store.removeKeys(1000);
+      ({ count: removed, last } = await store.removeKeys(1000, last));
       portions.push(performance.now() - startedAt);
     }
     return portions;
