@@ -13,14 +13,11 @@ import { verdictsOf } from './verdicts.ts';
 /** The outcome of a request; a promise if another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
 
-/**
- * The outcome of each request of a batch, in their order; undefined: not decided, to be written again without those
- * that are.
- */
+/** The outcome of each request of a batch, in their order; undefined: not decided yet, to be written again. */
 type Decisions = readonly (Outcome | undefined)[];
 
 export interface BatchEvents {
-  /** One commit wrote so many increments. */
+  /** A commit wrote this many increments. */
   written(increments: number): void;
   /** A batch is written again; the reason is a SQLSTATE or the kind of failure. */
   retried(reason: string): void;
@@ -45,7 +42,7 @@ export interface BatchWriterOptions {
 /** How long a conflict is retried, not counting the time spent settling lost answers. */
 const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
-/** The most counters remembered as full. Beyond that all are forgotten; those that are still needed are found again. */
+/** The most counters remembered as full. Beyond that all are forgotten; those that are still full are found again. */
 const FULL_MAX = 1000;
 
 /** How many times in a row a batch may be written without any of its requests being decided. */
@@ -144,9 +141,9 @@ export class BatchWriter {
   }
 
   /**
-   * The statement sees counters as they are under its locks, but keys as they were when it began. In the meantime another
-   * replica may have counted the same request, and taken the room for which it was refused here. Such a request is left
-   * undecided, so that the next attempt replays it.
+   * The statement sees counters as they are under its locks, but keys as they were when it began. In the meantime, another
+   * replica may have counted the same request, which may be what filled the counter. A request that was refused here but
+   * counted there is left undecided, so that the next attempt replays it.
    */
   async #confirm(
     requests: readonly PendingRequest[],

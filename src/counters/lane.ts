@@ -51,7 +51,7 @@ export class Lane {
   }
 
   /**
-   * Writes a batch. The batch before it must have been settled.
+   * Writes a batch. Must not be called while another batch is being written.
    *
    * @param lockMs how long to wait for each lock, in milliseconds; by default, and at most, as long as the store does
    * @throws {Problem} `outcome_unknown` when the outcome could not be found out in time
@@ -105,7 +105,7 @@ export class Lane {
         ...DELAY,
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
-        // It is the first attempt that holds the lock on the writer's row: closing the number is retried until it ends.
+        // The first attempt holds the lock on the writer's row, so closing the number is retried until that attempt ends.
         retryable: (error) =>
           (isInconclusive(error) || (refusal !== undefined && failureOf(error) !== undefined)) &&
           !isAnsweredForLong(error),

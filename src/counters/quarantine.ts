@@ -309,7 +309,7 @@ const rankOf = ({ dueAt, timeouts }: Group): number => dueAt + Math.min(timeouts
 const lockMsOf = ({ id }: Group, due: number): number =>
   id.startsWith('\0') ? SEVERAL_LOCKS_MS : Math.max(FIRST_LOCK_MS, Math.ceil(RETRY_MS.max / due));
 
-/** An identifier of the counters that a request writes. Its key is left out: no other request needs that lock. */
+/** Identifies the counters that a request writes. Its key is left out, since no other request needs the lock on it. */
 function locksOf({ increments }: PendingRequest): string {
   const [only] = increments;
   if (only && increments.length === 1) return only.name;

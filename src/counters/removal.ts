@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../errors/caught.ts';
 import type { CounterStore } from './store.ts';
 
-/** The interval at which expired keys, expired counters and inactive writers are removed, in milliseconds. */
+/** The average interval at which expired keys, expired counters and inactive writers are removed, in milliseconds. */
 const EVERY_MS = 60_000;
 
 /** The most rows that one statement removes. */

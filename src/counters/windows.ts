@@ -10,7 +10,7 @@ export const WINDOW = '^[1-9][0-9]{0,3}[smhd]$';
 
 const units = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 };
 
-/** The counter of one window of time of a counter. */
+/** A row that counts the increments of a counter in one window of time. */
 export interface Bucket {
   /** Its name in the database. It cannot be the name of a counter, since those have no control characters. */
   name: string;
@@ -73,6 +73,6 @@ function lengthOf(window: string): number {
 
 /** The length in the largest unit that divides it. */
 function textOf(ms: number): string {
-  const [unit, length] = Object.entries(units).find(([, length]) => ms % length === 0) ?? ['ms', 1];
-  return `${ms / length}${unit}`;
+  const [unit, unitMs] = Object.entries(units).find((entry) => ms % entry[1] === 0) ?? ['ms', 1];
+  return `${ms / unitMs}${unit}`;
 }

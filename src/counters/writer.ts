@@ -198,7 +198,7 @@ export class CounterWriter {
   #quarantineIfSuspect(request: PendingRequest): Promise<Answer> | undefined {
     if (!this.#quarantine.concerns(request)) return undefined;
     const answer = this.#quarantine.submit(request);
-    // The request may be refused before its batch has been written, and so before the rejection is handled.
+    // It may be rejected before its batch returns: without a handler, that would be an unhandled rejection.
     answer.catch(() => {});
     return answer;
   }
