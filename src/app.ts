@@ -95,7 +95,7 @@ function countersOf(app: FastifyInstance, config: Config): Counters {
     lockedMsMax: config.LOCK_TIMEOUT_MS,
     statementMsMax: config.STATEMENT_TIMEOUT_MS,
     settleMsMax: config.FAILOVER_TIMEOUT_MS,
-    others: app.database.sessions,
+    listAndChangeSessions: app.database.sessions,
     warn: (message) => app.log.warn(message),
     events: counterMetrics(app.metrics, {
       waiting: () => counters.writer.waiting,

@@ -1,21 +1,25 @@
 import { CounterError } from './counter-error.ts';
 
-/** @throws {CounterError} `invalid_request`: as a segment of an address, these would stand for another one */
+/** @throws {CounterError} `invalid_request` for a name that, as a segment of a path, would lead to another resource */
 export function pathOf(name: string): string {
   assertWellFormed(name);
   if (!['', '.', '..'].includes(name)) return `/counters/${encodeURIComponent(name)}`;
-  throw badName(name, 'a name that is not empty, and . and .. only in incrementAll and readAll');
+  throw badName(name, 'at least 1 character; . and .. only in incrementAll and readAll');
 }
 
 /** @throws {CounterError} `invalid_request`: in an address, anything else could stand for another one */
 export function windowOf(window: string): string {
   if (/^\d+[smhd]$/.test(window)) return window;
   throw invalid(
-    `the window is ${JSON.stringify(window)}; allowed: 1 to 9999 and a unit, s, m, h or d, such as 15m`,
+    `the window is ${JSON.stringify(window)}; allowed: 1 to 9999 followed by a unit (s, m, h or d), such as 15m`,
   );
 }
 
-/** A lone surrogate has no UTF-8: in an address it would become another character. */
+/**
+ * UTF-8 cannot encode a lone surrogate: in an address it would become another character.
+ *
+ * @throws {CounterError} `invalid_request`
+ */
 export function assertWellFormed(name: string): void {
   if (/\p{Cs}/u.test(name)) throw badName(name, 'no lone surrogates');
 }

@@ -1,6 +1,6 @@
 import type { Changed, CounterState, WindowCount } from './types.ts';
 
-/** A counter as the service answers it. */
+/** A counter in an answer of the service. */
 interface CounterJson {
   name: string;
   value: number;
@@ -11,13 +11,13 @@ interface CounterJson {
   replaced?: number;
 }
 
-/** @throws {TypeError} when it is none */
+/** @throws {TypeError} when the answer is not a counter */
 export function counterIn(json: unknown): CounterJson {
   if (Number.isSafeInteger((json as Partial<CounterJson> | null)?.value)) return json as CounterJson;
   throw new TypeError('the answer is not a counter');
 }
 
-/** @throws {TypeError} when it is none, or has another length */
+/** @throws {TypeError} when the answer is not a list, or not of this length */
 export function listIn(json: unknown, length?: number): unknown[] {
   if (Array.isArray(json) && (length === undefined || json.length === length)) return json;
   throw new TypeError('the answer is not a list of counters');
@@ -28,13 +28,13 @@ export function stateIn(json: unknown): CounterState {
   return { value, min, max, expiresAt };
 }
 
-/** The counters of a list, by their names. @throws {TypeError} when it is none */
+/** The counters of a list, by name. @throws {TypeError} when the answer is not a list of counters */
 export function statesIn(json: unknown): Map<string, CounterState> {
   const list = listIn((json as { counters?: unknown } | null)?.counters);
-  return new Map(list.map((one) => [counterIn(one).name, stateIn(one)]));
+  return new Map(list.map((counter) => [counterIn(counter).name, stateIn(counter)]));
 }
 
-/** @throws {TypeError} when it is none, or has another length */
+/** @throws {TypeError} when the answer is not a list of windows, or not of this length */
 export const windowsIn = (json: unknown, length: number): WindowCount[] =>
   listIn((json as { windows?: unknown } | null)?.windows, length) as WindowCount[];
 

@@ -24,7 +24,7 @@ interface Call<T> {
   headers?: Record<string, string>;
   body?: unknown;
   signal?: AbortSignal | undefined;
-  /** Reads an answer. @throws {TypeError} when it is not one of the service: then it is unknown what was done */
+  /** Reads an answer. @throws {TypeError} when it is not from the service: then it is unknown whether anything changed */
   read: (json: unknown, headers: Headers) => T;
 }
 
@@ -32,14 +32,14 @@ interface Call<T> {
 const RETRY_AFTER_MS_MAX = 30_000;
 
 /**
- * The counters of a service, over HTTP: for any runtime with `fetch`. What fails in passing is tried again; increments
- * have a key, so that each call counts once whatever fails on the way. All methods throw `CounterError`.
+ * A client for the counters of a service, over HTTP, for any runtime with `fetch`. It retries after transient failures.
+ * Increments have a key, so that each call counts once, whatever fails on the way. All methods throw `CounterError`.
  */
 export class CounterClient {
   readonly #url: string;
   readonly #options: ClientOptions;
 
-  /** @param url of the service, with the prefix of the counters' routes if they have one: `http://localhost:3000` */
+  /** @param url the address of the service, with the prefix of the routes if they have one: `http://localhost:3000` */
   constructor(url: string, options: ClientOptions = {}) {
     this.#url = url.replace(/\/+$/, '');
     this.#options = options;
@@ -67,11 +67,12 @@ export class CounterClient {
     { key = newKey(), signal }: KeyedCallOptions = {},
   ): Promise<number[]> {
     const headers = { 'idempotency-key': key };
-    const read = (json: unknown) => listIn(json, increments.length).map((one) => counterIn(one).value);
+    const read = (json: unknown) =>
+      listIn(json, increments.length).map((counter) => counterIn(counter).value);
     return this.#ask({ method: 'POST', path: '/increments', headers, body: increments, signal, read });
   }
 
-  /** @returns every increment that was acknowledged before included; undefined: there is no such counter */
+  /** @returns the state, including every increment acknowledged before; undefined: there is no such counter */
   async read(name: string, { signal }: CallOptions = {}): Promise<CounterState | undefined> {
     try {
       return await this.#ask({ method: 'GET', path: pathOf(name), signal, read: stateIn });
@@ -82,8 +83,8 @@ export class CounterClient {
   }
 
   /**
-   * @param names up to 1,000; they go into the address, and a service reads 16 KiB of address and headers (`headers_too_large`)
-   * @returns those that exist, by their names, as they were at one moment
+   * @param names up to 1,000; the address contains them, and with the headers it may not exceed 16 KiB (`headers_too_large`)
+   * @returns the counters that exist, by name, all as of one moment
    */
   async readAll(names: readonly string[], { signal }: CallOptions = {}): Promise<Map<string, CounterState>> {
     if (names.length === 0) return new Map();
@@ -93,9 +94,9 @@ export class CounterClient {
   }
 
   /**
-   * @param window the length of the windows, as increments named it
-   * @param last how many windows, 1 to 60, the current one included
-   * @returns what was counted in each, the current one first; windows without an increment have 0
+   * @param window the length of the windows, as in `increment`
+   * @param last how many windows, 1 to 60, including the current one
+   * @returns the count of each window, the current one first; windows without an increment have 0
    */
   async readWindows(
     name: string,
@@ -108,10 +109,10 @@ export class CounterClient {
   }
 
   /**
-   * Sets the value, the bounds and the end of a counter, on a condition; what is not given stays as it is.
+   * Sets the value, the bounds and the expiry of a counter on a precondition; fields that are not given do not change.
    *
-   * @param expected `missing`: it must not exist; `exists`: it must; a state: it must be in it
-   * @returns what it is now, and the value that it had
+   * @param expected `missing`: the counter must not exist; `exists`: it must exist; a state: it must be in this state
+   * @returns the state after the change, and the value before it
    */
   async set(
     name: string,
@@ -135,11 +136,11 @@ export class CounterClient {
       const answer = await this.#attempt(call);
       if ('result' in answer) return answer.result;
       const { status, problem, retryAfterMs = 0, cause } = answer;
-      // 503 is a promise only if the service made it, and not a proxy on the way.
-      const lost = status === undefined || (status >= 500 && !(status === 503 && problem));
-      unknown ||= lost;
-      const again = lost || status === 429 || status === 503;
-      if (!again || attempt >= (this.#options.attemptsMax ?? 8)) {
+      // A 503 means that nothing was counted only if it comes from the service, and not from a proxy.
+      const mayBeCounted = status === undefined || (status >= 500 && !(status === 503 && problem));
+      unknown ||= mayBeCounted;
+      const retryable = mayBeCounted || status === 429 || status === 503;
+      if (!retryable || attempt >= (this.#options.attemptsMax ?? 8)) {
         throw new CounterError(problem, {
           status,
           counted: unknown ? 'unknown' : 'no',
@@ -147,7 +148,7 @@ export class CounterClient {
           cause,
         });
       }
-      // Full jitter: callers that have failed together do not come back together.
+      // Full jitter: callers that failed at the same time do not retry at the same time.
       const backoffMs = Math.random() * Math.min(5000, 50 * 2 ** attempt);
       await pause(Math.min(retryAfterMs, RETRY_AFTER_MS_MAX) + backoffMs, call.signal);
     }
@@ -181,22 +182,22 @@ export class CounterClient {
 }
 
 interface Failed {
-  /** Undefined: there was no answer. */
+  /** The status of the answer; undefined: there was none. */
   status?: number;
   problem?: CounterProblem | undefined;
   retryAfterMs?: number;
   cause?: unknown;
 }
 
-/** 128 random bits. (`randomUUID` is missing on pages that were loaded without TLS.) */
+/** A key of 128 random bits. (`randomUUID` is missing on pages that were loaded without TLS.) */
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
     '',
   );
 
 function etagOf({ value, min, max, expiresAt }: ExpectedState): string {
-  const end = expiresAt == null ? '' : `:${Date.parse(expiresAt)}`;
-  return min == null && max == null && end === ''
+  const expiry = expiresAt == null ? '' : `:${Date.parse(expiresAt)}`;
+  return min == null && max == null && expiry === ''
     ? `"${value}"`
-    : `"${value}:${min ?? ''}:${max ?? ''}${end}"`;
+    : `"${value}:${min ?? ''}:${max ?? ''}${expiry}"`;
 }

@@ -1,9 +1,9 @@
-/** What a service says of a request that it refused (RFC 9457). */
+/** The answer of the service to a request that it refused (RFC 9457). */
 export interface CounterProblem {
   code: string;
   title: string;
   detail: string;
-  /** `out_of_bounds`: the value of the counter, its bounds, and what could have been added. */
+  /** With `out_of_bounds`: the value of the counter, its bounds, and the amount that could have been added. */
   value?: number;
   min?: number;
   max?: number;
@@ -12,16 +12,16 @@ export interface CounterProblem {
   window?: string;
 }
 
-/** Why a call had no success. */
+/** The reason why a call failed. */
 export class CounterError extends Error {
   override name = 'CounterError';
-  /** That of the service, as `out_of_bounds`; `no_answer`, or `http_502` for an answer that is not the service's. */
+  /** The code of the service, such as `out_of_bounds`; `no_answer`; or `http_502` for an answer not from the service. */
   readonly code: string;
   /** The status of the last answer; undefined: there was none. */
   readonly status: number | undefined;
-  /** Whether something was changed; `unknown`: the same call with the same key finds out. */
+  /** Whether anything was changed; `unknown`: repeating the call with the same key finds out. */
   readonly counted: 'no' | 'unknown';
-  /** After how many milliseconds another attempt can succeed, where the service says so: the end of a window. */
+  /** The time after which another attempt can succeed, in milliseconds, if the service names one: the end of a window. */
   readonly retryAfterMs: number | undefined;
   readonly problem: CounterProblem | undefined;
 
@@ -40,7 +40,7 @@ export class CounterError extends Error {
     },
   ) {
     const code = problem?.code ?? (status === undefined ? 'no_answer' : `http_${status}`);
-    super(`${code}: ${problem?.detail ?? 'the service did not say more'}`, { cause });
+    super(`${code}: ${problem?.detail ?? 'no further details'}`, { cause });
     this.code = code;
     this.status = status;
     this.counted = counted;

@@ -10,27 +10,27 @@ import { isSelective, type SelectiveBatch, select } from './selection.ts';
 import { type CounterStore, isOutOfBounds, type KnownRequest, type Written } from './store.ts';
 import { verdictsOf } from './verdicts.ts';
 
-/** The outcome of a request; a promise where another lane writes it. */
+/** The outcome of a request; a promise if another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
 
-/** One outcome for each request of a batch, in their order; undefined: to be written again, without the others. */
+/** The outcome of each request of a batch, in their order; undefined: not decided yet, to be written again. */
 type Decisions = readonly (Outcome | undefined)[];
 
 export interface BatchEvents {
-  /** Increments that one commit wrote. */
+  /** A commit wrote this many increments. */
   written(increments: number): void;
-  /** A batch is written again: the SQLSTATE or the kind of failure. */
+  /** A batch is written again; the reason is a SQLSTATE or the kind of failure. */
   retried(reason: string): void;
   /** A request was answered from its idempotency key. */
   replayed(): void;
 }
 
 /**
- * Decides on a batch whose wait for a lock ran out. Nothing of it was applied.
+ * Decides on a batch that timed out waiting for a lock. Nothing of it was applied.
  *
- * @param again whether the wait of the attempt before it ran out, too, and nothing was decided then
+ * @param repeated whether the attempt before it timed out as well, and no request was decided
  */
-export type OnLocked = (batch: Batch, error: Error, again: boolean) => Promise<Decisions> | Decisions;
+export type OnLocked = (batch: Batch, error: Error, repeated: boolean) => Promise<Decisions> | Decisions;
 
 export interface BatchWriterOptions {
   store: CounterStore;
@@ -39,43 +39,46 @@ export interface BatchWriterOptions {
   onLocked: OnLocked;
 }
 
-/** How long a conflict is retried, besides the time in which lost answers are asked for. */
+/** How long a conflict is retried, not counting the time spent settling lost answers. */
 const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
-/** Counters that are known to refuse: forgotten when there are so many; those that matter are found again. */
-const TIGHT_MAX = 1000;
+/** The most counters remembered as full. Beyond that all are forgotten; those that are still full are found again. */
+const FULL_MAX = 1000;
 
-/** How often a batch may fail in a row without any of its requests being the reason. */
-const FRUITLESS_MAX = 20;
+/** How many times in a row a batch may be written without any of its requests being decided. */
+const UNDECIDED_MAX = 20;
 
 /**
- * Writes requests together, and takes out those that cannot be written, so that the others are: each request is
- * counted once, or not at all and told so; where that cannot be known, it is told that.
+ * Writes requests together and sets aside those that cannot be written, so that the others are written. Each request is
+ * counted once, or refused and not counted; if neither can be established, its outcome is `outcome_unknown`.
  */
 export class BatchWriter {
   readonly #options: BatchWriterOptions;
-  /** Counters that lately had no room for all: what needs them is not written as a whole in vain first. */
-  readonly #tight = new Set<string>();
+  /**
+   * Counters that lately refused a request. A batch that needs one of them is written selectively at once, since writing
+   * it as a whole would probably fail.
+   */
+  readonly #full = new Set<string>();
 
   constructor(options: BatchWriterOptions) {
     this.#options = options;
   }
 
   /**
-   * @param lockMs how long to wait for each lock, if not as long as the store does
-   * @returns for each request its outcome; does not throw
+   * @param lockMs how long to wait for each lock, in milliseconds; by default, and at most, as long as the store does
+   * @returns the outcome of each request; does not throw
    */
   async write(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcome[]> {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter((request) => !request.abandoned?.());
-    for (let fruitless = 0; open.length > 0 && fruitless < FRUITLESS_MAX; fruitless += 1) {
-      const decisions = await this.#decide(this.#compose(open), fruitless > 0, lockMs);
+    for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX; undecided += 1) {
+      const decisions = await this.#decide(this.#compose(open), undecided > 0, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
       }
       const rest = open.filter((request) => !outcomes.has(request));
-      if (rest.length < open.length) fruitless = 0;
+      if (rest.length < open.length) undecided = 0;
       open = rest;
     }
     for (const request of open) outcomes.set(request, retriesExhausted());
@@ -83,31 +86,31 @@ export class BatchWriter {
   }
 
   #compose(requests: readonly PendingRequest[]): Batch {
-    const tight = ({ partial, increments }: PendingRequest) =>
-      partial || (this.#tight.size > 0 && increments.some(({ name }) => this.#tight.has(name)));
-    return requests.some(tight) ? select(requests) : compose(requests);
+    const mayNotFit = ({ partial, increments }: PendingRequest) =>
+      partial || (this.#full.size > 0 && increments.some(({ name }) => this.#full.has(name)));
+    return requests.some(mayNotFit) ? select(requests) : compose(requests);
   }
 
-  async #decide(batch: Batch, again: boolean, lockMs?: number): Promise<Decisions> {
+  async #decide(batch: Batch, repeated: boolean, lockMs?: number): Promise<Decisions> {
     const { lane, onLocked } = this.#options;
     try {
       const written = await this.#persist(() => lane.write(batch, lockMs));
       if (written.known.length > 0) return this.#replay(batch, written.known);
-      return isSelective(batch) ? await this.#judge(batch, written) : this.#answer(batch, written);
+      return isSelective(batch) ? await this.#answerSelective(batch, written) : this.#answer(batch, written);
     } catch (error) {
       try {
         if (isOutOfBounds(error) && !isSelective(batch))
-          return await this.#decide(select(batch.requests), again, lockMs);
-        if (isLocked(error)) return await onLocked(batch, error as Error, again);
+          return await this.#decide(select(batch.requests), repeated, lockMs);
+        if (isLocked(error)) return await onLocked(batch, error as Error, repeated);
         return batch.requests.map(() => error as Error);
       } catch (failure) {
-        // Nothing was applied, whatever prevents us from finding out why.
+        // Nothing was applied, even if the attempt to find out why failed as well.
         return batch.requests.map(() => failure as Error);
       }
     }
   }
 
-  /** Again while it is worth it, and nothing was applied. */
+  /** Retries while a retry can succeed and nothing was applied. */
   #persist<T>(act: () => Promise<T>): Promise<T> {
     const { lane, events } = this.#options;
     const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
@@ -124,13 +127,13 @@ export class BatchWriter {
     return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
   }
 
-  /** What fits is written, and what does not is refused. */
-  #judge(batch: SelectiveBatch, { values }: Written): Promise<Decisions> {
+  /** Answers the requests that fit, which are written, and refuses the others. */
+  #answerSelective(batch: SelectiveBatch, { values }: Written): Promise<Decisions> {
     const verdicts = verdictsOf(batch, values);
     const refused = batch.requests.filter((_, i) => verdicts[i] instanceof Error);
-    for (const { name } of batch.deltas) this.#tight.delete(name);
-    for (const { increments } of refused) for (const { name } of increments) this.#tight.add(name);
-    if (this.#tight.size > TIGHT_MAX) this.#tight.clear();
+    for (const { name } of batch.deltas) this.#full.delete(name);
+    for (const { increments } of refused) for (const { name } of increments) this.#full.add(name);
+    if (this.#full.size > FULL_MAX) this.#full.clear();
     const written = batch.requests.filter((_, i) => !(verdicts[i] instanceof Error));
     if (written.length > 0)
       this.#options.events.written(written.reduce((sum, { increments }) => sum + increments.length, 0));
@@ -138,45 +141,46 @@ export class BatchWriter {
   }
 
   /**
-   * The statement decides on counters as they are under its locks, but knows keys only as they were when it began: another
-   * replica may have counted a refused request meanwhile, and with that have taken its room. Such a one is left open, to
-   * be replayed.
+   * The statement sees counters as they are under its locks, but keys as they were when it began. In the meantime, another
+   * replica may have counted the same request, which may be what filled the counter. A request that was refused here but
+   * counted there is left undecided, so that the next attempt replays it.
    */
   async #confirm(
     requests: readonly PendingRequest[],
     verdicts: readonly (Answer | Problem)[],
   ): Promise<Decisions> {
-    const isOpen = ({ key }: PendingRequest, i: number) => key !== undefined && verdicts[i] instanceof Error;
-    const keys = requests.filter(isOpen).flatMap(({ key }) => key ?? []);
+    const mayBeCounted = ({ key }: PendingRequest, i: number) =>
+      key !== undefined && verdicts[i] instanceof Error;
+    const keys = requests.filter(mayBeCounted).flatMap(({ key }) => key ?? []);
     if (keys.length === 0) return verdicts;
     try {
       const counted = await this.#persist(() => this.#options.store.knownKeys(keys));
       return verdicts.map((verdict, i) => (counted.has(requests[i]?.key ?? '') ? undefined : verdict));
     } catch (error) {
-      // The others are decided, and written.
-      return requests.map((request, i) => (isOpen(request, i) ? (error as Error) : verdicts[i]));
+      // The other requests are decided, and those that fit are committed.
+      return requests.map((request, i) => (mayBeCounted(request, i) ? (error as Error) : verdicts[i]));
     }
   }
 
   #replay({ requests }: Batch, known: readonly KnownRequest[]): Decisions {
-    const byKey = new Map(known.map((one) => [one.key, one]));
+    const byKey = new Map(known.map((earlier) => [earlier.key, earlier]));
     return requests.map(({ key, fingerprint }) => {
-      const one = key === undefined ? undefined : byKey.get(key);
-      if (!one) return undefined;
-      if (one.request !== fingerprint) return keyReused();
+      const earlier = key === undefined ? undefined : byKey.get(key);
+      if (!earlier) return undefined;
+      if (earlier.request !== fingerprint) return keyReused();
       this.#options.events.replayed();
-      return { values: one.values, replayed: true };
+      return { values: earlier.values, replayed: true };
     });
   }
 }
 
-/** lock_not_available: the bound on waiting for a lock ran out. */
+/** Whether the server reported lock_not_available: the wait for a lock timed out. */
 export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';
 
-const clientGone = () => new Problem('client_gone', 'the client went away');
+const clientGone = () => new Problem('client_gone', 'the client disconnected before its batch began');
 
 const retriesExhausted = () =>
   new Problem(
     'retries_exhausted',
-    `the batch waited for a lock in vain ${FRUITLESS_MAX} times, and each time all locks were free afterwards`,
+    `the batch timed out waiting for a lock ${UNDECIDED_MAX} times, although each lock was free afterwards`,
   );

@@ -1,52 +1,52 @@
 import type { Increment, IncrementRequest } from './request.ts';
 
-/** An increment of a row: the counter's, or that of the bucket of its window. */
+/** An increment of one row: that of the counter itself, or that of the bucket of a window. */
 export interface PendingIncrement extends Omit<Increment, 'window'> {
-  /** When the row expires if this increment creates it, in milliseconds since 1970. */
+  /** The expiry of the row if this increment creates it, in milliseconds since 1970. */
   expiresAt?: number | undefined;
 }
 
-/** A request on its way, with the fingerprint of its body where it has a key. */
+/** A request that has not been answered yet, with the fingerprint of its body if it has a key. */
 export interface PendingRequest extends Omit<IncrementRequest, 'increments'> {
   increments: readonly PendingIncrement[];
   fingerprint?: string | undefined;
 }
 
-/** Increments of a bulk that cost as much as a request of their own. Measured: see docs/benchmark.md. */
+/** How many increments of a bulk cost as much as one single request. Measured: see docs/benchmark.md. */
 const BULK_DISCOUNT = 5;
 
-/** What a request counts as in bounds on batches and queues. */
+/** The weight of a request towards the limits on batches and queues. */
 export const weightOf = ({ increments }: Pick<PendingRequest, 'increments'>): number =>
   Math.ceil(increments.length / BULK_DISCOUNT);
 
-/** What a batch does to one counter: the sum of it, and the lowest and highest sum on the way there. */
+/** What a batch adds to one counter: the sum of its increments, and the lowest and the highest partial sum. */
 export interface Delta {
   name: string;
   total: bigint;
   low: bigint;
   high: bigint;
-  /** The lowest and the highest value before the batch with which the increments' own bounds hold; undefined: any. */
+  /** The lowest and the highest value before the batch that keep the increments' own bounds; undefined: any. */
   least?: bigint;
   most?: bigint;
-  /** When the row expires if the batch creates it, in milliseconds since 1970; undefined: never. */
+  /** The expiry of the row if the batch creates it, in milliseconds since 1970; undefined: never. */
   expiresAt?: number | undefined;
 }
 
-/** One increment of a batch: which delta it belongs to, and the sum of that delta up to and including it. */
+/** One increment of a batch: the index of its delta, and the sum of that delta up to and including the increment. */
 interface Step {
   at: number;
   sum: bigint;
 }
 
-/** Requests that are written together, in this order, all or nothing, and what they add up to. */
+/** Requests that are written together, in this order, all or nothing, with what they add to each counter. */
 export interface Batch {
   requests: readonly PendingRequest[];
   deltas: readonly Delta[];
-  /** For each request, for each of its increments. */
+  /** One for each increment of each request. */
   steps: readonly (readonly Step[])[];
 }
 
-/** Adds up what is to be written together. Sums are BigInts: a thousand amounts can exceed what a double holds. */
+/** Adds up the increments of requests. The sums are BigInts: that of a thousand amounts can be too large for a double. */
 export function compose(requests: readonly PendingRequest[]): Batch {
   const deltas: Delta[] = [];
   const indexes = new Map<string, number>();
@@ -61,7 +61,7 @@ export function compose(requests: readonly PendingRequest[]): Batch {
         deltas.push({ name, total: amount, low: amount, high: amount, expiresAt });
       } else add(deltas[at] as Delta, amount);
       const delta = deltas[at] as Delta;
-      bind(delta, increment);
+      applyBounds(delta, increment);
       return { at, sum: delta.total };
     }),
   );
@@ -74,8 +74,8 @@ function add(delta: Delta, amount: bigint): void {
   else if (delta.total > delta.high) delta.high = delta.total;
 }
 
-/** Adds the bounds of the increment that the delta ends with. */
-function bind(delta: Delta, { min, max }: PendingIncrement): void {
+/** Applies the bounds of the increment that was added to the delta last. */
+function applyBounds(delta: Delta, { min, max }: PendingIncrement): void {
   if (min !== undefined) {
     const least = BigInt(min) - delta.total;
     if (delta.least === undefined || least > delta.least) delta.least = least;
@@ -86,7 +86,10 @@ function bind(delta: Delta, { min, max }: PendingIncrement): void {
   }
 }
 
-/** For each request, the values that its increments wrote, given those of the deltas' counters after the batch. */
+/**
+ * @param after for each delta, the value of its counter after the batch
+ * @returns for each request, the value after each of its increments
+ */
 export function valuesOf({ deltas, steps }: Batch, after: readonly bigint[]): number[][] {
   const before = deltas.map(({ total }, at) => (after[at] ?? 0n) - total);
   return steps.map((ofRequest) => ofRequest.map(({ at, sum }) => Number((before[at] ?? 0n) + sum)));

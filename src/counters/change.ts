@@ -9,11 +9,11 @@ import { assertValue } from './range.ts';
 import { keyReused } from './request.ts';
 import { ALIVE, EXPIRES, PATIENCE, prepared } from './statements.ts';
 
-/** What a counter is to be; what is not given stays as it is. */
+/** The new state of a counter; fields that are not given do not change. */
 export type Change = Partial<CounterState>;
 
 /**
- * @throws {Problem} `out_of_range` when a number is not one that a counter can hold; `invalid_request` when the change
+ * @throws {Problem} `out_of_range` when a counter cannot hold one of the numbers; `invalid_request` when the change
  *   contradicts itself
  */
 export function assertChange({ value, min, max, expiresAt }: Change): void {
@@ -27,12 +27,12 @@ export function assertChange({ value, min, max, expiresAt }: Change): void {
     if (number >= least) continue;
     throw new Problem(
       'invalid_request',
-      `${field} is ${number} and ${before} is ${least}; allowed: min up to value, and value up to max`,
+      `${field} is ${number} and ${before} is ${least}; allowed: min <= value <= max`,
     );
   }
 }
 
-/** @throws {Problem} `invalid_request`, saying what an end may be */
+/** @throws {Problem} `invalid_request` unless the text is a timestamp of RFC 3339, from 1970 to 9999 */
 function assertTimestamp(text: string): void {
   if (isTimestamp(text)) return;
   throw new Problem(
@@ -55,37 +55,38 @@ function isTimestamp(text: unknown): text is string {
   return ms >= 0 && ms <= END_MAX && parsed.toISOString().startsWith(asWritten);
 }
 
-/** @throws {Problem} `invalid_request` when its end is no timestamp */
+/** @throws {Problem} `invalid_request` when its expiry is not a timestamp */
 export function expectedState({ value, min = null, max = null, expiresAt }: ExpectedState): CounterState {
   if (expiresAt != null) assertTimestamp(expiresAt);
   return { value, min, max, expiresAt: expiresAt ?? null };
 }
 
-/** A change that is asked for. */
+/** A request to change a counter. */
 export interface ChangeRequest {
   name: string;
   change: Change;
   precondition: Precondition;
-  /** The caller's own name for this request, under which it is made once. */
+  /** The idempotency key: however often the request is sent with it, the change is made once. */
   key?: string | undefined;
 }
 
 /**
- * Changes a counter in one statement, of which the precondition is a part: nothing comes between looking and changing.
+ * Changes a counter in one statement that also checks the precondition: no other change can come between the check and
+ * the write.
  *
- * @param keyHours how long its key is kept, in hours
- * @returns what it is now; undefined: it was not as the precondition says
- * @throws {Problem} `out_of_bounds` when its value would not be within its bounds; `key_reused`
+ * @param keyHours how long the key is kept, in hours
+ * @returns the state after the change; undefined: the precondition did not hold
+ * @throws {Problem} `out_of_bounds` when the value would be out of its bounds; `key_reused`
  */
 export async function set(ask: Ask, request: ChangeRequest, keyHours: number): Promise<Changed | undefined> {
   const { name, change, precondition, key = null } = request;
   const { value, min, max, expiresAt } = change;
-  const end = expiresAt == null ? null : timestamp(Date.parse(expiresAt));
+  const expiry = expiresAt == null ? null : timestamp(Date.parse(expiresAt));
   const fingerprint = fingerprintOf(request);
   const keyed = [key, fingerprint, keyHours];
   const write = () =>
     precondition === 'missing'
-      ? ask<ChangedRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null, end])
+      ? ask<ChangedRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null, expiry])
       : ask<ChangedRow>(CHANGE, [
           ...keyed,
           name,
@@ -96,27 +97,28 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
           max !== undefined,
           max ?? null,
           expiresAt !== undefined,
-          end,
+          expiry,
         ]);
   try {
-    const [row] = await goingElsewhere(() => (key === null ? write() : onceMore(write)));
+    const [row] = await goingElsewhere(() => (key === null ? write() : retryOnce(write)));
     if (row && row.request !== fingerprint) throw keyReused();
     return row && changedOf(row);
   } catch (error) {
     if (codeOf(error) !== CHECK_VIOLATION) throw error;
     throw new Problem(
       'out_of_bounds',
-      `with ${JSON.stringify(change)} the value of ${JSON.stringify(name)} would not be within its bounds`,
+      `the change ${JSON.stringify(change)} would put the value of ${JSON.stringify(name)} out of its bounds`,
       { cause: error },
     );
   }
 }
 
 /**
- * A statement knows keys only as they were when it began. While it waited for a lock, the same request may have been made
- * on another connection: then this one violates the key, or finds the counter changed, and the next one finds the key.
+ * A statement sees keys as they were when it began. While it waited for a lock, the same request may have committed on
+ * another connection. Then this statement violates the uniqueness of the key, or finds the counter changed, and a second
+ * statement finds the key.
  */
-async function onceMore<Row>(write: () => Promise<Row[]>): Promise<Row[]> {
+async function retryOnce<Row>(write: () => Promise<Row[]>): Promise<Row[]> {
   try {
     const rows = await write();
     if (rows.length > 0) return rows;
@@ -127,19 +129,19 @@ async function onceMore<Row>(write: () => Promise<Row[]>): Promise<Row[]> {
   return write();
 }
 
-/** A digest that differs between different changes, and from those of increments. */
+/** A digest that distinguishes different changes from each other, and changes from increments. */
 function fingerprintOf({ name, change, precondition }: ChangeRequest): string {
   const { value, min, max, expiresAt } = change;
   const bounds = [min, max].map((bound) => (bound === null ? 'none' : bound));
   const parts = [name, value, ...bounds, precondition, ...(expiresAt === undefined ? [] : [expiresAt])];
-  // Where there is no end, the fingerprint is what earlier versions of the service stored.
+  // Without an expiry, the fingerprint is the one that earlier versions of the service stored.
   const text = JSON.stringify(parts, (field, part) =>
     field === 'expiresAt' && part === null ? undefined : part,
   );
   return hash('sha256', `put ${text}`, 'base64url').slice(0, 22);
 }
 
-/** `values`: the value, the bounds, the value that was replaced, and the end in milliseconds since 1970. */
+/** `values`: the value, the bounds, the value that was replaced, and the expiry in milliseconds since 1970. */
 interface ChangedRow {
   request: string;
   values: (string | null)[];
@@ -147,14 +149,14 @@ interface ChangedRow {
 }
 
 function changedOf({ values, replayed }: ChangedRow): Changed {
-  const [value = 0, min = null, max = null, replaced = null, end = null] = values.map((text) =>
+  const [value = 0, min = null, max = null, replaced = null, expiry = null] = values.map((text) =>
     text === null ? null : Number(text),
   );
-  const expiresAt = end === null ? null : timestamp(end);
+  const expiresAt = expiry === null ? null : timestamp(expiry);
   return { value: value ?? 0, min, max, expiresAt, replaced, replayed };
 }
 
-/** @returns whether it was as the precondition says, and is gone */
+/** Deletes a counter. @returns false: the precondition did not hold */
 export async function remove(ask: Ask, name: string, precondition: Existing): Promise<boolean> {
   const removed = await goingElsewhere(() => ask(REMOVE, [name, ...statesOf(precondition)]));
   return removed.length > 0;
@@ -162,7 +164,7 @@ export async function remove(ask: Ask, name: string, precondition: Existing): Pr
 
 type Existing = Exclude<Precondition, 'missing'>;
 
-/** Parameters: the values, lowest and highest values and ends of the states it may be in; null: in any. */
+/** Parameters: the values, bounds and expiries of the states that meet the precondition; null: all states do. */
 function statesOf(precondition: Existing): unknown[] {
   if (precondition === 'exists') return [null, null, null, null];
   const states = precondition.oneOf;
@@ -174,7 +176,7 @@ function statesOf(precondition: Existing): unknown[] {
   ];
 }
 
-/** @param at the number of the parameter with the name; the states that it may be in come after it */
+/** @param at the number of the parameter with the name; those of `statesOf` follow it */
 function isAsExpected(at: number): string {
   const states = [1, 2, 3, 4].map((offset) => `$${at + offset}::bigint[]`);
   return `c.name = $${at} and ${ALIVE} and (${states[0]} is null or exists (
@@ -183,9 +185,9 @@ function isAsExpected(at: number): string {
 }
 
 /*
- * Both forms of changing a counter share their first parameters and their end: $1, the key; $2, the fingerprint of the request; $3, hours
- * to keep the key. Under a known key nothing is changed, and its row is written as it is, so that this answer, too, waits
- * for synchronous standbys.
+ * Both statements that set a counter have their first parameters and their last part in common: $1, the key; $2, the
+ * fingerprint of the request; $3, how many hours to keep the key. If the key is known, nothing is changed, and the row of
+ * the key is rewritten unchanged, so that this answer, too, waits for synchronous standbys.
  */
 const KNOWN = `
   ${PATIENCE},
@@ -201,7 +203,7 @@ const KEPT = `
   union all
   select $2::text, "values"::text[], false from changed`;
 
-/** $4 to $8: the counter, its value, its bounds and its end. One that has ended is replaced. */
+/** $4 to $8: the counter, its value, its bounds and its expiry. An expired counter is replaced. */
 const CREATE = prepared(
   'create',
   `
@@ -218,7 +220,7 @@ const CREATE = prepared(
   ${KEPT}`,
 );
 
-/** $4: the counter; $5 to $8: what it has to be; $9 to $15: what it is to be. */
+/** $4: the counter; $5 to $8: the states that meet the precondition; $9 to $15: the new state. */
 const CHANGE = prepared(
   'change',
   `

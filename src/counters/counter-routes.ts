@@ -33,13 +33,13 @@ const tags = ['Counters'];
 const params = counterParams;
 const querystring = noQuery;
 
-/** Counters as resources. */
+/** Routes that read, list, watch, set and delete counters. */
 export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
   await app.register(readRoutes, options);
   await app.register(changeRoutes, options);
 };
 
-/** Counters are read, listed and watched. */
+/** Routes that read, list and watch counters. */
 const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, watch, ask }) => {
   app.get('/counters/:name', {
     config: { problems: [...DATABASE_READ, 'not_found'] },
@@ -47,13 +47,13 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       tags,
       summary: 'Read a counter',
       description:
-        'From the primary: the value includes every increment that was acknowledged before. It may also include one that is not acknowledged yet, which a failover can undo.',
+        'Reads from the primary: the value includes every increment that was acknowledged before the request. It may also include an increment that is not acknowledged yet and that a failover can undo.',
       params,
       querystring,
       headers: readHeaders,
       response: {
         200: counterAnswer(
-          'The counter; its ETag is its value, with the bounds and the end if there are any',
+          'The counter. Its ETag is its value, with its bounds and its expiry if it has any',
         ),
         304: notModified,
       },
@@ -71,7 +71,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
     config: { problems: [...DATABASE_READ, 'queue_full'] },
     schema: {
       tags,
-      summary: 'List counters by name, a page at a time, or read some together',
+      summary: 'List counters page by page, or read several together',
       querystring: listQuery,
       response: { 200: listAnswer },
     },
@@ -82,7 +82,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
     config: { problems: [...DATABASE_READ, 'queue_full'] },
     schema: {
       tags,
-      summary: 'Read what was counted in the last windows of time',
+      summary: 'Read the counts of the last time windows',
       params: windowParams,
       querystring: windowQuery,
       response: { 200: windowAnswer },
@@ -109,27 +109,27 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
 };
 
 const BOUNDS_ARE_KEPT =
-  'Fields that are not given stay as they are. Whatever would take the value out of its bounds, an increment or another change, is refused with `out_of_bounds`.';
+  'Fields that are not given do not change. An increment or a change that would put the value out of its bounds is refused with `out_of_bounds`.';
 
-/** The problems of a change on a condition. */
+/** The problems of a change with a precondition. */
 const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
 
-/** Counters are set and deleted, each on a condition. */
+/** Routes that set and delete counters, with a precondition. */
 const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
   const { reader, ask, keyHours } = options;
   app.put('/counters/:name', {
     config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds', 'key_reused'] },
     schema: {
       tags,
-      summary: 'Set a counter, its bounds and its end, on a condition',
+      summary: 'Set the value, bounds and expiry of a counter conditionally',
       description: BOUNDS_ARE_KEPT,
       params,
       querystring,
       headers: putHeaders,
       body: putBody,
       response: {
-        200: putAnswer('The counter as it is now, and the value that it had'),
-        201: putAnswer('The counter, just created'),
+        200: putAnswer('The counter after the change, and the value before it'),
+        201: putAnswer('The counter, which was created'),
       },
     },
     handler: async ({ params: { name }, headers, body, caller }, reply) => {
@@ -139,7 +139,7 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
       assertChange(change);
       const key = keyOf(headers, caller);
       const changed = await set(ask, { name, change, precondition, key }, keyHours);
-      if (!changed) throw failed(name);
+      if (!changed) throw preconditionFailed(name);
       const { replaced, replayed } = changed;
       if (replayed) reply.header('idempotency-replayed', 'true');
       reply.status(precondition === 'missing' ? 201 : 200).header('etag', etagOf(changed));
@@ -151,20 +151,23 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
     config: { problems: [...CHANGE, 'not_found'] },
     schema: {
       tags,
-      summary: 'Delete a counter, on a condition',
+      summary: 'Delete a counter conditionally',
       params,
       querystring,
       headers: changeHeaders,
-      response: { 204: Type.Null({ description: 'Deleted' }) },
+      response: { 204: Type.Null({ description: 'The counter was deleted' }) },
     },
     handler: async ({ params: { name }, headers }, reply) => {
       const precondition = preconditionOf(headers);
       if (precondition === 'missing') {
-        throw new Problem('invalid_request', 'what must not exist cannot be deleted: send If-Match');
+        throw new Problem(
+          'invalid_request',
+          'If-None-Match: * excludes every counter that could be deleted; send If-Match',
+        );
       }
       const removed = await remove(ask, name, precondition);
       if (removed) return reply.status(204).send(null);
-      throw (await reader.read(name)) === undefined ? unknownCounter(name) : failed(name);
+      throw (await reader.read(name)) === undefined ? unknownCounter(name) : preconditionFailed(name);
     },
   });
 };
@@ -173,17 +176,17 @@ async function page(ask: Ask, query: Static<typeof listQuery>) {
   const { name: names, ...listing } = query;
   if (names) {
     if (Object.keys(listing).length > 0)
-      throw new Problem('invalid_request', 'name goes without prefix, after and limit');
+      throw new Problem('invalid_request', 'name must be sent without prefix, after and limit');
     const found = await find(ask, names);
-    return { counters: found.map((one) => answerOf(one.name, one)), next: null };
+    return { counters: found.map((counter) => answerOf(counter.name, counter)), next: null };
   }
   const { prefix = '', after = '', limit = 100 } = listing;
   const found = await list(ask, { prefix, after, limit: limit + 1 });
-  const counters = found.slice(0, limit).map((one) => answerOf(one.name, one));
+  const counters = found.slice(0, limit).map((counter) => answerOf(counter.name, counter));
   return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
 }
 
-/** Bounds and the end are told where there are any. */
+/** The body of an answer. It has bounds and an expiry only if the counter has them. */
 const answerOf = (name: string, { value, min, max, expiresAt }: CounterState) => ({
   name,
   value,
@@ -192,14 +195,14 @@ const answerOf = (name: string, { value, min, max, expiresAt }: CounterState) =>
   ...(expiresAt === null ? {} : { expires_at: expiresAt }),
 });
 
-/** No content: `null` is how it is said. */
-const notModified = Type.Null({ description: 'Not modified: the ETag that was sent is still current' });
+/** The type `null` stands for an answer without content. */
+const notModified = Type.Null({ description: 'Not modified: an ETag that was sent is still current' });
 
 const unknownCounter = (name: string) =>
   new Problem('not_found', `there is no counter ${JSON.stringify(name)}`);
 
-const failed = (name: string) =>
+const preconditionFailed = (name: string) =>
   new Problem(
     'precondition_failed',
-    `the counter ${JSON.stringify(name)} is not as If-Match or If-None-Match says`,
+    `the counter ${JSON.stringify(name)} does not satisfy If-Match or If-None-Match; read it again for its current ETag`,
   );

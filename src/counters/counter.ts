@@ -1,34 +1,34 @@
-/** The highest value; the lowest is its negative. Beyond it JSON, as most programs read it, loses digits. */
+/** The highest value; the lowest is its negative. Beyond it, most programs lose digits when they read JSON. */
 export const VALUE_MAX = Number.MAX_SAFE_INTEGER;
 
-/** What a counter is at a moment: all of it but the name. */
+/** The state of a counter at one moment: everything but its name. */
 export interface CounterState {
   value: number;
-  /** The lowest value that it may have; null: the lowest that there is. */
+  /** The lowest value that the counter may have; null: no bound but the range of all counters. */
   min: number | null;
-  /** The highest value that it may have; null: the highest that there is. */
+  /** The highest value that the counter may have; null: no bound but the range of all counters. */
   max: number | null;
-  /** When it ends, as an RFC 3339 timestamp in UTC with milliseconds: from then on it does not exist; null: never. */
+  /** The time from which the counter does not exist, an RFC 3339 timestamp in UTC with milliseconds; null: never. */
   expiresAt: string | null;
 }
 
-/** A state that a counter must be in; what is not given is null there. */
+/** A state that a counter must be in; fields that are not given must be null. */
 export type ExpectedState = Pick<CounterState, 'value'> & Partial<CounterState>;
 
-/** What a change made of a counter. */
+/** The state of a counter after a change. */
 export interface Changed extends CounterState {
-  /** The value that it replaced; null: the counter did not exist. */
+  /** The value that the change replaced; null: the counter did not exist. */
   replaced: number | null;
-  /** Whether the change had been made before, under the same key, and was not made again. */
+  /** Whether the change had been made before under the same key, and was not made again. */
   replayed: boolean;
 }
 
-/** A state as `STATE` selects it. The driver reads 64-bit integers as texts. */
+/** A state as selected by `STATE`. The driver returns 64-bit integers as strings. */
 export interface CounterRow {
   value: string;
   min: string | null;
   max: string | null;
-  /** In milliseconds since 1970. */
+  /** The expiry, in milliseconds since 1970. */
   expires: string | null;
 }
 
@@ -39,5 +39,5 @@ export const stateOf = ({ value, min, max, expires }: CounterRow): CounterState 
   expiresAt: expires === null ? null : timestamp(Number(expires)),
 });
 
-/** @param ms in milliseconds since 1970 */
+/** @param ms milliseconds since 1970 */
 export const timestamp = (ms: number): string => new Date(ms).toISOString();

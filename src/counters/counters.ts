@@ -17,77 +17,83 @@ import { CounterWriter, type WriterEvents } from './writer.ts';
 export interface CountersLimits {
   /** How long an idempotency key is kept, in hours; 24 by default. */
   keyHours?: number;
-  /** Requests that wait for their batch at most, 4096 by default; a bulk counts as one for each five of its increments. */
+  /** The most requests that may wait for their batch, 4096 by default; five increments of a bulk count as one request. */
   queueMax?: number;
   /** How long a request waits for a counter that another transaction has locked, in milliseconds; 5000 by default. */
   lockedMsMax?: number;
-  /** How long the outcome of a commit is asked for while no server answers, in milliseconds; 45000 by default. */
+  /** How long to try to settle a lost answer while no server answers, in milliseconds; 45000 by default. */
   settleMsMax?: number;
 }
 
 /** @internal */
 export interface CountersEnvironment extends CountersLimits {
-  /** How long a statement runs at most, in milliseconds: the wait for a lock has to end before. */
+  /** How long a statement may run, in milliseconds: a wait for a lock has to end before that. */
   statementMsMax: number;
-  /** Where the tables are; undefined: wherever the session finds them. */
+  /** The schema of the tables; undefined: the search_path of the session applies. */
   schema?: string;
   events?: WriterEvents;
-  /** Told of what belongs to no request. */
+  /** Called with each warning that concerns no single request. */
   warn: (message: string) => void;
-  /** For lists and changes, which may take longer; by default the same as for increments. */
-  others?: Pick<Sessions, 'query'>;
+  /** For lists and changes, which may take longer; by default the sessions of the increments. */
+  listAndChangeSessions?: Pick<Sessions, 'query'>;
 }
 
 export interface IncrementOptions {
   /** The amount to add, 1 by default; negative to subtract. */
   by?: number;
-  /** A unique key for this increment, best a UUID: however often it is asked for, it counts once. */
+  /** A unique key for this increment, preferably a UUID: however often it is requested, it counts once. */
   key?: string;
-  /** Whether to add as much as the bounds allow, possibly nothing; default: all or nothing. */
+  /** Whether to add as much as the bounds allow, possibly nothing; by default all or nothing. */
   partial?: boolean;
-  /** The lowest and the highest value that this increment may lead to, besides the counter's own bounds. */
+  /** The lowest and the highest value that this increment may lead to, in addition to the counter's own bounds. */
   min?: number;
   max?: number;
-  /** Counts in the current window of this length (`30s`, `15m`, `1h`, `7d`), and not in the counter itself. */
+  /** The increment counts in the current window of this length (`30s`, `15m`, `1h`, `7d`), and not in the counter itself. */
   window?: string;
 }
 
-/** An increment of several. */
-export type IncrementItem = { /** The counter. */ name: string } & Pick<
+/** One increment of a bulk. */
+export type IncrementItem = { /** The name of the counter. */ name: string } & Pick<
   IncrementOptions,
   'by' | 'min' | 'max' | 'window'
 >;
 
-/** What was counted in one window of time. */
+/** The count of one window of time. */
 export interface WindowCount {
   /** When the window begins, as an RFC 3339 timestamp in UTC. */
   start: string;
+  /** The sum of the increments in the window. */
   value: number;
 }
 
 export interface Incremented {
   /** The value after the increment. */
   value: number;
-  /** What was added: less than asked for only if `partial`. */
+  /** The amount that was added: less than `by` only if `partial`. */
   added: number;
-  /** Whether it had been counted before, under the same key, and was not counted again. */
+  /** Whether the increment had been counted before under the same key, and was not counted again. */
   replayed: boolean;
 }
 
-/** How long `close` waits for what is under way, in milliseconds. */
+/** How long `close` waits for the requests in progress, in milliseconds. */
 const CLOSE_MS_MAX = 5000;
 
-/** Lists and changes may take longer than increments, and share their pool with others: some at a time, the others wait. */
-const OTHERS = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
+/** Lists and changes may take long and share their pool: only a few of them run at the same time, the rest wait. */
+const LISTS_AND_CHANGES = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
 
-/** How long a write waits for a lock at most, in milliseconds. */
+/** How long a write may wait for a lock, in milliseconds. */
 const LOCK_MS_MAX = 500;
 
-const unheard: WriterEvents = { written: () => {}, retried: () => {}, replayed: () => {}, settled: () => {} };
+const noEvents: WriterEvents = {
+  written: () => {},
+  retried: () => {},
+  replayed: () => {},
+  settled: () => {},
+};
 
 /**
- * Counters with names, in a database: durable, exact, idempotent. All methods throw `Problem`; nothing was changed then,
- * unless its code is `outcome_unknown`: the same key finds out whether it was counted.
+ * Named counters in a database: durable, exact and idempotent. All methods throw `Problem`. Nothing was changed then,
+ * unless its code is `outcome_unknown`: repeating the request with the same key finds out whether it was counted.
  */
 export class Counters {
   /** For lists and changes. @internal */
@@ -101,23 +107,24 @@ export class Counters {
   /** @internal */
   readonly watch: CounterWatch;
   readonly #closing = new AbortController();
-  readonly #late = new AbortController();
+  /** Aborted when `close` has waited long enough. */
+  readonly #closeDeadline = new AbortController();
   readonly #removing: Promise<void>;
 
   /** @internal */
   constructor(sessions: Pick<Sessions, 'query'>, environment: CountersEnvironment) {
-    const { statementMsMax, schema, events = unheard, warn, others = sessions } = environment;
+    const { statementMsMax, schema, events = noEvents, warn, listAndChangeSessions = sessions } = environment;
     const { keyHours = 24, lockedMsMax = 5000 } = environment;
-    // The wait for a lock ends before the statement does, and leaves time for another attempt.
+    // A wait for a lock times out before the statement does, early enough for another attempt.
     const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
     this.keyHours = keyHours;
     const store = new CounterStore(sessions, { keyHours, lockMsMax, schema });
-    const turn = new Semaphore(OTHERS);
-    const ask = askIn(others, schema);
-    this.ask = (statement, values) => turn.run(() => ask(statement, values));
+    const semaphore = new Semaphore(LISTS_AND_CHANGES);
+    const ask = askIn(listAndChangeSessions, schema);
+    this.ask = (statement, values) => semaphore.run(() => ask(statement, values));
     this.reader = new CounterReader(store);
     this.watch = new CounterWatch((names) => store.states(names));
-    this.writer = new CounterWriter(store, events, { ...environment, closing: this.#late.signal });
+    this.writer = new CounterWriter(store, events, { ...environment, closing: this.#closeDeadline.signal });
     this.#removing = removeExpiredForEver(store, this.#closing.signal, warn);
   }
 
@@ -134,7 +141,7 @@ export class Counters {
   /**
    * Adds to up to 1,000 counters, all or nothing, in one commit.
    *
-   * @param increments `by` is 1 if it is not given
+   * @param increments `by` is 1 by default
    * @returns the value after each increment, in their order
    */
   async incrementAll(
@@ -148,39 +155,39 @@ export class Counters {
     return values;
   }
 
-  /** @returns what it is now, every increment that was acknowledged before included; undefined: there is none */
+  /** @returns the state, including every increment acknowledged before; undefined: there is no such counter */
   async read(name: string): Promise<CounterState | undefined> {
-    return told(async () => {
+    return withProblems(async () => {
       assertName(name);
       return this.reader.read(name);
     });
   }
 
-  /** @returns those of these counters that exist, by their names, as they were at one moment */
+  /** @returns the counters that exist, by name, all as of one moment */
   async readAll(names: readonly string[]): Promise<Map<string, CounterState>> {
-    return told(async () => {
+    return withProblems(async () => {
       for (const name of names) assertName(name);
       return new Map((await find(this.ask, names)).map(({ name, ...state }) => [name, state]));
     });
   }
 
   /**
-   * @param window the length of the windows, as increments named it
-   * @param last how many windows, 1 to 60, the current one included
-   * @returns what was counted in each, the current one first; windows without an increment have 0
+   * @param window the length of the windows, as in `increment`
+   * @param last how many windows, 1 to 60, including the current one
+   * @returns the count of each window, the current one first; windows without an increment have 0
    */
   async readWindows(name: string, window: string, last = 1): Promise<WindowCount[]> {
-    return told(async () => {
+    return withProblems(async () => {
       assertName(name);
       return windowCounts(this.ask, { name, window, last });
     });
   }
 
   /**
-   * Sets the value, the bounds and the end of a counter, on a condition; what is not given stays as it is.
+   * Sets the value, the bounds and the expiry of a counter on a precondition; fields that are not given do not change.
    *
-   * @param expected `missing`: it must not exist; `exists`: it must; a state: it must be in it
-   * @returns what it is now, and the value that it had
+   * @param expected `missing`: the counter must not exist; `exists`: it must exist; a state: it must be in this state
+   * @returns the state after the change, and the value before it
    */
   async set(
     name: string,
@@ -188,7 +195,7 @@ export class Counters {
     expected: ExpectedState | 'exists' | 'missing',
     { key }: Pick<IncrementOptions, 'key'> = {},
   ): Promise<Changed> {
-    return told(async () => {
+    return withProblems(async () => {
       assertName(name);
       assertChange(change satisfies Change);
       if (key !== undefined) assertKey('key', key);
@@ -196,18 +203,21 @@ export class Counters {
         typeof expected === 'object' ? { oneOf: [expectedState(expected)] } : expected;
       const changed = await set(this.ask, { name, change, precondition, key }, this.keyHours);
       if (changed) return changed;
-      throw new Problem('precondition_failed', `the counter ${JSON.stringify(name)} is not as expected`);
+      throw new Problem(
+        'precondition_failed',
+        `the counter ${JSON.stringify(name)} is not in the expected state; read it again`,
+      );
     });
   }
 
   /**
-   * Resolves when everything that was asked for is settled; what takes longer than 5 seconds ends with a `Problem`. The
-   * pool stays open.
+   * Resolves when every request is settled; those that take longer than 5 seconds end with a `Problem`. The pool stays
+   * open.
    */
   async close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
       const reason = new Problem('shutting_down', 'the service is shutting down');
-      setTimeout(() => this.#late.abort(reason), CLOSE_MS_MAX).unref();
+      setTimeout(() => this.#closeDeadline.abort(reason), CLOSE_MS_MAX).unref();
     }
     this.#closing.abort();
     this.watch.close();
@@ -216,7 +226,7 @@ export class Counters {
   }
 
   #submit(increments: readonly Increment[], key: string | undefined, partial = false) {
-    return told(async () => {
+    return withProblems(async () => {
       for (const { name } of increments) assertName(name);
       if (key !== undefined) assertKey('key', key);
       return this.writer.submit({ increments, key, partial });
@@ -224,8 +234,8 @@ export class Counters {
   }
 }
 
-/** What goes wrong as a problem, but for defects, of which the error itself says more. */
-async function told<T>(work: () => Promise<T>): Promise<T> {
+/** Throws errors as problems, except defects, whose own errors say more. */
+async function withProblems<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

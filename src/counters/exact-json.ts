@@ -3,25 +3,25 @@ import type { FastifyInstance } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
 /**
- * Where a number could be read as another one than was written: a fraction or an exponent that follows a digit, or
- * more digits than any double keeps. It may stand inside a string; that is found out by looking closer.
+ * Matches text in which `JSON.parse` may change a number: a fraction or an exponent after a digit, or 16 digits in a row,
+ * which not every double keeps. The match may be inside a string; a second look decides.
  */
 const SUSPICIOUS = /\d[.eE]|\d{16}/;
 
 const WHOLE = /^-?\d+$/;
 
 /**
- * Reads JSON bodies of this scope so that no number is rounded, and no character replaced, in silence: `JSON.parse` makes 1 of
- * 1.00000000000000000001, and 9007199254740992 of 9007199254740993. Whole numbers only; those that a double cannot
- * hold exactly arrive as a number that is not safe, which the routes refuse.
+ * Reads the JSON bodies of this scope without silently rounding a number or replacing a character: `JSON.parse` reads
+ * 1.00000000000000000001 as 1, and 9007199254740993 as 9007199254740992. Only whole numbers are allowed; one that a
+ * double cannot hold exactly is passed on as an unsafe integer, which the routes refuse.
  */
 export function readExactJson(app: FastifyInstance): void {
-  // The one that Fastify uses itself: `__proto__` is an error.
+  // The default parser of Fastify, which refuses `__proto__`.
   const parse = app.getDefaultJsonParser('error', 'error');
-  // That of an application around this scope stays its own.
+  // In this scope only: the parser of an enclosing application remains.
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
-    // Otherwise all that is no UTF-8 becomes the same character, and different names one.
+    // Decoding would replace all invalid bytes by the same character, and so make different names equal.
     if (!isUtf8(bytes)) return done(new Problem('invalid_request', 'the body is not UTF-8'));
     const text = bytes.toString();
     if (SUSPICIOUS.test(text)) {
@@ -29,26 +29,26 @@ export function readExactJson(app: FastifyInstance): void {
         refuseFractions(text);
       } catch (error) {
         if (error instanceof Problem) return done(error);
-        // Not JSON at all: the parser says that better.
+        // The body is not JSON at all, for which the parser has a better message.
       }
     }
     return parse(request, text, done);
   });
 }
 
-/** With the text of each number (ECMAScript 2026, JSON.parse source text access). */
+/** Also gets the source text of each number (ECMAScript 2026, JSON.parse source text access). */
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 
 const refuseFraction: Reviver = (_key, value, { source }) => {
   if (typeof value === 'number' && source !== undefined && !WHOLE.test(source)) {
     throw new Problem(
       'invalid_request',
-      `the body has the number ${source.slice(0, 40)}; allowed: whole numbers, written in digits`,
+      `the body contains the number ${source.slice(0, 40)}; allowed: whole numbers written in digits`,
     );
   }
   return value;
 };
 
-/** The type of `JSON.parse` does not know the third argument yet. */
+/** The reviver is cast because TypeScript's type of `JSON.parse` does not have its third argument yet. */
 const refuseFractions = (text: string): unknown =>
   JSON.parse(text, refuseFraction as (key: string, value: unknown) => unknown);

@@ -1,7 +1,7 @@
 import type { PendingRequest } from './batch.ts';
 
 /**
- * The requests that can affect each other: those that share a counter, directly or by way of others. Found with
+ * Groups the requests that can affect each other: those that share a counter, directly or through other requests. Uses
  * disjoint sets (Galler and Fischer, "An improved equivalence algorithm", 1964).
  *
  * @returns the indexes of the requests of each group, in the order of arrival
@@ -11,7 +11,7 @@ export function groupsOf(requests: readonly PendingRequest[]): number[][] {
   const rootOf = (name: string): string => {
     let root = name;
     for (let parent = parents.get(root); parent !== undefined; parent = parents.get(root)) root = parent;
-    // What has been walked once is a single step afterwards.
+    // Path compression: the names on this path are one step from the root afterwards.
     for (let step = name; step !== root; ) {
       const next = parents.get(step) ?? root;
       parents.set(step, root);

@@ -15,7 +15,7 @@ import {
 } from './schemas.ts';
 import type { CounterWriter } from './writer.ts';
 
-/** The problems of an increment. A conflict is none: it is tried again. */
+/** The problems of an increment. `conflict` is not among them, since a conflict is retried. */
 const INCREMENT = [
   ...DATABASE_READ,
   'outcome_unknown',
@@ -26,7 +26,7 @@ const INCREMENT = [
   'key_reused',
 ] as const;
 
-/** Adding to counters: one of them, or many at once. */
+/** Routes that add to one counter, or to many at once. */
 export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter }> = async (
   app,
   { writer },
@@ -82,7 +82,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
   });
 };
 
-/** Counts, and says what each increment wrote; of a partial one, how much was added comes after it. */
+/** @returns the value after each increment; for a partial one, the amount that was added follows */
 async function write(
   writer: CounterWriter,
   { headers, caller }: FastifyRequest,
@@ -94,7 +94,7 @@ async function write(
     increments,
     partial,
     key: keyOf(headers, caller),
-    // Asked for when the batch begins: the requests of callers that have hung up by then are not counted.
+    // Checked when the batch begins: a request whose client has disconnected by then is not counted.
     abandoned: () => reply.raw.destroyed,
   });
   if (replayed) reply.header('idempotency-replayed', 'true');

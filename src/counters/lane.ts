@@ -6,31 +6,32 @@ import { Problem } from '../errors/problem.ts';
 import type { Batch } from './batch.ts';
 import { type BatchId, type CounterStore, isFenced, isForgotten, type Written } from './store.ts';
 
-/** What was found out about a commit whose answer was lost. */
+/** The possible findings about a commit whose answer was lost. */
 export const settlements = ['applied', 'not applied', 'unknown'] as const;
 export type Settlement = (typeof settlements)[number];
 
 export interface LaneOptions {
-  /** How long a lost answer is asked for while no server answers, in milliseconds. */
+  /** How long to try to settle a lost answer while no server answers, in milliseconds. */
   settleMsMax: number;
   onSettled: (settlement: Settlement) => void;
-  /** Aborted when nothing may be waited for any more. */
+  /** Aborted when all waiting has to end. */
   closing: AbortSignal;
 }
 
-/** Between two attempts to be answered, in milliseconds. */
+/** The delay between two attempts to settle a lost answer, in milliseconds. */
 const DELAY = { delayMsBase: 10, delayMsMax: 250 };
 
 /**
- * How long a lost answer is asked for where a server answers and cannot tell, in milliseconds: the first attempt, which no
- * client hears of any more, keeps its row locked. Other counters must not wait for that as long as for a failover.
+ * How long to try to settle a lost answer while a server answers but cannot tell the outcome, in milliseconds: the first
+ * attempt, whose connection is lost, still holds the lock on the writer's row. Other counters must not wait for that as
+ * long as for a failover.
  */
-const HEARD_MS_MAX = 10_000;
+const ANSWERED_MS_MAX = 10_000;
 
 /**
- * Writes one batch after another, each exactly once whatever becomes of connections: batches carry the identity of
+ * Writes one batch after another, each exactly once, whatever happens to connections. Each batch carries the identity of
  * the writer and a number, as the messages of an idempotent producer do (KIP-98 of Apache Kafka), and the database
- * applies each number once. Correctness depends on no clock: a process that was stopped for a day finds out the same.
+ * applies each number once. Correctness depends on no clock: a process that was paused for a day finds out the same.
  */
 export class Lane {
   readonly #store: CounterStore;
@@ -44,17 +45,17 @@ export class Lane {
     this.#options = options;
   }
 
-  /** A clock, in milliseconds, that stands still while a lost answer is asked for. */
+  /** A clock, in milliseconds, that stops while a lost answer is being settled. */
   now(): number {
     return performance.now() - this.#settlingMs;
   }
 
   /**
-   * To be called with one batch at a time.
+   * Writes a batch. Must not be called while another batch is being written.
    *
-   * @param lockMs how long to wait for each lock, if not as long as the store does
-   * @throws {Problem} `outcome_unknown` when the database could not be asked in time
-   * @throws whatever the server refused it for: nothing was applied
+   * @param lockMs how long to wait for each lock, in milliseconds; by default, and at most, as long as the store does
+   * @throws {Problem} `outcome_unknown` when the outcome could not be found out in time
+   * @throws the error with which the server refused the batch: nothing was applied
    */
   async write(batch: Batch, lockMs?: number): Promise<Written> {
     this.#writer ??= await this.#register();
@@ -75,23 +76,24 @@ export class Lane {
   }
 
   /**
-   * The answer was lost: sends the same batch under the same number until there is an answer. Whichever attempt comes
-   * first is applied, on whichever server; if this one is refused, closing the number says what the first one wrote.
+   * Settles a lost answer: sends the same batch under the same number until there is an answer. Whichever attempt takes the
+   * number first is applied, on whichever server. If this attempt is refused, closing the number tells what the first one
+   * wrote.
    */
   async #settle(batch: Batch, id: BatchId, lost: unknown): Promise<Written> {
     const { settleMsMax, onSettled, closing } = this.#options;
     let refusal: unknown;
-    let heardAt: number | undefined;
-    const heardForLong = (error: unknown) => {
-      heardAt = isAnswer(error) ? (heardAt ?? performance.now()) : undefined;
-      return heardAt !== undefined && performance.now() - heardAt > HEARD_MS_MAX;
+    let answeredSince: number | undefined;
+    const isAnsweredForLong = (error: unknown) => {
+      answeredSince = isAnswer(error) ? (answeredSince ?? performance.now()) : undefined;
+      return answeredSince !== undefined && performance.now() - answeredSince > ANSWERED_MS_MAX;
     };
     const attempt = async () => {
       if (refusal === undefined) {
         try {
           return { applied: false, written: await this.#store.write(batch, id) };
         } catch (error) {
-          if (isUnheard(error) || isForgotten(error)) throw error;
+          if (isInconclusive(error) || isForgotten(error)) throw error;
           refusal = error;
         }
       }
@@ -103,16 +105,16 @@ export class Lane {
         ...DELAY,
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
-        // What keeps the row of the writer locked is the first attempt: closing waits for its end, however often.
+        // The first attempt holds the lock on the writer's row, so closing the number is retried until that attempt ends.
         retryable: (error) =>
-          (isUnheard(error) || (refusal !== undefined && failureOf(error) !== undefined)) &&
-          !heardForLong(error),
+          (isInconclusive(error) || (refusal !== undefined && failureOf(error) !== undefined)) &&
+          !isAnsweredForLong(error),
         signal: closing,
       });
       onSettled(applied ? 'applied' : 'not applied');
       if (written) return written;
     } catch {
-      // The row may stay locked by the first attempt for long: the next batch takes a new one.
+      // The first attempt may hold the lock on the row for long: the next batch registers a new one.
       this.#writer = undefined;
       onSettled('unknown');
       throw unknown(lost);
@@ -120,7 +122,7 @@ export class Lane {
     throw refusal;
   }
 
-  /** A new identity. One whose registration was lost is not used. */
+  /** Registers a new identity. If the answer is lost, this identity is not used. */
   async #register(): Promise<string> {
     const writer = randomUUID();
     try {
@@ -134,26 +136,26 @@ export class Lane {
   }
 }
 
-/** Whether it says nothing of the batch: no answer, no connection, or a conflict with an attempt under way. */
-function isUnheard(error: unknown): boolean {
+/** Whether the error leaves the outcome open: no answer, no connection, or a conflict with an attempt in progress. */
+function isInconclusive(error: unknown): boolean {
   const failure = failureOf(error);
-  // Without a SQLSTATE it is the pool that was busy, and nothing was sent.
+  // Without a SQLSTATE, it was the pool that was busy, and nothing was sent.
   if (failure === 'busy' || failure === 'full') return codeOf(error) === undefined;
   return failure !== undefined;
 }
 
-/** Whether a server said so, one that takes writes, and not the way there. */
+/** Whether the error comes from a server that takes writes, and not from the connection to it. */
 const isAnswer = (error: unknown): boolean =>
   codeOf(error) !== undefined && /^(conflict|busy|full)$/.test(failureOf(error) ?? '');
 
 const unknown = (cause: unknown) =>
   new Problem(
     'outcome_unknown',
-    'the connection broke while the commit was in flight; the same Idempotency-Key finds out whether it was counted',
+    'the connection broke while the commit was in flight; repeat the request with the same Idempotency-Key to find out whether it was counted',
     { cause },
   );
 
-/** Nothing was applied, and the next attempt, under a number of its own, can succeed. */
+/** Whether nothing was applied and another attempt, under a new number, can succeed. */
 export const mayBeRetried = (error: unknown): boolean =>
   isConflict(error) ||
   failureOf(error) === 'lost' ||
@@ -161,5 +163,5 @@ export const mayBeRetried = (error: unknown): boolean =>
   isFenced(error) ||
   isForgotten(error);
 
-/** Another replica used the same key at the same moment: the next attempt finds it. */
+/** Another replica used the same key, or created the same counter, at the same moment: the next attempt finds it. */
 const UNIQUE_VIOLATION = '23505';

@@ -9,11 +9,11 @@ export interface Listing {
   prefix: string;
   /** Only names after this one. */
   after: string;
-  /** Counters at most. */
+  /** The most counters to return. */
   limit: number;
 }
 
-/** Counters in the order of the code points of their names. */
+/** Lists counters in the order of the code points of their names. */
 export async function list(
   ask: Ask,
   { prefix, after, limit }: Listing,
@@ -23,15 +23,15 @@ export async function list(
   return rows.map(({ name, ...row }) => ({ name, ...stateOf(row) }));
 }
 
-/** Without a name, since the plan depends on the pattern: its beginning becomes a range of the index. */
+/** Has no name, so that it is planned each time for its pattern: the prefix becomes a range of the index. */
 const LIST: Statement = {
   name: '',
-  // Buckets of windows are named with a control character: before a space, with which names may begin.
+  // The names of buckets begin with a control character: they sort before a space, the first character of any name.
   text: `select c.name, ${STATE} from counters as c
          where c.name > $1 and c.name >= ' ' and c.name like $2 and ${ALIVE} order by c.name limit $3`,
 };
 
-/** Those of these that exist, in this order, as they were at one moment. */
+/** Returns those of the named counters that exist, in the order of the names, all as of one moment. */
 export async function find(ask: Ask, names: readonly string[]): Promise<(CounterState & { name: string })[]> {
   const rows = await ask<CounterRow & { name: string }>(STATES, [names]);
   const found = new Map(rows.map(({ name, ...row }) => [name, { name, ...stateOf(row) }]));
@@ -39,9 +39,9 @@ export async function find(ask: Ask, names: readonly string[]): Promise<(Counter
 }
 
 /**
- * What was counted in the last windows of a counter, the current one first, at one moment.
+ * Returns the counts of the last windows of a counter, the current one first, all as of one moment.
  *
- * @throws {Problem} `invalid_request` when the window is none, or when so many are not kept
+ * @throws {Problem} `invalid_request` when the window is not valid, or when so many are not kept
  */
 export async function windowCounts(
   ask: Ask,

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { settlements } from './lane.ts';
 import type { WriterEvents } from './writer.ts';
 
-/** Figures of the counters for Prometheus. */
+/** Registers the metrics of the counters for Prometheus. */
 export function counterMetrics(
   register: Registry,
   state: { waiting: () => number; quarantined: () => number; watchers: () => number },
@@ -16,29 +16,34 @@ export function counterMetrics(
   });
   const retries = new Counter({
     name: 'safe_counters_batch_retries_total',
-    help: 'Batches that were tried again, by what stopped them (SQLSTATE, or lost)',
+    help: 'Retries of batches, by reason (SQLSTATE or kind of failure)',
     labelNames: ['reason'],
     registers,
   });
   const settled = new Counter({
     name: 'safe_counters_lost_answers_total',
-    help: 'Commits whose answer was lost, by their outcome',
+    help: 'Commits whose answer was lost, by outcome',
     labelNames: ['outcome'],
     registers,
   });
   const replays = new Counter({
     name: 'safe_counters_idempotent_replays_total',
-    help: 'Requests answered from their idempotency key, and not counted again',
+    help: 'Requests answered from their idempotency key and not counted again',
     registers,
   });
-  gauge(register, 'safe_counters_queue_length', 'Increments that wait for their batch', state.waiting);
+  gauge(
+    register,
+    'safe_counters_queue_length',
+    'Requests that wait for their batch; five increments of a bulk count as one',
+    state.waiting,
+  );
   gauge(
     register,
     'safe_counters_quarantined_requests',
     'Requests that wait for a counter that another transaction has locked',
     state.quarantined,
   );
-  gauge(register, 'safe_counters_watchers', 'Open streams of events', state.watchers);
+  gauge(register, 'safe_counters_watchers', 'Open event streams', state.watchers);
   for (const outcome of settlements) settled.inc({ outcome }, 0);
   return {
     written: (increments) => batchSize.observe(increments),
@@ -48,9 +53,9 @@ export function counterMetrics(
   };
 }
 
-/** A figure that is read at each scrape. */
+/** Registers a gauge whose value is read at each scrape. */
 function gauge(register: Registry, name: string, help: string, value: () => number): void {
-  const figure = new Gauge({
+  const metric = new Gauge({
     name,
     help,
     registers: [],
@@ -58,5 +63,5 @@ function gauge(register: Registry, name: string, help: string, value: () => numb
       this.set(value());
     },
   });
-  register.registerMetric(figure);
+  register.registerMetric(metric);
 }

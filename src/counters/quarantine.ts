@@ -6,17 +6,17 @@ import { isLocked, type Outcome } from './batch-writer.ts';
 import type { Answer } from './request.ts';
 import { quoted } from './windows.ts';
 
-/** Writes requests on a lane of its own, waiting so many milliseconds for each lock; does not throw. */
+/** Writes requests on a separate lane, waiting so many milliseconds for each lock; does not throw. */
 export type WriteAlone = (requests: readonly PendingRequest[], lockMs: number) => Promise<Outcome[]>;
 
 export interface QuarantineOptions {
-  /** One for each batch that may be written at the same time: two or more, as one is kept for first attempts. */
+  /** One for each batch that may be written at the same time: two or more, since one is reserved for first attempts. */
   writers: readonly WriteAlone[];
-  /** Weight of one batch at most. */
+  /** The highest weight of one batch. */
   batchMax: number;
-  /** How long a request whose locks were found taken waits for them at most, in milliseconds. */
+  /** How long a request whose locks were found to be held may wait for them, in milliseconds. */
   waitMsMax: number;
-  /** Weight that waits for locks at most; as much again may wait to be tried. */
+  /** The highest weight of the requests that wait for locks; as much again may wait for a first attempt. */
   queueMax: number;
 }
 
@@ -31,55 +31,55 @@ interface Waiting {
 interface Group {
   id: string;
   waiting: Waiting[];
-  /** How often in a row its locks were found taken, by itself. */
-  refusals: number;
-  /** When it may be tried again, by `performance.now()`. */
+  /** How many attempts of this group alone, in a row, timed out waiting for a lock. */
+  timeouts: number;
+  /** When the group may be retried, by `performance.now()`. */
   dueAt: number;
-  /** How many groups may be tried together, it included: half as many after each attempt that met a lock. */
+  /** How many groups, including this one, may be tried together: halved by each attempt that meets a lock. */
   togetherMax: number;
 }
 
-/** Before a group whose lock was taken is tried again, in milliseconds; twice as long after each further attempt. */
-const AGAIN_MS = { base: 50, max: 500 };
+/** The delay before a locked group is retried, in milliseconds; it doubles with each further attempt. */
+const RETRY_MS = { base: 50, max: 500 };
 
-/** How long a first attempt waits for each lock, in milliseconds: another transaction's short commit, but no more. */
+/** How long a first attempt waits for each lock, in milliseconds: no longer than another transaction's short commit. */
 const FIRST_LOCK_MS = 5;
 
 /**
- * How long an attempt that needs several locks waits for each of them, in milliseconds: those it has already are held
- * meanwhile, and other replicas may need them.
+ * How long an attempt that needs several locks waits for each of them, in milliseconds: meanwhile it holds the locks that
+ * it already has, and other replicas may need them.
  */
 const SEVERAL_LOCKS_MS = 25;
 
-/** Beyond so many, suspects are forgotten; those that matter are found again. */
+/** The most suspects. Beyond that all are forgotten; those that are still locked are found again. */
 const SUSPECTS_MAX = 10_000;
 
-/** Lanes belong to many callers, and run in the asynchronous context of none. */
+/** A lane serves many callers, so it runs in the asynchronous context of none of them. */
 const inNoContext = AsyncLocalStorage.snapshot();
 
-/** A key, as a suspect, cannot be confused with a name: names have no control characters. */
+/** Marks a suspect as a key. It cannot be confused with a name, since names have no control characters. */
 const keyToken = (key: string) => `\0${key}`;
 
 /**
- * Where requests wait whose counter, or key, may be locked by another transaction, so that all others go on: a batch
+ * Holds the requests whose counter or key may be locked by another transaction, so that no other request waits: a batch
  * waits for the slowest of its locks. Requests that need the same locks form a group. Groups are first tried together,
- * with a real write and a very short wait for locks; when that meets a lock, in halves, until each group is written or
- * known to be locked. So a request that needs no locked counter is written soon, however many others are locked. Locked
- * groups are tried again in turns. What succeeds, or is found not to fit, ends the suspicion: a counter that is merely
- * busy is soon back on the main lane.
+ * with a real write and a very short wait for locks. If that meets a lock, they are tried in halves, until each group is
+ * written or known to be locked. So a request that needs no locked counter is written soon, however many others are
+ * locked. Locked groups are retried in turns. Once a request has been written, or refused because it does not fit, its
+ * counters and its key are no longer suspects: a counter that is merely busy is soon back on the main lane.
  */
 export class Quarantine {
   readonly #options: QuarantineOptions;
   readonly #idle: WriteAlone[];
   readonly #suspects = new Set<string>();
   readonly #groups = new Map<string, Group>();
-  /** Those that are not known to be locked, in the order of their turns. A group that is being tried is in neither. */
+  /** Groups that are not known to be locked, in the order of their turns. A group being tried is in neither set. */
   readonly #untried = new Set<Group>();
-  /** Those whose locks were found taken. */
+  /** Groups that are known to be locked. */
   readonly #locked = new Set<Group>();
   #waiting = 0;
   #weight = 0;
-  /** Lanes that try groups whose locks were found taken. */
+  /** The number of locked groups that are being retried. */
   #retrying = 0;
   #ticking = false;
   #drained = Promise.withResolvers<void>();
@@ -91,12 +91,12 @@ export class Quarantine {
     this.#drained.resolve();
   }
 
-  /** Requests that wait here. */
+  /** The number of requests in quarantine. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** From now on, requests that need one of these counters or keys wait here. */
+  /** From now on, requests that need one of these counters or keys are quarantined. */
   suspect(names: Iterable<string>, keys: Iterable<string> = []): void {
     if (this.#suspects.size > SUSPECTS_MAX) this.#suspects.clear();
     for (const name of names) this.#suspects.add(name);
@@ -108,35 +108,35 @@ export class Quarantine {
     return this.#suspects.size > 0 && this.#suspectsOf(request).length > 0;
   }
 
-  /** @throws {Problem} `busy` when the lock was not to be had in time, or too many wait: not counted */
+  /** @throws {Problem} `busy` when a lock was not released in time, or too many requests wait: not counted */
   submit(request: PendingRequest): Promise<Answer> {
     const suspects = this.#suspectsOf(request);
     const id = suspects.find((token) => token.startsWith('\0')) ?? locksOf(request);
     const known = this.#groups.get(id);
-    // Those that wait for a lock leave room for those that are only suspected to need one.
-    const queueMax = this.#options.queueMax * (known?.refusals ? 1 : 2);
-    if (this.#weight >= queueMax) return Promise.reject(locked(request));
+    // Requests of locked groups leave room for those of groups that have not been tried yet.
+    const queueMax = this.#options.queueMax * (known?.timeouts ? 1 : 2);
+    if (this.#weight >= queueMax) return Promise.reject(lockedProblem(request));
     const group = known ?? this.#newGroup(id);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     if (this.#waiting === 0) this.#drained = Promise.withResolvers<void>();
     this.#waiting += 1;
     this.#weight += weightOf(request);
     group.waiting.push({ request, since: performance.now(), resolve, reject });
-    // One that is known is being tried, or has its turn.
+    // An existing group is being tried already, or is in line for its turn.
     if (!known) inNoContext(() => this.#schedule());
     return promise;
   }
 
-  /** Resolves when no request waits here. */
+  /** Resolves when no request is in quarantine. */
   drain(): Promise<void> {
     return this.#drained.promise;
   }
 
-  /** Refuses what waits; what is being written is waited for. */
+  /** Refuses the requests that wait; those being written are completed. */
   close(reason: Error): void {
     this.#closed = reason;
     for (const { waiting } of this.#groups.values())
-      for (const one of waiting.splice(0)) this.#leave(one).reject(reason);
+      for (const one of waiting.splice(0)) this.#remove(one).reject(reason);
   }
 
   #suspectsOf(request: PendingRequest): string[] {
@@ -145,13 +145,13 @@ export class Quarantine {
 
   #newGroup(id: string): Group {
     const togetherMax = Number.POSITIVE_INFINITY;
-    const group: Group = { id, waiting: [], refusals: 0, dueAt: 0, togetherMax };
+    const group: Group = { id, waiting: [], timeouts: 0, dueAt: 0, togetherMax };
     this.#groups.set(id, group);
     this.#untried.add(group);
     return group;
   }
 
-  /** Gives work to idle lanes. All but one may be kept waiting by locks; the last is for groups never tried. */
+  /** Gives work to idle lanes. All but one may retry locked groups; the last one is reserved for untried groups. */
   #schedule(): void {
     while (this.#idle.length > 0 && this.#retrying < this.#options.writers.length - 1) {
       const { next, count } = this.#due();
@@ -162,10 +162,10 @@ export class Quarantine {
       void this.#try(this.#nextTogether(), FIRST_LOCK_MS);
     if (this.#groups.size === 0 || this.#ticking) return;
     this.#ticking = true;
-    setTimeout(() => this.#tick(), AGAIN_MS.base);
+    setTimeout(() => this.#tick(), RETRY_MS.base);
   }
 
-  /** How many locked groups may be tried again by now, and which one is the next. */
+  /** The number of locked groups that are due for a retry, and the next of them. */
   #due(): { next: Group | undefined; count: number } {
     const now = performance.now();
     let next: Group | undefined;
@@ -178,15 +178,15 @@ export class Quarantine {
     return { next, count };
   }
 
-  /** Refuses what has waited too long, but nothing that was not tried: that waits for its turn, not for a lock. */
+  /** Refuses requests that have waited too long, except in untried groups: those wait for their turn, not for a lock. */
   #tick(): void {
     this.#ticking = false;
     const latest = performance.now() - this.#options.waitMsMax;
     for (const group of this.#groups.values()) {
-      const { waiting, refusals } = group;
-      const late = refusals === 0 ? 0 : waiting.findIndex(({ since }) => since > latest);
+      const { waiting, timeouts } = group;
+      const late = timeouts === 0 ? 0 : waiting.findIndex(({ since }) => since > latest);
       for (const one of waiting.splice(0, late < 0 ? waiting.length : late))
-        this.#leave(one).reject(locked(one.request));
+        this.#remove(one).reject(lockedProblem(one.request));
       const isQueued = this.#untried.has(group) || this.#locked.has(group);
       if (isQueued && waiting.length === 0) this.#forget(group);
     }
@@ -195,7 +195,7 @@ export class Quarantine {
 
   async #try(groups: readonly Group[], lockMs: number): Promise<void> {
     const write = this.#idle.pop() as WriteAlone;
-    const retrying = groups.filter(({ refusals }) => refusals > 0).length;
+    const retrying = groups.filter(({ timeouts }) => timeouts > 0).length;
     this.#retrying += retrying;
     const batches = groups.map((group) => {
       this.#untried.delete(group);
@@ -220,28 +220,28 @@ export class Quarantine {
     for (const [i, one] of batch.entries()) {
       const outcome = outcomes[i];
       if (outcome instanceof Error && isLocked(outcome) && !this.#closed) again.push(one);
-      else this.#end(one, outcome as Answer | Error);
+      else this.#finish(one, outcome as Answer | Error);
     }
     group.waiting.unshift(...again);
     if (again.length === 0) {
       group.togetherMax = Number.POSITIVE_INFINITY;
-      group.refusals = 0;
+      group.timeouts = 0;
     } else {
       group.togetherMax = Math.max(1, Math.floor(together / 2));
-      // Of several groups, it is not known which one needs the lock.
+      // Only an attempt of one group alone shows which group needs the lock.
       if (together === 1) {
-        group.dueAt = performance.now() + Math.min(AGAIN_MS.base * 2 ** group.refusals, AGAIN_MS.max);
-        group.refusals += 1;
+        group.dueAt = performance.now() + Math.min(RETRY_MS.base * 2 ** group.timeouts, RETRY_MS.max);
+        group.timeouts += 1;
       }
     }
     if (group.waiting.length === 0) this.#forget(group);
-    // Behind all others, so that each of them has its turn.
-    else (group.refusals > 0 ? this.#locked : this.#untried).add(group);
+    // Behind all others, so that each group has its turn.
+    else (group.timeouts > 0 ? this.#locked : this.#untried).add(group);
   }
 
-  #end(one: Waiting, outcome: Answer | Error): void {
-    if (hadItsLocks(outcome)) for (const token of tokensOf(one.request)) this.#suspects.delete(token);
-    const { resolve, reject } = this.#leave(one);
+  #finish(one: Waiting, outcome: Answer | Error): void {
+    if (heldItsLocks(outcome)) for (const token of tokensOf(one.request)) this.#suspects.delete(token);
+    const { resolve, reject } = this.#remove(one);
     if (outcome instanceof Error) reject(outcome);
     else resolve(outcome);
   }
@@ -252,7 +252,7 @@ export class Quarantine {
     this.#locked.delete(group);
   }
 
-  /** The next groups that are tried together: as many as each of them allows. */
+  /** The next groups to try together: as many as each of them allows. */
   #nextTogether(): Group[] {
     const groups: Group[] = [];
     let weight = 0;
@@ -275,7 +275,7 @@ export class Quarantine {
     return waiting.splice(0, count);
   }
 
-  #leave(one: Waiting): Waiting {
+  #remove(one: Waiting): Waiting {
     this.#waiting -= 1;
     this.#weight -= weightOf(one.request);
     if (this.#waiting === 0) this.#drained.resolve();
@@ -284,15 +284,15 @@ export class Quarantine {
 }
 
 /**
- * Whether the request was decided while it had its locks: it was written, or does not fit. A replay and the other
- * failures need none, so they say nothing about them.
+ * Whether the request held its locks when it was decided: it was written, or refused because it does not fit. A replay
+ * and the other failures need no lock, so they say nothing about the locks.
  */
-const hadItsLocks = (outcome: Answer | Error): boolean =>
+const heldItsLocks = (outcome: Answer | Error): boolean =>
   outcome instanceof Error
     ? outcome instanceof Problem && (outcome.code === 'out_of_bounds' || outcome.code === 'out_of_range')
     : !outcome.replayed;
 
-/** The counters, and the key, that a request needs. */
+/** The counters and the key whose locks a request needs. */
 function tokensOf({ increments, key }: PendingRequest): Set<string> {
   const tokens = new Set(increments.map(({ name }) => name));
   if (key !== undefined) tokens.add(keyToken(key));
@@ -300,16 +300,16 @@ function tokensOf({ increments, key }: PendingRequest): Set<string> {
 }
 
 /**
- * The order of turns. What was refused less often is more likely to be merely busy, and comes first; but not for ever:
- * what has been due for long comes before what has just become due.
+ * The order of turns. A group with fewer timeouts is more likely to be merely busy, and comes first, but not for ever: a
+ * group that has been due for long comes before one that has just become due.
  */
-const rankOf = ({ dueAt, refusals }: Group): number => dueAt + Math.min(refusals, 4) * AGAIN_MS.max;
+const rankOf = ({ dueAt, timeouts }: Group): number => dueAt + Math.min(timeouts, 4) * RETRY_MS.max;
 
-/** How long another attempt waits for each lock, in milliseconds, so that all that are due have their turn soon. */
+/** How long a retry waits for each lock, in milliseconds: short if many groups are due, so that each has its turn soon. */
 const lockMsOf = ({ id }: Group, due: number): number =>
-  id.startsWith('\0') ? SEVERAL_LOCKS_MS : Math.max(FIRST_LOCK_MS, Math.ceil(AGAIN_MS.max / due));
+  id.startsWith('\0') ? SEVERAL_LOCKS_MS : Math.max(FIRST_LOCK_MS, Math.ceil(RETRY_MS.max / due));
 
-/** The same for requests that write the same counters. Their keys are locks that each has to itself. */
+/** Identifies the counters that a request writes. Its key is left out, since no other request needs the lock on it. */
 function locksOf({ increments }: PendingRequest): string {
   const [only] = increments;
   if (only && increments.length === 1) return only.name;
@@ -317,7 +317,7 @@ function locksOf({ increments }: PendingRequest): string {
   return names.length === 1 && only ? only.name : `\0${hash('sha256', JSON.stringify(names), 'base64url')}`;
 }
 
-function locked({ increments }: PendingRequest): Problem {
+function lockedProblem({ increments }: PendingRequest): Problem {
   const names = [...new Set(increments.map(({ name }) => quoted(name)))].slice(0, 3).join(', ');
   return new Problem('busy', `another transaction holds a lock that the increment of ${names} needs`);
 }

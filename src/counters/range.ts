@@ -1,7 +1,7 @@
 import { Problem } from '../errors/problem.ts';
 import { VALUE_MAX } from './counter.ts';
 
-/** @throws {Problem} `out_of_range` when a number of a body is not one that a counter can hold */
+/** @throws {Problem} `out_of_range` when a counter cannot hold the number */
 export function assertValue(field: string, value: number): void {
   if (Number.isSafeInteger(value)) return;
   throw new Problem(

@@ -3,8 +3,8 @@ import type { CounterState } from './counter.ts';
 import type { CounterStore } from './store.ts';
 
 /**
- * Reads that wait share a round trip, as increments do. A read joins a statement that has not been sent yet, so it
- * sees every increment that was acknowledged before it was asked for.
+ * Waiting reads share a round trip, as increments do. A read only joins a statement that has not been sent yet, so it sees
+ * every increment that was acknowledged before the read was requested.
  */
 export class CounterReader {
   readonly #group: GroupCommit<string, CounterState | undefined>;
@@ -23,7 +23,7 @@ export class CounterReader {
 
   /**
    * @returns undefined: there is no such counter
-   * @throws {QueueFullError} when too many are waiting
+   * @throws {QueueFullError} when too many reads are waiting
    * @throws the database's error
    */
   read(name: string): Promise<CounterState | undefined> {

@@ -2,11 +2,13 @@ import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { sendProblem } from '../http/error-handler.ts';
 import type { CounterWriter } from './writer.ts';
 
-/** How often those that were refused are looked at, in milliseconds, and how many are listened to again at least. */
-const POLL_MS = 10;
-const AGAIN_MIN = 10;
+/** The interval at which paused connections are resumed, in milliseconds. */
+const RESUME_EVERY_MS = 10;
 
-/** A connection; what is sent on it while it is paused stays with the network, and then with the client. */
+/** The number of connections that are resumed each time, at least. */
+const RESUMED_MIN = 10;
+
+/** A connection. What is sent on it while it is paused stays in the network's buffers, and then with the client. */
 interface Pausable {
   pause(): unknown;
   resume(): unknown;
@@ -15,27 +17,27 @@ interface Pausable {
 type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
 
 /**
- * Refuses before the body is read while the queue is full. Refusing takes processor time from serving, so it is cheap (no
- * error with its stack, one log line a second for all refusals) and limited: a connection that was refused is read again
- * when there is room, or when it is its turn.
+ * While the queue is full, refuses requests before their bodies are read. Refusing takes processor time from serving, so it
+ * is cheap (no error with a stack, one log line a second for all refusals) and limited: a connection whose request was
+ * refused is paused, and resumed when there is room, or at the latest when it is its turn.
  */
 export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHookHandler {
-  const held = new Held(queue);
+  const paused = new PausedConnections(queue);
   return (request, reply, done) => {
     if (queue.room > 0) return done();
     app.refusals.add('queue_full');
-    // Only then: an answer that is not written yet may need the connection to be read (the rest of the body).
-    reply.raw.once('finish', () => held.add(request.raw.socket));
+    // Not earlier: until the answer is written, the connection may have to be read (the rest of the body).
+    reply.raw.once('finish', () => paused.add(request.raw.socket));
     sendProblem(request, reply, {
       code: 'queue_full',
-      message: `${queue.waiting} are waiting already`,
+      message: `${queue.waiting} requests are waiting already`,
       partlyDone: false,
     });
   };
 }
 
-/** Connections that are not listened to for a while, in the order of their refusal. */
-class Held {
+/** Connections that are not read for a while, in the order in which their requests were refused. */
+class PausedConnections {
   readonly #queue: Queue;
   #connections: Pausable[] = [];
 
@@ -46,19 +48,19 @@ class Held {
   add(connection: Pausable): void {
     connection.pause();
     this.#connections.push(connection);
-    if (this.#connections.length === 1) this.#lookLater();
+    if (this.#connections.length === 1) this.#resumeLater();
   }
 
-  #lookLater(): void {
-    setTimeout(() => this.#look(), POLL_MS);
+  #resumeLater(): void {
+    setTimeout(() => this.#resume(), RESUME_EVERY_MS);
   }
 
-  #look(): void {
-    // Requests that were not refused need the room, too.
-    const again = Math.max(AGAIN_MIN, this.#queue.room >> 3);
-    for (const connection of this.#connections.splice(0, again)) {
+  #resume(): void {
+    // An eighth of the room: requests on other connections need the rest.
+    const count = Math.max(RESUMED_MIN, this.#queue.room >> 3);
+    for (const connection of this.#connections.splice(0, count)) {
       connection.resume();
     }
-    if (this.#connections.length > 0) this.#lookLater();
+    if (this.#connections.length > 0) this.#resumeLater();
   }
 }

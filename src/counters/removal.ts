@@ -2,14 +2,16 @@ import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../errors/caught.ts';
 import type { CounterStore, Removed } from './store.ts';
 
-/** How often expired keys and counters and ended writers are removed, in milliseconds, and how many rows at a time. */
+/** The average interval at which expired keys, expired counters and inactive writers are removed, in milliseconds. */
 const EVERY_MS = 60_000;
+
+/** The most rows that one statement removes. */
 const ROWS_MAX = 1000;
 
-/** A pause between two portions, in milliseconds: removal is never in a hurry. */
+/** The pause between two portions, in milliseconds, so that removal does not slow down requests. */
 const PAUSE_MS = 20;
 
-/** Removes what has expired until `closing` is aborted. Several replicas may do so at the same time. */
+/** Removes expired rows until `closing` is aborted. Several replicas may do so at the same time. */
 export async function removeExpiredForEver(
   store: Pick<CounterStore, 'removeKeys' | 'removeCounters' | 'removeWriters'>,
   closing: AbortSignal,
@@ -24,12 +26,12 @@ export async function removeExpiredForEver(
       if (!closing.aborted)
         warn(`expired idempotency keys and counters were not removed: ${messageOf(error)}`);
     }
-    // Replicas that were started together do not stay in step.
+    // A random interval, so that replicas that were started together do not stay in step.
     await pause(EVERY_MS * (0.5 + Math.random()), closing);
   }
 }
 
-/** A round begins with the earliest end again: a row that was locked, or that has ended in the past, is found by the next one. */
+/** Each round starts with the earliest expiry: it finds rows that were locked before, or whose expiry was set to the past. */
 async function inPortions(remove: (since?: string) => Promise<Removed>, closing: AbortSignal): Promise<void> {
   for (let since: string | undefined; !closing.aborted; await pause(PAUSE_MS, closing)) {
     const { count, last } = await remove(since);
@@ -38,6 +40,6 @@ async function inPortions(remove: (since?: string) => Promise<Removed>, closing:
   }
 }
 
-/** Does not throw when it is cut short: the loop looks at the signal itself. */
+/** Resolves early, and does not throw, when the signal is aborted: the loop checks the signal. */
 const pause = (ms: number, signal: AbortSignal) =>
   setTimeout(ms, undefined, { signal, ref: false }).catch(() => {});

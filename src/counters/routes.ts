@@ -5,9 +5,9 @@ import { readExactJson } from './exact-json.ts';
 import { incrementRoutes } from './increment-routes.ts';
 import { namesOf } from './request.ts';
 
-/** Counters for production, over HTTP. */
+/** The HTTP API of the counters. */
 export const countersRoutes: FastifyPluginAsync<{ counters: Counters }> = async (app, { counters }) => {
-  // One line for each request costs more than the request. What goes wrong is still logged, and the rest is counted.
+  // A log line for each request would cost more than the request. Failures are still logged; the metrics count the rest.
   app.addHook('onRoute', (route) => {
     route.logLevel = 'warn';
     route.config = { ...route.config, counters: namesOf };

@@ -3,14 +3,14 @@ import { Type } from 'typebox';
 import { VALUE_MAX } from './counter.ts';
 import { BUCKETS_MAX } from './windows.ts';
 
-/** Characters of a name, and counters of one page or one bulk request, at most. */
+/** The most characters of a name, counters on one page, and increments of one bulk request. */
 export const NAME_MAX = 200;
 export const PAGE_MAX = 1000;
 export const BULK_MAX = 1000;
 
 /**
- * No control characters, and no lone surrogates (they have no UTF-8). Written so that it means the same without Unicode
- * mode (as in Swagger UI), where an emoji is two surrogates.
+ * The pattern of one character of a name. It excludes control characters and lone surrogates, which UTF-8 cannot encode.
+ * It means the same without Unicode mode (as in Swagger UI), where an emoji is two surrogates.
  */
 export const CHARACTER =
   '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
@@ -19,17 +19,17 @@ const name = Type.String({
   minLength: 1,
   maxLength: NAME_MAX,
   pattern: `^${CHARACTER}+$`,
-  description: `1 to ${NAME_MAX} characters, any but control characters; compared code point by code point`,
+  description: `1 to ${NAME_MAX} characters, without control characters; compared code point by code point`,
   examples: ['likes'],
 });
 
-/** For routes whose parameters go into the body: a query parameter is refused rather than ignored. */
+/** For routes without query parameters: one that is sent is refused rather than ignored. */
 export const noQuery = Type.Object({}, { additionalProperties: false });
 
-/** Beyond the range is 422, which says more than that the form is wrong; so no bounds here. */
+/** Has no bounds: an integer out of range is answered with 422 by the handler, which says more than a 400 of the schema. */
 const amount = (description: string) => Type.Integer({ description });
 
-const value = amount(`The value, from -${VALUE_MAX} to ${VALUE_MAX}`);
+const value = amount(`The value of the counter, from -${VALUE_MAX} to ${VALUE_MAX}`);
 
 const counter = Type.Object({ name: Type.String({ description: 'The name of the counter' }), value });
 
@@ -37,11 +37,11 @@ const bound = (description: string) => Type.Optional(Type.Integer({ description 
 
 const boundedCounter = Type.Object({
   ...counter.properties,
-  min: bound('The lowest value that it may have, where there is one'),
-  max: bound('The highest value that it may have, where there is one'),
+  min: bound('The lowest value that the counter may have, if it has a lower bound'),
+  max: bound('The highest value that the counter may have, if it has an upper bound'),
   expires_at: Type.Optional(
     Type.String({
-      description: 'When it ends (RFC 3339, UTC), where it does: from then on it does not exist',
+      description: 'The time from which the counter does not exist (RFC 3339, UTC), if it expires',
       examples: ['2027-01-31T12:00:00.000Z'],
     }),
   ),
@@ -69,11 +69,11 @@ export const putAnswer = (description: string) =>
 
 const incrementFields = {
   by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
-  min: bound("The lowest value that this increment may lead to, besides the counter's own bounds"),
-  max: bound("The highest value that this increment may lead to, besides the counter's own bounds"),
+  min: bound("The lowest value that this increment may lead to, in addition to the counter's own bounds"),
+  max: bound("The highest value that this increment may lead to, in addition to the counter's own bounds"),
   window: Type.Optional(
     window(
-      'Count in the current window of this length (1 to 9999 and s, m, h or d) instead of in the counter itself',
+      'Count in the current window of this length (1 to 9999 followed by s, m, h or d) instead of in the counter itself',
     ),
   ),
 };
@@ -84,7 +84,7 @@ export const incrementBody = Type.Object(
     partial: Type.Optional(
       Type.Boolean({
         description:
-          'Add as much of the amount as the bounds allow, possibly nothing; default: all or nothing',
+          'Whether to add as much of the amount as the bounds allow, possibly nothing; by default all or nothing',
       }),
     ),
   },
@@ -95,12 +95,12 @@ export const incrementAnswer = Type.Object(
   {
     ...counter.properties,
     added: Type.Optional(
-      Type.Integer({ description: 'The amount that was added, if the increment is partial' }),
+      Type.Integer({ description: 'The amount that was added, if the request was `partial`' }),
     ),
   },
   {
     description:
-      'The value after the increment. It has been committed; a counter that did not exist started at 0',
+      'The value after the increment, which has been committed. A counter that did not exist started at 0',
     examples: [{ name: 'likes', value: 42 }],
   },
 );
@@ -129,13 +129,15 @@ const newBound = (description: string) =>
 
 export const putBody = Type.Object(
   {
-    value: Type.Optional(amount('The value; if not given, that which it has, or 0')),
-    min: newBound('The lowest value that it may have; null: none; if not given, that which it has'),
-    max: newBound('The highest value that it may have; null: none; if not given, that which it has'),
+    value: Type.Optional(
+      amount('The new value; if not given, it does not change, and a new counter starts at 0'),
+    ),
+    min: newBound('The new lower bound; null: no bound; if not given, it does not change'),
+    max: newBound('The new upper bound; null: no bound; if not given, it does not change'),
     expires_at: Type.Optional(
       Type.Union([Type.String(), Type.Null()], {
         description:
-          'When it ends (RFC 3339, milliseconds): from then on it does not exist; null: never; if not given, as it is',
+          'The time from which the counter does not exist (RFC 3339, kept in milliseconds); null: never; if not given, it does not change',
       }),
     ),
   },
@@ -155,17 +157,18 @@ export const listQuery = Type.Object(
       Type.Array(name, {
         minItems: 1,
         maxItems: PAGE_MAX,
-        description: 'Only these, in this order, as they were at one moment; instead of the other parameters',
+        description:
+          'Only these counters, in this order, all as of one moment; cannot be combined with the other parameters',
         examples: [['likes', 'tickets']],
       }),
     ),
-    prefix: part('Only names that begin with this'),
-    after: part('The name after which the page starts: `next` of the previous page'),
+    prefix: part('Only counters whose names begin with this prefix'),
+    after: part('The name after which the page begins: `next` of the previous page'),
     limit: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: PAGE_MAX,
-        description: 'The most counters on a page, 100 by default',
+        description: 'The most counters on a page; 100 by default',
       }),
     ),
   },
@@ -176,19 +179,19 @@ export const listAnswer = Type.Object(
   {
     counters: Type.Array(boundedCounter, { description: 'The counters of this page' }),
     next: Type.Union([Type.String(), Type.Null()], {
-      description: 'The `after` of the next page; null on the last page',
+      description: 'The value of `after` for the next page; null on the last page',
     }),
   },
   {
     description:
-      'A page of counters, ordered by the code points of their names; or those of the names asked for that exist',
+      'A page of counters, ordered by the code points of their names; or those of the requested counters that exist',
     examples: [{ counters: [{ name: 'likes', value: 42 }, boundedExample], next: null }],
   },
 );
 
 export const windowParams = Type.Object({
   name,
-  window: window('The length of the windows: 1 to 9999 and s, m, h or d'),
+  window: window('The length of the windows: 1 to 9999 followed by s, m, h or d'),
 });
 
 export const windowQuery = Type.Object(
@@ -197,7 +200,7 @@ export const windowQuery = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: BUCKETS_MAX,
-        description: 'How many windows, the current one included; 1 by default',
+        description: 'How many windows, including the current one; 1 by default',
       }),
     ),
   },
@@ -211,13 +214,13 @@ export const windowAnswer = Type.Object(
     windows: Type.Array(
       Type.Object({
         start: Type.String({ description: 'When the window begins (RFC 3339, UTC)' }),
-        value: amount('What was counted in it'),
+        value: amount('The sum of the increments in the window'),
       }),
-      { description: 'The windows, the current one first; those without an increment have 0' },
+      { description: 'The windows, the current one first; a window without an increment has 0' },
     ),
   },
   {
-    description: 'What was counted in each of the last windows',
+    description: 'The count of each of the last windows',
     examples: [
       {
         name: 'likes',
@@ -235,15 +238,15 @@ const example = 'event: value\ndata: {"name":"likes","value":42}\n\n';
 
 export const eventsAnswer = {
   description:
-    '`value` at once and after each change (null: the counter does not exist); `problem` while it cannot be read',
+    'Events: `value` at once and after each change (null: the counter does not exist); `problem` while the counter cannot be read',
   content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string', example }) } },
 };
 
-/** Read by the handler, which says more of a bad one; here for the description. */
+/** Without a pattern, for the description only: the handler validates the key and explains the error better. */
 const idempotencyKey = Type.Optional(
   Type.String({
     description:
-      'A unique key for this request, best a UUID: however often the request is sent, it counts once. Callers with the same token, or without one, share a namespace of keys, across all counters',
+      'A unique key for this request, preferably a UUID: however often the request is sent, it counts once. Keys apply to all counters; callers with the same token share them, as do all callers without a token',
   }),
 );
 
@@ -253,12 +256,15 @@ const etag = (description: string, examples: string[] = []) =>
   Type.Optional(Type.String({ description, ...(examples.length > 0 ? { examples } : {}) }));
 
 export const readHeaders = Type.Object({
-  'if-none-match': etag('ETags known to the client: 304 if one is current'),
+  'if-none-match': etag('ETags known to the client; if one of them is current, the answer is 304'),
 });
 
 export const changeHeaders = Type.Object({
-  'if-match': etag('The ETag that the counter must have, or `*` for any', ['"42"', '"98:0:100"']),
-  'if-none-match': etag('`*`: only if the counter does not exist'),
+  'if-match': etag('The ETag that the counter must have; `*`: the counter must exist', [
+    '"42"',
+    '"98:0:100"',
+  ]),
+  'if-none-match': etag('`*`: the counter must not exist'),
 });
 
 export const putHeaders = Type.Object({ ...changeHeaders.properties, 'idempotency-key': idempotencyKey });

@@ -1,45 +1,46 @@
 import { type Batch, compose, type Delta, type PendingRequest } from './batch.ts';
 import { groupsOf } from './groups.ts';
 
-/** What a request does to one of its counters. */
+/** What a request adds to one of its counters. */
 interface Part extends Delta {
   /** The position of the counter in its group, from 1. */
   slot: number;
-  /** The number of the last part of the request, from 1; 0 for all parts of it but the first. */
+  /** For the first part of a request, the number of its last part, from 1; for its other parts 0. */
   until: number;
-  /** Whether as much of it is taken as fits. */
+  /** Whether to add as much of it as fits. */
   partial: boolean;
 }
 
-/** A value that is kept with an idempotency key: that of the counter in this slot after this part, plus `behind`. */
+/** A value stored with an idempotency key: that of the counter in this slot after this part, plus `offset`. */
 interface KeptValue {
   key: string;
   fingerprint: string;
   part: number;
-  /** 0: no value, but how much of the part was taken. */
+  /** 0: not a value, but the amount of the part that was added. */
   slot: number;
-  behind: bigint;
+  /** The value after this increment, relative to the value after the part. */
+  offset: bigint;
 }
 
-/** How a batch is to be decided, request by request in the order of arrival, by the statement that writes it. */
+/** The input of the statement that writes a batch and decides on its requests one by one, in the order of arrival. */
 export interface Selection {
-  /** Each counter, and in which group it is, from 1, and where in it. */
+  /** Each counter with its group and its slot in the group, both from 1. */
   counters: { name: string; group: number; slot: number; expiresAt: number | undefined }[];
-  /** The first and the last part of each group. */
+  /** The numbers of the first and the last part of each group. */
   groups: { begin: number; end: number }[];
-  /** Each request's parts one after another, group by group. */
+  /** The parts of each request, one request after another, group by group. */
   parts: Part[];
-  /** The requests as their parts are sorted: their indexes in the batch. */
+  /** The indexes of the requests in the batch, in the order of their parts. */
   order: number[];
   kept: KeptValue[];
-  /** Values that the statement keeps while it decides: for each part, those of all counters of its group. */
+  /** How many values the statement holds while it decides: for each part, those of all counters of its group. */
   carried: number;
 }
 
-/** So many of them, of 8 bytes each, at most. A single request carries half as many. */
+/** The most values, of 8 bytes each, that a statement may hold. The largest single request needs half as many. */
 const CARRIED_MAX = 2_000_000;
 
-/** A batch from which the statement leaves out the requests that do not fit. */
+/** A batch whose statement leaves out the requests that do not fit. */
 export interface SelectiveBatch extends Batch {
   selection: Selection;
 }
@@ -47,8 +48,8 @@ export interface SelectiveBatch extends Batch {
 export const isSelective = (batch: Batch): batch is SelectiveBatch => 'selection' in batch;
 
 /**
- * What is to be written together as far as it fits, decided in the order of arrival: all requests, or the first ones, where
- * deciding on all would take long, as on many bulks that share a counter.
+ * Composes a batch of which as much is written as fits, in the order of arrival. It has all requests, or only the first
+ * ones if deciding on all would take long, as with many bulks that share a counter.
  */
 export function select(requests: readonly PendingRequest[]): SelectiveBatch {
   const selection: Selection = { counters: [], groups: [], parts: [], order: [], kept: [], carried: 0 };
@@ -93,7 +94,7 @@ function addRequest(
   if (key === undefined) return;
   for (const { at, sum } of steps[0] ?? []) {
     const { slot, total } = parts[before + at] as Part;
-    kept.push({ key, fingerprint, part: before + at + 1, slot, behind: sum - total });
+    kept.push({ key, fingerprint, part: before + at + 1, slot, offset: sum - total });
   }
-  if (partial) kept.push({ key, fingerprint, part: before + 1, slot: 0, behind: 0n });
+  if (partial) kept.push({ key, fingerprint, part: before + 1, slot: 0, offset: 0n });
 }

@@ -2,23 +2,23 @@ import type { Selection } from './selection.ts';
 import { notSoon, prepared } from './statements.ts';
 
 /*
- * What fits of a batch. It locks the counters, in the order of their names as every statement that writes them does,
- * and decides on what it sees under the locks: nothing can come between the decision and its effect, whatever other
- * replicas write, so there is no conflict to retry.
+ * Writes the requests of a batch that fit. It locks the counters, in the order of their names like every statement that
+ * writes them, and decides on the values under the locks: no write of another replica can come between the decision and
+ * its effect, so there is no conflict to retry.
  * - $1 to $3: as in the other forms of writing a batch.
- * - $4 to $6: the counters, in which group each is, and in which slot of it. Groups share no counter.
- * - $7, $8: the first and the last part of each group. A part is what a request does to one counter.
- * - $9 to $14: the parts' slots, totals, lows and highs, the last part of the request (0: as decided with the first
- *   one), and whether as much is taken as fits.
- * - $15, $16: the lowest and highest value before each part, by its own bounds; $17: when each counter expires that is
- *   created. Null: there are none.
- * - $18 to $22: what is kept with keys: key, fingerprint, part, slot (0: the amount taken), and what to add to the
- *   value; $23: hours to keep a key.
- * `fold` goes through the parts of all groups side by side and carries the values of each group, one for each slot.
- * A counter that another replica creates after the snapshot was taken violates the primary key here, and the next
- * attempt sees it. (`in` without `is true` would be a join, and the planner, which does not know how long the arrays
- * are, would choose nested loops.) If a key is known, nothing is written, as in WRITE_KEYED. The record that the
- * writer's row keeps is described at `verdictsOf`.
+ * - $4 to $6: the counters, the group of each, and its slot in the group. Groups share no counter.
+ * - $7, $8: the first and the last part of each group. A part is what a request adds to one counter.
+ * - $9 to $14: for each part, its slot, total, low and high, the last part of the request (0: not the first part, and
+ *   decided together with it), and whether to add as much as fits.
+ * - $15, $16: for each part, the lowest and the highest value before it that keep the increments' own bounds; $17: the
+ *   expiry of each counter if it is created. Null: no part has bounds, no counter an expiry.
+ * - $18 to $22: what to store with the keys: key, fingerprint, part, slot (0: the amount that was added), and what to
+ *   add to the value; $23: how many hours to keep a key.
+ * `fold` goes through the parts of all groups in parallel and carries the values of each group, one for each slot.
+ * If another replica creates a counter after the snapshot was taken, this statement violates the primary key, and the
+ * next attempt sees the counter. (`in` without `is true` would be a join, and the planner, which does not know the
+ * lengths of the arrays, would choose nested loops.) If a key is known, nothing is written, as in WRITE_KEYED. The record
+ * that the writer's row stores is described at `verdictsOf`.
  */
 export const WRITE_SELECTIVE = prepared(
   'write-selective',
@@ -155,17 +155,17 @@ export function parametersOf({ counters, groups, parts, kept }: Selection): unkn
     kept.map(({ fingerprint }) => fingerprint),
     numbers(kept.map(({ part }) => part)),
     numbers(kept.map(({ slot }) => slot)),
-    numbers(kept.map(({ behind }) => behind)),
+    numbers(kept.map(({ offset }) => offset)),
   ];
 }
 
-/** An array as PostgreSQL reads it. The driver would look for characters to escape in each number. */
+/** An array literal of PostgreSQL. The driver would search each number for characters to escape. */
 export const numbers = (values: readonly (bigint | number)[]): string => `{${values.join(',')}}`;
 
-/** The same where a value may be missing; null: all are. */
+/** An array literal in which values may be missing; null: all are. */
 export const optional = (values: readonly (bigint | string | null | undefined)[]): string | null =>
   values.some((value) => value != null) ? `{${values.map((value) => value ?? 'null').join(',')}}` : null;
 
-/** @param ms in milliseconds since 1970 */
+/** @param ms milliseconds since 1970 */
 export const timestampOf = (ms: number | undefined): string | null =>
   ms === undefined ? null : new Date(ms).toISOString();

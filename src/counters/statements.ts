@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto';
 
 export interface Statement {
-  /** Under which each connection plans it once; empty: it is planned each time, for its values. */
+  /** The name under which each connection prepares it once; empty: it is planned each time, for its values. */
   name: string;
   text: string;
 }
 
 /**
- * Names a statement after its text as well: behind a pooler that hands one server connection to several versions of
- * the service, one name never stands for two texts.
+ * Adds a digest of the text to the name: behind a pooler that shares a server connection between several versions of the
+ * service, one name never stands for two texts.
  */
 export const prepared = (name: string, text: string): Statement => ({
   name: `${name}-${hash('sha256', text, 'base64url').slice(0, 12)}`,
@@ -17,7 +17,7 @@ export const prepared = (name: string, text: string): Statement => ({
 
 const TABLES = /(?<=\b(?:from|into|update|join) )(?:counters|counter_writers|idempotency_keys)\b/g;
 
-/** The statement on the tables of a schema, whatever the session's search_path is. */
+/** Returns the statement for the tables of a schema, whatever the search_path of the session is. */
 export function inSchema({ name, text }: Statement, schema: string): Statement {
   const quoted = `"${schema.replaceAll('"', '""')}"`;
   const qualified = text.replace(TABLES, (table) => `${quoted}.${table}`);
@@ -25,45 +25,47 @@ export function inSchema({ name, text }: Statement, schema: string): Statement {
 }
 
 /**
- * How long a statement waits for each lock at most: as the session says, or 5 seconds. A pool of an application has no bound of
- * its own, and a statement that is given up without an answer may still be applied. It is asked for before the first lock.
+ * The CTE that bounds the wait of a statement for each lock: by the session's `lock_timeout`, or by 5 seconds if it has
+ * none, as in the pool of an application. Without a bound, a statement could be abandoned by its caller and still be
+ * applied. Statements refer to the CTE before they take their first lock.
  */
 export const PATIENCE = `patience as materialized (
     select set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '5s'), true) as ms
   )`;
 
-/** When the counter `c` ends, in milliseconds since 1970. */
+/** The expiry of the counter `c`, in milliseconds since 1970. */
 export const EXPIRES = '(extract(epoch from c.expires_at) * 1000)::bigint';
 
-/** The state of the counter `c`, as `CounterRow` has it. */
+/** The state of the counter `c`, in the form of `CounterRow`. */
 export const STATE = `c.value, c.min, c.max, ${EXPIRES} as expires`;
 
-/** Whether the counter `c` has not ended. One that has is as if it did not exist; its row is removed later. */
+/** Whether the counter `c` has not expired. An expired counter counts as missing; its row is removed later. */
 export const ALIVE = '(c.expires_at <= now()) is not true';
 
 /*
- * The three forms of writing a batch as a whole share their first parameters and their end:
- * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If that number, or a later
- *   one, is there already, `seq` becomes null, which the column refuses, and with it the whole statement. If the row
+ * The three statements that write a batch as a whole have their first parameters and their last part in common:
+ * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If the row has this number
+ *   or a later one already, `seq` becomes null, which violates its constraint, and the whole statement fails. If the row
  *   is missing, the division fails, and with it the whole statement. So each number is applied once or never.
- * - $3: how long to wait for a lock. `set_config` with `is_local` ends with the statement: no session state.
- * A value that would leave the range, or the bounds of the counter or of an increment, on the way makes `values` null,
- * which that column refuses, as the table does if it is there at the end: then WRITE_SELECTIVE decides. So it does if the
- * counter has ended, and counts from 0.
- * Counters are written in the order of their names, by every replica, so that batches do not deadlock.
+ * - $3: how long to wait for each lock. `set_config` with `is_local` lasts as long as the statement, so no session state
+ *   is left.
+ * If a partial sum leaves the range, or the bounds of the counter or of an increment, `values` becomes null, which
+ * violates its constraint; if the final value does, it violates a constraint of the table. Then WRITE_SELECTIVE decides.
+ * It also decides if the counter has expired, and then counts from 0.
+ * Every replica writes counters in the order of their names, so that batches do not deadlock.
  */
 
 /**
- * When a row that is created expires: not before ten minutes from now. If the clock of the service were behind, a bucket
- * could have ended when it is created, and each increment would begin it again.
+ * The expiry of a row that is created: at least ten minutes from now. If the clock of the service is behind, a bucket
+ * could otherwise be expired when it is created, and each increment would start it again from 0.
  */
 export const notSoon = (end: string): string =>
   `case when ${end} is not null then greatest(${end}, now() + interval '10 minutes') end`;
 
-/** How the forms for several counters name what `allowed` needs. */
+/** The columns of `delta` that `allowed` needs, in the statements for several counters. */
 const COLUMNS = { total: 'd.total', low: 'd.low', high: 'd.high', least: 'd.least', most: 'd.most' };
 
-/** @param d the name of a parameter, or column, of the delta; `w`: the counter's row after it was added */
+/** @param d parameters, or columns, with the parts of the delta. `w` is the row of the counter after the addition. */
 const allowed = (d: Record<'total' | 'low' | 'high' | 'least' | 'most', string>) => `
   w.value - ${d.total} + ${d.low} >= coalesce(w.min, -9007199254740991)
   and w.value - ${d.total} + ${d.high} <= coalesce(w.max, 9007199254740991)
@@ -72,8 +74,8 @@ const allowed = (d: Record<'total' | 'low' | 'high' | 'least' | 'most', string>)
   and (w.expires_at <= now()) is not true`;
 
 /**
- * One counter: the common case of a lone caller or of a single hot counter. $4 to $10: name, total, low, high, least,
- * most, and when a row that is created expires.
+ * Writes one counter: the common case of a single caller or a single hot counter. $4 to $10: name, total, low, high, least,
+ * most, and the expiry of the row if it is created.
  */
 export const WRITE_ONE = prepared(
   'write-one',
@@ -103,7 +105,7 @@ export const WRITE_ONE = prepared(
   select value::text as "values", 1 / (select count(*) from fence) as fenced from written`,
 );
 
-/** Several counters. $4 to $10: as with one, for each; null: none has any. */
+/** Writes several counters. $4 to $10: arrays of the same; null: none of the counters has such a value. */
 export const WRITE = prepared(
   'write',
   `
@@ -137,10 +139,10 @@ export const WRITE = prepared(
 );
 
 /**
- * Any counters, with idempotency keys. $11 to $14: for each increment with a key, the key, its request's fingerprint,
- * the counter, and how far behind the counter's value after the batch it is; $15: hours to keep a key.
- * If a key is known, nothing is counted and the known requests are returned. The writer's row takes the number all the
- * same, so that this answer, too, waits for synchronous standbys: what it says must not be undone by a failover.
+ * Writes any counters, with idempotency keys. $11 to $14: for each increment with a key, the key, the fingerprint of its
+ * request, the counter, and the value after the increment relative to that after the batch; $15: how many hours to keep a
+ * key. If a key is known, nothing is counted, and the known requests are returned. The writer's row takes the number
+ * nevertheless, so that this answer, too, waits for synchronous standbys: a failover must not undo what it reports.
  */
 export const WRITE_KEYED = prepared(
   'write-keyed',
@@ -189,8 +191,8 @@ export const WRITE_KEYED = prepared(
 );
 
 /**
- * Closes the number $2 of the writer $1 and says what was written under it; empty: nothing, nor ever will be. It waits
- * for an attempt that is under way. It always writes, so that its answer waits for synchronous standbys.
+ * Closes the number $2 of the writer $1 and returns what was written under it; empty: nothing was, or ever will be. It
+ * waits for an attempt in progress. It always writes, so that its answer waits for synchronous standbys.
  */
 export const CLOSE = prepared(
   'close',
@@ -209,21 +211,24 @@ export const STATES = prepared(
   `select c.name, ${STATE} from counters as c where c.name = any($1::text[]) and ${ALIVE}`,
 );
 
-/** Which of these keys have been used. It locks them, since a server that only reads may be behind, and refuses that. */
+/**
+ * Returns those of the keys that have been used. It locks them so that a read-only server, which may lag behind, refuses
+ * the statement.
+ */
 export const KNOWN_KEYS = prepared(
   'known-keys',
   'select key from idempotency_keys where key = any($1::text[]) for key share',
 );
 
-/** Those that exist and that no other transaction has locked at the moment. */
+/** Returns those of the counters that exist and that no other transaction has locked at the moment. */
 export const UNLOCKED = prepared(
   'unlocked',
   'select name from counters where name = any($1::text[]) for no key update skip locked',
 );
 
 /**
- * Removes up to $2 rows that expired at $1 or later. A portion begins where the one before ended, which spares the index
- * entries of removed rows: they stay for as long as an old snapshot may need them.
+ * Removes up to $2 rows that expired at $1 or later. A portion begins where the previous one ended, which avoids scanning
+ * the index entries of removed rows: they remain for as long as an old snapshot may need them.
  */
 const removal = (table: string, primaryKey: string) =>
   prepared(
@@ -241,7 +246,7 @@ const removal = (table: string, primaryKey: string) =>
 export const REMOVE_KEYS = removal('idempotency_keys', 'key');
 export const REMOVE_COUNTERS = removal('counters', 'name');
 
-/** Writers that have ended. One that is only idle registers again. */
+/** Removes writers without a batch for seven days: most have ended. One that is merely idle registers again. */
 export const REMOVE_WRITERS = prepared(
   'remove-writers',
   `delete from counter_writers where written_at < now() - interval '7 days'`,

@@ -20,18 +20,19 @@ import {
   WRITE_ONE,
 } from './statements.ts';
 
-/** What was written under an idempotency key before. */
+/** A request that was counted before, as stored with its idempotency key. */
 export interface KnownRequest {
   key: string;
   /** The fingerprint of the request. */
   request: string;
+  /** The values of its answer. */
   values: number[];
 }
 
 export interface Written {
-  /** The value of each delta's counter after the batch; of a selective batch the record that `verdictsOf` reads. */
+  /** The value of each delta's counter after the batch; for a selective batch, the record that `verdictsOf` reads. */
   values: bigint[];
-  /** The requests of the batch whose keys had been used before. If there are any, nothing was counted. */
+  /** The earlier requests under the keys of the batch. If there are any, nothing was counted. */
   known: KnownRequest[];
 }
 
@@ -42,7 +43,7 @@ export interface Removed {
   last: string;
 }
 
-/** The identity of a batch: a number that its writer gives to it alone. */
+/** The identity of a batch: its writer, and a number that the writer gives to no other batch. */
 export interface BatchId {
   /** A UUID. */
   writer: string;
@@ -52,13 +53,13 @@ export interface BatchId {
 export interface StoreOptions {
   /** How long idempotency keys are kept, in hours. */
   keyHours: number;
-  /** How long a batch waits for each lock at most, in milliseconds. */
+  /** How long a batch may wait for each lock, in milliseconds. */
   lockMsMax: number;
-  /** Where the tables are; undefined: wherever the session finds them. */
+  /** The schema of the tables; undefined: the search_path of the session applies. */
   schema?: string | undefined;
 }
 
-/** The counters as the database keeps them. Each act is one statement, and so one transaction. */
+/** The counters in the database. Each method runs one statement, which is one transaction. */
 export class CounterStore {
   readonly #ask: Ask;
   readonly #options: StoreOptions;
@@ -67,14 +68,14 @@ export class CounterStore {
     this.#options = options;
   }
 
-  /** Makes a writer known, whose batches are numbered from 1. */
+  /** Registers a writer. Its batches are numbered from 1. */
   async register(writer: string): Promise<void> {
     await this.#ask(REGISTER, [writer]);
   }
 
   /**
-   * Writes a batch, all or nothing, or what fits of a selective one, and once: if its number was used already, nothing
-   * is written (`isFenced`).
+   * Writes a batch as a whole or not at all, a selective one as far as it fits. It is written once: if its number has been
+   * used already, nothing is written (`isFenced`).
    *
    * @throws {ConnectionError} `unknown` when the answer was lost
    * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfBounds`, `failureOf`
@@ -108,7 +109,7 @@ export class CounterStore {
         ? []
         : increments.map(({ name }, i) => {
             const { at = 0, sum = 0n } = steps[r]?.[i] ?? {};
-            return { key, fingerprint, name, behind: sum - (deltas[at]?.total ?? 0n) };
+            return { key, fingerprint, name, offset: sum - (deltas[at]?.total ?? 0n) };
           }),
     );
     return this.#write(WRITE_KEYED, [
@@ -116,43 +117,43 @@ export class CounterStore {
       rows.map(({ key }) => key),
       rows.map(({ fingerprint }) => fingerprint),
       rows.map(({ name }) => name),
-      numbers(rows.map(({ behind }) => behind)),
+      numbers(rows.map(({ offset }) => offset)),
       this.#options.keyHours,
     ]);
   }
 
   /**
-   * Ends the life of a batch whose answer was lost: once this returns, its number cannot be used any more.
+   * Closes the number of a batch whose answer was lost: once this returns, no attempt can use the number any more.
    *
-   * @returns its `values`, as `write` returns them; undefined: it was not applied
-   * @throws {ForgottenWriterError} when the writer's row is gone: then it cannot be known
+   * @returns the `values` of the batch, as `write` returns them; undefined: it was not applied
+   * @throws {ForgottenWriterError} when the writer's row is gone, so that the outcome cannot be known
    */
   async close({ writer, seq }: BatchId): Promise<bigint[] | undefined> {
     const [row] = await this.#ask<{ values: string }>(CLOSE, [writer, seq]);
-    if (!row) throw new ForgottenWriterError(`the writer ${writer} is not known any more`);
+    if (!row) throw new ForgottenWriterError(`the row of the writer ${writer} was removed`);
     return row.values === '' ? undefined : row.values.split(',').map(BigInt);
   }
 
-  /** The states of those that exist. */
+  /** @returns the states of the counters that exist, by name */
   async states(names: readonly string[]): Promise<Map<string, CounterState>> {
     const rows = await this.#ask<{ name: string } & CounterRow>(STATES, [names]);
     return new Map(rows.map(({ name, ...row }) => [name, stateOf(row)]));
   }
 
-  /** Those of these idempotency keys that have been used. */
+  /** @returns those of the idempotency keys that have been used */
   async knownKeys(keys: readonly string[]): Promise<Set<string>> {
     const rows = await this.#ask<{ key: string }>(KNOWN_KEYS, [keys]);
     return new Set(rows.map(({ key }) => key));
   }
 
-  /** Those that exist and that no other transaction has locked at the moment. */
+  /** @returns those of the counters that exist and that no other transaction has locked at the moment */
   async unlocked(names: readonly string[]): Promise<Set<string>> {
     const rows = await this.#ask<{ name: string }>(UNLOCKED, [names]);
     return new Set(rows.map(({ name }) => name));
   }
 
   /**
-   * Removes a portion of the keys that have expired. Locked ones are skipped, so that no request waits.
+   * Removes a portion of the expired keys. Locked keys are skipped, so that no request waits for the removal.
    *
    * @param since where the portion before ended; by default all expired keys are looked at
    */
@@ -160,7 +161,7 @@ export class CounterStore {
     return this.#remove(REMOVE_KEYS, rowsMax, since);
   }
 
-  /** Removes a portion of the counters that have ended, in the same way. */
+  /** Removes a portion of the expired counters in the same way. */
   removeCounters(rowsMax: number, since?: string): Promise<Removed> {
     return this.#remove(REMOVE_COUNTERS, rowsMax, since);
   }
@@ -179,13 +180,13 @@ export class CounterStore {
     const { values = '', known } = row ?? {};
     return {
       values: values === '' ? [] : values.split(',').map(BigInt),
-      // Read here: an application may have told the driver to leave JSON as it is.
+      // Parsed here, since an application may have configured the driver not to parse JSON.
       known: known ? (JSON.parse(known) as KnownRequest[]) : [],
     };
   }
 }
 
-/** The row of a writer was removed, as that of one that ended long ago. */
+/** The row of a writer was removed like that of a writer that ended long ago. */
 export class ForgottenWriterError extends Error {
   override name = 'ForgottenWriterError';
 }
@@ -197,7 +198,7 @@ const NUMBER_OUT_OF_RANGE = '22003';
 
 const columnOf = (error: unknown): unknown => (error as { column?: unknown } | null)?.column;
 
-/** Whether the server refused a batch because its number was used already. Nothing of this attempt was applied. */
+/** Whether the server refused a batch because its number had been used. Nothing of this attempt was applied. */
 export const isFenced = (error: unknown): boolean =>
   codeOf(error) === NOT_NULL_VIOLATION && columnOf(error) === 'seq';
 
@@ -205,7 +206,7 @@ export const isFenced = (error: unknown): boolean =>
 export const isForgotten = (error: unknown): boolean =>
   codeOf(error) === DIVISION_BY_ZERO || error instanceof ForgottenWriterError;
 
-/** Whether the server refused a batch because a value would leave the range, or its bounds. Nothing was applied. */
+/** Whether the server refused a batch because a value would leave the range or its bounds. Nothing was applied. */
 export const isOutOfBounds = (error: unknown): boolean => {
   const code = codeOf(error);
   return (

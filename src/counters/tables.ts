@@ -1,12 +1,13 @@
 /*
- * The tables of the counters, in steps: each is what one version adds to those before it, and none is changed once it was
- * released. `migrations/` takes them into the service's database, `migrate` into the schema of another application.
+ * The tables of the counters, in steps. Each step is what one version adds to the versions before it, and is not changed
+ * once it is released. `migrations/` applies the steps to the database of the service, `migrate` to the schema of another
+ * application.
  */
 
 /** Counters and idempotency keys. */
 export const COUNTERS: readonly string[] = [
-  // Room on each page, so that a new version of a row stays beside the old one and no index has to know (HOT).
-  // The range is what JSON carries without losing a digit.
+  // Free space on each page, so that a new version of a row stays on its page and no index is updated (HOT).
+  // The range is that of the integers which JSON transfers without losing a digit.
   `create table counters (
      name text collate "C" primary key,
      value bigint not null check (value between -9007199254740991 and 9007199254740991)
@@ -21,9 +22,9 @@ export const COUNTERS: readonly string[] = [
 ];
 
 /**
- * One row for each batch that is written at a time. It says which batch was applied last and what the values were, so
- * that a lost answer can be found out. Updated with every batch: room on each page keeps the new version beside the old
- * one (HOT).
+ * One row for each lane, which writes one batch at a time. The row stores the number of the last batch and its values, so
+ * that a lost answer can be settled. It is updated with every batch: free space keeps its new version on the same page
+ * (HOT).
  */
 export const COUNTER_WRITERS: readonly string[] = [
   `create table counter_writers (
@@ -35,8 +36,8 @@ export const COUNTER_WRITERS: readonly string[] = [
 ];
 
 /**
- * Null: none. A constraint, so that the bounds hold whatever writes. Existing rows have none, so that they need not be
- * checked while the table is locked.
+ * Null: no bound. The bounds are a constraint, so that they hold for every write, whatever program makes it. Existing rows
+ * have no bounds, so they need not be checked while the table is locked.
  */
 export const COUNTER_BOUNDS: readonly string[] = [
   'alter table counters add column min bigint, add column max bigint',
@@ -46,8 +47,8 @@ export const COUNTER_BOUNDS: readonly string[] = [
 ];
 
 /**
- * Null: never. HOT goes on: an increment does not change the indexed column. The index has the rows that expire and no
- * others.
+ * Null: never. Updates remain HOT, since an increment does not change the indexed column. The index covers only the rows
+ * that expire.
  */
 export const COUNTER_EXPIRY: readonly string[] = [
   'alter table counters add column expires_at timestamptz',

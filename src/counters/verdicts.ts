@@ -5,7 +5,7 @@ import type { Answer } from './request.ts';
 import type { SelectiveBatch } from './selection.ts';
 import { counterNamed, quoted } from './windows.ts';
 
-/** A counter under the lock of the statement: its value at this point of the batch, and what it may be. */
+/** A counter under the lock of the statement: its value at this point of the batch, and its bounds. */
 interface Locked {
   value: bigint;
   min: bigint;
@@ -13,9 +13,10 @@ interface Locked {
 }
 
 /**
- * What the statement decided on each request, in their order. Its record says for each counter what it found there
- * (the values, the lowest allowed, the highest allowed), and for each request, as the selection sorts them, what it took: the
- * amount of a partial request; 1 or 0, all or nothing, of any other.
+ * Returns the decision of the statement on each request, in their order. The record of the statement consists of the
+ * values of all counters before the batch, their lowest allowed values, their highest allowed values, and, for each
+ * request in the order of the selection, what was added: the amount of a partial request; 1 (all) or 0 (nothing) for any
+ * other.
  */
 export function verdictsOf(
   { requests, selection }: SelectiveBatch,
@@ -36,7 +37,7 @@ export function verdictsOf(
   return verdicts;
 }
 
-/** The answer to one request, whose effect on `states` is what it was in the database. */
+/** The answer to one request. Applies it to `states` as the statement applied it in the database. */
 function replay(
   { increments, partial }: PendingRequest,
   taken: bigint,
@@ -51,18 +52,18 @@ function replay(
   return { values: partial ? [...values, Number(taken)] : values, replayed: false };
 }
 
-/** Says which counter is in the way, and how much of the request would fit there. */
+/** The refusal of a request: names the first counter whose bounds it would leave, and how much would fit. */
 function refusal(increments: PendingRequest['increments'], states: ReadonlyMap<string, Locked>): Problem {
   for (const { name, low, high } of compose([{ increments }]).deltas) {
     const { value, min, max } = states.get(name) as Locked;
-    if (value + high > max) return leaves(name, { value, min, max }, { wanted: high, limit: max });
-    if (value + low < min) return leaves(name, { value, min, max }, { wanted: low, limit: min });
+    if (value + high > max) return leavesBounds(name, { value, min, max }, { wanted: high, limit: max });
+    if (value + low < min) return leavesBounds(name, { value, min, max }, { wanted: low, limit: min });
   }
-  return leavesItsOwn(increments, states);
+  return leavesOwnBounds(increments, states);
 }
 
-/** Says which increment would leave the bounds that came with it. */
-function leavesItsOwn(
+/** The refusal of a request with an increment that would leave the bounds sent with it. */
+function leavesOwnBounds(
   increments: PendingRequest['increments'],
   states: ReadonlyMap<string, Locked>,
 ): Problem {
@@ -84,7 +85,7 @@ function leavesItsOwn(
       { ...membersOf(name, before, { min, max }, fits), ...retryAfter(name, sum, { min, max }) },
     );
   }
-  throw new Error('a request was refused that fits');
+  throw new Error('a request that fits was refused');
 }
 
 interface OwnBounds {
@@ -92,7 +93,7 @@ interface OwnBounds {
   max?: number | undefined;
 }
 
-/** What a program may want to know about a refusal. */
+/** The members of a refusal, for programs. */
 function membersOf(name: string, value: bigint, bounds: OwnBounds, fits: bigint) {
   const { counter, window } = counterNamed(name);
   return {
@@ -113,8 +114,8 @@ function retryAfter(name: string, sum: bigint, { min, max }: OwnBounds): { retry
   return end === undefined || !fits ? {} : { retryAfterS: Math.max(1, Math.ceil((end - Date.now()) / 1000)) };
 }
 
-/** @param limit what the value would pass if `wanted` were added: the counter's own bound, or that of all counters */
-function leaves(
+/** @param limit the bound that the value would exceed if `wanted` were added: the counter's, or that of all counters */
+function leavesBounds(
   name: string,
   { value, min, max }: Locked,
   { wanted, limit }: { wanted: bigint; limit: bigint },
@@ -122,7 +123,7 @@ function leaves(
   if (limit === HIGHEST || limit === -HIGHEST) {
     return new Problem(
       'out_of_range',
-      `${quoted(name)} is ${value}, and would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`,
+      `${quoted(name)} is ${value} and would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`,
     );
   }
   const fits = limit - value;

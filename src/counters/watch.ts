@@ -4,47 +4,47 @@ import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { sseEvent } from '../http/sse.ts';
 
-/** How often the watched counters are read, in milliseconds, while there are watchers. */
+/** The interval at which the watched counters are read, in milliseconds. */
 const POLL_MS = 100;
 
-/** A comment is sent after this time without a change, so that a client that is gone is noticed. */
+/** A comment is sent after this time without a change, in milliseconds, so that a broken connection is noticed. */
 const QUIET_MS_MAX = 15_000;
 
-/** A client that has not read anything for this long is disconnected. */
+/** A client that has read nothing for this long, in milliseconds, is disconnected. */
 const STALLED_MS_MAX = 60_000;
 
-/** Streams at the same time at most, and those of them that one address may have. */
+/** The most open streams, in total and for one address. */
 const WATCHERS_MAX = 1000;
 const WATCHERS_OF_ADDRESS_MAX = 100;
 
 type ReadStates = (names: readonly string[]) => Promise<ReadonlyMap<string, { value: number }>>;
 
 /**
- * Sends the values of counters to watchers, whichever replica changes them: all watched counters are read together, a few
- * times a second. (LISTEN and NOTIFY would need a session, which a pooler does not give, and a lock that all commits with a
- * notification wait for.) A slow reader misses intermediate values, never the latest.
+ * Sends the values of counters to watchers, whichever replica changes them: all watched counters are read together, ten
+ * times a second. (LISTEN and NOTIFY would need a session, which a pooler does not provide, and a lock for which all commits
+ * with a notification wait.) A slow reader misses intermediate values, never the latest.
  */
 export class CounterWatch {
   readonly #read: ReadStates;
   readonly #watchers = new Set<Watcher>();
-  /** How many of them each address has. */
+  /** The number of open streams of each address. */
   readonly #byAddress = new Map<string, number>();
-  #looking = false;
+  #polling = false;
 
   constructor(read: ReadStates) {
     this.#read = read;
   }
 
-  /** Streams that are open. */
+  /** The number of open streams. */
   get watchers(): number {
     return this.#watchers.size;
   }
 
   /**
-   * A stream of server-sent events: the value now, and then whenever it has changed.
+   * Opens a stream of server-sent events: the current value, and then each new value.
    *
    * @param address the address of the client
-   * @throws {Problem} `queue_full` when too many are watching, `too_many_requests` when this address is
+   * @throws {Problem} `queue_full` when too many streams are open, `too_many_requests` when too many of this address are
    */
   watch(name: string, address: string): Readable {
     if (this.#watchers.size >= WATCHERS_MAX) {
@@ -64,7 +64,7 @@ export class CounterWatch {
       this.#watchers.delete(watcher);
       this.#leave(address);
     });
-    void this.#lookWhileWatched();
+    void this.#pollWhileWatched();
     return watcher;
   }
 
@@ -80,37 +80,37 @@ export class CounterWatch {
     this.#watchers.clear();
   }
 
-  async #lookWhileWatched(): Promise<void> {
-    if (this.#looking) return;
-    this.#looking = true;
+  async #pollWhileWatched(): Promise<void> {
+    if (this.#polling) return;
+    this.#polling = true;
     while (this.#watchers.size > 0) {
-      await this.#look();
+      await this.#poll();
       await setTimeout(POLL_MS);
     }
-    this.#looking = false;
+    this.#polling = false;
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const watchers = [...this.#watchers];
     try {
       const states = await this.#read([...new Set(watchers.map(({ counter }) => counter))]);
       for (const watcher of watchers)
-        watcher.tell(valueEvent(watcher.counter, states.get(watcher.counter)?.value));
+        watcher.offer(valueEvent(watcher.counter, states.get(watcher.counter)?.value));
     } catch (error) {
       const { code, message: detail } = problemOf(error);
-      for (const watcher of watchers) watcher.tell(sseEvent('problem', { code, detail }));
+      for (const watcher of watchers) watcher.offer(sseEvent('problem', { code, detail }));
     }
     for (const watcher of watchers) watcher.keepAlive();
   }
 }
 
-/** What one client is told: always the latest, and only when it can take it. */
+/** The stream of one client. It holds only the latest event, and sends it once the client can receive it. */
 class Watcher extends Readable {
   readonly counter: string;
-  #told = '';
+  #lastSent = '';
   #next: string | undefined;
-  #wanted = false;
-  #at = performance.now();
+  #hasDemand = false;
+  #sentAt = performance.now();
 
   constructor(counter: string) {
     super({ highWaterMark: 0 });
@@ -118,36 +118,36 @@ class Watcher extends Readable {
   }
 
   override _read(): void {
-    this.#wanted = true;
+    this.#hasDemand = true;
     this.#flush();
   }
 
-  /** Sends it, unless it was the last thing that was sent. */
-  tell(text: string): void {
-    this.#next = text === this.#told ? undefined : text;
+  /** Sends the event once the client can receive it, unless it equals the last one that was sent. */
+  offer(text: string): void {
+    this.#next = text === this.#lastSent ? undefined : text;
     this.#flush();
   }
 
   keepAlive(): void {
-    const quietMs = performance.now() - this.#at;
+    const quietMs = performance.now() - this.#sentAt;
     if (quietMs > STALLED_MS_MAX) this.destroy();
-    else if (quietMs > QUIET_MS_MAX && this.#wanted) this.#send(': still here\n\n');
+    else if (quietMs > QUIET_MS_MAX && this.#hasDemand) this.#send(': keep-alive\n\n');
   }
 
   #flush(): void {
-    if (!this.#wanted || this.#next === undefined) return;
-    this.#told = this.#next;
+    if (!this.#hasDemand || this.#next === undefined) return;
+    this.#lastSent = this.#next;
     this.#next = undefined;
-    this.#send(this.#told);
+    this.#send(this.#lastSent);
   }
 
   #send(text: string): void {
-    this.#wanted = false;
-    this.#at = performance.now();
+    this.#hasDemand = false;
+    this.#sentAt = performance.now();
     this.push(text);
   }
 }
 
-/** `null`: there is no such counter, yet or any more. */
+/** The value is `null` if the counter does not exist. */
 const valueEvent = (name: string, value: number | undefined) =>
   sseEvent('value', { name, value: value ?? null });

@@ -1,30 +1,30 @@
 import { Problem } from '../errors/problem.ts';
 
-/** Buckets of a counter that can be read, the current one included. */
+/** The number of buckets of a counter that can be read, including the current one. */
 export const BUCKETS_MAX = 60;
 
-/** How much longer than it can be read a bucket is kept, in milliseconds: the clocks of the replicas and the database differ. */
+/** How long a bucket is kept after it can be read, in milliseconds, since the clocks of replicas and database may differ. */
 const KEPT_MS = 10 * 60_000;
 
 const WINDOW = /^[1-9]\d{0,3}[smhd]$/;
 
 const units = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 };
 
-/** A counter of a counter's increments in one window of time. */
+/** A row that counts the increments of a counter in one window of time. */
 export interface Bucket {
-  /** Its name in the database; no name of a counter is like it, since those have no control characters. */
+  /** Its name in the database. It cannot be the name of a counter, since those have no control characters. */
   name: string;
-  /** When its window begins, in milliseconds since 1970. */
+  /** The beginning of its window, in milliseconds since 1970. */
   start: number;
-  /** When it is removed, in milliseconds since 1970. */
+  /** The time from which it may be removed, in milliseconds since 1970. */
   expiresAt: number;
 }
 
 /**
- * The last buckets of a counter, the current one first. Windows of one length follow each other without a gap, from
- * 1970-01-01T00:00:00Z on; lengths that are equal (`60s`, `1m`) share their buckets.
+ * Returns the last buckets of a counter, the current one first. Windows of one length follow each other without a gap,
+ * from 1970-01-01T00:00:00Z on; equal lengths (`60s`, `1m`) share their buckets.
  *
- * @param at in milliseconds since 1970
+ * @param at the current time, in milliseconds since 1970
  * @throws {Problem} `invalid_request` when the window is not a number of seconds, minutes, hours or days
  */
 export function bucketsOf(counter: string, window: string, at: number, count = 1): Bucket[] {
@@ -37,7 +37,7 @@ export function bucketsOf(counter: string, window: string, at: number, count = 1
   });
 }
 
-/** What a name in the database stands for; `start` and `end` only for a bucket, in milliseconds since 1970. */
+/** Parses a name in the database. Only a bucket has `window`, and `start` and `end`, in milliseconds since 1970. */
 export function counterNamed(name: string): {
   counter: string;
   window?: string;
@@ -49,7 +49,7 @@ export function counterNamed(name: string): {
   return { counter, window: textOf(Number(ms)), start: Number(start), end: Number(start) + Number(ms) };
 }
 
-/** The name for a message. */
+/** The name as it is written in messages. */
 export function quoted(name: string): string {
   const { counter, window, start } = counterNamed(name);
   const text = JSON.stringify(counter);
@@ -65,7 +65,7 @@ function lengthOf(window: string): number {
   if (typeof window !== 'string' || !WINDOW.test(window)) {
     throw new Problem(
       'invalid_request',
-      `window is ${JSON.stringify(window)?.slice(0, 20)}; allowed: 1 to 9999 and a unit, s, m, h or d, such as 15m`,
+      `window is ${JSON.stringify(window)?.slice(0, 20)}; allowed: 1 to 9999 followed by a unit (s, m, h or d), such as 15m`,
     );
   }
   return Number(window.slice(0, -1)) * units[window.slice(-1) as keyof typeof units];
@@ -73,6 +73,6 @@ function lengthOf(window: string): number {
 
 /** The length in the largest unit that divides it. */
 function textOf(ms: number): string {
-  const [unit, length] = Object.entries(units).find(([, length]) => ms % length === 0) ?? ['ms', 1];
-  return `${ms / length}${unit}`;
+  const [unit, unitMs] = Object.entries(units).find((entry) => ms % entry[1] === 0) ?? ['ms', 1];
+  return `${ms / unitMs}${unit}`;
 }

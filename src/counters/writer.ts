@@ -17,37 +17,37 @@ import type { CounterStore } from './store.ts';
 import { bucketsOf } from './windows.ts';
 
 export interface WriterEvents extends BatchEvents {
-  /** A lost answer was asked for. */
+  /** The attempt to settle a lost answer has ended. */
   settled(settlement: Settlement): void;
 }
 
 export interface WriterLimits {
-  /** Requests that wait for their batch at most; a bulk counts as one for each five of its increments. */
+  /** The most requests that may wait for their batch; five increments of a bulk count as one request. */
   queueMax?: number;
-  /** How long a lost answer is asked for while no server answers, in milliseconds. */
+  /** How long to try to settle a lost answer while no server answers, in milliseconds. */
   settleMsMax?: number;
   /** How long a request waits for a counter that another transaction has locked, in milliseconds. */
   lockedMsMax?: number;
-  /** Aborted when nothing may be waited for any more. */
+  /** Aborted when all waiting has to end. */
   closing?: AbortSignal;
 }
 
 /**
- * How long a batch waits for each lock, in milliseconds: longer than the commits of other replicas usually take. While
- * counters are known to be locked, it is less, since other replicas need the locks that the batch already has.
+ * How long a batch waits for each lock, in milliseconds: longer than the commits of other replicas usually take. The wait
+ * is shorter while counters are known to be locked, since other replicas need the locks that the batch already holds.
  */
 const LOCK_MS = { usual: 100, besideLocked: 25 };
 
-/** Weight of one batch at most. */
+/** The highest weight of one batch. */
 const BATCH_MAX = 1000;
 
-/** How long a request waits for its batch to begin, in milliseconds. */
+/** How long a request may wait for its batch to begin, in milliseconds. */
 const WAIT_MS_MAX = 5000;
 
-/** Batches with suspects that are written beside the others. */
+/** The number of lanes for batches with counters that may be locked. */
 const SIDE_LANES = 2;
 
-/** Connections that counters use at the same time: the lanes, and those that read, watch and remove. */
+/** The number of connections that counters use at the same time: one for each lane, and three to read, watch and remove. */
 export const COUNTER_CONNECTIONS = 1 + SIDE_LANES + 3;
 
 /** A request with a key whose answer is not known yet. */
@@ -57,8 +57,8 @@ interface InFlight {
 }
 
 /**
- * Writes the increments that wait together, and answers each request after the commit. Whatever fails, each request
- * is counted once, or not at all and told so; where that cannot be known, it is told that.
+ * Writes the increments that wait together, and answers each request after the commit. Whatever fails, each request is
+ * counted once, or refused and not counted; if neither can be established, the answer is `outcome_unknown`.
  */
 export class CounterWriter {
   readonly #store: CounterStore;
@@ -84,7 +84,7 @@ export class CounterWriter {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
       return new BatchWriter({ store, lane, events, onLocked });
     };
-    const main = batchWriter((batch, _error, again) => this.#isolate(batch, again));
+    const main = batchWriter((batch, _error, repeated) => this.#isolate(batch, repeated));
     const sides = Array.from({ length: SIDE_LANES }, () =>
       batchWriter(({ requests }, error) => requests.map(() => error)),
     );
@@ -97,12 +97,12 @@ export class CounterWriter {
     closing.addEventListener('abort', () => this.#quarantine.close(closing.reason as Error), { once: true });
     this.#group = new GroupCommit<PendingRequest, Answer>({
       write: async (requests) => {
-        // Those whose counter became a suspect while they waited here.
-        const aside = requests.map((request) => this.#setAside(request));
-        const open = requests.filter((_, i) => aside[i] === undefined);
+        // Requests whose counter became a suspect while they waited here go to quarantine.
+        const quarantined = requests.map((request) => this.#quarantineIfSuspect(request));
+        const open = requests.filter((_, i) => quarantined[i] === undefined);
         const lockMs = this.#quarantine.waiting > 0 ? LOCK_MS.besideLocked : LOCK_MS.usual;
         const written = await main.write(open, lockMs);
-        return aside.map((outcome) => outcome ?? (written.shift() as Outcome));
+        return quarantined.map((outcome) => outcome ?? (written.shift() as Outcome));
       },
       weigh: weightOf,
       batchMax: BATCH_MAX,
@@ -111,29 +111,29 @@ export class CounterWriter {
     });
   }
 
-  /** Weight of the requests that wait for their batch. */
+  /** The weight of the requests that wait for their batch. */
   get waiting(): number {
     return this.#group.waiting;
   }
 
-  /** Whether anything waits for its batch or is being written with it. */
+  /** Whether any request waits for its batch or is being written with it. */
   get busy(): boolean {
     return this.#group.busy;
   }
 
-  /** Weight that may come and wait besides. */
+  /** The weight that the queue still has room for. */
   get room(): number {
     return this.#group.room;
   }
 
-  /** Requests that wait for counters that another transaction has locked. */
+  /** The number of requests that wait for counters that another transaction has locked. */
   get quarantined(): number {
     return this.#quarantine.waiting;
   }
 
   /**
    * @throws {Problem} `out_of_range`, `out_of_bounds`, `key_reused`, `busy`, `client_gone`, `retries_exhausted`: not counted;
-   *   `outcome_unknown`: perhaps
+   *   `outcome_unknown`: perhaps counted
    * @throws {QueueFullError} not counted
    * @throws {RetriesExhaustedError} not counted
    * @throws the database's error: not counted
@@ -143,7 +143,7 @@ export class CounterWriter {
     assertRequest(request);
     const increments = request.increments.map(inBucket);
     if (key === undefined) return this.#enqueue({ ...request, increments });
-    // Of the request as it was sent: sent again, it may fall into the next window.
+    // A digest of the request as it was sent, without the bucket: a retry may fall into the next window.
     const fingerprint = fingerprintOf(request);
     const first = this.#inFlight.get(key);
     if (first) return this.#join(first, fingerprint, request);
@@ -153,17 +153,17 @@ export class CounterWriter {
     return answer;
   }
 
-  /** Resolves when everything that was submitted is settled. */
+  /** Resolves when every submitted request is settled. */
   async drain(): Promise<void> {
     await this.#group.drain();
     await this.#quarantine.drain();
   }
 
   #enqueue(request: PendingRequest): Promise<Answer> {
-    return this.#setAside(request) ?? this.#group.submit(request);
+    return this.#quarantineIfSuspect(request) ?? this.#group.submit(request);
   }
 
-  /** The same request is under way already, under the same key: its answer is the answer to both. */
+  /** Answers a request with the answer to the same request, which is in progress under the same key. */
   async #join(first: InFlight, fingerprint: string, request: IncrementRequest): Promise<Answer> {
     if (first.fingerprint !== fingerprint) throw keyReused();
     try {
@@ -171,40 +171,40 @@ export class CounterWriter {
       this.#events.replayed();
       return { values, replayed: true };
     } catch (error) {
-      // The caller of the first one gave up; this one did not.
+      // The client of the first request disconnected; the client of this one did not.
       if (error instanceof Problem && error.code === 'client_gone') return this.submit(request);
       throw error;
     }
   }
 
   /**
-   * The wait of a batch for a lock ran out. Its counters that are free go on in the next one; the others, and those that do
-   * not exist, which another transaction may be about to create, are suspects. If all are free, twice in a row, it is a
-   * key.
+   * Handles a batch that timed out waiting for a lock. Requests whose counters are all free are written with the next
+   * attempt. Counters that are locked are suspects, and so are those that do not exist, since another transaction may be
+   * about to create them. If all counters are free twice in a row, the lock must be that of a key: all keys are suspects.
    */
-  async #isolate({ requests, deltas }: Batch, again: boolean): Promise<(Outcome | undefined)[]> {
+  async #isolate({ requests, deltas }: Batch, repeated: boolean): Promise<(Outcome | undefined)[]> {
     const names = deltas.map(({ name }) => name);
     const unlocked = await this.#store.unlocked(names).catch((error: unknown) => {
       if (isConflict(error)) return new Set(names);
       throw error;
     });
     const suspects = names.filter((name) => !unlocked.has(name));
-    const keys = suspects.length > 0 || !again ? [] : requests.flatMap(({ key }) => key ?? []);
+    const keys = suspects.length > 0 || !repeated ? [] : requests.flatMap(({ key }) => key ?? []);
     this.#quarantine.suspect(suspects, keys);
-    return requests.map((request) => this.#setAside(request));
+    return requests.map((request) => this.#quarantineIfSuspect(request));
   }
 
-  /** A request that needs a suspect waits for it in quarantine; undefined: it does not. */
-  #setAside(request: PendingRequest): Promise<Answer> | undefined {
+  /** Quarantines a request that needs a suspect. @returns its answer; undefined: it needs none */
+  #quarantineIfSuspect(request: PendingRequest): Promise<Answer> | undefined {
     if (!this.#quarantine.concerns(request)) return undefined;
     const answer = this.#quarantine.submit(request);
-    // It may be refused before the batch that it came with is written.
+    // It may be rejected before its batch returns: without a handler, that would be an unhandled rejection.
     answer.catch(() => {});
     return answer;
   }
 }
 
-/** @throws {Problem} `invalid_request` when its window is none */
+/** @throws {Problem} `invalid_request` when the window is not valid */
 function inBucket({ window, ...increment }: Increment): PendingIncrement {
   if (window === undefined) return increment;
   const [bucket] = bucketsOf(increment.name, window, Date.now());

@@ -2,16 +2,16 @@ import type { Pool, PoolClient } from 'pg';
 import { ConnectionError } from '../database/failure.ts';
 import type { ConnectionPool } from '../database/sessions.ts';
 
-/** The pool of an application: it is used, and neither changed nor ended; waiting for a connection has a bound. */
+/** The pool of an application, which is neither reconfigured nor ended here. Waiting for a connection has a time limit. */
 export class BorrowedPool implements ConnectionPool {
   readonly #pool: Pool;
   readonly #waitMsMax: number;
 
-  /** @param waitMsMax how long to wait for a connection at most, in milliseconds */
+  /** @param waitMsMax how long to wait for a connection, in milliseconds */
   constructor(pool: Pool, waitMsMax: number, warn: (message: string) => void) {
     this.#pool = pool;
     this.#waitMsMax = waitMsMax;
-    // The pool discards a connection that breaks while idle; without a listener the event would end the process.
+    // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
     pool.on('error', (error) => warn(`an idle connection to the database broke: ${error.message}`));
   }
 
@@ -31,7 +31,7 @@ export class BorrowedPool implements ConnectionPool {
     return this.#pool.waitingCount;
   }
 
-  /** @throws {ConnectionError} `busy` when none came free in time */
+  /** @throws {ConnectionError} `busy` when no connection came free in time */
   async connect(): Promise<PoolClient> {
     const late = Promise.withResolvers<never>();
     const connecting = this.#pool.connect();
@@ -50,6 +50,6 @@ export class BorrowedPool implements ConnectionPool {
   }
 
   async end(): Promise<void> {
-    // The application does that.
+    // The application ends its pool.
   }
 }

@@ -12,9 +12,9 @@ declare module 'fastify' {
   }
 }
 
-/** Where the counters are kept, or counters that were made before: they are closed with the application. */
+/** The database of the counters, or existing counters. They are closed with the application. */
 export type CountersPluginOptions = (CountersOptions | { counters: Counters }) & {
-  /** What the paths of the routes begin with: `/api` makes `/api/counters/{name}`; nothing by default. */
+  /** The prefix of the paths: with `/api`, they begin with `/api/counters`; empty by default. */
   prefix?: string;
 };
 
@@ -24,11 +24,11 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
       ? options.counters
       : await createCounters({ warn: (message) => app.log.warn(message), ...options });
   app.decorate('counters', counters);
-  endWith(app, counters);
+  closeWith(app, counters);
   const { prefix = '' } = options;
   await app.register(
     async (scope) => {
-      // Whatever the application has set for its own routes.
+      // The routes behave in the same way whatever the application has set for its own routes.
       if (!scope.hasDecorator('refusals')) answerErrors(scope);
       scope.setSchemaErrorFormatter(explainValidation);
       scope.setValidatorCompiler(compileValidator);
@@ -40,10 +40,11 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
 };
 
 /**
- * When the application closes, requests under way may still count, but how long they wait for the database has a bound.
- * Their answers end their connections: Fastify would wait for those that a client keeps, for more than a minute.
+ * Closes the counters with the application. Requests in progress may still be counted, but their wait for the database has
+ * a time limit. Their answers close their connections, since Fastify would wait more than a minute for connections that
+ * clients keep open.
  */
-function endWith(app: FastifyInstance, counters: Counters): void {
+function closeWith(app: FastifyInstance, counters: Counters): void {
   let closing = false;
   app.addHook('preClose', async () => {
     closing = true;
@@ -56,5 +57,5 @@ function endWith(app: FastifyInstance, counters: Counters): void {
   app.addHook('onClose', () => counters.close());
 }
 
-/** Adds the counters' routes and `app.counters` to an application of Fastify 5. */
+/** Adds the routes of the counters, and `app.counters`, to a Fastify 5 application. */
 export default fastifyPlugin(plugin, { name: 'safe-counters', fastify: '5.x' });

@@ -15,44 +15,47 @@ export type {
 export type { Changed, CounterState, ExpectedState } from '../counters/counter.ts';
 export { Problem, type ProblemCode } from '../errors/problem.ts';
 
-/** A MikroORM of `@mikro-orm/postgresql` 7, with the pool that it makes itself. */
+/** A MikroORM of `@mikro-orm/postgresql` 7, with its own pool. */
 export interface Orm {
   em: { getDriver(): { getConnection(): { getNativeClient(): Promise<Pool> } } };
 }
 
-/** Where the counters are kept. */
+/** The database of the counters. */
 export type CountersDatabase =
-  | { /** A pool of `pg` 8; it stays the application's, which also ends it. */ pool: Pool }
-  | { /** A MikroORM, whose pool is used. */ orm: Orm };
+  | { /** A pool of `pg` 8. The application owns it and ends it. */ pool: Pool }
+  | { /** A MikroORM whose pool is used. */ orm: Orm };
 
 export type CountersOptions = CountersDatabase &
   CountersLimits & {
-    /** A schema for the counters' tables alone, made if it does not exist; `safe_counters` by default. */
+    /** A schema for the tables of the counters alone, created if it does not exist; `safe_counters` by default. */
     schema?: string;
-    /** Told of what belongs to no request; by default `process.emitWarning`. */
+    /** Called with each warning that concerns no single request; by default `process.emitWarning`. */
     warn?: (message: string) => void;
   };
 
-/** How long a statement, and the wait for a connection, may take, in milliseconds. */
+/** How long a statement may run, in milliseconds. */
 const STATEMENT_MS_MAX = 10_000;
+
+/** How long to wait for a connection, in milliseconds. */
 const CONNECT_MS_MAX = 5000;
 
 /**
- * Counters in a database of PostgreSQL 15 or later. Their tables are made, or brought up to date, before this resolves.
+ * Returns counters in a database of PostgreSQL 15 or later. Their tables are created, or brought up to date, before this
+ * resolves.
  *
- * @throws {TypeError} when an option is not one of those
- * @throws the database's error when the tables cannot be made
+ * @throws {TypeError} when an option is not valid
+ * @throws the error of the database when the tables cannot be created
  */
 export async function createCounters(options: CountersOptions): Promise<Counters> {
   const { schema = 'safe_counters', warn = (message) => process.emitWarning(message), ...limits } = options;
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
     throw new TypeError(
-      `schema is ${JSON.stringify(schema)}; allowed: up to 63 of a to z, 0 to 9 and _, not beginning with a digit`,
+      `schema is ${JSON.stringify(schema)}; allowed: 1 to 63 characters from a to z, 0 to 9 and _, without a digit at the beginning`,
     );
   }
   assertLimits(limits);
   const pool = new BorrowedPool(await poolOf(options), CONNECT_MS_MAX, warn);
-  // The driver's own bound is not set by default, and a server that has stopped answering ends no statement.
+  // The driver has no time limit by default, and a server that has stopped answering does not end a statement.
   const sessions = new Sessions(pool, { queryMsMax: STATEMENT_MS_MAX + 2000 });
   await migrate(sessions, schema);
   return new Counters(sessions, { ...limits, schema, warn, statementMsMax: STATEMENT_MS_MAX });
@@ -60,7 +63,7 @@ export async function createCounters(options: CountersOptions): Promise<Counters
 
 const LIMIT_MAX = 2 ** 31 - 1;
 
-/** @throws {TypeError} when a limit is none: a wait of 0 or NaN milliseconds would have no end */
+/** @throws {TypeError} when a limit is not valid: a wait of 0 or NaN milliseconds would have no limit */
 function assertLimits({ keyHours, queueMax, lockedMsMax, settleMsMax }: CountersLimits): void {
   for (const [name, limit] of Object.entries({ keyHours, queueMax, lockedMsMax, settleMsMax })) {
     if (limit === undefined || (Number.isInteger(limit) && limit >= 1 && limit <= LIMIT_MAX)) continue;
@@ -72,5 +75,5 @@ async function poolOf(options: Partial<{ pool: Pool; orm: Orm }>): Promise<Pool>
   const { pool, orm } = options;
   if (orm) return orm.em.getDriver().getConnection().getNativeClient();
   if (pool) return pool;
-  throw new TypeError('give a pool (of pg) or an orm (a MikroORM)');
+  throw new TypeError('the option pool (of pg) or orm (a MikroORM) is missing');
 }

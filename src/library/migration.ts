@@ -1,21 +1,21 @@
 import { steps } from '../counters/tables.ts';
 import type { Sessions } from '../database/sessions.ts';
 
-/** Any number that no other program locks. */
+/** The key of the advisory lock: an arbitrary number that no other program uses. */
 const MIGRATION_LOCK = 4_157_112_104;
 
-/** The steps that were taken in a schema, one row for each. */
+/** The table of the steps that were applied to a schema, one row for each. */
 const STEPS =
   'create table if not exists migration_steps (step integer primary key, applied_at timestamptz not null default now())';
 
 /**
- * Brings the tables in `schema` up to date, and makes the schema if there is none. Of several processes that do so at the
- * same time, one migrates, and the others wait. If nothing is to be done, no more rights are needed than to read there.
+ * Brings the tables in `schema` up to date, and creates the schema if it does not exist. Of several processes that do so
+ * at the same time, one migrates and the others wait. If the tables are up to date, the right to read them is enough.
  */
 export const migrate = (sessions: Sessions, schema: string): Promise<void> =>
   sessions.withSession(async () => {
-    if ((await stepsTaken(sessions, schema)) >= steps.length) return;
-    // What is set is set for the transaction only: the connection goes back as it was.
+    if ((await countAppliedSteps(sessions, schema)) >= steps.length) return;
+    // All settings are local to the transaction, so that the connection is returned unchanged.
     await run(sessions, 'begin isolation level read committed');
     await run(sessions, `set local lock_timeout = '10s'`);
     await run(sessions, `select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
@@ -23,16 +23,16 @@ export const migrate = (sessions: Sessions, schema: string): Promise<void> =>
       await run(sessions, `create schema "${schema}"`);
     await run(sessions, `set local search_path to "${schema}"`);
     await run(sessions, STEPS);
-    const taken = await stepsTaken(sessions, schema);
+    const applied = await countAppliedSteps(sessions, schema);
     for (const [i, step] of steps.entries()) {
-      if (i < taken) continue;
+      if (i < applied) continue;
       for (const sql of step) await run(sessions, sql);
       await run(sessions, 'insert into migration_steps (step) values ($1)', [i + 1]);
     }
     await run(sessions, 'commit');
   });
 
-async function stepsTaken(sessions: Sessions, schema: string): Promise<number> {
+async function countAppliedSteps(sessions: Sessions, schema: string): Promise<number> {
   const table = `"${schema}".migration_steps`;
   if (!(await exists(sessions, 'to_regclass', table))) return 0;
   const [row] = await run<{ count: number }>(sessions, `select count(*)::int as count from ${table}`);

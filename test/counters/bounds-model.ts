@@ -7,28 +7,29 @@ export interface Bounded {
   max: number | null;
 }
 
-export type End = number[] | string;
+/** The values of a request, or its refusal. */
+export type ModelOutcome = number[] | string;
 
-/** What requests come to, one after another: the rule that the SQL of a batch has to follow. */
+/** Models the outcomes of requests that are written one after another. The SQL of a batch must have the same outcomes. */
 export class BoundsModel {
   readonly counters = new Map<string, Bounded>();
-  readonly #keys = new Map<string, { request: string; end: number[] }>();
+  readonly #keys = new Map<string, { request: string; outcome: number[] }>();
 
-  submit(request: IncrementRequest): End {
+  submit(request: IncrementRequest): ModelOutcome {
     const { key, increments, partial } = request;
     const body = JSON.stringify({ increments, partial: partial ?? false });
     const known = key === undefined ? undefined : this.#keys.get(key);
-    if (known) return known.request === body ? known.end : 'key_reused';
-    const end = partial ? this.#part(increments[0] ?? { name: '', by: 0 }) : this.#whole(increments);
-    if (key !== undefined && Array.isArray(end)) this.#keys.set(key, { request: body, end });
-    return end;
+    if (known) return known.request === body ? known.outcome : 'key_reused';
+    const outcome = partial ? this.#part(increments[0] ?? { name: '', by: 0 }) : this.#whole(increments);
+    if (key !== undefined && Array.isArray(outcome)) this.#keys.set(key, { request: body, outcome });
+    return outcome;
   }
 
   #of(name: string): Bounded {
     return this.counters.get(name) ?? { value: 0, min: null, max: null };
   }
 
-  #whole(increments: IncrementRequest['increments']): End {
+  #whole(increments: IncrementRequest['increments']): ModelOutcome {
     const after = new Map<string, Bounded>();
     const values: number[] = [];
     for (const { name, by } of increments) {
@@ -55,11 +56,11 @@ export class BoundsModel {
     return values;
   }
 
-  #part({ name, by, min, max }: Increment): End {
+  #part({ name, by, min, max }: Increment): ModelOutcome {
     const counter = this.#of(name);
     const highest = Math.min(counter.max ?? VALUE_MAX, max ?? VALUE_MAX);
     const lowest = Math.max(counter.min ?? -VALUE_MAX, min ?? -VALUE_MAX);
-    // What is beyond a bound of the increment already is not taken back.
+    // A value that is beyond a bound of the increment already is left as it is.
     const added =
       by > 0
         ? Math.max(0, Math.min(highest - counter.value, by))

@@ -18,7 +18,7 @@ const get = (name: string) => ask('GET', `/counters/${name}`);
 const add = (name: string, payload?: object, headers = {}) =>
   ask('POST', `/counters/${name}/increments`, payload, headers);
 
-t.test('bounds are set with a counter, kept, changed, and taken away', async (t) => {
+t.test('bounds are set with a counter, kept by later changes, changed and removed', async (t) => {
   t.match(await put('kept', { value: 3, min: 0, max: 5 }, NEW), {
     status: 201,
     headers: { etag: '"3:0:5"' },
@@ -44,7 +44,7 @@ t.test('bounds are set with a counter, kept, changed, and taken away', async (t)
   ]);
 });
 
-t.test('an entity tag stands for the bounds, too', async (t) => {
+t.test('an entity tag includes the bounds', async (t) => {
   await put('tag', { value: 1, max: 5 }, NEW);
   const matching = (tag: string) => put('tag', { value: 1, max: 5 }, { 'if-match': tag });
   t.match(await matching('"1"'), { status: 412 });
@@ -60,7 +60,7 @@ t.test('an entity tag stands for the bounds, too', async (t) => {
   t.match(await ask('DELETE', '/counters/tag', undefined, { 'if-match': '"1::5"' }), { status: 204 });
 });
 
-t.test('a change that its own bounds, or those of the counter, forbid is refused', async (t) => {
+t.test('a change that violates its own bounds, or those of the counter, is refused', async (t) => {
   await put('held', { value: 5, min: 0, max: 10 }, NEW);
   for (const change of [{ value: 11 }, { value: -1 }, { max: 4 }, { min: 6 }, { min: 11 }, { max: -1 }]) {
     t.match(
@@ -83,31 +83,34 @@ t.test('a change that its own bounds, or those of the counter, forbid is refused
   t.match(await get('none'), { status: 404 });
 });
 
-t.test('an increment that leaves the bounds is refused, and says what would fit', async (t) => {
-  await put('tickets', { value: 98, min: 0, max: 100 }, NEW);
-  const { status, body, headers } = await add('tickets', { by: 5 });
-  t.equal(status, 409);
-  t.match(headers, { 'content-type': /application\/problem\+json/, 'retry-after': undefined });
-  t.match(body, { code: 'out_of_bounds', name: 'tickets', value: 98, min: 0, max: 100, fits: 2 });
-  t.strictSame((await add('tickets', { by: 5, partial: true })).body, {
-    name: 'tickets',
-    value: 100,
-    added: 2,
-  });
-  t.strictSame((await add('tickets', { by: 5, partial: true })).body, {
-    name: 'tickets',
-    value: 100,
-    added: 0,
-  });
-  t.strictSame((await add('tickets', { by: -5, partial: false })).body, { name: 'tickets', value: 95 });
-  const bulk = [{ name: 'other' }, { name: 'tickets', by: 6 }];
-  t.match(await ask('POST', '/increments', bulk), { status: 409, body: { name: 'tickets', fits: 5 } });
-  t.match(await get('other'), { status: 404 });
-  t.match(await ask('POST', '/increments', [{ name: 'tickets', partial: true }]), { status: 400 });
-  t.match(await add('tickets', { by: 1, partial: 'yes' }), { status: 400, body: { detail: /partial/ } });
-});
+t.test(
+  'an increment that would leave the bounds is refused, and the problem says how much would fit',
+  async (t) => {
+    await put('tickets', { value: 98, min: 0, max: 100 }, NEW);
+    const { status, body, headers } = await add('tickets', { by: 5 });
+    t.equal(status, 409);
+    t.match(headers, { 'content-type': /application\/problem\+json/, 'retry-after': undefined });
+    t.match(body, { code: 'out_of_bounds', name: 'tickets', value: 98, min: 0, max: 100, fits: 2 });
+    t.strictSame((await add('tickets', { by: 5, partial: true })).body, {
+      name: 'tickets',
+      value: 100,
+      added: 2,
+    });
+    t.strictSame((await add('tickets', { by: 5, partial: true })).body, {
+      name: 'tickets',
+      value: 100,
+      added: 0,
+    });
+    t.strictSame((await add('tickets', { by: -5, partial: false })).body, { name: 'tickets', value: 95 });
+    const bulk = [{ name: 'other' }, { name: 'tickets', by: 6 }];
+    t.match(await ask('POST', '/increments', bulk), { status: 409, body: { name: 'tickets', fits: 5 } });
+    t.match(await get('other'), { status: 404 });
+    t.match(await ask('POST', '/increments', [{ name: 'tickets', partial: true }]), { status: 400 });
+    t.match(await add('tickets', { by: 1, partial: 'yes' }), { status: 400, body: { detail: /partial/ } });
+  },
+);
 
-t.test('a retry with the key of a refused increment may succeed later', async (t) => {
+t.test('a retry of a refused increment with the same key can succeed later', async (t) => {
   await put('keyed', { value: 0, max: 0 }, NEW);
   const key = { 'idempotency-key': 'bounds' };
   t.match(await add('keyed', {}, key), { status: 409 });

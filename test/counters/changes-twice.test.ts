@@ -13,9 +13,14 @@ const observer = await testClient(t, databaseUrl);
 const put = (app: FastifyInstance, url: string, payload: object, headers: InjectOptions['headers'] = {}) =>
   app.inject({ method: 'PUT', url, payload, headers });
 
-/** Sends the same request to both replicas while another transaction, which rolls back, holds what they need. */
-async function putTwice(hold: string, url: string, payload: object, headers: InjectOptions['headers']) {
-  await holder.query(`begin; ${hold}`);
+/**
+ * Sends the same request to both replicas while another transaction holds a lock that they need. Rolls that transaction
+ * back once both wait for the lock.
+ *
+ * @param lock the statement that takes the lock
+ */
+async function putTwice(lock: string, url: string, payload: object, headers: InjectOptions['headers']) {
+  await holder.query(`begin; ${lock}`);
   const answers = replicas.map((app) => put(app, url, payload, headers));
   await until(async () => {
     const { rowCount } = await observer.query(
@@ -27,11 +32,11 @@ async function putTwice(hold: string, url: string, payload: object, headers: Inj
   return Promise.all(answers);
 }
 
-const replays = (answers: Awaited<ReturnType<typeof putTwice>>) =>
+const countReplays = (answers: Awaited<ReturnType<typeof putTwice>>) =>
   answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true').length;
 
 t.test(
-  'a change that two replicas are asked for at once, with one key, is made once and answered twice',
+  'a change that is sent to two replicas at once, with one key, is made once and answered twice',
   async (t) => {
     const [app] = replicas as [FastifyInstance];
     await put(app, '/counters/once', { value: 5 }, { 'if-none-match': '*' });
@@ -46,18 +51,21 @@ t.test(
         { status: answer.statusCode, body: answer.json() },
         { status: 200, body: { value: 6, replaced: 5 } },
       );
-    t.equal(replays(answers), 1);
+    t.equal(countReplays(answers), 1);
   },
 );
 
-t.test('so is a creation', async (t) => {
-  const answers = await putTwice(
-    `insert into counters values ('new', 0)`,
-    '/counters/new',
-    { value: 7 },
-    { 'if-none-match': '*', 'idempotency-key': 'creation' },
-  );
-  for (const answer of answers)
-    t.match({ status: answer.statusCode, body: answer.json() }, { status: 201, body: { value: 7 } });
-  t.equal(replays(answers), 1);
-});
+t.test(
+  'the creation of a counter that is sent to two replicas at once, with one key, is made once and answered twice',
+  async (t) => {
+    const answers = await putTwice(
+      `insert into counters values ('new', 0)`,
+      '/counters/new',
+      { value: 7 },
+      { 'if-none-match': '*', 'idempotency-key': 'creation' },
+    );
+    for (const answer of answers)
+      t.match({ status: answer.statusCode, body: answer.json() }, { status: 201, body: { value: 7 } });
+    t.equal(countReplays(answers), 1);
+  },
+);

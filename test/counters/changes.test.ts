@@ -16,7 +16,7 @@ const put = (name: string, payload: object, headers: object = ANY) =>
 const keyed = (key: string, condition: object = ANY) => ({ ...condition, 'idempotency-key': key });
 
 t.test(
-  'several counters are read together, in the order asked for, without those that do not exist',
+  'several counters are read together in the requested order, without those that do not exist',
   async (t) => {
     await put('many-a', { value: 1 }, NEW);
     await put('many-b', { value: 2, max: 5 }, NEW);
@@ -37,14 +37,14 @@ t.test(
   },
 );
 
-t.test('a change answers the value that it replaced', async (t) => {
+t.test('the answer to a change has the value that was replaced', async (t) => {
   t.strictSame((await put('reset', { value: 41 }, NEW)).body, { name: 'reset', value: 41 });
   t.strictSame((await put('reset', { value: 0 })).body, { name: 'reset', value: 0, replaced: 41 });
   t.strictSame((await put('reset', { max: 7 })).body, { name: 'reset', value: 0, max: 7, replaced: 0 });
 });
 
 t.test(
-  'resets and increments at the same time: what the resets replaced and the rest is all there was',
+  'concurrent resets and increments lose nothing: the replaced values and the final value add up to all increments',
   async (t) => {
     await put('drained', { value: 0 }, NEW);
     const adding = Array.from({ length: 200 }, () => ask('POST', '/counters/drained/increments'));
@@ -59,7 +59,7 @@ t.test(
   },
 );
 
-t.test('a change with a key is made once, and answered again as before', async (t) => {
+t.test('a change with a key is made once, and a retry gets the same answer', async (t) => {
   await put('once', { value: 5 }, NEW);
   const first = await put('once', { value: 6 }, keyed('change-1', { 'if-match': '"5"' }));
   t.match(first, {
@@ -71,7 +71,7 @@ t.test('a change with a key is made once, and answered again as before', async (
   const again = await put('once', { value: 6 }, keyed('change-1', { 'if-match': '"5"' }));
   t.match(again, { status: 200, headers: { 'idempotency-replayed': 'true', etag: '"6"' } });
   t.strictSame(again.body, first.body);
-  t.match((await ask('GET', '/counters/once')).body, { value: 9 }, 'and nothing was changed');
+  t.match((await ask('GET', '/counters/once')).body, { value: 9 }, 'the retry changes nothing');
 
   t.match(await put('once', { value: 7 }, keyed('change-1')), { status: 422, body: { code: 'key_reused' } });
   t.match(await ask('POST', '/counters/once/increments', { by: 1 }, keyed('change-1')), { status: 422 });
@@ -83,7 +83,7 @@ t.test('a change with a key is made once, and answered again as before', async (
   t.match(await put('created', { max: 3 }, keyed('change-3', NEW)), { status: 201, body: created.body });
 });
 
-t.test('a change that was refused stores no key: it may be made later', async (t) => {
+t.test('a refused change stores no key, so a retry can succeed later', async (t) => {
   await put('later', { value: 1 }, NEW);
   const headers = keyed('change-later', { 'if-match': '"2"' });
   t.match(await put('later', { value: 3 }, headers), { status: 412 });
@@ -91,7 +91,7 @@ t.test('a change that was refused stores no key: it may be made later', async (t
   t.match(await put('later', { value: 3 }, headers), { status: 200, headers: { etag: '"3"' } });
 });
 
-t.test('one key sent by many at once: one change, and the same answer for all', async (t) => {
+t.test('many concurrent requests with one key make one change and get the same answer', async (t) => {
   await put('rush', { value: 1 }, NEW);
   const answers = await Promise.all(
     Array.from({ length: 8 }, () => put('rush', { value: 2 }, keyed('rush', { 'if-match': '"1"' }))),

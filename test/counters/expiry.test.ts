@@ -25,13 +25,13 @@ const get = (name: string) => ask('GET', `/counters/${name}`);
 const add = (name: string, payload?: object, headers = {}) =>
   ask('POST', `/counters/${name}/increments`, payload, headers);
 
-/** Lets a counter end a moment ago. */
-const end = (name: string) =>
+/** Makes a counter expire: its expiry is a millisecond ago. */
+const expire = (name: string) =>
   client.query(`update counters set expires_at = now() - interval '1 ms' where name = $1`, [name]);
 
 const LATER = '2100-01-31T12:00:00.500Z';
 
-t.test('an end is set with a counter, kept, moved, and taken away', async (t) => {
+t.test('an expiry is set with a counter, kept by later changes, changed and removed', async (t) => {
   t.match(await put('kept', { value: 3, expires_at: '2100-01-31T13:00:00.5+01:00' }, NEW), {
     status: 201,
     body: { expires_at: LATER },
@@ -53,9 +53,9 @@ t.test('an end is set with a counter, kept, moved, and taken away', async (t) =>
   t.strictSame((await get('kept')).body, { name: 'kept', value: 4, max: 9 });
 });
 
-t.test('a counter that has ended does not exist, for reads and for conditions', async (t) => {
+t.test('an expired counter does not exist for reads and preconditions', async (t) => {
   await put('gone', { value: 7, min: 5, max: 8 }, NEW);
-  await end('gone');
+  await expire('gone');
   t.match(await get('gone'), { status: 404 });
   t.strictSame((await ask('GET', '/counters?prefix=gone')).body.counters, []);
   t.strictSame((await ask('GET', '/counters?name=gone')).body.counters, []);
@@ -66,27 +66,27 @@ t.test('a counter that has ended does not exist, for reads and for conditions', 
 });
 
 t.test(
-  'an increment of a counter that has ended counts from 0, without bounds and without an end',
+  'an increment of an expired counter counts from 0, without bounds and without an expiry',
   async (t) => {
-    for (const [name, how] of [
+    for (const [name, increment] of [
       ['alone', () => add('alone', { by: -1 })],
       ['keyed', () => add('keyed', { by: -1 }, { 'idempotency-key': 'fresh' })],
       ['part', () => add('part', { by: -1, partial: true })],
       ['bulk', () => ask('POST', '/increments', [{ name: 'bulk', by: -1 }, { name: 'beside' }])],
     ] as const) {
       await put(name, { value: 7, min: 5, max: 8 }, NEW);
-      await end(name);
-      t.match(await how(), { status: 200 }, name);
+      await expire(name);
+      t.match(await increment(), { status: 200 }, name);
       t.strictSame((await get(name)).body, { name, value: -1 });
     }
     await put('zero', { value: 7, min: 5 }, NEW);
-    await end('zero');
+    await expire('zero');
     t.match(await add('zero', { by: 0 }), { body: { value: 0 } });
     t.strictSame((await get('zero')).body, { name: 'zero', value: 0 });
   },
 );
 
-t.test('a change with a key is answered alike, its end included', async (t) => {
+t.test('a retry of a change with a key gets the same answer, including the expiry', async (t) => {
   const key = { 'if-none-match': '*', 'idempotency-key': 'ends' };
   for (const replayed of [undefined, 'true']) {
     t.match(await put('change', { value: 1, expires_at: LATER }, key), {
@@ -99,7 +99,7 @@ t.test('a change with a key is answered alike, its end included', async (t) => {
   t.match(await put('change', other, key), { status: 422, body: { code: 'key_reused' } });
 });
 
-t.test('what is no timestamp is refused with what is allowed', async (t) => {
+t.test('an invalid timestamp is refused', async (t) => {
   for (const wrong of [
     'tomorrow',
     '2100-01-01',
@@ -125,27 +125,23 @@ t.test('what is no timestamp is refused with what is allowed', async (t) => {
   t.match(await get('bad'), { status: 404 });
 });
 
-t.test('counters that have ended are removed in portions, and no others', async (t) => {
+t.test('expired counters, and no others, are removed in portions', async (t) => {
   await client.query('delete from counters');
   for (const name of ['a', 'b', 'c', 'd']) await put(name, { value: 1, expires_at: LATER }, NEW);
   for (const name of ['forever', 'stays']) await put(name, { value: 1 }, NEW);
-  for (const name of ['a', 'b', 'c']) await end(name);
+  for (const name of ['a', 'b', 'c']) await expire(name);
   const { count, last } = await store.removeCounters(2);
   t.equal(count, 2);
   t.match(await store.removeCounters(2, last), { count: 1 });
   t.match(await store.removeCounters(2), { count: 0 });
   await put('forever', { expires_at: '2020-01-01T00:00:00Z' });
   await put('past', { expires_at: '2020-01-01T00:00:00Z' }, NEW);
-  t.match(
-    await store.removeCounters(9),
-    { count: 2 },
-    'the next round finds what has ended before the last one',
-  );
+  t.match(await store.removeCounters(9), { count: 2 }, 'the next round finds earlier expiries');
   const { rows } = await client.query('select name from counters order by name');
   t.same(rows, [{ name: 'd' }, { name: 'stays' }]);
 });
 
-t.test('increments while counters end and are removed: each counts once, from 0', async (t) => {
+t.test('each increment counts once, from 0, while expired counters are being removed', async (t) => {
   const writers = [0, 1].map(() => new CounterWriter(store, events));
   const names = Array.from({ length: 8 }, (_, i) => `racing ${i}`);
   for (let round = 0; round < 20; round += 1) {
@@ -168,20 +164,20 @@ t.test('increments while counters end and are removed: each counts once, from 0'
   }
 });
 
-t.test('an increment of a counter with an end touches no index', async (t) => {
-  // A database of its own: connections report what they did at any time afterwards.
-  const only = await testClient(t, await testDatabase(t));
-  const hot = async () => {
-    await only.query('select pg_stat_force_next_flush()');
-    const { rows } = await only.query(
+t.test('an increment of a counter with an expiry updates no index', async (t) => {
+  // A separate database: other connections may report their statistics at any time after their work.
+  const onlyClient = await testClient(t, await testDatabase(t));
+  const updateCounts = async () => {
+    await onlyClient.query('select pg_stat_force_next_flush()');
+    const { rows } = await onlyClient.query(
       `select n_tup_upd::int as updates, n_tup_hot_upd::int as hot from pg_stat_user_tables where relname = 'counters'`,
     );
     return rows[0] as { updates: number; hot: number };
   };
   const writer = randomUUID();
-  await only.query(REGISTER.text, [writer]);
-  await only.query(`insert into counters (name, value, expires_at) values ('hot', 0, $1)`, [LATER]);
+  await onlyClient.query(REGISTER.text, [writer]);
+  await onlyClient.query(`insert into counters (name, value, expires_at) values ('hot', 0, $1)`, [LATER]);
   for (const seq of [1, 2, 3, 4, 5])
-    await only.query(WRITE_ONE.text, [writer, seq, '5s', 'hot', 1, 1, 1, null, null, null]);
-  t.same(await hot(), { updates: 5, hot: 5 });
+    await onlyClient.query(WRITE_ONE.text, [writer, seq, '5s', 'hot', 1, 1, 1, null, null, null]);
+  t.same(await updateCounts(), { updates: 5, hot: 5 });
 });

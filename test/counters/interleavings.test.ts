@@ -11,7 +11,12 @@ import { Problem } from '../../src/errors/problem.ts';
 import { testApp, testClient, testDatabase, testOrm, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
-const unheard: WriterEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const noEvents: WriterEvents = {
+  written: () => {},
+  retried: () => {},
+  settled: () => {},
+  replayed: () => {},
+};
 
 type Query = Pick<Sessions, 'query'>;
 
@@ -21,20 +26,20 @@ const bulk = (...names: string[]): IncrementRequest => ({
   increments: names.map((name) => ({ name, by: 1 })),
 });
 
-const ended = (writer: CounterWriter, request: IncrementRequest) =>
+const outcomeOf = (writer: CounterWriter, request: IncrementRequest) =>
   writer.submit(request).then(
     ({ values }) => values,
     (error: unknown) => (error instanceof Problem ? error.code : String(error)),
   );
 
-/** Which of the writer's statements it is, without the digest of its text. */
-const act = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
+/** The name of a statement of the writer, without the digest of its text. */
+const statementName = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
 
-/** Counts the statements that are sent, by their name, and does something before each. */
-function watched(sessions: Query, before: (act: string) => Promise<void> | void = () => {}) {
+/** Counts the statements that are sent, by name, and calls `before` ahead of each. */
+function watched(sessions: Query, before: (name: string) => Promise<void> | void = () => {}) {
   const sent: Record<string, number> = {};
   const query = async (statement: PreparedStatement) => {
-    const name = act(statement);
+    const name = statementName(statement);
     sent[name] = (sent[name] ?? 0) + 1;
     await before(name);
     return sessions.query(statement);
@@ -42,11 +47,11 @@ function watched(sessions: Query, before: (act: string) => Promise<void> | void 
   return { sent, sessions: { query } as Query };
 }
 
-async function setting(t: Test, env: NodeJS.ProcessEnv = {}) {
+async function setUp(t: Test, env: NodeJS.ProcessEnv = {}) {
   const { sessions, databaseUrl } = await testOrm(t, env);
   const holder = await testClient(t, databaseUrl);
   const observer = await testClient(t, databaseUrl);
-  /** Resolves when so many of this database's sessions wait for a lock. */
+  /** Resolves when so many sessions of this database wait for a lock. */
   const blocked = (count: number) =>
     until(async () => {
       const { rowCount } = await observer.query(
@@ -54,9 +59,9 @@ async function setting(t: Test, env: NodeJS.ProcessEnv = {}) {
       );
       return rowCount === count;
     });
-  const writer = (limits: WriterLimits = {}, on: Query = sessions, lockMsMax = 50, events = unheard) =>
+  const newWriter = (limits: WriterLimits = {}, on: Query = sessions, lockMsMax = 50, events = noEvents) =>
     new CounterWriter(new CounterStore(on, { keyHours: 24, lockMsMax }), events, limits);
-  return { sessions, databaseUrl, holder, observer, blocked, writer };
+  return { sessions, databaseUrl, holder, observer, blocked, newWriter };
 }
 
 const create = (client: Client, ...names: string[]) =>
@@ -67,99 +72,108 @@ const hold = (holder: Client, ...names: string[]) =>
 
 const lost = () => new ConnectionError('unknown', 'the connection was lost');
 
-t.test('a key that another replica counts meanwhile is not refused as out of range', async (t) => {
-  const { holder, writer, blocked } = await setting(t);
-  await holder.query(`insert into counters values ('x', ${VALUE_MAX - 1})`);
-  // What another replica does with the first attempt of the same request.
-  await holder.query(`begin; update counters set value = value + 1 where name = 'x'`);
-  await holder.query(
-    `insert into idempotency_keys values ('key', $1, '{${VALUE_MAX}}', now() + interval '1 day')`,
-    [fingerprintOf(one('x'))],
-  );
-  const end = ended(writer({}, undefined, 30_000), one('x', 1, 'key'));
-  await blocked(1);
-  await holder.query('commit');
-  t.strictSame(await end, [VALUE_MAX]);
-});
+t.test(
+  'a request that another replica counts during the statement is replayed, and not refused as out of range',
+  async (t) => {
+    const { holder, newWriter, blocked } = await setUp(t);
+    await holder.query(`insert into counters values ('x', ${VALUE_MAX - 1})`);
+    // As another replica does that counts the first attempt of the same request.
+    await holder.query(`begin; update counters set value = value + 1 where name = 'x'`);
+    await holder.query(
+      `insert into idempotency_keys values ('key', $1, '{${VALUE_MAX}}', now() + interval '1 day')`,
+      [fingerprintOf(one('x'))],
+    );
+    const outcome = outcomeOf(newWriter({}, undefined, 30_000), one('x', 1, 'key'));
+    await blocked(1);
+    await holder.query('commit');
+    t.strictSame(await outcome, [VALUE_MAX]);
+  },
+);
 
-t.test('an ambiguous result (40003, CockroachDB) is a lost answer and no refusal', async (t) => {
-  const { sessions, writer } = await setting(t);
-  let first = true;
-  const ambiguous: Query = {
-    query: async (statement) => {
-      const result = await sessions.query(statement);
-      if (act(statement) !== 'write-one' || !first) return result as never;
-      first = false;
-      throw Object.assign(new Error('result is ambiguous'), { code: '40003', severity: 'ERROR' });
-    },
-  };
-  t.strictSame(await ended(writer({}, ambiguous), one('likes')), [1]);
-});
+t.test(
+  'an ambiguous result (40003, CockroachDB) is treated as a lost answer, not as a refusal',
+  async (t) => {
+    const { sessions, newWriter } = await setUp(t);
+    let first = true;
+    const ambiguous: Query = {
+      query: async (statement) => {
+        const result = await sessions.query(statement);
+        if (statementName(statement) !== 'write-one' || !first) return result as never;
+        first = false;
+        throw Object.assign(new Error('result is ambiguous'), { code: '40003', severity: 'ERROR' });
+      },
+    };
+    t.strictSame(await outcomeOf(newWriter({}, ambiguous), one('likes')), [1]);
+  },
+);
 
-t.test('after an unknown outcome, a lane does not wait for what still holds its row', async (t) => {
-  const { sessions, holder, writer } = await setting(t, { LOCK_TIMEOUT_MS: '200' });
-  let lose = false;
-  const losing: Query = {
-    query: async (statement) => {
-      if (!lose || !act(statement).startsWith('write')) return sessions.query(statement);
-      lose = false;
-      throw lost();
-    },
-  };
-  const lane = writer({}, losing);
-  t.strictSame(await ended(lane, bulk('a', 'other')), [1, 1]);
-  // The first attempt, on a server that waits for the rest of it, or for a standby.
-  await holder.query(`begin; update counters set value = value + 1 where name = 'a'`);
-  await holder.query('update counter_writers set seq = seq + 1');
-  lose = true;
-  t.equal(await ended(lane, one('a')), 'outcome_unknown');
-  t.strictSame(await ended(lane, one('other')), [2]);
-  await holder.query('rollback');
-});
+t.test(
+  'after an unknown outcome, a lane does not wait for the attempt that still holds the lock on its row',
+  async (t) => {
+    const { sessions, holder, newWriter } = await setUp(t, { LOCK_TIMEOUT_MS: '200' });
+    let lose = false;
+    const losing: Query = {
+      query: async (statement) => {
+        if (!lose || !statementName(statement).startsWith('write')) return sessions.query(statement);
+        lose = false;
+        throw lost();
+      },
+    };
+    const writer = newWriter({}, losing);
+    t.strictSame(await outcomeOf(writer, bulk('a', 'other')), [1, 1]);
+    // As the first attempt does, on a server that waits for the rest of it or for a standby.
+    await holder.query(`begin; update counters set value = value + 1 where name = 'a'`);
+    await holder.query('update counter_writers set seq = seq + 1');
+    lose = true;
+    t.equal(await outcomeOf(writer, one('a')), 'outcome_unknown');
+    t.strictSame(await outcomeOf(writer, one('other')), [2]);
+    await holder.query('rollback');
+  },
+);
 
-t.test('a request that waits in quarantine is refused when its time is over', async (t) => {
-  const { holder, writer } = await setting(t);
+t.test('a request in quarantine is refused when its wait for the lock times out', async (t) => {
+  const { holder, newWriter } = await setUp(t);
   await create(holder, 'a', 'b');
   await hold(holder, 'a', 'b');
-  const lane = writer({ lockedMsMax: 200 });
+  const writer = newWriter({ lockedMsMax: 200 });
   const since = performance.now();
-  const ends = await Promise.all(Array.from({ length: 200 }, () => ended(lane, bulk('a', 'b'))));
+  const outcomes = await Promise.all(Array.from({ length: 200 }, () => outcomeOf(writer, bulk('a', 'b'))));
   const ms = performance.now() - since;
-  t.ok(ends.every((end) => end === 'busy'));
+  t.ok(outcomes.every((outcome) => outcome === 'busy'));
   t.ok(ms < slow(3000), `took ${Math.round(ms)} ms; 200 + 50 are allowed`);
   await holder.query('rollback');
 });
 
-t.test('those that wait for other locks do not hold up a counter that is free again', async (t) => {
-  const { holder, databaseUrl, writer } = await setting(t);
-  const short = await testClient(t, databaseUrl);
+t.test('requests that wait for other locks do not delay a counter that is free again', async (t) => {
+  const { holder, databaseUrl, newWriter } = await setUp(t);
+  const brieflyHolding = await testClient(t, databaseUrl);
   await create(holder, 'a', 'b', 'c');
   await hold(holder, 'a', 'b');
-  await hold(short, 'c');
-  const lane = writer({ lockedMsMax: 20_000 });
-  const bulks = Array.from({ length: 200 }, () => ended(lane, bulk('a', 'b')));
-  const held = ended(lane, one('c'));
-  await until(async () => lane.quarantined === 201);
-  await short.query('rollback');
+  await hold(brieflyHolding, 'c');
+  const writer = newWriter({ lockedMsMax: 20_000 });
+  const bulks = Array.from({ length: 200 }, () => outcomeOf(writer, bulk('a', 'b')));
+  const pending = outcomeOf(writer, one('c'));
+  await until(async () => writer.quarantined === 201);
+  await brieflyHolding.query('rollback');
   const since = performance.now();
-  t.strictSame(await held, [1]);
+  t.strictSame(await pending, [1]);
   const ms = performance.now() - since;
   t.ok(ms < slow(2000), `took ${Math.round(ms)} ms after the release`);
   await holder.query('rollback');
   await Promise.all(bulks);
 });
 
-t.test('a request for two counters does not hold up those for one of them', async (t) => {
-  const { holder, databaseUrl, writer } = await setting(t);
+t.test('a request for two counters does not delay requests for one of them', async (t) => {
+  const { holder, databaseUrl, newWriter } = await setUp(t);
   const other = await testClient(t, databaseUrl);
   await create(holder, 'x', 'y');
   await hold(holder, 'x');
-  const lane = writer({ lockedMsMax: slow(3000) });
-  const first = ended(lane, one('x'));
-  await until(async () => lane.quarantined === 1);
+  const writer = newWriter({ lockedMsMax: slow(3000) });
+  const first = outcomeOf(writer, one('x'));
+  await until(async () => writer.quarantined === 1);
   await hold(other, 'y');
-  const both = ended(lane, bulk('x', 'y'));
-  const second = ended(lane, one('x'));
+  const both = outcomeOf(writer, bulk('x', 'y'));
+  const second = outcomeOf(writer, one('x'));
   await holder.query('rollback');
   t.ok(Array.isArray(await first), 'x is free');
   t.ok(Array.isArray(await second), 'x is free');
@@ -167,68 +181,71 @@ t.test('a request for two counters does not hold up those for one of them', asyn
   await both;
 });
 
-t.test('a caller that hangs up does not end the suspicion', async (t) => {
-  const { holder, writer } = await setting(t);
+t.test('a request whose client disconnects does not release its counter from suspicion', async (t) => {
+  const { holder, newWriter } = await setUp(t);
   await create(holder, 'locked');
   await hold(holder, 'locked');
-  const lane = writer();
-  let gone = false;
-  const held = ended(lane, { ...one('locked'), abandoned: () => gone });
-  await until(async () => lane.quarantined === 1);
-  gone = true;
-  t.equal(await held, 'client_gone');
-  const next = ended(lane, one('locked'));
-  t.equal(lane.quarantined, 1, 'the next one does not hold up the main lane');
+  const writer = newWriter();
+  let disconnected = false;
+  const pending = outcomeOf(writer, { ...one('locked'), abandoned: () => disconnected });
+  await until(async () => writer.quarantined === 1);
+  disconnected = true;
+  t.equal(await pending, 'client_gone');
+  const next = outcomeOf(writer, one('locked'));
+  t.equal(writer.quarantined, 1, 'the next request does not delay the main lane');
   await holder.query('rollback');
   await next;
 });
 
-t.test('a replay, which needs no lock, does not end the suspicion', async (t) => {
-  const { holder, writer } = await setting(t);
-  const lane = writer({ lockedMsMax: 20_000 });
-  await lane.submit(one('locked', 1, 'key'));
+t.test('a replay, which needs no lock, does not release its counter from suspicion', async (t) => {
+  const { holder, newWriter } = await setUp(t);
+  const writer = newWriter({ lockedMsMax: 20_000 });
+  await writer.submit(one('locked', 1, 'key'));
   await hold(holder, 'locked');
-  const held = ended(lane, one('locked'));
-  await until(async () => lane.quarantined === 1);
-  t.strictSame(await ended(lane, one('locked', 1, 'key')), [1]);
-  const next = ended(lane, one('locked'));
-  t.equal(lane.quarantined, 2, 'the next one does not hold up the main lane');
+  const pending = outcomeOf(writer, one('locked'));
+  await until(async () => writer.quarantined === 1);
+  t.strictSame(await outcomeOf(writer, one('locked', 1, 'key')), [1]);
+  const next = outcomeOf(writer, one('locked'));
+  t.equal(writer.quarantined, 2, 'the next request does not delay the main lane');
   await holder.query('rollback');
-  await Promise.all([held, next]);
+  await Promise.all([pending, next]);
 });
 
-t.test('those that came before the suspicion do not hold up the main lane again', async (t) => {
-  const { sessions, holder, writer, blocked } = await setting(t);
-  await create(holder, 'locked');
-  await hold(holder, 'locked');
-  const { sent, sessions: counted } = watched(sessions);
-  const lane = writer({ lockedMsMax: 20_000 }, counted, 1000);
-  const held = [ended(lane, one('locked'))];
-  await blocked(1);
-  held.push(ended(lane, one('locked')));
-  t.strictSame(await ended(lane, one('free')), [1]);
-  t.equal(sent.unlocked, 1, 'the main lane has waited in vain once');
-  await holder.query('rollback');
-  await Promise.all(held);
-});
+t.test(
+  'requests that were queued before their counter became a suspect do not delay the main lane',
+  async (t) => {
+    const { sessions, holder, newWriter, blocked } = await setUp(t);
+    await create(holder, 'locked');
+    await hold(holder, 'locked');
+    const { sent, sessions: counted } = watched(sessions);
+    const writer = newWriter({ lockedMsMax: 20_000 }, counted, 1000);
+    const pending = [outcomeOf(writer, one('locked'))];
+    await blocked(1);
+    pending.push(outcomeOf(writer, one('locked')));
+    t.strictSame(await outcomeOf(writer, one('free')), [1]);
+    t.equal(sent.unlocked, 1, 'the main lane has timed out once');
+    await holder.query('rollback');
+    await Promise.all(pending);
+  },
+);
 
-t.test('batches of quarantined bulks have a bound', async (t) => {
-  const { holder, writer } = await setting(t);
+t.test('batches of quarantined bulks have a size limit', async (t) => {
+  const { holder, newWriter } = await setUp(t);
   const names = Array.from({ length: 999 }, (_, i) => `n${i}`);
   await create(holder, 'locked', ...names);
   await hold(holder, 'locked');
   let largest = 0;
-  const events = { ...unheard, written: (increments: number) => (largest = Math.max(largest, increments)) };
-  const lane = writer({ lockedMsMax: 30_000 }, undefined, 50, events);
-  const held = Array.from({ length: 12 }, () => ended(lane, bulk('locked', ...names)));
-  await until(async () => lane.quarantined === 12);
+  const events = { ...noEvents, written: (increments: number) => (largest = Math.max(largest, increments)) };
+  const writer = newWriter({ lockedMsMax: 30_000 }, undefined, 50, events);
+  const pending = Array.from({ length: 12 }, () => outcomeOf(writer, bulk('locked', ...names)));
+  await until(async () => writer.quarantined === 12);
   await holder.query('rollback');
-  t.ok((await Promise.all(held)).every((end) => Array.isArray(end)));
-  t.ok(largest <= 5000, `${largest} increments in one statement; on the main lane: 5000 at most`);
+  t.ok((await Promise.all(pending)).every((outcome) => Array.isArray(outcome)));
+  t.ok(largest <= 5000, `${largest} increments in one statement; 5000 are allowed, as on the main lane`);
 });
 
 t.test('removal stops at once when the service closes', async (t) => {
-  // Its own timers do not keep a process alive.
+  // The timers of the removal do not keep the process alive.
   const alive = setInterval(() => {}, 1000);
   t.teardown(() => clearInterval(alive));
   const closing = new AbortController();
@@ -246,25 +263,25 @@ t.test('removal stops at once when the service closes', async (t) => {
   t.equal(removals, 2);
 });
 
-t.test('what is quarantined does not hold up the end of the service', async (t) => {
-  const { holder, writer } = await setting(t);
+t.test('requests in quarantine do not delay the shutdown of the service', async (t) => {
+  const { holder, newWriter } = await setUp(t);
   await create(holder, 'locked');
   await hold(holder, 'locked');
   const closing = new AbortController();
-  const lane = writer({ lockedMsMax: 20_000, closing: closing.signal });
-  const held = ended(lane, one('locked'));
-  await until(async () => lane.quarantined === 1);
+  const writer = newWriter({ lockedMsMax: 20_000, closing: closing.signal });
+  const pending = outcomeOf(writer, one('locked'));
+  await until(async () => writer.quarantined === 1);
   closing.abort(new Problem('shutting_down', 'the service is shutting down'));
   const since = performance.now();
-  await lane.drain();
+  await writer.drain();
   const ms = performance.now() - since;
   t.ok(ms < slow(5000), `drained after ${Math.round(ms)} ms`);
   await holder.query('rollback');
-  await held;
+  await pending;
 });
 
 t.test(
-  'neighbours are not refused when statements may take less time than the usual wait for a lock',
+  'requests for other counters are not refused when the statement timeout is shorter than the usual lock timeout',
   async (t) => {
     const databaseUrl = await testDatabase(t);
     const app = await testApp(t, { STATEMENT_TIMEOUT_MS: String(slow(300)), DEMOS: 'false' }, databaseUrl);
@@ -272,28 +289,28 @@ t.test(
     await create(holder, 'locked');
     await hold(holder, 'locked');
     const post = (name: string) => app.inject({ method: 'POST', url: `/counters/${name}/increments` });
-    const held = post('locked');
+    const pending = post('locked');
     t.match(await post('free'), { statusCode: 200 });
     await holder.query('rollback');
-    t.match(await held, { statusCode: 200 });
+    t.match(await pending, { statusCode: 200 });
   },
 );
 
-t.test('a lock that ends while it is looked for does not scatter requests with keys', async (t) => {
-  const { sessions, holder, writer } = await setting(t);
+t.test('requests with keys stay in one batch if the lock is released before it is looked up', async (t) => {
+  const { sessions, holder, newWriter } = await setUp(t);
   await create(holder, 'locked');
   await hold(holder, 'locked');
   const { sent, sessions: counted } = watched(sessions, async (name) => {
     if (name === 'unlocked') await holder.query('rollback');
   });
-  const lane = writer({}, counted);
-  const held = Array.from({ length: 300 }, (_, i) => ended(lane, one('locked', 1, `key ${i}`)));
-  t.ok((await Promise.all(held)).every((end) => Array.isArray(end)));
+  const writer = newWriter({}, counted);
+  const pending = Array.from({ length: 300 }, (_, i) => outcomeOf(writer, one('locked', 1, `key ${i}`)));
+  t.ok((await Promise.all(pending)).every((outcome) => Array.isArray(outcome)));
   t.ok((sent['write-keyed'] ?? 0) < 10, `${sent['write-keyed']} statements for 300 requests`);
 });
 
-t.test('a conflict while locks are looked for refuses nobody (repeatable read)', async (t) => {
-  const { sessions, holder, writer } = await setting(t);
+t.test('a conflict during the lookup of locks causes no refusal (repeatable read)', async (t) => {
+  const { sessions, holder, newWriter } = await setUp(t);
   await create(holder, 'locked');
   await hold(holder, 'locked');
   let conflicts = 0;
@@ -301,23 +318,23 @@ t.test('a conflict while locks are looked for refuses nobody (repeatable read)',
     if (name !== 'unlocked' || conflicts++ > 0) return;
     throw Object.assign(new Error('could not serialize access due to concurrent update'), { code: '40001' });
   });
-  const lane = writer({}, conflicting);
-  const held = ended(lane, one('locked'));
-  t.strictSame(await ended(lane, one('free')), [1]);
+  const writer = newWriter({}, conflicting);
+  const pending = outcomeOf(writer, one('locked'));
+  t.strictSame(await outcomeOf(writer, one('free')), [1]);
   await holder.query('rollback');
-  await held;
+  await pending;
 });
 
-t.test('one request object that is submitted twice has two answers', async (t) => {
-  const { writer } = await setting(t);
-  const lane = writer();
+t.test('a request object that is submitted twice is counted and answered twice', async (t) => {
+  const { newWriter } = await setUp(t);
+  const writer = newWriter();
   const request = one('likes');
-  t.strictSame(await Promise.all([ended(lane, request), ended(lane, request)]), [[1], [2]]);
+  t.strictSame(await Promise.all([outcomeOf(writer, request), outcomeOf(writer, request)]), [[1], [2]]);
 });
 
-t.test('a library caller with a bad amount does not fail its neighbours', async (t) => {
-  const { writer } = await setting(t);
-  const lane = writer();
-  const [, good] = await Promise.all([ended(lane, one('x', 0.5)), ended(lane, one('likes'))]);
+t.test('a caller of the library with an invalid amount does not cause other requests to fail', async (t) => {
+  const { newWriter } = await setUp(t);
+  const writer = newWriter();
+  const [, good] = await Promise.all([outcomeOf(writer, one('x', 0.5)), outcomeOf(writer, one('likes'))]);
   t.strictSame(good, [1]);
 });

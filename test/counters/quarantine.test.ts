@@ -12,17 +12,17 @@ const one = (name: string, key?: string): IncrementRequest => ({ increments: [{ 
 const lockTimeout = () => Object.assign(new Error('lock timeout'), { code: '55P03' });
 const outOfRange = () => new Problem('out_of_range', 'too large');
 
-/** A database of which only the locks are there: what is locked, and what is at the end of its range. */
+/** A model of a database that knows only which counters are locked, and which are at the end of their range. */
 class Locks {
   readonly locked = new Set<string>();
   readonly full = new Set<string>();
-  /** For each attempt, the counters that it needed. */
+  /** The counters of each attempt. */
   readonly attempts: string[][] = [];
   /** The counters that were tried alone. */
   readonly alone = new Set<string>();
-  /** Attempts under way. */
+  /** The number of attempts in progress. */
   writing = 0;
-  /** How long an attempt waits for a lock, in milliseconds; undefined: as long as it is told. */
+  /** How long an attempt waits for a lock, in milliseconds; undefined: as long as the quarantine asks for. */
   waitMs: number | undefined;
 
   async write(requests: readonly IncrementRequest[], lockMs: number): Promise<Outcome[]> {
@@ -51,7 +51,7 @@ class Locks {
   }
 }
 
-function setting(options: Partial<QuarantineOptions> = {}) {
+function setUp(options: Partial<QuarantineOptions> = {}) {
   const locks = new Locks();
   const write: Locks['write'] = (requests, lockMs) => locks.write(requests, lockMs);
   const quarantine = new Quarantine({
@@ -61,86 +61,83 @@ function setting(options: Partial<QuarantineOptions> = {}) {
     queueMax: 4096,
     ...options,
   });
-  const ended = (request: IncrementRequest) =>
+  const outcomeOf = (request: IncrementRequest) =>
     quarantine.submit(request).then(
       () => 'written',
       (error: unknown) => (error instanceof Problem ? error.code : String(error)),
     );
-  return { locks, quarantine, ended };
+  return { locks, quarantine, outcomeOf };
 }
 
-/** Callers of one counter who ask again as soon as they are answered, until `over` says so. */
-const ask = async (send: () => Promise<string>, over: () => boolean) => {
+/** A caller that sends the next request as soon as the last one is answered, until `isDone`. */
+const sendRepeatedly = async (send: () => Promise<string>, isDone: () => boolean) => {
   do await send();
-  while (!over());
+  while (!isDone());
 };
 
-t.test('counters whose requests are all refused do not keep the lanes from the others', async (t) => {
-  const { locks, quarantine, ended } = setting();
+t.test('counters whose requests are all refused do not block the lanes for other counters', async (t) => {
+  const { locks, quarantine, outcomeOf } = setUp();
   quarantine.suspect(['full 1', 'full 2', 'other']);
   for (const name of ['full 1', 'full 2']) locks.full.add(name);
-  let over = false;
+  let isDone = false;
   const callers = ['full 1', 'full 2'].flatMap((name) =>
     [1, 2, 3].map(() =>
-      ask(
-        () => ended(one(name)),
-        () => over || locks.attempts.length > 1000,
+      sendRepeatedly(
+        () => outcomeOf(one(name)),
+        () => isDone || locks.attempts.length > 1000,
       ),
     ),
   );
-  t.equal(await ended(one('other')), 'written');
-  over = true;
+  t.equal(await outcomeOf(one('other')), 'written');
+  isDone = true;
   await Promise.all(callers);
   t.ok(locks.attempts.length < 50, `written by attempt ${locks.attempts.length}`);
 });
 
-t.test(
-  'a counter whose requests are all refused does not take the turns of those that are locked',
-  async (t) => {
-    const { locks, quarantine, ended } = setting({ waitMsMax: 1000, batchMax: 2 });
-    quarantine.suspect(['full', 'locked']);
-    locks.full.add('full');
-    for (const name of ['full', 'locked']) locks.locked.add(name);
-    let over = false;
-    const callers = [1, 2, 3, 4, 5, 6].map(() =>
-      ask(
-        () => ended(one('full')),
-        () => over,
-      ),
-    );
-    const held = ended(one('locked'));
-    await until(async () => locks.attempts.length >= 4);
-    locks.locked.clear();
-    t.equal(await held, 'written');
-    over = true;
-    await Promise.all(callers);
-  },
-);
+t.test('a counter whose requests are all refused does not take the turns of locked counters', async (t) => {
+  const { locks, quarantine, outcomeOf } = setUp({ waitMsMax: 1000, batchMax: 2 });
+  quarantine.suspect(['full', 'locked']);
+  locks.full.add('full');
+  for (const name of ['full', 'locked']) locks.locked.add(name);
+  let isDone = false;
+  const callers = [1, 2, 3, 4, 5, 6].map(() =>
+    sendRepeatedly(
+      () => outcomeOf(one('full')),
+      () => isDone,
+    ),
+  );
+  const pending = outcomeOf(one('locked'));
+  await until(async () => locks.attempts.length >= 4);
+  locks.locked.clear();
+  t.equal(await pending, 'written');
+  isDone = true;
+  await Promise.all(callers);
+});
 
-t.test('what was written is under no suspicion any more, whenever that arose', async (t) => {
-  const { quarantine, ended } = setting();
+t.test('counters that have been written are no longer suspects, whenever they became suspects', async (t) => {
+  const { quarantine, outcomeOf } = setUp();
   const both = { increments: [...one('a').increments, ...one('b').increments] };
   quarantine.suspect(['a']);
-  const first = ended(both);
+  const first = outcomeOf(both);
   quarantine.suspect(['b']);
-  t.strictSame(await Promise.all([first, ended(both)]), ['written', 'written']);
+  t.strictSame(await Promise.all([first, outcomeOf(both)]), ['written', 'written']);
   t.notOk(quarantine.concerns(one('a')));
   t.notOk(quarantine.concerns(one('b')));
 });
 
-t.test('a request costs little, however many counters are locked', async (t) => {
-  const { locks, quarantine, ended } = setting({ waitMsMax: 60_000, queueMax: 100_000 });
+t.test('a request takes little time, however many counters are locked', async (t) => {
+  const { locks, quarantine, outcomeOf } = setUp({ waitMsMax: 60_000, queueMax: 100_000 });
   const names = Array.from({ length: 4000 }, (_, i) => `locked ${i}`);
   quarantine.suspect(names);
   for (const name of names) locks.locked.add(name);
   locks.waitMs = 0;
-  const held = names.map((name) => ended(one(name)));
+  const pending = names.map((name) => outcomeOf(one(name)));
   await until(async () => locks.alone.size === names.length && locks.writing < 2);
   locks.waitMs = undefined;
   const since = performance.now();
-  const more = Array.from({ length: 1000 }, () => ended(one('locked 1')));
+  const more = Array.from({ length: 1000 }, () => outcomeOf(one('locked 1')));
   const ms = performance.now() - since;
   t.ok(ms < slow(100), `took ${Math.round(ms)} ms`);
   locks.locked.clear();
-  await Promise.all([...held, ...more]);
+  await Promise.all([...pending, ...more]);
 });

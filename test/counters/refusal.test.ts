@@ -8,36 +8,44 @@ interface Answer {
   code?: string;
 }
 
-t.test('a full queue refuses at once and unread, and listens again when there is room', async (t) => {
-  const databaseUrl = await testDatabase(t);
-  const app = await testApp(t, { COUNTER_QUEUE_MAX: '1', DEMOS: 'false' }, databaseUrl);
-  const url = await app.listen({ port: 0 });
-  const database = await testClient(t, databaseUrl);
-  const watching = await testClient(t, databaseUrl);
-  await database.query(`insert into counters (name, value) values ('likes', 0)`);
-  await database.query('begin');
-  // As a migration would: no counter can be written, nor looked at by the writer.
-  await database.query('lock table counters in exclusive mode');
+t.test(
+  'a full queue refuses requests at once, without reading them, and reads the connection again when there is room',
+  async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const app = await testApp(t, { COUNTER_QUEUE_MAX: '1', DEMOS: 'false' }, databaseUrl);
+    const url = await app.listen({ port: 0 });
+    const database = await testClient(t, databaseUrl);
+    const observer = await testClient(t, databaseUrl);
+    await database.query(`insert into counters (name, value) values ('likes', 0)`);
+    await database.query('begin');
+    // As a migration does: no counter can be written, and the writer cannot look up which counters are locked.
+    await database.query('lock table counters in exclusive mode');
 
-  const first = post(url, new Agent({ keepAlive: true }));
-  await until(async () => {
-    const waiting = await watching.query(`select from pg_stat_activity where wait_event_type = 'Lock'`);
-    return waiting.rowCount === 1;
-  });
-  const second = post(url, new Agent({ keepAlive: true }));
-  await until(async () => (await app.metrics.metrics()).includes('safe_counters_queue_length 1'));
+    const first = post(url, new Agent({ keepAlive: true }));
+    await until(async () => {
+      const waiting = await observer.query(`select from pg_stat_activity where wait_event_type = 'Lock'`);
+      return waiting.rowCount === 1;
+    });
+    const second = post(url, new Agent({ keepAlive: true }));
+    await until(async () => (await app.metrics.metrics()).includes('safe_counters_queue_length 1'));
 
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const refusals = await Promise.all([post(url, agent, 'not even JSON'), post(url, agent), post(url, agent)]);
-  for (const refusal of refusals) t.strictSame(refusal, { status: 503, retryAfter: '1', code: 'queue_full' });
-  const again = post(url, agent);
-  await database.query('rollback');
-  t.match(await Promise.all([first, second]), [{ status: 200 }, { status: 200 }]);
-  await again;
-  await until(async () => (await post(url, agent)).status === 200);
-});
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const refusals = await Promise.all([
+      post(url, agent, 'not even JSON'),
+      post(url, agent),
+      post(url, agent),
+    ]);
+    for (const refusal of refusals)
+      t.strictSame(refusal, { status: 503, retryAfter: '1', code: 'queue_full' });
+    const again = post(url, agent);
+    await database.query('rollback');
+    t.match(await Promise.all([first, second]), [{ status: 200 }, { status: 200 }]);
+    await again;
+    await until(async () => (await post(url, agent)).status === 200);
+  },
+);
 
-t.test('what was refused is not counted, and reading goes on', async (t) => {
+t.test('refused requests are not counted, and reads continue', async (t) => {
   const app = await testApp(t, { COUNTER_QUEUE_MAX: '1', DEMOS: 'false' });
   const url = await app.listen({ port: 0 });
   const agent = new Agent({ keepAlive: true });
@@ -47,7 +55,7 @@ t.test('what was refused is not counted, and reading goes on', async (t) => {
   t.equal((await app.inject('/counters/likes')).json().value, counted);
 });
 
-/** Through node:http, where one sees to it oneself which connection is used. */
+/** Sends through node:http, whose agent determines the connection. */
 function post(url: string, agent: Agent, body = ''): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const headers = body ? { 'content-type': 'application/json', 'content-length': body.length } : {};

@@ -14,16 +14,16 @@ const { databaseUrl } = await ownServer(t);
 const client = await testClient(t, databaseUrl);
 const options = { databaseUrl, entities, config: loadConfig({}), log: silent };
 await migrate(options);
-const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const noEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
 /** One replica of the service. */
 function newWriter(): CounterWriter {
   const sessions = openSessions(options);
   t.teardown(() => sessions.end());
-  return new CounterWriter(new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 }), unheard);
+  return new CounterWriter(new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 }), noEvents);
 }
 
-/** The backends whose commits are on this server's disk, and wait for a standby. */
+/** The backends whose commits are on the disk of this server and wait for a standby. */
 async function waiting(): Promise<number[]> {
   const { rows } = await client.query<{ pid: number }>(
     `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
@@ -32,10 +32,10 @@ async function waiting(): Promise<number[]> {
 }
 
 t.test(
-  'what no synchronous standby has confirmed is not acknowledged, whichever way it is found out',
+  'an increment that no synchronous standby has confirmed is not acknowledged, even if its number or its key is found',
   async (t) => {
     const [first, second] = [newWriter(), newWriter()];
-    // Registered while commits do not wait, and each with a connection.
+    // Both writers register and connect while commits do not wait for a standby.
     for (const writer of [first, second]) await writer.submit({ increments: [{ name: 'warm', by: 1 }] });
     await requireMissingStandby(client, databaseUrl);
     const request = { increments: [{ name: 'likes', by: 1 }], key: 'key' };
@@ -48,8 +48,8 @@ t.test(
     await until(async () => (await waiting()).length === 1);
     const [backend] = await waiting();
     await client.query('select pg_terminate_backend($1)', [backend]);
-    // The row is visible now, and it is on no standby. The first writer looks for its lost answer, the second one for
-    // the same key: both find it, and both must wait.
+    // The increment is visible now, and it is on no standby. The first writer settles its lost answer, and the second one
+    // looks up the same key. Both find the increment, and both must wait.
     const same = submit(second);
     await until(async () => (await waiting()).filter((pid) => pid !== backend).length === 2);
     t.strictSame((await client.query(`select value::int from counters where name = 'likes'`)).rows, [
@@ -64,7 +64,7 @@ t.test(
   },
 );
 
-t.test('a role that hides warnings does not make an unconfirmed commit an acknowledged one', async (t) => {
+t.test('an unconfirmed commit is not acknowledged, even if the role hides warnings', async (t) => {
   const { databaseUrl: url } = await ownServer(t);
   const administrator = await testClient(t, url);
   await administrator.query('alter role current_user set client_min_messages = error');
@@ -75,22 +75,22 @@ t.test('a role that hides warnings does not make an unconfirmed commit an acknow
   const sessions = openSessions(own);
   t.teardown(() => sessions.end());
   const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
-  const writer = new CounterWriter(store, unheard, { settleMsMax: 100 });
+  const writer = new CounterWriter(store, noEvents, { settleMsMax: 100 });
   await writer.submit({ increments: [{ name: 'warm', by: 1 }] });
   await requireMissingStandby(administrator, url);
   let answered = false;
-  const end = writer.submit({ increments: [{ name: 'likes', by: 1 }] }).then(
+  const outcome = writer.submit({ increments: [{ name: 'likes', by: 1 }] }).then(
     () => 'acknowledged',
     (error: { code?: string }) => error.code,
   );
-  void end.then(() => (answered = true));
-  // As an operator, or a proxy, that cancels what takes long.
+  void outcome.then(() => (answered = true));
+  // As an operator or a proxy does that cancels slow statements.
   await until(async () => {
     await administrator.query(
       `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep' and pid <> pg_backend_pid()`,
     );
     return answered;
   });
-  t.equal(await end, 'outcome_unknown');
+  t.equal(await outcome, 'outcome_unknown');
   await requireNoStandby(administrator);
 });

@@ -14,7 +14,7 @@ async function like(app: FastifyInstance, key?: string) {
   return { value, replayed: answer.headers['idempotency-replayed'] === 'true' };
 }
 
-/** A replica of the service with a network of its own to the database. */
+/** A replica of the service with a separate network connection to the database. */
 async function replica(t: Test, { databaseUrl }: OwnServer) {
   const proxy = new Proxy(Number(new URL(databaseUrl).port));
   await proxy.listen();
@@ -22,13 +22,13 @@ async function replica(t: Test, { databaseUrl }: OwnServer) {
   const app = await testApp(t, { DEMOS: 'false' }, databaseUrl.replace(/:\d+\//, `:${proxy.port}/`));
   return {
     like: (key?: string) => like(app, key),
-    /** Lost answers, by what the replica found out about them. */
+    /** The number of settled lost answers, by outcome. */
     async settled() {
       const { body } = await app.inject('/metrics');
       const lines = body.matchAll(/^safe_counters_lost_answers_total\{outcome="(.*)"\} ([1-9]\d*)$/gm);
       return Object.fromEntries([...lines].map(([, outcome, times]) => [outcome, Number(times)]));
     },
-    /** An increment that is committed, and whose answer is lost; the database is out of reach until `heal`. */
+    /** Sends an increment that is committed, and loses its answer. The database is unreachable until `heal`. */
     async likeAndLose(key?: string) {
       const trapped = proxy.trap('hold answer', AbortSignal.timeout(60_000));
       const answer = like(app, key);
@@ -47,7 +47,7 @@ async function valueIn(t: Test, { databaseUrl }: OwnServer): Promise<number> {
 }
 
 t.test(
-  'replicas that keep running beside a restore to an earlier time count each increment once in the restored database',
+  'replicas that keep running during a point-in-time restore count each increment once in the restored database',
   async (t) => {
     const server = await ownServer(t);
     const [inFlight, behind, registeredLater] = [
@@ -69,25 +69,33 @@ t.test(
     const undone = await behind.likeAndLose();
     t.equal(await valueIn(t, server), 9);
     await pointInTime.restore('target');
-    t.equal(await valueIn(t, server), 4, 'what came after the target is undone, acknowledged or not');
+    t.equal(await valueIn(t, server), 4, 'increments after the target are undone, acknowledged or not');
 
     inFlight.heal();
-    t.match(
-      await kept.answer,
-      { value: 4 },
-      'committed before the target: found there, and not counted again',
-    );
+    t.match(await kept.answer, { value: 4 }, 'committed before the target: found, and not counted again');
     t.strictSame(await inFlight.settled(), { applied: 1 });
     behind.heal();
     t.match(await undone.answer, { value: 5 }, 'undone by the restore: counted once');
     t.strictSame(await behind.settled(), { 'not applied': 1 });
     registeredLater.heal();
-    await t.rejects(unclear.answer, /outcome_unknown/, 'its writer is unknown there: nothing can be told');
-    t.match(await registeredLater.like('unclear'), { value: 6, replayed: false }, 'but its key finds out');
+    await t.rejects(
+      unclear.answer,
+      /outcome_unknown/,
+      'its writer does not exist there, so the outcome is unknown',
+    );
+    t.match(
+      await registeredLater.like('unclear'),
+      { value: 6, replayed: false },
+      'a retry with its key counts it',
+    );
 
     t.strictSame(await behind.like('kept'), { value: 2, replayed: true });
     t.strictSame(await behind.like('lost-before'), { value: 4, replayed: true });
-    t.strictSame(await behind.like('undone'), { value: 7, replayed: false }, 'undone with its increment');
+    t.strictSame(
+      await behind.like('undone'),
+      { value: 7, replayed: false },
+      'its key was undone with its increment',
+    );
     for (const [i, one] of [inFlight, behind, registeredLater].entries())
       t.match(await one.like(), { value: 8 + i });
     t.equal(await valueIn(t, server), 10);

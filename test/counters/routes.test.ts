@@ -8,7 +8,7 @@ const app = await testApp(t);
 
 const at = (name: string) => `/counters/${encodeURIComponent(name)}`;
 
-/** Status and body of a request, whose path may be a whole one or that of a counter's increments. */
+/** Sends a request. @returns the status, the body and the headers of the answer */
 async function ask(method: InjectOptions['method'], url: string, payload?: object, headers = {}) {
   const answer = await app.inject({ method, url, headers, ...(payload ? { payload } : {}) } as InjectOptions);
   return { status: answer.statusCode, body: answer.body && answer.json(), headers: answer.headers };
@@ -17,57 +17,66 @@ async function ask(method: InjectOptions['method'], url: string, payload?: objec
 const add = (name: string, payload?: object, headers = {}) =>
   ask('POST', `${at(name)}/increments`, payload, headers);
 
-t.test('an increment creates its counter, adds 1 or what it is told, and is read back', async (t) => {
-  t.match(await add('likes'), { status: 200, body: { name: 'likes', value: 1 } });
-  t.match(await add('likes', {}), { body: { value: 2 } });
-  t.match(await add('likes', { by: -5 }), { body: { value: -3 } });
-  t.match(await add('likes', { by: 0 }), { body: { value: -3 } });
-  t.match(await ask('GET', at('likes')), {
-    status: 200,
-    body: { name: 'likes', value: -3 },
-    headers: { etag: '"-3"', 'cache-control': 'no-cache' },
-  });
-  t.match(await ask('POST', `${at('likes')}/increments?by=5`), {
-    status: 400,
-    body: { detail: /unknown field "by"/ },
-  });
-  t.match(await ask('GET', at('unheard of')), { status: 404, body: { code: 'not_found' } });
-});
+t.test(
+  'an increment creates its counter and adds 1, or the amount given; a read returns the value',
+  async (t) => {
+    t.match(await add('likes'), { status: 200, body: { name: 'likes', value: 1 } });
+    t.match(await add('likes', {}), { body: { value: 2 } });
+    t.match(await add('likes', { by: -5 }), { body: { value: -3 } });
+    t.match(await add('likes', { by: 0 }), { body: { value: -3 } });
+    t.match(await ask('GET', at('likes')), {
+      status: 200,
+      body: { name: 'likes', value: -3 },
+      headers: { etag: '"-3"', 'cache-control': 'no-cache' },
+    });
+    t.match(await ask('POST', `${at('likes')}/increments?by=5`), {
+      status: 400,
+      body: { detail: /unknown field "by"/ },
+    });
+    t.match(await ask('GET', at('unknown')), { status: 404, body: { code: 'not_found' } });
+  },
+);
 
-t.test('a name is any text of 1 to 200 characters, each its own', async (t) => {
-  const names = [
-    'a/b',
-    '100%',
-    '좋아요',
-    '👍'.repeat(200),
-    'é',
-    'e\u0301',
-    ' ',
-    '%',
-    '_',
-    '\\',
-    '"',
-    '{a,b}',
-    'NULL',
-    "'; --",
-    '..a',
-  ];
-  for (const name of names) t.match(await add(name), { status: 200, body: { name, value: 1 } }, name);
-  for (const name of names)
-    t.match(await ask('GET', at(name)), { status: 200, body: { name, value: 1 } }, name);
-  for (const name of ['a'.repeat(201), '👍'.repeat(201), 'a\u0000', 'a\nb', 'a\u0085']) {
-    t.match(
-      await add(name),
-      { status: 400, body: { code: 'invalid_request', detail: /name/ } },
-      JSON.stringify(name),
-    );
-  }
-  t.match(await ask('POST', '/counters//increments'), { status: 400 });
-  t.match(await ask('POST', '/counters/%ff/increments'), { status: 400 });
-  t.match(await ask('POST', '/increments', [{ name: '\ud800' }]), { status: 400, body: { detail: /name/ } });
-});
+t.test(
+  'a name is any text of 1 to 200 characters without control characters, and different names are different counters',
+  async (t) => {
+    const names = [
+      'a/b',
+      '100%',
+      '좋아요',
+      '👍'.repeat(200),
+      'é',
+      'e\u0301',
+      ' ',
+      '%',
+      '_',
+      '\\',
+      '"',
+      '{a,b}',
+      'NULL',
+      "'; --",
+      '..a',
+    ];
+    for (const name of names) t.match(await add(name), { status: 200, body: { name, value: 1 } }, name);
+    for (const name of names)
+      t.match(await ask('GET', at(name)), { status: 200, body: { name, value: 1 } }, name);
+    for (const name of ['a'.repeat(201), '👍'.repeat(201), 'a\u0000', 'a\nb', 'a\u0085']) {
+      t.match(
+        await add(name),
+        { status: 400, body: { code: 'invalid_request', detail: /name/ } },
+        JSON.stringify(name),
+      );
+    }
+    t.match(await ask('POST', '/counters//increments'), { status: 400 });
+    t.match(await ask('POST', '/counters/%ff/increments'), { status: 400 });
+    t.match(await ask('POST', '/increments', [{ name: '\ud800' }]), {
+      status: 400,
+      body: { detail: /name/ },
+    });
+  },
+);
 
-/** A body as it is written. */
+/** Sends the text as the body, unchanged. */
 const raw = (json: string) =>
   app.inject({
     method: 'POST',
@@ -76,7 +85,7 @@ const raw = (json: string) =>
     headers: { 'content-type': 'application/json' },
   });
 
-t.test('a number that cannot be kept to the last digit is refused, not rounded', async (t) => {
+t.test('a number that cannot be represented exactly is refused, not rounded', async (t) => {
   t.match((await raw(`{"by":${VALUE_MAX}}`)).json(), { name: 'exact', value: 9007199254740991 });
   t.match((await raw('{"by":1}')).json(), { status: 422, code: 'out_of_range' });
   t.match((await raw('{"by":-9007199254740991}')).json(), { value: 0 });
@@ -110,11 +119,15 @@ t.test('a number that cannot be kept to the last digit is refused, not rounded',
   const answer = await app.inject({ method: 'POST', url: '/increments', body: bytes, headers });
   t.match(answer.json(), { status: 400, detail: /UTF-8/ });
   const strange = [{ name: '1.5e3 9999999999999999999', by: 1 }];
-  t.match(await ask('POST', '/increments', strange), { status: 200 }, 'numbers in text are text');
+  t.match(
+    await ask('POST', '/increments', strange),
+    { status: 200 },
+    'digits inside a string are not numbers',
+  );
   t.match(await ask('GET', at('exact')), { body: { value: 0 } });
 });
 
-t.test('a key counts once: the same request is answered again, another one refused', async (t) => {
+t.test('a key counts once: the same request is replayed, a different one is refused', async (t) => {
   const key = { 'idempotency-key': randomUUID() };
   t.match(await add('keyed', { by: 3 }, key), {
     status: 200,
@@ -144,7 +157,7 @@ t.test('a key counts once: the same request is answered again, another one refus
   }
 });
 
-t.test('many at once are all or nothing, in their order, and under one key', async (t) => {
+t.test('a bulk is written as a whole or not at all, in its order, and under one key', async (t) => {
   const some = [{ name: 'x', by: 2 }, { name: 'y' }, { name: 'x', by: -5 }];
   const key = { 'idempotency-key': randomUUID() };
   const answer = [
@@ -166,7 +179,7 @@ t.test('many at once are all or nothing, in their order, and under one key', asy
     { name: 'y', by: VALUE_MAX },
   ];
   t.match(await ask('POST', '/increments', over), { status: 422, body: { code: 'out_of_range' } });
-  t.match(await ask('GET', at('x')), { body: { value: -3 } }, 'and nothing of it was done');
+  t.match(await ask('GET', at('x')), { body: { value: -3 } }, 'no increment of the bulk was written');
   const thousand = Array.from({ length: 1000 }, (_, i) => ({ name: `bulk ${i}`, by: i }));
   t.equal((await ask('POST', '/increments', thousand)).body.length, 1000);
   t.match(await ask('POST', '/increments', [...thousand, { name: 'x' }]), {
@@ -180,11 +193,11 @@ t.test('many at once are all or nothing, in their order, and under one key', asy
     Array.from({ length: 100_000 }, () => 0),
   );
   t.match(wrong, { status: 400 });
-  t.ok(wrong.body.detail.length < 1000, 'what is wrong is not listed without end');
+  t.ok(wrong.body.detail.length < 1000, 'the list of errors has a size limit');
   t.match(await ask('POST', '/increments'), { status: 400 });
 });
 
-t.test('pages go through all names once, in order, whatever characters a prefix has', async (t) => {
+t.test('the pages contain every name once, in order, whatever characters the prefix has', async (t) => {
   const names = ['page/%', 'page/%a', 'page/_', 'page/a', 'page/b', 'page/é', 'page/👍', 'page/\\'];
   await ask(
     'POST',
@@ -225,17 +238,17 @@ t.test('pages go through all names once, in order, whatever characters a prefix 
   }
 });
 
-t.test('a counter is set and deleted only as it was seen', async (t) => {
+t.test('a counter is set or deleted only if its entity tag matches', async (t) => {
   const put = (value: number, headers: object) => ask('PUT', at('set'), { value }, headers);
   t.match(await put(5, {}), { status: 428, body: { code: 'precondition_required' } });
-  t.match(await put(5, { 'if-match': '*' }), { status: 412 }, 'there is none yet');
+  t.match(await put(5, { 'if-match': '*' }), { status: 412 }, 'the counter does not exist yet');
   t.match(await put(5, { 'if-none-match': '*' }), {
     status: 201,
     headers: { etag: '"5"' },
     body: { name: 'set', value: 5 },
   });
   t.match(await put(6, { 'if-none-match': '*' }), { status: 412, body: { code: 'precondition_failed' } });
-  t.match(await put(6, { 'if-match': '"4", W/"5"' }), { status: 412 }, 'a weak tag is not strong enough');
+  t.match(await put(6, { 'if-match': '"4", W/"5"' }), { status: 412 }, 'a weak tag does not match');
   t.match(await put(6, { 'if-match': '"4", "5"' }), { status: 200, headers: { etag: '"6"' } });
   t.match(await put(-7, { 'if-match': '*' }), { status: 200, headers: { etag: '"-7"' } });
   for (const headers of [
@@ -265,35 +278,38 @@ t.test('a counter is set and deleted only as it was seen', async (t) => {
   t.match(await remove({ 'if-match': '"-7"' }), { status: 404 });
 });
 
-t.test('of many who set what they have seen, one is first and the others are told', async (t) => {
-  await add('raced');
-  const answers = await Promise.all(
-    [10, 20, 30, 40].map((value) => ask('PUT', at('raced'), { value }, { 'if-match': '"1"' })),
-  );
-  t.strictSame(
-    answers.map(({ status }) => status).toSorted((a, b) => a - b),
-    [200, 412, 412, 412],
-  );
-});
+t.test(
+  'of several clients that set a counter with the same entity tag, one succeeds and the others get 412',
+  async (t) => {
+    await add('raced');
+    const answers = await Promise.all(
+      [10, 20, 30, 40].map((value) => ask('PUT', at('raced'), { value }, { 'if-match': '"1"' })),
+    );
+    t.strictSame(
+      answers.map(({ status }) => status).toSorted((a, b) => a - b),
+      [200, 412, 412, 412],
+    );
+  },
+);
 
-t.test('nobody reads less than they were told, through whichever replica', async (t) => {
+t.test('a read through any replica includes every increment acknowledged before', async (t) => {
   const databaseUrl = await testDatabase(t);
   const replicas = await Promise.all([1, 2].map(() => testApp(t, { DEMOS: 'false' }, databaseUrl)));
   const clients = Array.from({ length: 20 }, async (_, client) => {
     for (let i = 0; i < 10; i += 1) {
-      const told = await replicas[(client + i) % 2]?.inject({
+      const acknowledged = await replicas[(client + i) % 2]?.inject({
         method: 'POST',
         url: '/counters/read/increments',
       });
       const read = await replicas[(client + i + 1) % 2]?.inject('/counters/read');
-      if (read?.json().value < told?.json().value) return 'less';
+      if (read?.json().value < acknowledged?.json().value) return 'stale';
     }
-    return 'enough';
+    return 'current';
   });
-  t.strictSame(new Set(await Promise.all(clients)), new Set(['enough']));
+  t.strictSame(new Set(await Promise.all(clients)), new Set(['current']));
 });
 
-t.test('increments at once are all different, and those of other replicas, too', async (t) => {
+t.test('concurrent increments, also through different replicas, get different values', async (t) => {
   const databaseUrl = await testDatabase(t);
   const replicas = await Promise.all([1, 2, 3].map(() => testApp(t, { DEMOS: 'false' }, databaseUrl)));
   const answers = await Promise.all(

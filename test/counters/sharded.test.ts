@@ -11,7 +11,7 @@ import { CHECKOUT, testApp, testFolder, until } from '../helper.ts';
 const HAPROXY = '/usr/sbin/haproxy';
 const skip = !existsSync(HAPROXY) && `there is no ${HAPROXY}`;
 
-/** HAProxy as docs/scale.md has it, before these services; resolves with its address. */
+/** Starts HAProxy in front of these services, with the configuration in docs/scale.md; resolves with its address. */
 async function shardedBy(t: Test, services: string[]): Promise<string> {
   const page = await readFile(join(CHECKOUT, 'docs/scale.md'), 'utf8');
   const [, documented = ''] = /```haproxy\n([^`]*)```/.exec(page) ?? [];
@@ -23,7 +23,7 @@ async function shardedBy(t: Test, services: string[]): Promise<string> {
       /^( +server )(\S+) \S+/gm,
       (_, head: string, name: string) => `${head}${name} ${addresses.shift()}`,
     );
-  t.equal(addresses.length, 0, 'each service has its place');
+  t.equal(addresses.length, 0, 'the configuration has one server line for each service');
   const file = join(await testFolder(t, 'haproxy'), 'haproxy.cfg');
   await writeFile(file, configuration);
   const child = spawn(HAPROXY, ['-db', '-f', file], { cwd: '/', stdio: 'ignore' });
@@ -43,7 +43,7 @@ async function shardedBy(t: Test, services: string[]): Promise<string> {
 }
 
 t.test(
-  'over two databases, each counter is on one of them, however its name is written',
+  'with two databases, each counter is in one of them, however its name is encoded',
   { skip },
   async (t) => {
     const services: string[] = [];
@@ -56,17 +56,17 @@ t.test(
       const response = await fetch(`${url}/counters/${name}/increments`, { method: 'POST', headers });
       return [response.status, ((await response.json()) as { value: number }).value];
     };
-    const valuesAt = async (name: string) =>
+    const statusesOf = async (name: string) =>
       Promise.all(services.map(async (service) => (await fetch(`${service}/counters/${name}`)).status));
 
     const names = Array.from({ length: 16 }, (_, i) => `likes-${i}`);
     for (const name of names) t.strictSame(await add(name), [200, 1]);
-    const places = await Promise.all(names.map(valuesAt));
+    const places = await Promise.all(names.map(statusesOf));
     t.ok(
       places.every((place) => place.includes(200) && place.includes(404)),
-      'each is on one database',
+      'each counter is in one database',
     );
-    t.equal(new Set(places.map((place) => place.join())).size, 2, 'and not all on the same');
+    t.equal(new Set(places.map((place) => place.join())).size, 2, 'both databases have counters');
 
     for (const [i, name] of ['l%69kes-0', 'likes%2D0', 'likes%2d0'].entries())
       t.strictSame(await add(name), [200, i + 2]);
@@ -77,7 +77,7 @@ t.test(
         [200, 2],
         [200, 2],
       ],
-      'a key finds its increment',
+      'a key counts once, however the name is encoded',
     );
 
     for (const [method, path] of [

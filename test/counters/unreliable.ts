@@ -3,26 +3,30 @@ import type { PreparedStatement, Sessions } from '../../src/database/sessions.ts
 
 export type Query = Pick<Sessions, 'query'>;
 
-/** Which of the writer's statements it is, without the digest of its text. */
-export const act = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
+/** The name of a statement of the writer, without the digest of its text. */
+export const statementName = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
 
 export const lost = () => new ConnectionError('unknown', 'the connection was lost');
 
 /**
- * A connection that breaks at first while batches are written: before the statement arrives, or after it was done; or after it was done, and so
- * long ago that the row of the writer is gone by the time the process goes on.
+ * Sessions whose first statements that write or close batches fail, as `faults` says one after another:
+ * - `none`: the statement succeeds.
+ * - `lost before`: the connection breaks before the statement arrives.
+ * - `lost after`: the connection breaks after the statement was applied.
+ * - `paused`: the same, and the process continues so late that the row of the writer has been removed.
+ * - `conflict`: the server refuses the statement with a serialization failure.
  */
-export function unreliable(sessions: Query, fates: readonly string[]): Query {
+export function unreliable(sessions: Query, faults: readonly string[]): Query {
   let next = 0;
   return {
     async query(statement: PreparedStatement) {
-      if (['register', 'known-keys'].includes(act(statement))) return sessions.query(statement);
-      const fate = fates[next++];
-      if (fate === 'lost before') throw lost();
-      if (fate === 'conflict') throw Object.assign(new Error('could not serialize'), { code: '40001' });
+      if (['register', 'known-keys'].includes(statementName(statement))) return sessions.query(statement);
+      const fault = faults[next++];
+      if (fault === 'lost before') throw lost();
+      if (fault === 'conflict') throw Object.assign(new Error('could not serialize'), { code: '40001' });
       const result = await sessions.query(statement);
-      if (fate === 'paused') await forgetWriters(sessions);
-      if (fate === 'lost after' || fate === 'paused') throw lost();
+      if (fault === 'paused') await forgetWriters(sessions);
+      if (fault === 'lost after' || fault === 'paused') throw lost();
       return result;
     },
   } as Query;

@@ -5,7 +5,7 @@ import { CounterWatch } from '../../src/counters/watch.ts';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
-/** What a watcher is told, event by event. */
+/** The events of a stream, one by one. */
 async function* events(
   url: string,
   signal: AbortSignal,
@@ -27,26 +27,29 @@ async function listening(t: Test, databaseUrl: string): Promise<string> {
   return app.listen({ port: 0 });
 }
 
-t.test('a watcher sees a counter come, change through any replica, and go', async (t) => {
-  const databaseUrl = await testDatabase(t);
-  const [here, there] = [await listening(t, databaseUrl), await listening(t, databaseUrl)];
-  const hangUp = new AbortController();
-  const seen = events(`${here}/counters/likes/events`, hangUp.signal);
-  const next = async () => (await seen.next()).value;
-  t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
-  await fetch(`${there}/counters/likes/increments`, { method: 'POST' });
-  t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: 1 } });
-  await fetch(`${there}/counters/likes`, { method: 'DELETE', headers: { 'if-match': '*' } });
-  t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
-  const client = await testClient(t, databaseUrl);
-  await client.query('alter table counters rename to elsewhere');
-  t.match(await next(), { event: 'problem', data: { code: 'internal_error' } });
-  await client.query('alter table elsewhere rename to counters');
-  t.match(await next(), { event: 'value' }, 'and it goes on by itself');
-  hangUp.abort();
-  const watchers = async () => /watchers (\d+)/.exec(await (await fetch(`${here}/metrics`)).text())?.[1];
-  await until(async () => (await watchers()) === '0');
-});
+t.test(
+  'a stream reports the creation, the change through any replica, and the deletion of a counter',
+  async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const [here, there] = [await listening(t, databaseUrl), await listening(t, databaseUrl)];
+    const disconnect = new AbortController();
+    const seen = events(`${here}/counters/likes/events`, disconnect.signal);
+    const next = async () => (await seen.next()).value;
+    t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
+    await fetch(`${there}/counters/likes/increments`, { method: 'POST' });
+    t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: 1 } });
+    await fetch(`${there}/counters/likes`, { method: 'DELETE', headers: { 'if-match': '*' } });
+    t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
+    const client = await testClient(t, databaseUrl);
+    await client.query('alter table counters rename to elsewhere');
+    t.match(await next(), { event: 'problem', data: { code: 'internal_error' } });
+    await client.query('alter table elsewhere rename to counters');
+    t.match(await next(), { event: 'value' }, 'the stream recovers by itself');
+    disconnect.abort();
+    const watchers = async () => /watchers (\d+)/.exec(await (await fetch(`${here}/metrics`)).text())?.[1];
+    await until(async () => (await watchers()) === '0');
+  },
+);
 
 t.test('a service that closes ends its streams at once', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
@@ -59,7 +62,7 @@ t.test('a service that closes ends its streams at once', async (t) => {
   t.ok(performance.now() - startedAt < slow(2000));
 });
 
-t.test('who does not read is not remembered for: the latest value is all that waits', async (t) => {
+t.test('for a client that does not read, only the latest value is kept', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const url = new URL(await app.listen({ port: 0 }));
   const name = 'x'.repeat(200);
@@ -76,22 +79,22 @@ t.test('who does not read is not remembered for: the latest value is all that wa
   socket.destroy();
 });
 
-t.test('a stream holds one event at most, and the last one is the latest', async (t) => {
+t.test('a stream holds at most one event, which is the latest', async (t) => {
   let value = 0;
   const watch = new CounterWatch(async () => new Map([['likes', { value: (value += 1) }]]));
   const stream = watch.watch('likes', '192.0.2.1');
   await until(async () => value > 3);
   t.ok(stream.readableLength < 100);
-  const told: string[] = [];
+  const received: string[] = [];
   for await (const chunk of stream) {
-    told.push(String(chunk));
-    if (told.length === 3) break;
+    received.push(String(chunk));
+    if (received.length === 3) break;
   }
-  t.equal(new Set(told).size, 3);
+  t.equal(new Set(received).size, 3);
   await until(async () => watch.watchers === 0);
 });
 
-t.test('there is a limit to how many watch, and to those of one address', async (t) => {
+t.test('the number of streams is limited, in total and for each address', async (t) => {
   const watch = new CounterWatch(async () => new Map());
   const own = Array.from({ length: 100 }, () => watch.watch('likes', '192.0.2.1'));
   t.throws(() => watch.watch('likes', '192.0.2.1'), {
@@ -107,16 +110,16 @@ t.test('there is a limit to how many watch, and to those of one address', async 
   t.equal(watch.watchers, 0);
 });
 
-t.test('the address of a watcher is that of its connection', async (t) => {
+t.test('the limit applies to the address of the connection, whatever the headers say', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const url = `${await app.listen({ port: 0 })}/counters/likes/events`;
-  const hangUp = new AbortController();
-  await Promise.all(Array.from({ length: 100 }, () => fetch(url, { signal: hangUp.signal })));
+  const disconnect = new AbortController();
+  await Promise.all(Array.from({ length: 100 }, () => fetch(url, { signal: disconnect.signal })));
   const refused = await fetch(url, { headers: { 'x-forwarded-for': '192.0.2.9' } });
   t.match(await refused.json(), {
     status: 429,
     code: 'too_many_requests',
     detail: /from (::ffff:)?127\.0\.0\.1|from ::1/,
   });
-  hangUp.abort();
+  disconnect.abort();
 });

@@ -35,43 +35,46 @@ const windows = async (name: string, window: string, last = 1) =>
     value: number;
   }[];
 
-/** The clock of the service stands at this moment until the test ends or sets it again. */
+/** Stops the clock of the service at this time, until the test ends or sets it again. */
 function setClock(t: Test, at: string): void {
   t.intercept(Date, 'now', { value: () => Date.parse(at) });
 }
 
-t.test('windows of one length follow each other without a gap, and have their names alone', async (t) => {
-  const window = fc
-    .tuple(fc.integer({ min: 1, max: 9999 }), fc.constantFrom('s', 'm', 'h', 'd'))
-    .map(([length, unit]) => `${length}${unit}`);
-  const at = fc.integer({ min: 0, max: 4_000_000_000_000 });
-  fc.assert(
-    fc.property(fc.string(), window, at, (name, length, now) => {
-      const buckets = bucketsOf(name, length, now, 3);
-      const { start = 0, end = 0 } = counterNamed(buckets[0]?.name ?? '');
-      assert.ok(start <= now && now < end);
-      for (const [i, bucket] of buckets.entries()) {
-        const { counter, ...found } = counterNamed(bucket.name);
-        if (!name.includes('\u001f')) assert.equal(counter, name);
-        assert.equal(found.start, bucket.start);
-        assert.equal(found.end, i === 0 ? end : buckets[i - 1]?.start);
-        assert.ok(bucket.expiresAt >= bucket.start + BUCKETS_MAX * (end - start));
-        assert.deepEqual(
-          bucketsOf(name, found.window ?? '', now, 3)[i],
-          bucket,
-          'the same length in another unit',
-        );
-      }
-    }),
-    { numRuns: 200 },
-  );
-  const [bucket] = bucketsOf('likes', '3600s', Date.parse('2026-11-29T15:30:00Z'));
-  t.equal(quoted(bucket?.name ?? ''), '"likes" in the window of 1h from 2026-11-29T15:00:00.000Z');
-  for (const wrong of ['', 'h', '0h', '01h', '1', '1w', '10000s', '-1h', '1.5h', '1h ', ' 1h', '1h\n'])
-    t.throws(() => bucketsOf('likes', wrong, 0), { code: 'invalid_request' }, wrong);
-});
+t.test(
+  'windows of one length follow each other without a gap, and each has a name that identifies it',
+  async (t) => {
+    const window = fc
+      .tuple(fc.integer({ min: 1, max: 9999 }), fc.constantFrom('s', 'm', 'h', 'd'))
+      .map(([length, unit]) => `${length}${unit}`);
+    const at = fc.integer({ min: 0, max: 4_000_000_000_000 });
+    fc.assert(
+      fc.property(fc.string(), window, at, (name, length, now) => {
+        const buckets = bucketsOf(name, length, now, 3);
+        const { start = 0, end = 0 } = counterNamed(buckets[0]?.name ?? '');
+        assert.ok(start <= now && now < end);
+        for (const [i, bucket] of buckets.entries()) {
+          const { counter, ...found } = counterNamed(bucket.name);
+          if (!name.includes('\u001f')) assert.equal(counter, name);
+          assert.equal(found.start, bucket.start);
+          assert.equal(found.end, i === 0 ? end : buckets[i - 1]?.start);
+          assert.ok(bucket.expiresAt >= bucket.start + BUCKETS_MAX * (end - start));
+          assert.deepEqual(
+            bucketsOf(name, found.window ?? '', now, 3)[i],
+            bucket,
+            'the same length in another unit has the same bucket',
+          );
+        }
+      }),
+      { numRuns: 200 },
+    );
+    const [bucket] = bucketsOf('likes', '3600s', Date.parse('2026-11-29T15:30:00Z'));
+    t.equal(quoted(bucket?.name ?? ''), '"likes" in the window of 1h from 2026-11-29T15:00:00.000Z');
+    for (const wrong of ['', 'h', '0h', '01h', '1', '1w', '10000s', '-1h', '1.5h', '1h ', ' 1h', '1h\n'])
+      t.throws(() => bucketsOf('likes', wrong, 0), { code: 'invalid_request' }, wrong);
+  },
+);
 
-t.test('an increment with a window counts there, and not in the counter', async (t) => {
+t.test('an increment with a window counts in the window, and not in the counter', async (t) => {
   setClock(t, '2030-05-05T10:59:59.999Z');
   t.strictSame((await add('today', { window: '1h' })).body, { name: 'today', value: 1 });
   t.strictSame((await add('today', { window: '60m', by: 4 })).body, { name: 'today', value: 5 });
@@ -94,25 +97,28 @@ t.test('an increment with a window counts there, and not in the counter', async 
   t.strictSame((await ask('GET', '/counters?prefix=to')).body.counters, [{ name: 'today', value: 1 }]);
 });
 
-t.test('an increment that is sent again in the next window counts once, where it was', async (t) => {
-  const key = { 'idempotency-key': 'across' };
-  setClock(t, '2030-05-05T10:00:59Z');
-  t.match(await add('across', { window: '1m', by: 3 }, key), { status: 200, body: { value: 3 } });
-  setClock(t, '2030-05-05T10:01:00Z');
-  t.match(await add('across', { window: '1m', by: 3 }, key), {
-    status: 200,
-    body: { value: 3 },
-    headers: { 'idempotency-replayed': 'true' },
-  });
-  t.same(
-    (await windows('across', '1m', 2)).map(({ value }) => value),
-    [0, 3],
-  );
-  t.match(await add('across', { window: '1h', by: 3 }, key), { status: 422, body: { code: 'key_reused' } });
-  t.match(await add('across', { by: 3 }, key), { status: 422, body: { code: 'key_reused' } });
-});
+t.test(
+  'an increment that is retried in the next window counts once, in the window of the first attempt',
+  async (t) => {
+    const key = { 'idempotency-key': 'across' };
+    setClock(t, '2030-05-05T10:00:59Z');
+    t.match(await add('across', { window: '1m', by: 3 }, key), { status: 200, body: { value: 3 } });
+    setClock(t, '2030-05-05T10:01:00Z');
+    t.match(await add('across', { window: '1m', by: 3 }, key), {
+      status: 200,
+      body: { value: 3 },
+      headers: { 'idempotency-replayed': 'true' },
+    });
+    t.same(
+      (await windows('across', '1m', 2)).map(({ value }) => value),
+      [0, 3],
+    );
+    t.match(await add('across', { window: '1h', by: 3 }, key), { status: 422, body: { code: 'key_reused' } });
+    t.match(await add('across', { by: 3 }, key), { status: 422, body: { code: 'key_reused' } });
+  },
+);
 
-t.test('a rate limit is exact across replicas, and says when the next window begins', async (t) => {
+t.test('a rate limit is exact across replicas, and a refusal says when the next window begins', async (t) => {
   setClock(t, '2030-05-05T10:00:15.001Z');
   const limit = { window: '1m', max: 100 };
   const answers = await Promise.all(
@@ -137,14 +143,14 @@ t.test('a rate limit is exact across replicas, and says when the next window beg
   t.match(await add('limited', limit), { status: 200, body: { value: 1 } });
 });
 
-t.test('a limit holds where the clock of the service is behind that of the database', async (t) => {
+t.test('a limit holds when the clock of the service is behind that of the database', async (t) => {
   setClock(t, new Date(Date.now() - 3_600_000).toISOString());
   const limit = { window: '1s', max: 1 };
   t.match(await add('late', limit), { status: 200 });
   t.match(await add('late', limit), { status: 409 });
 });
 
-t.test('a refusal names the next window only if the increment would fit there', async (t) => {
+t.test('a refusal has Retry-After only if the increment would fit into the next window', async (t) => {
   for (const never of [
     { by: 10, max: 5 },
     { by: -1, min: 0 },
@@ -159,7 +165,7 @@ t.test('a refusal names the next window only if the increment would fit there', 
   t.match(await ask('POST', '/increments', bulk.slice(0, 1)), { headers: { 'retry-after': /^\d+$/ } });
 });
 
-t.test('a refusal is as the document says', async (t) => {
+t.test('a refusal matches the OpenAPI document', async (t) => {
   await add('documented', { window: '1d' });
   const { body } = await add('documented', { window: '1d', max: 1 });
   const { components } = (await ask('GET', '/docs/json')).body;
@@ -168,54 +174,66 @@ t.test('a refusal is as the document says', async (t) => {
   t.ok(components.responses.out_of_bounds.headers['Retry-After']);
 });
 
-t.test('the bounds of an increment hold beside those of its counter, for this increment alone', async (t) => {
-  const put = (payload: object) => ask('PUT', '/counters/own', payload, { 'if-none-match': '*' });
-  t.match(await put({ value: 5, max: 8 }), { status: 201 });
-  t.match(await add('own', { by: 3, max: 7 }), {
-    status: 409,
-    headers: { 'retry-after': undefined },
-    body: { value: 5, max: 7, fits: 2, detail: /the max of the increment is 7: 2 would fit, not 3/ },
-  });
-  t.match(await add('own', { by: 5, max: 100 }), { status: 409, body: { max: 8, fits: 3 } });
-  t.match(await add('own', { by: 9, max: 7, partial: true }), { status: 200, body: { value: 7, added: 2 } });
-  t.match(await add('own', { by: 9, max: 3, partial: true }), { status: 200, body: { value: 7, added: 0 } });
-  t.match(await add('own', { by: -9, min: 6, partial: true }), {
-    status: 200,
-    body: { value: 6, added: -1 },
-  });
-  const other = { value: 6, added: 0 };
-  t.match(await add('own', { by: 1, min: 9, partial: true }), { body: other }, 'below its min all the same');
-  t.match(await add('own', { by: -1, max: 3, partial: true }), { body: other }, 'above its max all the same');
-  t.match(await add('own', { by: -1, min: 6 }), { status: 409, body: { value: 6, min: 6, fits: 0 } });
-  t.match(await add('own', { by: 1, max: 2 }), { status: 409, body: { value: 6, max: 2, fits: 0 } });
-  t.match(await add('own', { min: 3, max: 2 }), { status: 400, body: { detail: /min is 3 and max is 2/ } });
-  t.match(await add('own', { max: 2 ** 53 }), { status: 422, body: { code: 'out_of_range' } });
-  const bulk = [
-    { name: 'own', by: -2 },
-    { name: 'own', by: 1, max: 5 },
-    { name: 'other', by: 1, max: 0 },
-  ];
-  t.match(await ask('POST', '/increments', bulk), { status: 409, body: { name: 'other', value: 0, max: 0 } });
-  t.match(await ask('POST', '/increments', bulk.slice(0, 2)), {
-    status: 200,
-    body: [{ value: 4 }, { value: 5 }],
-  });
-});
+t.test(
+  'the bounds of an increment apply in addition to those of its counter, and to this increment only',
+  async (t) => {
+    const put = (payload: object) => ask('PUT', '/counters/own', payload, { 'if-none-match': '*' });
+    t.match(await put({ value: 5, max: 8 }), { status: 201 });
+    t.match(await add('own', { by: 3, max: 7 }), {
+      status: 409,
+      headers: { 'retry-after': undefined },
+      body: { value: 5, max: 7, fits: 2, detail: /the max of the increment is 7: 2 would fit, not 3/ },
+    });
+    t.match(await add('own', { by: 5, max: 100 }), { status: 409, body: { max: 8, fits: 3 } });
+    t.match(await add('own', { by: 9, max: 7, partial: true }), {
+      status: 200,
+      body: { value: 7, added: 2 },
+    });
+    t.match(await add('own', { by: 9, max: 3, partial: true }), {
+      status: 200,
+      body: { value: 7, added: 0 },
+    });
+    t.match(await add('own', { by: -9, min: 6, partial: true }), {
+      status: 200,
+      body: { value: 6, added: -1 },
+    });
+    const unchanged = { value: 6, added: 0 };
+    t.match(await add('own', { by: 1, min: 9, partial: true }), { body: unchanged }, 'still below its min');
+    t.match(await add('own', { by: -1, max: 3, partial: true }), { body: unchanged }, 'still above its max');
+    t.match(await add('own', { by: -1, min: 6 }), { status: 409, body: { value: 6, min: 6, fits: 0 } });
+    t.match(await add('own', { by: 1, max: 2 }), { status: 409, body: { value: 6, max: 2, fits: 0 } });
+    t.match(await add('own', { min: 3, max: 2 }), { status: 400, body: { detail: /min is 3 and max is 2/ } });
+    t.match(await add('own', { max: 2 ** 53 }), { status: 422, body: { code: 'out_of_range' } });
+    const bulk = [
+      { name: 'own', by: -2 },
+      { name: 'own', by: 1, max: 5 },
+      { name: 'other', by: 1, max: 0 },
+    ];
+    t.match(await ask('POST', '/increments', bulk), {
+      status: 409,
+      body: { name: 'other', value: 0, max: 0 },
+    });
+    t.match(await ask('POST', '/increments', bulk.slice(0, 2)), {
+      status: 200,
+      body: [{ value: 4 }, { value: 5 }],
+    });
+  },
+);
 
-t.test('what cannot be a window is refused with what is allowed', async (t) => {
+t.test('an invalid window is refused', async (t) => {
   for (const window of ['1', '0s', '1w', 'h', '10000s', 60, null]) {
     t.match(await add('bad', { window }), { status: 400, body: { code: 'invalid_request' } }, String(window));
   }
   t.match(await ask('GET', '/counters/bad/windows/1w'), {
     status: 400,
-    body: { detail: 'window is "1w"; allowed: 1 to 9999 and a unit, s, m, h or d, such as 15m' },
+    body: { detail: 'window is "1w"; allowed: 1 to 9999 followed by a unit (s, m, h or d), such as 15m' },
   });
   t.match(await ask('GET', '/counters/bad/windows/1h?last=0'), { status: 400 });
   t.match(await ask('GET', `/counters/bad/windows/1h?last=${BUCKETS_MAX + 1}`), { status: 400 });
   t.match(await add('bad%1f', {}), { status: 400 });
 });
 
-t.test('a window is kept until it is none of those that can be read', async () => {
+t.test('a window is kept as long as it can be read', async () => {
   await client.query('delete from counters');
   await add('kept', { window: '1d' });
   const { rows } = await client.query(
