@@ -38,12 +38,13 @@ type Asked = Given<typeof options>;
 
 await runCommand({
   name: 'load-test',
-  about: `Calls every endpoint and every strategy over HTTP, and compares the final like counts with their claims.
-Exit code 1 if a claim does not hold, 3 if a result is inconclusive because the service was too slow.`,
+  about: `Calls every endpoint and every strategy over HTTP, and compares the final like counts with their claims.`,
+  example: '--requests 100 --contention 1,8',
   options,
   variables: {
     DATABASE_URL: 'the database for the service that the test starts; by default a fresh embedded PostgreSQL',
   },
+  exitCodes: { 1: 'a claim does not hold', 3: 'inconclusive: the service was too slow' },
   async run(asked, signal) {
     // One connection per caller, so that callers contend for the row and not for connections.
     const poolMax = Math.max(10, ...asked.contention.map((callers) => callers + 2));
