@@ -9,20 +9,20 @@ import { Replica } from './world/replica.ts';
 
 interface FleetOptions {
   database: Pick<Postgres, 'port' | 'databaseUrl'>;
-  /** Processes of the service. */
+  /** The number of service processes. */
   replicas: number;
-  /** What to run instead of the service, and its environment. */
+  /** The program to run instead of the service, and its additional environment variables. */
   program?: string;
   env?: NodeJS.ProcessEnv;
-  /** Where the journal is written. */
+  /** The path of the journal. */
   journal: string;
-  /** Requests that the journal has room for. */
+  /** The most requests that the journal may contain. */
   attemptsMax: number;
   random: Random;
   signal: AbortSignal;
 }
 
-/** Replicas of the service, those that call it, and what was sent and answered. */
+/** Replicas of the service, their callers, and the journal of requests and answers. */
 export interface Fleet {
   replicas: readonly Replica[];
   journal: Journal;
@@ -30,7 +30,7 @@ export interface Fleet {
   callers: Callers;
 }
 
-/** Runs `work` with replicas that serve and are read from; none of them is left. */
+/** Runs `work` with started replicas and readers, and ends all of them afterwards. */
 export async function withFleet<T>(options: FleetOptions, work: (fleet: Fleet) => Promise<T>): Promise<T> {
   const { database, program = 'src/server.ts', env = {}, attemptsMax, random, signal } = options;
   const replicas = Array.from(

@@ -30,7 +30,7 @@ const history = (...operations: Operation[]): History => ({ ...noHistory(), oper
 
 const truth = (counted: Record<number, number[]>, values: Record<string, number>): Truth => ({
   counted: new Map(Object.entries(counted).map(([id, kept]) => [Number(id), kept])),
-  strangers: [],
+  unsentKeys: [],
   values: new Map(Object.entries(values)),
 });
 
@@ -95,7 +95,7 @@ t.test('an unknown one that was counted takes part with the value that is stored
 t.test('the answer is what is stored, and what is stored was sent', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]));
   t.strictSame(rulesOf(one, truth({ 0: [2] }, { hot: 1 })), ['answers', 'values']);
-  t.strictSame(rulesOf(one, { ...truth({ 0: [1] }, { hot: 1 }), strangers: ['x'] }), ['strangers']);
+  t.strictSame(rulesOf(one, { ...truth({ 0: [1] }, { hot: 1 }), unsentKeys: ['x'] }), ['unsent']);
 });
 
 t.test(
@@ -131,7 +131,7 @@ t.test('a counter of its own shows what became of one request', async (t) => {
   );
   t.strictSame(damageOf(told, truth({}, { 'own-0': 2, 'own-1': 2 })), [{ lost: 0, doubled: 2 }]);
   t.strictSame(damageOf(told, truth({}, {})), [{ lost: 1, doubled: 0 }]);
-  t.strictSame(rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })), ['strangers'], 'nobody asked for that');
+  t.strictSame(rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })), ['unsent'], 'nobody asked for that');
   const wrong = history(operation(0, 'acknowledged', [2], 'unkeyed'));
   t.strictSame(rulesOf(wrong, truth({}, { 'own-0': 1 })), ['answers']);
 });
@@ -291,17 +291,17 @@ t.test('who needs no locked counter goes on', async (t) => {
   one.locks.push(lock);
   const is = truth({ 0: [1] }, { hot: 1 });
   t.strictSame(rulesOf(one, is), []);
-  t.strictSame(rulesOf({ ...one, operations: [...one.operations, busy(2, 'amount')] }, is), ['neighbours']);
+  t.strictSame(rulesOf({ ...one, operations: [...one.operations, busy(2, 'amount')] }, is), ['unrelated']);
   const edge = { ...busy(3, 'edge'), code: 'out_of_range' };
   t.strictSame(rulesOf({ ...one, operations: [...one.operations, edge] }, is), [], 'refused for itself');
   const slow = { ...operation(0, 'acknowledged', [1]), endedAt: 6000 };
-  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['neighbours'], 'but late');
+  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['unrelated'], 'but late');
   const late = { ...slow, id: 4, values: [2], again: true };
   const both = truth({ 0: [1], 4: [2] }, { hot: 2 });
   t.strictSame(rulesOf({ ...one, operations: [...one.operations, late] }, both), [], 'its client hung up');
   t.strictSame(
     rulesOf({ ...one, operations: [busy(1, 'bulk')] }, truth({}, {})),
-    ['neighbours'],
+    ['unrelated'],
     'nobody did',
   );
 });

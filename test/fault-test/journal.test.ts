@@ -38,7 +38,7 @@ t.test('the file alone says everything that the journal knows', async (t) => {
       [0, [1]],
       [1, [2, 1, 1]],
     ]),
-    strangers: ['other'],
+    unsentKeys: ['other'],
     values: new Map([['hot', 2]]),
   };
   journal.truth(truth);
