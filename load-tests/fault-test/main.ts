@@ -11,7 +11,7 @@ import { controlRows, runControls } from './controls/controls.ts';
 import { schedule } from './faults/index.ts';
 import { TICKETS } from './journal/operation.ts';
 import { readJournal } from './journal/journal-reader.ts';
-import { report, violationsText } from './report.ts';
+import { faultRows, report, totalOf, violationsText } from './report.ts';
 import { run, withPostgres } from './run.ts';
 import { BUYERS, runRounds } from './tickets/rounds.ts';
 import { seeded } from './world/random.ts';
@@ -36,6 +36,7 @@ const options = {
     100_000,
   ),
   check: path('FILE', 'only checks the journal of an earlier run again'),
+  json: flag('prints the results as JSON'),
 };
 
 await runCommand({
@@ -48,18 +49,21 @@ them, and compares the acknowledged increments with the counts. Without options,
   exitCodes: {
     1: 'an increment is lost or counted twice, an answer is wrong, a fault could not be injected, or a defect was not detected',
   },
-  async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
-    const { holds, text } = await resultOf({ ...given, seed }, signal);
-    print(text);
+  async run({ seed = Math.floor(Math.random() * 2 ** 32), json, ...given }, signal) {
+    const { holds, text, figures } = await resultOf({ ...given, seed }, signal);
+    print(json ? JSON.stringify({ holds, ...figures }, null, 2) : text);
     return holds;
   },
 });
 
-type Asked = Given<typeof options> & { seed: number };
+type Asked = Omit<Given<typeof options>, 'json'> & { seed: number };
 
 interface Result {
   holds: boolean;
+  /** The output for readers. */
   text: string;
+  /** The output for programs. */
+  figures: Record<string, unknown>;
 }
 
 async function resultOf(asked: Asked, signal: AbortSignal): Promise<Result> {
@@ -70,10 +74,11 @@ async function resultOf(asked: Asked, signal: AbortSignal): Promise<Result> {
 }
 
 async function faultTest(asked: Asked, signal: AbortSignal): Promise<Result> {
-  const { seed, replicas, journal } = asked;
+  const { seed, replicas, clients, journal } = asked;
   const faults = schedule(seeded(seed), asked.faults);
   const result = await withPostgres((postgres) => run(postgres, { ...asked, faults, signal }));
   const { history, violations, missed, elapsedMs } = result;
+  const rows = faultRows(result);
   const requests = history.operations.length;
   const sent = `${plural(requests, 'request')} to ${plural(replicas, 'replica')}`;
   return {
@@ -84,6 +89,18 @@ async function faultTest(asked: Asked, signal: AbortSignal): Promise<Result> {
       violationsText(violations),
       `\n${verdict(violations)}: ${sent} in ${seconds(elapsedMs)}, seed ${seed}; ${howToCheck(journal)}`,
     ),
+    figures: {
+      seed,
+      replicas,
+      clients,
+      requests,
+      elapsedMs: Math.round(elapsedMs),
+      journal,
+      faults: rows,
+      total: totalOf(rows),
+      missed,
+      violations,
+    },
   };
 }
 
@@ -92,6 +109,10 @@ async function controls(asked: Asked, signal: AbortSignal): Promise<Result> {
   return {
     holds: results.every(({ by }) => by.length > 0),
     text: table(['', 'defect', ''], controlRows(results)),
+    figures: {
+      seed: asked.seed,
+      controls: results.map(({ defect, by }) => ({ defect, detected: by.length > 0, brokenRules: by })),
+    },
   };
 }
 
@@ -108,6 +129,18 @@ async function ticketTest(asked: Asked, rounds: number, signal: AbortSignal): Pr
       `${verdict(violations)}: ${plural(rounds, 'round')} of ${BUYERS} buyers and ${TICKETS} tickets; ` +
         `${plural(replicas, 'replica')}, ${injected}; ${seconds(elapsedMs)}, seed ${seed}; ${howToCheck(journal)}`,
     ),
+    figures: {
+      seed,
+      replicas,
+      rounds,
+      buyers: BUYERS,
+      tickets: TICKETS,
+      killed,
+      cut,
+      elapsedMs: Math.round(elapsedMs),
+      journal,
+      violations,
+    },
   };
 }
 
@@ -128,6 +161,7 @@ async function checkJournal(journal: string): Promise<Result> {
       complete ? '' : 'the journal is incomplete: the run ended before its last check',
       `${plural(requests, 'request')}, ${plural(violations.length, 'rule')} broken`,
     ),
+    figures: { journal, requests, complete, violations },
   };
 }
 

@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { FaultRow } from '../../load-tests/fault-test/report.ts';
 import { ONLY_PROGRESS, runProgram, testFolder, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
@@ -40,6 +41,40 @@ t.test('a table, a verdict, and a journal that can be checked again', async (t) 
   t.match(broken, {
     code: 1,
     stdout: /^BROKEN: every acknowledged request is counted: 1 request, for example /,
+  });
+});
+
+t.test('--json prints the same figures for a program, and the rows add up to the total', async (t) => {
+  const journal = join(t.testdir(), 'journal');
+  const args = ['--acknowledged', '400', '--faults', '2', '--seed', '3', '--journal', journal, '--json'];
+  const { code, stdout, stderr } = await faultTest(t, args).ended;
+  t.equal(code, 0, stderr || stdout);
+  t.match(stderr, ONLY_PROGRESS);
+  const { faults, total, ...others } = JSON.parse(stdout) as {
+    faults: FaultRow[];
+    total: FaultRow;
+    requests: number;
+  };
+  t.match(others, { holds: true, seed: 3, replicas: 3, journal, missed: [], violations: [] });
+  t.equal(faults[0]?.fault, 'none');
+  for (const name of ['times', 'acknowledged', 'refused', 'unknown', 'resolved', 'lost', 'doubled'] as const)
+    t.equal(
+      total[name],
+      faults.map((row) => row[name]).reduce((sum, count) => sum + count),
+      name,
+    );
+  t.match(total, { times: 2, lost: 0, doubled: 0 });
+  t.ok(total.acknowledged >= 400);
+  t.equal(total.gapMs, Math.max(...faults.map(({ gapMs }) => gapMs)));
+
+  const checked = await faultTest(t, ['--check', journal, '--json']).ended;
+  t.equal(checked.code, 0);
+  t.strictSame(JSON.parse(checked.stdout), {
+    holds: true,
+    journal,
+    requests: others.requests,
+    complete: true,
+    violations: [],
   });
 });
 
