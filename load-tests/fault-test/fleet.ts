@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { progress } from '../../src/command-line/progress.ts';
 import { Callers } from './callers/callers.ts';
 import { Exchange } from './callers/exchange.ts';
 import { Readers } from './callers/readers.ts';
@@ -42,6 +43,7 @@ export async function withFleet<T>(options: FleetOptions, work: (fleet: Fleet) =
   const callers = new Callers(journal, exchange, replicas, random);
   const readers = new Readers(journal, exchange);
   try {
+    progress('starting the replicas');
     await Promise.all(replicas.map((replica) => replica.start(database)));
     readers.run();
     return await work({ replicas, journal, exchange, callers });

@@ -53,6 +53,7 @@ const RECOVERY_MS_MAX = 90_000;
 
 /** Runs `work` with a new PostgreSQL server, and removes the server and its data afterwards. */
 export async function withPostgres<T>(work: (postgres: Postgres) => Promise<T>): Promise<T> {
+  progress('starting PostgreSQL');
   const postgres = await Postgres.create();
   try {
     return await work(postgres);

@@ -1,3 +1,4 @@
+import { progress } from '../../../src/command-line/progress.ts';
 import { check, checkReplays } from './checker.ts';
 import { type Damage, damageOf } from './damage.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -32,6 +33,7 @@ export async function reconcile(
   exchange: Exchange,
   clients: number,
 ): Promise<Reconciliation> {
+  progress('comparing the answers with the database', 0, 3);
   const before = await readTruth(postgres, journal.run);
   journal.truth(before);
   const violations = check(journal, before, false);
@@ -42,8 +44,10 @@ export async function reconcile(
   );
   const step = Math.max(10, Math.ceil(acknowledged.length / CONFIRMED_MAX));
   const sample = acknowledged.filter((_, i) => i % step === 0);
+  progress('retrying requests with an unknown outcome', 1, 3);
   await inParallel(clients, unknown, (one) => exchange.settle(one, SETTLE_MS_MAX));
   await inParallel(clients, sample, (one) => exchange.confirm(one));
+  progress('comparing the answers with the database again', 2, 3);
   const after = await readTruth(postgres, journal.run);
   journal.truth(after);
   return {
