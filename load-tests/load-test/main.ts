@@ -57,9 +57,8 @@ await runCommand({
       const crowds = asked.contention.flatMap(strategySubjects);
       const strategies = await measureAll(url, crowds, asked.requests, signal);
       print(`${strategyTable(strategies)}\n`);
-      const service = own
-        ? `one of its own, embedded PostgreSQL, POOL_MAX=${poolMax}`
-        : 'one that was running';
+      const database = process.env.DATABASE_URL ? 'the database of DATABASE_URL' : 'embedded PostgreSQL';
+      const service = own ? `started by the test, ${database}, POOL_MAX=${poolMax}` : 'already running';
       await write(asked, service, endpoints, strategies);
       return allHold([...endpoints, ...strategies]);
     } finally {
@@ -99,7 +98,7 @@ async function write(
   const drawn = pictures(strategies);
   for (const { file, svg } of drawn) await writeFile(join(out, file), svg);
   await writeFile(join(out, 'report.html'), report(results, drawn));
-  print(`Report: ${join(out, 'report.html')}`);
+  print(`report: ${join(out, 'report.html')}`);
 }
 
 function allHold(measured: Measurement[]): boolean | null {
