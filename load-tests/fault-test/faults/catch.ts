@@ -8,7 +8,7 @@ import { bounded, MissedError, within, type World } from './fault.ts';
 const POLL_MS = 50;
 
 /**
- * Intercepts the next statement that is wanted.
+ * Intercepts the next statement of a replica that matches.
  *
  * @throws {MissedError} if there is none within the time limit
  */
@@ -30,7 +30,7 @@ export async function committedIn(trap: Trap, world: World, replica: Replica): P
   const signal = bounded(world);
   while (!signal.aborted) {
     const caught = await caughtBy(trap, world, replica);
-    if ((await within(world, caught.outcome, 'an answer of the server')) === 'committed') return caught;
+    if ((await within(world, caught.outcome, 'the server to answer')) === 'committed') return caught;
     caught.release();
   }
   throw new MissedError('the server committed no write');
@@ -38,7 +38,7 @@ export async function committedIn(trap: Trap, world: World, replica: Replica): P
 
 /** @throws {MissedError} if the outcome is a different one */
 export async function expectOutcome(world: World, { outcome }: Caught, expected: string[]): Promise<void> {
-  const seen = await within(world, outcome, 'an answer of the server');
+  const seen = await within(world, outcome, 'the server to answer');
   if (!expected.includes(seen))
     throw new MissedError(`the outcome was ${seen}, not ${expected.join(' or ')}`);
 }

@@ -7,7 +7,7 @@ import { type Fault, MissedError, type World } from './fault.ts';
 /** How long a lock is held, in milliseconds: several times as long as the service waits for a lock. */
 const HELD_MS = 2500;
 
-/** The number of counters to create before the requests that need them, and the number of requests to skip before those. */
+/** The number of future requests whose counters are created in advance, and of the requests that are sent before them. */
 const CREATED = 200;
 const SKIPPED = 100;
 

@@ -33,7 +33,7 @@ const faults: Omit<Fault, 'scope'>[] = [
     name: 'half-open connection: committed, no answer',
     async inject(world, replica) {
       const { abandoned, release } = await committedIn('hold answer', world, replica);
-      await within(world, abandoned, 'the timeout of the service');
+      await within(world, abandoned, 'the service to time out');
       release();
     },
   },
@@ -47,7 +47,7 @@ const faults: Omit<Fault, 'scope'>[] = [
     async inject(world, replica) {
       const caught = await caughtBy('hold', world, replica);
       await untilSettled(world, replica, 'not applied', () =>
-        within(world, caught.abandoned, 'the timeout of the service'),
+        within(world, caught.abandoned, 'the service to time out'),
       );
       caught.release();
       await expectOutcome(world, caught, ['23502', '55P03']);
@@ -62,7 +62,7 @@ const faults: Omit<Fault, 'scope'>[] = [
     name: 'half-open connection: written, late commit',
     async inject(world, replica) {
       const { abandoned, outcome, release } = await caughtBy('hold sync', world, replica);
-      await within(world, abandoned, 'the timeout of the service');
+      await within(world, abandoned, 'the service to time out');
       await setTimeout(LATE_MS);
       release();
       await within(world, outcome, 'the server to answer');

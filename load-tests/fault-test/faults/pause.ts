@@ -51,7 +51,7 @@ async function stopAndRemoveWriter(
       after();
     });
     // The replica must have resumed before its metrics are read.
-    await within({ signal: bounded(world) }, caught.abandoned, 'the timeout of the service');
+    await within({ signal: bounded(world) }, caught.abandoned, 'the service to time out');
   });
 }
 

@@ -37,7 +37,7 @@ async function interceptSettlement(
     // If the server refused the write, the service has its answer and does not retry.
     const isLost =
       firstTrap === 'hold sync' ||
-      ['committed', 'cut'].includes(await within(world, first.outcome, 'an answer of the server'));
+      ['committed', 'cut'].includes(await within(world, first.outcome, 'the server to answer'));
     if (isLost) {
       const settler = await next.catch((error: unknown) => {
         throw new MissedError('the service sent no statement to determine the outcome', { cause: error });
@@ -54,7 +54,7 @@ const cutting = (name: string, does: WriterStatement['does'], traps: readonly [T
   scope: 'replica',
   async inject(world, replica) {
     const [, settler] = await interceptSettlement(world, replica, traps, does);
-    const outcome = await within(world, settler.outcome, 'an answer of the server');
+    const outcome = await within(world, settler.outcome, 'the server to answer');
     if (traps[1] === 'cut after' && !isDone(does, outcome))
       throw new MissedError(`the outcome was ${outcome}`);
   },
