@@ -16,24 +16,36 @@ import { storageTables, storageBenchmark } from './storage/storage-benchmark.ts'
 
 await runCommand({
   name: 'benchmark',
-  about: `The counters over HTTP beside a no-op and beside a commit per request, what MikroORM costs beside the bare driver,
-what an increment leaves on disk, what a race costs the increments beside it, how cost grows with counters, keys, callers,
-replicas and standbys, and the counters beside Redis and others: everything in turns of the same run, on a database of its
-own, as medians. The part peers needs redis-server.`,
+  about: `Measures the counters and their alternatives in alternating turns of one run, each part on a new database, and prints
+medians. The parts:
+
+  orm      MikroORM, compared with the bare driver
+  http     the counters over HTTP, compared with a no-op and with one commit per request
+  storage  the disk space that increments take
+  demos    the latency of increments while a race runs in the same process
+  scale    how the cost grows with counters, keys, callers, replicas and standbys
+  peers    the counters, compared with Redis and others; needs redis-server`,
+  example: '--only http --rounds 3 --connections 1,128',
   options: {
     only: part('http', 'orm', 'storage', 'demos', 'scale', 'peers'),
-    rounds: whole('how often everything has its turn', 3, 100, 11),
-    slice: whole('how long a turn takes, in milliseconds', 50, 10_000, 200),
-    connections: wholes('http: requests under way at the same time', 1, 4096, '1,32,128,256,512'),
-    workers: wholes('orm: how many increment one post at the same time', 1, 64, '1,8'),
-    preload: whole('storage: increments that were counted before', 1000, 10_000_000, 1_000_000),
-    json: path('FILE', 'also writes everything that was measured'),
-    assert: flag('exit code 1 when a ratio is below what it must be at least'),
+    rounds: whole('the number of turns of each subject', 3, 100, 11),
+    slice: whole('the length of a turn in milliseconds', 50, 10_000, 200),
+    connections: wholes(
+      'http: the numbers of concurrent connections to measure with',
+      1,
+      4096,
+      '1,32,128,256,512',
+    ),
+    workers: wholes('orm: the numbers of concurrent workers that increment one post', 1, 64, '1,8'),
+    preload: whole('storage: the number of increments before the measurement', 1000, 10_000_000, 1_000_000),
+    json: path('FILE', 'also writes all measurements as JSON'),
+    assert: flag('checks that the median of each ratio reaches its minimum'),
   },
   variables: {},
+  exitCodes: { 1: 'with --assert, a ratio is below its minimum' },
   async run({ only, json, assert, workers, connections, preload, rounds, slice: sliceMs }, signal) {
     const wanted = (name: typeof only) => only === undefined || only === name;
-    // Before anything is measured in vain.
+    // First, so that a missing redis-server is reported before the measurements.
     if (wanted('peers')) redisVersion();
     const orm: OrmResult[] = [];
     for (const count of wanted('orm') ? workers : []) {

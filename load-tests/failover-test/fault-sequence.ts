@@ -11,12 +11,12 @@ import type { Fault, World } from './faults/fault.ts';
 import { until } from './waiting.ts';
 
 /** The effects of the faults on callers. */
-export interface Made {
+export interface InjectionResult {
   /** For each fault of the history, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];
   /** For each failover, the time from the new primary's first commit to the next acknowledgement, in milliseconds. */
   servedMs: Map<number, number>;
-  /** The faults that could not be made, by their number in the history, with the reason. */
+  /** The faults that could not be injected, by their number in the history, with the reason. */
   missed: Map<number, string>;
 }
 
@@ -24,11 +24,11 @@ export interface Made {
 const THINK_MS = 40;
 
 /** The number of increments to acknowledge before the next fault, and its time limit, in milliseconds. */
-const PEACE = 300;
-const PEACE_MS_MAX = 120_000;
+const CALM_ACKNOWLEDGED = 300;
+const CALM_MS_MAX = 120_000;
 
 /** The time limit for every replica to serve again after the cluster is complete, in milliseconds. */
-const BACK_MS_MAX = 90_000;
+const RECOVERY_MS_MAX = 90_000;
 
 interface Parts {
   cluster: Cluster;
@@ -39,7 +39,7 @@ interface Parts {
   replicas: readonly Replica[];
 }
 
-/** Makes one fault after another while callers increment counters. */
+/** Injects one fault after another while callers increment counters. */
 export class FaultSequence {
   readonly #parts: Parts;
   readonly #gapsMs: number[] = [];
@@ -51,16 +51,16 @@ export class FaultSequence {
   }
 
   /** @throws {Error} when the cluster or the service does not recover */
-  async run(): Promise<Made> {
+  async run(): Promise<InjectionResult> {
     const { options, exchange, callers } = this.#parts;
-    callers.change('mixed');
+    callers.changeTraffic('mixed');
     const called = callers.run(options.clients, THINK_MS);
     for (const [i, fault] of options.faults.entries()) {
       progress(fault.name, i, options.faults.length);
-      await this.#peace();
-      await this.#fault(fault);
+      await this.#calm();
+      await this.#injectAndRecover(fault);
     }
-    await this.#peace();
+    await this.#calm();
     callers.stop();
     await called;
     this.#gapsMs.push(exchange.takeLongestGapMs());
@@ -68,27 +68,27 @@ export class FaultSequence {
   }
 
   /** Lets callers make some increments without a fault. */
-  async #peace(): Promise<void> {
+  async #calm(): Promise<void> {
     const { exchange, journal, options } = this.#parts;
-    const enough = exchange.acknowledged + PEACE;
+    const enough = exchange.acknowledged + CALM_ACKNOWLEDGED;
     const look = async () => exchange.acknowledged >= enough || journal.full;
-    await until('increments to be acknowledged', look, { msMax: PEACE_MS_MAX, signal: options.signal });
-    if (journal.full) throw new Error('too many requests were refused: the journal is full');
+    await until('increments to be acknowledged', look, { msMax: CALM_MS_MAX, signal: options.signal });
+    if (journal.full) throw new Error('the journal is full: too many requests were refused');
   }
 
-  async #fault(fault: Fault): Promise<void> {
+  async #injectAndRecover(fault: Fault): Promise<void> {
     const { cluster, replicas, journal, exchange, callers } = this.#parts;
     this.#begin(fault.name);
-    callers.change();
+    callers.changeTraffic();
     const startedAt = performance.now();
-    await this.#make(fault);
+    await this.#inject(fault);
     await cluster.members.whole();
-    await Promise.all(replicas.map((replica) => exchange.probe(replica, BACK_MS_MAX)));
+    await Promise.all(replicas.map((replica) => exchange.probe(replica, RECOVERY_MS_MAX)));
     // Without a failover, the only effect is that some reads are not compared with each other.
     journal.failedOver({ startedAt, endedAt: performance.now() });
   }
 
-  async #make(fault: Fault): Promise<void> {
+  async #inject(fault: Fault): Promise<void> {
     const { cluster, options, journal } = this.#parts;
     const { random, signal } = options;
     const world: World = {
@@ -98,7 +98,7 @@ export class FaultSequence {
       successorOf: (node, msMax) => this.#successorOf(node, msMax),
       next: (name) => this.#begin(name),
     };
-    const missed = await reasonMissed(() => fault.make(world), signal);
+    const missed = await reasonMissed(() => fault.inject(world), signal);
     if (missed !== undefined) this.#missed.set(journal.faults.length - 1, missed);
   }
 
@@ -108,7 +108,7 @@ export class FaultSequence {
     const successor = await cluster.members.successorOf(node, msMax);
     const before = exchange.acknowledged;
     const look = async () => exchange.acknowledged > before;
-    const bound = { msMax: BACK_MS_MAX, signal: options.signal };
+    const bound = { msMax: RECOVERY_MS_MAX, signal: options.signal };
     const [committedAt, servedAt] = await Promise.all([
       cluster.members.committed(successor).then(() => performance.now()),
       until('an acknowledgement', look, bound).then(() => performance.now()),

@@ -5,6 +5,7 @@ import { flag, type Given, type Option, part, path, whole } from '../../src/comm
 import { print } from '../../src/command-line/progress.ts';
 import { table } from '../../src/command-line/table.ts';
 import { violationsText } from '../fault-test/report.ts';
+import { plural } from '../shared/plural.ts';
 import { type Way, ways } from './cluster/entrance.ts';
 import { controlRows, isAsExpected, runControls } from './control.ts';
 import { faults } from './faults/index.ts';
@@ -28,7 +29,7 @@ const wayOfService: Option<Way | undefined> = {
 };
 
 const options = {
-  rounds: whole('the number of times to make each fault', 1, 1000, 20),
+  rounds: whole('the number of times to inject each fault', 1, 1000, 20),
   replicas: whole('the number of service processes', 1, 16, 3),
   clients: whole('the number of concurrent callers', 1, 1000, 32),
   seed: whole('determines the order of the faults; random by default', 0, 2 ** 32 - 1),
@@ -47,11 +48,15 @@ const options = {
 await runCommand({
   name: 'failover-test',
   about: `Starts a Patroni cluster (etcd, three nodes, strict synchronous replication), increments counters while it kills,
-stops and disconnects parts of the cluster, and compares the acknowledged increments with the counts. Exit code 1 if an
-increment is lost or counted twice, or an answer is wrong. Needs Debian's etcd, Patroni, HAProxy, PgBouncer, PostgreSQL.`,
+stops and disconnects parts of the cluster, and compares the acknowledged increments with the counts. Needs Debian's etcd,
+Patroni, HAProxy, PgBouncer and PostgreSQL. Without options, it takes about 70 minutes.`,
+  example: '--rounds 1 --only switchover',
   options,
   variables: {
     POSTGRES_BIN: 'a folder with postgres, pg_basebackup and pg_rewind; default: the newest in /usr/lib',
+  },
+  exitCodes: {
+    1: 'an increment is lost or counted twice, an answer is wrong, or a fault could not be injected',
   },
   async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
     const programs = await findPrograms();
@@ -72,14 +77,14 @@ async function failoverTest(asked: Asked, signal: AbortSignal): Promise<boolean>
   const session = await runSession({ ...asked, signal });
   const { tally, violations, missed, failure, elapsedMs } = session;
   print(tallyTable(tally));
-  for (const text of missed) print(`not made: ${text}`);
+  for (const text of missed) print(`not injected: ${text}`);
   if (violations.length > 0) print(violationsText(violations));
   if (failure !== undefined) print(`ended early: ${failure}`);
   if (asked.json) await writeJson(asked.json, session, { seed, rounds, versions });
   const { lost, doubled, acknowledged } = sumOf(tally);
   print(
-    `\n${lost} lost, ${doubled} doubled, ${violations.length} rules broken: ${acknowledged} increments acknowledged by ` +
-      `${replicas} replicas in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; to check a round again: ` +
+    `\n${lost} lost, ${doubled} doubled, ${plural(violations.length, 'rule')} broken: ${plural(acknowledged, 'increment')} acknowledged by ` +
+      `${plural(replicas, 'replica')} in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; to check a round again: ` +
       `npm run fault-test -- --check ${journal}.1`,
   );
   return holds(session);

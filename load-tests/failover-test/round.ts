@@ -6,7 +6,7 @@ import type { History } from '../fault-test/journal/history.ts';
 import type { Random } from '../fault-test/world/random.ts';
 import { type Cluster, SESSION_MS } from './cluster/cluster.ts';
 import type { Way } from './cluster/entrance.ts';
-import { FaultSequence, type Made } from './fault-sequence.ts';
+import { FaultSequence, type InjectionResult } from './fault-sequence.ts';
 import type { Fault } from './faults/fault.ts';
 
 export interface RoundOptions {
@@ -23,7 +23,7 @@ export interface RoundOptions {
 }
 
 /** The effects of the faults and the findings of the checks. */
-export interface Round extends Made, Reconciliation {
+export interface Round extends InjectionResult, Reconciliation {
   history: History;
 }
 
@@ -31,7 +31,7 @@ export interface Round extends Made, Reconciliation {
 const REQUESTS_MAX = 200_000;
 
 /**
- * Increments counters in an empty database while the faults are made one after another, each on a complete cluster, and
+ * Increments counters in an empty database while the faults are injected one after another, each on a complete cluster, and
  * compares the answers with the counts.
  *
  * @throws {Error} when the cluster or the service does not recover
@@ -42,9 +42,9 @@ export async function runRound(cluster: Cluster, options: RoundOptions): Promise
   const attemptsMax = (options.faults.length + 1) * REQUESTS_MAX;
   return withFleet({ ...options, database, env: SERVICE_ENV, attemptsMax }, async (fleet) => {
     const { journal, exchange } = fleet;
-    const made = await new FaultSequence({ cluster, options, ...fleet }).run();
+    const injected = await new FaultSequence({ cluster, options, ...fleet }).run();
     const found = await reconcile(cluster.members, journal, exchange, options.clients);
-    return { ...made, ...found, history: journal };
+    return { ...injected, ...found, history: journal };
   });
 }
 

@@ -25,7 +25,7 @@ export interface SessionOptions
 export interface Session {
   tally: Tally;
   violations: Violation[];
-  /** The faults that could not be made, with the reasons. */
+  /** The faults that could not be injected, with the reasons. */
   missed: string[];
   /** Why it ended before its last round, if it did. */
   failure?: string;
@@ -65,7 +65,7 @@ export async function runSession(options: SessionOptions): Promise<Session> {
   return session;
 }
 
-/** Whether nothing was lost or doubled, no rule was violated, and every fault was made. */
+/** Whether nothing was lost or doubled, no rule was violated, and every fault was injected. */
 export function holds({ tally, violations, missed, failure }: Session): boolean {
   const { lost, doubled } = sumOf(tally);
   return lost + doubled + violations.length + missed.length === 0 && failure === undefined;

@@ -6,7 +6,7 @@ import type { Round } from './round.ts';
 
 /** The results of a fault, up to the beginning of the next one, over all rounds. */
 export interface FaultTotals extends Outcomes {
-  /** How often the fault was made. */
+  /** How often the fault was injected. */
   times: number;
   /** For each occurrence, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { progress } from '../../src/command-line/progress.ts';
 import { Callers } from './callers/callers.ts';
 import { Exchange } from './callers/exchange.ts';
 import { Readers } from './callers/readers.ts';
@@ -9,20 +10,20 @@ import { Replica } from './world/replica.ts';
 
 interface FleetOptions {
   database: Pick<Postgres, 'port' | 'databaseUrl'>;
-  /** Processes of the service. */
+  /** The number of service processes. */
   replicas: number;
-  /** What to run instead of the service, and its environment. */
+  /** The program to run instead of the service, and its additional environment variables. */
   program?: string;
   env?: NodeJS.ProcessEnv;
-  /** Where the journal is written. */
+  /** The path of the journal. */
   journal: string;
-  /** Requests that the journal has room for. */
+  /** The most requests that the journal may contain. */
   attemptsMax: number;
   random: Random;
   signal: AbortSignal;
 }
 
-/** Replicas of the service, those that call it, and what was sent and answered. */
+/** Replicas of the service, their callers, and the journal of requests and answers. */
 export interface Fleet {
   replicas: readonly Replica[];
   journal: Journal;
@@ -30,7 +31,7 @@ export interface Fleet {
   callers: Callers;
 }
 
-/** Runs `work` with replicas that serve and are read from; none of them is left. */
+/** Runs `work` with started replicas and readers, and ends all of them afterwards. */
 export async function withFleet<T>(options: FleetOptions, work: (fleet: Fleet) => Promise<T>): Promise<T> {
   const { database, program = 'src/server.ts', env = {}, attemptsMax, random, signal } = options;
   const replicas = Array.from(
@@ -42,6 +43,7 @@ export async function withFleet<T>(options: FleetOptions, work: (fleet: Fleet) =
   const callers = new Callers(journal, exchange, replicas, random);
   const readers = new Readers(journal, exchange);
   try {
+    progress('starting the replicas');
     await Promise.all(replicas.map((replica) => replica.start(database)));
     readers.run();
     return await work({ replicas, journal, exchange, callers });

@@ -4,98 +4,179 @@ import { runCommand } from '../../src/command-line/command.ts';
 import { flag, type Given, path, whole } from '../../src/command-line/option.ts';
 import { print } from '../../src/command-line/progress.ts';
 import { table } from '../../src/command-line/table.ts';
+import { plural } from '../shared/plural.ts';
 import { check } from './checks/checker.ts';
 import type { Violation } from './checks/violation.ts';
 import { controlRows, runControls } from './controls/controls.ts';
 import { schedule } from './faults/index.ts';
-import { readJournal } from './journal/journal-reader.ts';
-import { seeded } from './world/random.ts';
-import { report, violationsText } from './report.ts';
-import { run, withPostgres } from './run.ts';
 import { TICKETS } from './journal/operation.ts';
+import { readJournal } from './journal/journal-reader.ts';
+import { faultRows, report, totalOf, violationsText } from './report.ts';
+import { run, withPostgres } from './run.ts';
 import { BUYERS, runRounds } from './tickets/rounds.ts';
+import { seeded } from './world/random.ts';
 
 const options = {
-  acknowledged: whole('increments to be acknowledged', 100, 5_000_000, 1_000_000),
-  faults: whole('faults to be made meanwhile', 0, 10_000, 200),
-  replicas: whole('processes of the service', 1, 16, 3),
-  clients: whole('requests at the same time', 1, 1000, 96),
-  seed: whole('decides what happens in which order; by default another one each time', 0, 2 ** 32 - 1),
+  acknowledged: whole('the number of increments to acknowledge', 100, 5_000_000, 1_000_000),
+  faults: whole('the number of faults to inject meanwhile', 0, 10_000, 200),
+  replicas: whole('the number of service processes', 1, 16, 3),
+  clients: whole('the number of concurrent callers', 1, 1000, 96),
+  seed: whole('determines the order of faults and requests; random by default', 0, 2 ** 32 - 1),
   journal: path(
     'FILE',
-    'where to write down what was sent and answered',
+    'where to write the journal of requests and answers',
     'load-tests/results/faults.journal',
   ),
-  controls: flag('only the service with defects, each of which must be found'),
+  controls: flag(
+    'only the positive controls: runs the service with known defects, which the checker has to detect',
+  ),
   tickets: whole(
-    'only this: rounds in which 200 buyers race for 100 tickets while a replica is killed or cut off',
+    `only the ticket test: the number of rounds in which ${BUYERS} buyers compete for ${TICKETS} tickets`,
     1,
     100_000,
   ),
-  check: path('FILE', 'only checks a journal again'),
+  check: path('FILE', 'only checks the journal of an earlier run again'),
+  json: flag('prints the results as JSON'),
 };
 
 await runCommand({
   name: 'fault-test',
-  about: `Counts on processes of its own while it kills, stops and cuts off the service, its network and PostgreSQL, and compares
-what was acknowledged with what is counted. Exit code 1 if anything is lost, doubled or told wrong.`,
+  about: `Starts replicas of the service and a PostgreSQL server, increments counters while it kills, stops and disconnects
+them, and compares the acknowledged increments with the counts. Without options, it takes about ten minutes.`,
+  example: '--acknowledged 20000 --faults 30 --seed 7',
   options,
   variables: { POSTGRES_BIN: 'a folder with initdb and postgres; default: the embedded PostgreSQL' },
-  async run({ seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
-    if (given.check) return checkAgain(given.check);
-    await mkdir(dirname(given.journal), { recursive: true });
-    if (given.tickets) return tickets({ ...given, seed }, given.tickets, signal);
-    return (given.controls ? controls : faultTest)({ ...given, seed }, signal);
+  exitCodes: {
+    1: 'an increment is lost or counted twice, an answer is wrong, a fault could not be injected, or a defect was not detected',
+  },
+  async run({ seed = Math.floor(Math.random() * 2 ** 32), json, ...given }, signal) {
+    const { holds, text, figures } = await resultOf({ ...given, seed }, signal);
+    print(json ? JSON.stringify({ holds, ...figures }, null, 2) : text);
+    return holds;
   },
 });
 
-type Asked = Given<typeof options> & { seed: number };
+type Asked = Omit<Given<typeof options>, 'json'> & { seed: number };
 
-async function faultTest(asked: Asked, signal: AbortSignal): Promise<boolean> {
-  const { seed, replicas, journal } = asked;
+interface Result {
+  holds: boolean;
+  /** The output for readers. */
+  text: string;
+  /** The output for programs. */
+  figures: Record<string, unknown>;
+}
+
+async function resultOf(asked: Asked, signal: AbortSignal): Promise<Result> {
+  if (asked.check) return checkJournal(asked.check);
+  await mkdir(dirname(asked.journal), { recursive: true });
+  if (asked.tickets) return ticketTest(asked, asked.tickets, signal);
+  return asked.controls ? controls(asked, signal) : faultTest(asked, signal);
+}
+
+async function faultTest(asked: Asked, signal: AbortSignal): Promise<Result> {
+  const { seed, replicas, clients, journal } = asked;
   const faults = schedule(seeded(seed), asked.faults);
   const result = await withPostgres((postgres) => run(postgres, { ...asked, faults, signal }));
   const { history, violations, missed, elapsedMs } = result;
-  print(report(result));
-  for (const text of missed) print(`not made: ${text}`);
-  if (violations.length > 0) print(violationsText(violations));
-  print(
-    `\n${violations.length === 0 ? 'every rule holds' : `${violations.length} rules broken`}: ` +
-      `${history.operations.length} requests to ${replicas} replicas in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; ` +
-      `to check them again: --check ${journal}`,
-  );
-  return violations.length === 0 && missed.length === 0;
+  const rows = faultRows(result);
+  const requests = history.operations.length;
+  const sent = `${plural(requests, 'request')} to ${plural(replicas, 'replica')}`;
+  return {
+    holds: violations.length === 0 && missed.length === 0,
+    text: lines(
+      report(result),
+      ...missed.map(({ fault, reason }) => `not injected: ${fault}: ${reason}`),
+      violationsText(violations),
+      `\n${verdict(violations)}: ${sent} in ${seconds(elapsedMs)}, seed ${seed}; ${howToCheck(journal)}`,
+    ),
+    figures: {
+      seed,
+      replicas,
+      clients,
+      requests,
+      elapsedMs: Math.round(elapsedMs),
+      journal,
+      faults: rows,
+      total: totalOf(rows),
+      missed,
+      violations,
+    },
+  };
 }
 
-async function controls(asked: Asked, signal: AbortSignal): Promise<boolean> {
-  const caught = await withPostgres((postgres) => runControls(postgres, { ...asked, signal }));
-  print(table(['', 'defect', ''], controlRows(caught)));
-  return caught.every(({ by }) => by.length > 0);
+async function controls(asked: Asked, signal: AbortSignal): Promise<Result> {
+  const results = await withPostgres((postgres) => runControls(postgres, { ...asked, signal }));
+  return {
+    holds: results.every(({ by }) => by.length > 0),
+    text: table(['', 'defect', ''], controlRows(results)),
+    figures: {
+      seed: asked.seed,
+      controls: results.map(({ defect, by }) => ({ defect, detected: by.length > 0, brokenRules: by })),
+    },
+  };
 }
 
-async function tickets(asked: Asked, rounds: number, signal: AbortSignal): Promise<boolean> {
+async function ticketTest(asked: Asked, rounds: number, signal: AbortSignal): Promise<Result> {
   const { replicas, seed, journal } = asked;
   const { violations, killed, cut, elapsedMs } = await withPostgres((postgres) =>
     runRounds(postgres, { ...asked, rounds, signal }),
   );
-  if (violations.length > 0) print(violationsText(violations));
-  print(
-    `${violations.length === 0 ? `${TICKETS} of ${TICKETS} tickets sold each time` : `${violations.length} rules broken`}: ` +
-      `${BUYERS} buyers, ${rounds} rounds, ${replicas} replicas, of which one was killed ${killed} times and cut off the database ` +
-      `${cut} times, in ${Math.round(elapsedMs / 1000)} s, seed ${seed}; to check them again: --check ${journal}`,
-  );
-  return violations.length === 0;
+  const injected = `killed ${plural(killed, 'time')}, database connections cut ${plural(cut, 'time')}`;
+  return {
+    holds: violations.length === 0,
+    text: lines(
+      violationsText(violations),
+      `${verdict(violations)}: ${plural(rounds, 'round')} of ${BUYERS} buyers and ${TICKETS} tickets; ` +
+        `${plural(replicas, 'replica')}, ${injected}; ${seconds(elapsedMs)}, seed ${seed}; ${howToCheck(journal)}`,
+    ),
+    figures: {
+      seed,
+      replicas,
+      rounds,
+      buyers: BUYERS,
+      tickets: TICKETS,
+      killed,
+      cut,
+      elapsedMs: Math.round(elapsedMs),
+      journal,
+      violations,
+    },
+  };
 }
 
-async function checkAgain(file: string): Promise<boolean> {
+async function checkJournal(journal: string): Promise<Result> {
   const violations: Violation[] = [];
-  let times = 0;
-  const { operations } = await readJournal(file, (history, truth) => {
-    times += 1;
-    violations.push(...check(history, truth, times === 2));
+  // A complete journal contains the state of the database before and after the retries.
+  let states = 0;
+  const { operations } = await readJournal(journal, (history, truth) => {
+    states += 1;
+    violations.push(...check(history, truth, states === 2));
   });
-  if (violations.length > 0) print(violationsText(violations));
-  if (times < 2) print('the run broke off before the database was asked for the last time');
-  print(`${operations.length} requests, ${violations.length} rules broken`);
-  return violations.length === 0 && times === 2;
+  const complete = states === 2;
+  const requests = operations.length;
+  return {
+    holds: violations.length === 0 && complete,
+    text: lines(
+      violationsText(violations),
+      complete ? '' : 'the journal is incomplete: the run ended before its last check',
+      `${plural(requests, 'request')}, ${plural(violations.length, 'rule')} broken`,
+    ),
+    figures: { journal, requests, complete, violations },
+  };
+}
+
+function lines(...all: string[]): string {
+  return all.filter(Boolean).join('\n');
+}
+
+function verdict(violations: readonly Violation[]): string {
+  return violations.length === 0 ? 'every rule holds' : `${plural(violations.length, 'rule')} broken`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
+
+function howToCheck(journal: string): string {
+  return `to check the journal again: npm run fault-test -- --check ${journal}`;
 }

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { progress } from '../../src/command-line/progress.ts';
-import { type Fault, makeAndHeal, reasonMissed, type World } from './faults/fault.ts';
+import { type Fault, injectAndHeal, reasonMissed, type World } from './faults/fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
 import type { History } from './journal/history.ts';
 import { STOCK } from './journal/operation.ts';
@@ -12,40 +12,48 @@ import { pick, seeded } from './world/random.ts';
 import { reconcile, type Reconciliation } from './checks/reconciliation.ts';
 
 export interface RunOptions {
-  /** Increments to be acknowledged at least. */
+  /** The number of increments to acknowledge. */
   acknowledged: number;
   faults: readonly Fault[];
+  /** The number of service processes. */
   replicas: number;
-  /** Requests under way at the same time. */
+  /** The number of concurrent callers. */
   clients: number;
   seed: number;
-  /** Where the journal is written. */
+  /** The path of the journal. */
   journal: string;
-  /** What is sent all the time; otherwise everything at first, and something else with each fault. */
+  /** The traffic during the whole run; by default, each replica's traffic changes with each fault. */
   traffic?: Traffic;
-  /** What to run instead of the service, and its environment. */
+  /** The program to run instead of the service, and its additional environment variables. */
   program?: string;
   env?: NodeJS.ProcessEnv;
   signal: AbortSignal;
 }
 
+/** A fault that could not be injected, and why. */
+export interface MissedFault {
+  fault: string;
+  reason: string;
+}
+
 export interface RunResult extends Reconciliation {
   history: History;
-  /** For each fault, and before them for the time without one. */
+  /** One entry for the time before the first fault, and one for each fault. */
   figures: FaultFigures[];
-  /** Faults that could not be made, by name, and why. */
-  missed: string[];
+  /** The faults that could not be injected. */
+  missed: MissedFault[];
   elapsedMs: number;
 }
 
-/** Without any acknowledgement for that long, the run is over, in milliseconds. */
+/** The longest time without an acknowledgement before the run ends with an error, in milliseconds. */
 const STALLED_MS_MAX = 60_000;
 
-/** Once a fault is healed, every replica serves again within this time, in milliseconds. */
-const BACK_MS_MAX = 90_000;
+/** The time limit for every replica to serve again after a fault, in milliseconds. */
+const RECOVERY_MS_MAX = 90_000;
 
-/** Runs with a PostgreSQL of its own, of which nothing is left. */
+/** Runs `work` with a new PostgreSQL server, and removes the server and its data afterwards. */
 export async function withPostgres<T>(work: (postgres: Postgres) => Promise<T>): Promise<T> {
+  progress('starting PostgreSQL');
   const postgres = await Postgres.create();
   try {
     return await work(postgres);
@@ -55,9 +63,10 @@ export async function withPostgres<T>(work: (postgres: Postgres) => Promise<T>):
 }
 
 /**
- * Starts the service on an empty database, breaks everything, and compares what was told with what was counted.
+ * Starts the service on an empty database, injects faults while callers increment counters, and compares the answers with
+ * the database.
  *
- * @throws {Error} when a fault cannot be healed, or nothing is acknowledged for long
+ * @throws {Error} if the service or the database does not recover
  */
 export async function run(postgres: Postgres, options: RunOptions): Promise<RunResult> {
   const { acknowledged, faults, signal } = options;
@@ -78,7 +87,7 @@ class FaultRun {
   readonly #world: World;
   readonly #callers: Callers;
   readonly #figures: Figures;
-  readonly #missed: string[] = [];
+  readonly #missed: MissedFault[] = [];
 
   constructor(options: RunOptions, world: World, callers: Callers) {
     this.#options = options;
@@ -91,16 +100,16 @@ class FaultRun {
     const startedAt = performance.now();
     const { acknowledged, faults, clients, traffic } = this.#options;
     const { postgres, journal, exchange } = this.#world;
-    this.#callers.change(traffic ?? 'mixed');
+    this.#callers.changeTraffic(traffic ?? 'mixed');
     const called = this.#callers.run(clients);
     for (const [i, fault] of faults.entries()) {
-      await this.#until((acknowledged * (i + 1)) / (faults.length + 1), fault.name);
-      await this.#fault(fault);
+      await this.#until((acknowledged * (i + 1)) / (faults.length + 1), `next fault: ${fault.name}`);
+      await this.#inject(fault);
     }
-    await this.#until(acknowledged, 'no more faults');
+    await this.#until(acknowledged, 'no more faults to inject');
     this.#callers.stop();
     await called;
-    await this.#figures.next();
+    await this.#figures.endEntry();
     return {
       ...(await reconcile(postgres, journal, exchange, clients)),
       history: journal,
@@ -110,33 +119,33 @@ class FaultRun {
     };
   }
 
-  /** Waits until so many increments have been acknowledged. */
+  /** Waits until this number of increments is acknowledged. */
   async #until(acknowledged: number, title: string): Promise<void> {
     const { exchange, journal, signal } = this.#world;
     for (
-      let [seen, at] = [exchange.acknowledged, performance.now()];
+      let [count, changedAt] = [exchange.acknowledged, performance.now()];
       exchange.acknowledged < acknowledged;
     ) {
       signal.throwIfAborted();
-      if (journal.full) throw new Error('too many requests were refused: the journal is full');
-      if (exchange.acknowledged > seen) [seen, at] = [exchange.acknowledged, performance.now()];
-      else if (performance.now() - at > STALLED_MS_MAX)
-        throw new Error(`nothing acknowledged for ${STALLED_MS_MAX} ms`);
+      if (journal.full) throw new Error('the journal is full: too many requests were refused');
+      if (exchange.acknowledged > count) [count, changedAt] = [exchange.acknowledged, performance.now()];
+      else if (performance.now() - changedAt > STALLED_MS_MAX)
+        throw new Error(`no increment was acknowledged for ${STALLED_MS_MAX / 1000} s`);
       progress(title, exchange.acknowledged, this.#options.acknowledged);
       await setTimeout(10);
     }
   }
 
-  async #fault(fault: Fault): Promise<void> {
-    await this.#figures.next();
+  async #inject(fault: Fault): Promise<void> {
+    await this.#figures.endEntry();
     const { random, replicas, journal, exchange } = this.#world;
     journal.beginFault(fault.name);
-    this.#callers.change(this.#options.traffic);
-    const missed = await reasonMissed(() => {
-      progress(fault.name, exchange.acknowledged, this.#options.acknowledged);
-      return makeAndHeal(fault, this.#world, pick(random, replicas));
+    this.#callers.changeTraffic(this.#options.traffic);
+    const reason = await reasonMissed(() => {
+      progress(`injecting: ${fault.name}`, exchange.acknowledged, this.#options.acknowledged);
+      return injectAndHeal(fault, this.#world, pick(random, replicas));
     }, this.#world.signal);
-    if (missed !== undefined) this.#missed.push(`${fault.name}: ${missed}`);
-    await Promise.all(replicas.map((replica) => exchange.probe(replica, BACK_MS_MAX)));
+    if (reason !== undefined) this.#missed.push({ fault: fault.name, reason });
+    await Promise.all(replicas.map((replica) => exchange.probe(replica, RECOVERY_MS_MAX)));
   }
 }

@@ -62,7 +62,7 @@ export function lineChart({ title, unit, value, scale }: Chart, rows: readonly M
     xAxis: {
       type: 'category',
       data: callers,
-      name: 'callers at the same time',
+      name: 'concurrent callers',
       nameLocation: 'middle',
       nameGap: 32,
       boundaryGap: false,

@@ -38,12 +38,13 @@ type Asked = Given<typeof options>;
 
 await runCommand({
   name: 'load-test',
-  about: `Calls every endpoint and every strategy over HTTP, and compares the final like counts with their claims.
-Exit code 1 if a claim does not hold, 3 if a result is inconclusive because the service was too slow.`,
+  about: `Calls every endpoint and every strategy over HTTP, and compares the final like counts with their claims.`,
+  example: '--requests 100 --contention 1,8',
   options,
   variables: {
     DATABASE_URL: 'the database for the service that the test starts; by default a fresh embedded PostgreSQL',
   },
+  exitCodes: { 1: 'a claim does not hold', 3: 'inconclusive: the service was too slow' },
   async run(asked, signal) {
     // One connection per caller, so that callers contend for the row and not for connections.
     const poolMax = Math.max(10, ...asked.contention.map((callers) => callers + 2));
@@ -56,9 +57,8 @@ Exit code 1 if a claim does not hold, 3 if a result is inconclusive because the 
       const crowds = asked.contention.flatMap(strategySubjects);
       const strategies = await measureAll(url, crowds, asked.requests, signal);
       print(`${strategyTable(strategies)}\n`);
-      const service = own
-        ? `one of its own, embedded PostgreSQL, POOL_MAX=${poolMax}`
-        : 'one that was running';
+      const database = process.env.DATABASE_URL ? 'the database of DATABASE_URL' : 'embedded PostgreSQL';
+      const service = own ? `started by the test, ${database}, POOL_MAX=${poolMax}` : 'already running';
       await write(asked, service, endpoints, strategies);
       return allHold([...endpoints, ...strategies]);
     } finally {
@@ -98,7 +98,7 @@ async function write(
   const drawn = pictures(strategies);
   for (const { file, svg } of drawn) await writeFile(join(out, file), svg);
   await writeFile(join(out, 'report.html'), report(results, drawn));
-  print(`Report: ${join(out, 'report.html')}`);
+  print(`report: ${join(out, 'report.html')}`);
 }
 
 function allHold(measured: Measurement[]): boolean | null {

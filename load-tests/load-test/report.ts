@@ -84,9 +84,9 @@ ${htmlTable(endpoints)}
 }
 
 function outcome(all: number, broken: number, inconclusive: number): string {
-  const untold = `${inconclusive} of ${all} claims are inconclusive: the service was too slow to tell`;
-  if (broken) return `${broken} of ${all} claims do not hold${inconclusive ? `; ${untold}` : ''}.`;
-  if (inconclusive) return `${untold}. The others hold.`;
+  const inconclusiveNote = `${inconclusive} of ${all} claims are inconclusive: the service was too slow to tell`;
+  if (broken) return `${broken} of ${all} claims do not hold${inconclusive ? `; ${inconclusiveNote}` : ''}.`;
+  if (inconclusive) return `${inconclusiveNote}. The others hold.`;
   return `All ${all} claims hold: the exact ones lost nothing, and the unsafe ones lost updates, as expected.`;
 }
 

@@ -18,13 +18,13 @@ const endpointColumns: Column[] = [
   ['verdict', ({ verdict }) => verdict],
 ];
 
-const shown = (columns: readonly Column[], lines: readonly Measurement[]): string =>
+const tableOf = (columns: readonly Column[], lines: readonly Measurement[]): string =>
   table(
     columns.map(([heading]) => heading),
     lines.map((line) => columns.map(([, of]) => of(line))),
   );
 
-export const endpointTable = (measured: readonly Measurement[]): string => shown(endpointColumns, measured);
+export const endpointTable = (measured: readonly Measurement[]): string => tableOf(endpointColumns, measured);
 
 /** A row per strategy: increments per second by number of callers, and the verdict with the most callers. */
 export function strategyTable(measured: readonly Measurement[]): string {
@@ -40,7 +40,7 @@ export function strategyTable(measured: readonly Measurement[]): string {
     ['p99 ms', ({ latencyMs }) => latencyMs.p99],
     ['verdict', ({ verdict }) => verdict],
   ];
-  return shown(
+  return tableOf(
     columns,
     measured.filter(({ connections }) => connections === callers.at(-1)),
   );

@@ -1,19 +1,19 @@
 import { table } from '../../src/command-line/table.ts';
 import { addOutcomes, noOutcomes, type Outcomes } from '../fault-test/checks/outcomes.ts';
-import { isDeserved } from '../fault-test/journal/operation.ts';
+import { isLegitimateRefusal } from '../fault-test/journal/operation.ts';
 import type { RolloutResult } from './rollout.ts';
 
-type Told = Pick<RolloutResult, 'history' | 'damage' | 'resolved'>;
+type Findings = Pick<RolloutResult, 'history' | 'damage' | 'resolved'>;
 
-/** What callers were told during each step. */
-export function outcomesOf(result: Told): Outcomes[] {
+/** The outcomes of requests during each step. */
+export function outcomesOf(result: Findings): Outcomes[] {
   const outcomes = result.history.faults.map(noOutcomes);
   addOutcomes(outcomes, result);
   return outcomes;
 }
 
-/** A line for each step, until the next one began. */
-export function stepTable(result: Told & Pick<RolloutResult, 'gapsMs'>): string {
+/** The table of a rollout: one row for each step, from its start to the start of the next one. */
+export function stepTable(result: Findings & Pick<RolloutResult, 'gapsMs'>): string {
   const rows = outcomesOf(result).map(({ acknowledged, refused, unknown, resolved, lost, doubled }, i) => [
     i === 0 ? 'before' : (result.history.faults[i] ?? ''),
     acknowledged,
@@ -28,11 +28,11 @@ export function stepTable(result: Told & Pick<RolloutResult, 'gapsMs'>): string 
 }
 
 /**
- * Refusals by their codes, of requests that could be served. `ECONNREFUSED`: there was no process to connect to. A caller
- * sends the request again, to whichever replica is there.
+ * The number of refusals by code, without legitimate ones. `ECONNREFUSED`: no process listened. Callers retry with another
+ * replica.
  */
 export function refusalsOf({ history }: Pick<RolloutResult, 'history'>): Map<string, number> {
-  const refused = history.operations.filter((one) => one.outcome === 'refused' && !isDeserved(one));
+  const refused = history.operations.filter((one) => one.outcome === 'refused' && !isLegitimateRefusal(one));
   const byCode = Map.groupBy(refused, ({ code }) => code ?? 'none');
-  return new Map([...byCode].map(([code, those]) => [code, those.length]));
+  return new Map([...byCode].map(([code, operations]) => [code, operations.length]));
 }

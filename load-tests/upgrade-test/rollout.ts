@@ -9,48 +9,50 @@ import type { Replica } from '../fault-test/world/replica.ts';
 import type { Version } from './version.ts';
 
 export interface RolloutOptions {
-  /** The version that runs first, and at last again. */
+  /** The version at the beginning and, after the rollback, at the end. */
   from: Version;
+  /** The version to upgrade to. */
   to: Version;
-  /** Processes of the service. */
+  /** The number of service processes. */
   replicas: number;
-  /** Callers at the same time. */
+  /** The number of concurrent callers. */
   clients: number;
-  /** Increments to be acknowledged between two replacements. */
+  /** The number of increments to acknowledge after each replacement. */
   acknowledged: number;
   seed: number;
-  /** Where the journal is written. */
+  /** The path of the journal. */
   journal: string;
   signal: AbortSignal;
 }
 
-/** What an upgrade and its rollback came to. Steps are the `faults` of the history. */
+/** The results of an upgrade and its rollback. Each step is a `fault` of the history. */
 export interface RolloutResult extends Reconciliation {
   history: History;
-  /** For each step: the longest time without an acknowledgement, in milliseconds. */
+  /** For each step, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];
-  /** The migrations that were applied while replicas of the old version were counting. */
+  /** The migrations that were applied while replicas of the old version were running. */
   migrations: string[];
-  /** Replicas that did not end with exit code 0. */
-  badEnds: string[];
+  /** Messages about replicas that did not end with exit code 0. */
+  failedShutdowns: string[];
 }
 
-/** How long each caller waits after an acknowledgement, on average, in milliseconds. */
+/** Each caller's mean pause after an acknowledgement, in milliseconds. */
 const THINK_MS = 20;
 
-/** Requests of one step, at most, refused ones included. */
+/** The most requests during one step, refused ones included. */
 const REQUESTS_MAX = 200_000;
 
-/** Without an acknowledgement for that long, the run is over, in milliseconds. */
+/** The longest time without an acknowledgement before the run ends with an error, in milliseconds. */
 const STALLED_MS_MAX = 60_000;
 
-/** A replica that was started serves within this time, in milliseconds. */
+/** The time limit for a new replica to serve, in milliseconds. */
 const SERVES_MS_MAX = 90_000;
 
 /**
- * Replaces one replica after another by the other version while callers count, and then each by the version before again.
+ * Replaces one replica after another by the new version while callers increment counters, and then each by the old version
+ * again.
  *
- * @throws {Error} when a replica does not start, or nothing is acknowledged for long
+ * @throws {Error} if a replica does not start, or no increment is acknowledged for too long
  */
 export async function rollOut(postgres: Postgres, options: RolloutOptions): Promise<RolloutResult> {
   const { from, replicas, seed } = options;
@@ -66,7 +68,7 @@ class Rollout {
   readonly #options: RolloutOptions;
   readonly #fleet: Fleet;
   readonly #gapsMs: number[] = [];
-  readonly #badEnds: string[] = [];
+  readonly #failedShutdowns: string[] = [];
 
   constructor(postgres: Postgres, options: RolloutOptions, fleet: Fleet) {
     this.#postgres = postgres;
@@ -77,10 +79,10 @@ class Rollout {
   async run(): Promise<RolloutResult> {
     const { from, to, clients } = this.#options;
     const { callers, journal, exchange, replicas } = this.#fleet;
-    callers.change('mixed');
+    callers.changeTraffic('mixed');
     const called = callers.run(clients, THINK_MS);
     const before = await this.#migrations();
-    await this.#count();
+    await this.#acknowledge();
     for (const next of [to, from])
       for (const [i, replica] of replicas.entries())
         await this.#replace(replica, next, `replica ${i + 1} becomes ${next.name}`);
@@ -92,34 +94,37 @@ class Rollout {
       history: journal,
       gapsMs: this.#gapsMs,
       migrations: (await this.#migrations()).filter((name) => !before.includes(name)),
-      badEnds: this.#badEnds,
+      failedShutdowns: this.#failedShutdowns,
     };
   }
 
-  /** As an orchestrator does it: SIGTERM, and the next one begins when this one serves. */
+  /** As an orchestrator does: sends SIGTERM, starts the other version, and waits until it serves. */
   async #replace(replica: Replica, next: Version, step: string): Promise<void> {
     const { journal, exchange } = this.#fleet;
     this.#gapsMs.push(exchange.takeLongestGapMs());
     journal.beginFault(step);
     const code = await replica.end('SIGTERM');
-    if (code !== 0) this.#badEnds.push(`${step}: the old process ended with exit code ${code}`);
+    if (code !== 0) this.#failedShutdowns.push(`${step}: the old process ended with exit code ${code}`);
     replica.program = next.program;
     await replica.start(this.#postgres);
     await exchange.probe(replica, SERVES_MS_MAX);
-    await this.#count();
+    await this.#acknowledge();
   }
 
-  /** Waits until both versions, or one of them alone, have counted for a while. */
-  async #count(): Promise<void> {
+  /** Waits until more increments are acknowledged. */
+  async #acknowledge(): Promise<void> {
     const { journal, exchange } = this.#fleet;
     const { acknowledged, signal } = this.#options;
     const enough = exchange.acknowledged + acknowledged;
-    for (let [seen, at] = [exchange.acknowledged, performance.now()]; exchange.acknowledged < enough; ) {
+    for (
+      let [count, changedAt] = [exchange.acknowledged, performance.now()];
+      exchange.acknowledged < enough;
+    ) {
       signal.throwIfAborted();
-      if (journal.full) throw new Error('too many requests were refused: the journal is full');
-      if (exchange.acknowledged > seen) [seen, at] = [exchange.acknowledged, performance.now()];
-      else if (performance.now() - at > STALLED_MS_MAX)
-        throw new Error(`nothing acknowledged for ${STALLED_MS_MAX} ms`);
+      if (journal.full) throw new Error('the journal is full: too many requests were refused');
+      if (exchange.acknowledged > count) [count, changedAt] = [exchange.acknowledged, performance.now()];
+      else if (performance.now() - changedAt > STALLED_MS_MAX)
+        throw new Error(`no increment was acknowledged for ${STALLED_MS_MAX / 1000} s`);
       progress(journal.faults.at(-1), exchange.acknowledged, enough);
       await setTimeout(10);
     }

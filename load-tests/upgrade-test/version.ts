@@ -11,12 +11,12 @@ const run = promisify(execFile);
 
 const CHECKOUT = join(import.meta.dirname, '../..');
 
-/** How long npm may take, in milliseconds. */
+/** The time limit for npm, in milliseconds. */
 const INSTALL_MS_MAX = 300_000;
 
 /** A version of the service that can be started. */
 export interface Version {
-  /** The abbreviated hash of its commit, or what stands for it in the report. */
+  /** The abbreviated hash of its commit, or another name for the report. */
   name: string;
   /** The file that starts it. */
   program: string;
@@ -25,10 +25,10 @@ export interface Version {
 export const thisCheckout: Version = { name: 'this checkout', program: 'src/server.ts' };
 
 /**
- * Runs `work` with the files of another commit in a folder of their own, which is removed afterwards.
+ * Runs `work` with the files of another commit in a temporary folder, which is removed afterwards.
  *
- * @param signal aborted when nothing is to be waited for any more
- * @throws {StartupError} when there is no such commit
+ * @param signal aborted when the command is interrupted
+ * @throws {StartupError} if the commit does not exist
  */
 export async function withVersion<T>(
   revision: string,
@@ -49,7 +49,7 @@ export async function withVersion<T>(
   }
 }
 
-/** The packages of this checkout where it needs the same ones; otherwise those of its lock file, by npm. */
+/** Links the packages of this checkout if the other commit has the same dependencies; otherwise installs those of its lock file. */
 async function addPackages(folder: string, signal: AbortSignal): Promise<void> {
   const [its, ours] = await Promise.all([folder, CHECKOUT].map(dependenciesOf));
   if (its === ours) return symlink(join(CHECKOUT, 'node_modules'), join(folder, 'node_modules'));

@@ -67,10 +67,10 @@ export function path(value: string, about: string, byDefault?: string) {
 
 /** One part of the command; undefined if it is not given: all parts. */
 export function part<const T extends string>(...names: T[]): Option<T | undefined> {
-  const allowed = names.join(' or ');
+  const allowed = [names.slice(0, -1).join(', '), ...names.slice(-1)].filter(Boolean).join(' or ');
   return {
     value: 'PART',
-    about: `${allowed}; by default everything`,
+    about: `only this part: ${allowed}; by default, all parts`,
     allowed,
     read: (given) => names.find((name) => name === given),
   };

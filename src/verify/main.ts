@@ -11,8 +11,8 @@ const mark = (holds: boolean | null) => (holds === null ? '?' : holds ? '✓' : 
 
 await runCommand({
   name: 'verify',
-  about: `Runs every strategy and every experiment on a database, in temporary schemas.
-Exit code 1 if a claim does not hold there, 3 if one is inconclusive because the database was too slow.`,
+  about: 'Runs every strategy and every experiment on a database, in temporary schemas.',
+  example: 'postgresql://user:password@localhost:5432/database --workers 2,8',
   options: {
     databaseUrl: {
       operand: true,
@@ -27,6 +27,7 @@ Exit code 1 if a claim does not hold there, 3 if one is inconclusive because the
     json: flag('prints the results as JSON'),
   },
   variables: { PGPASSWORD: 'the password, if DATABASE_URL has none' },
+  exitCodes: { 1: 'a claim does not hold', 3: 'inconclusive: the database was too slow' },
   async run({ json, ...options }, signal) {
     // Imported late, since it takes a second: process 1 of a container ignores Ctrl-C until a handler is installed.
     const { verify } = await import('./verification.ts');

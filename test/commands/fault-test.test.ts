@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { FaultRow } from '../../load-tests/fault-test/report.ts';
 import { ONLY_PROGRESS, runProgram, testFolder, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
@@ -26,7 +27,7 @@ t.test('a run prints a table and a verdict, and writes a journal that can be che
   t.equal(code, 0, stderr || stdout);
   // On a busy machine a client may disconnect before its answer; nothing is lost or doubled.
   t.match(stdout, /^none +0 +\d+ +\d+ +\d+ +\d+ +0 +0 /m);
-  t.match(stdout, /every rule holds: \d+ requests to 1 replicas in \d+ s, seed 7/);
+  t.match(stdout, /every rule holds: \d+ requests to 1 replica in \d+ s, seed 7/);
   t.strictSame(await readdir(TMPDIR), [], 'nothing is left behind');
 
   t.match(await faultTest(t, ['--check', journal]).ended, { code: 0, stdout: /, 0 rules broken/ });
@@ -37,7 +38,44 @@ t.test('a run prints a table and a verdict, and writes a journal that can be che
   const id = acknowledged.find((one) => keyed.has(one));
   await writeFile(journal, text.replaceAll(new RegExp(`^= ${id} .*\\n`, 'gm'), ''));
   const broken = await faultTest(t, ['--check', journal]).ended;
-  t.match(broken, { code: 1, stdout: /^BROKEN: acknowledged ⊆ counted: 1 requests, such as / });
+  t.match(broken, {
+    code: 1,
+    stdout: /^BROKEN: every acknowledged request is counted: 1 request, for example /,
+  });
+});
+
+t.test('--json prints the same figures for a program, and the rows add up to the total', async (t) => {
+  const journal = join(t.testdir(), 'journal');
+  const args = ['--acknowledged', '400', '--faults', '2', '--seed', '3', '--journal', journal, '--json'];
+  const { code, stdout, stderr } = await faultTest(t, args).ended;
+  t.equal(code, 0, stderr || stdout);
+  t.match(stderr, ONLY_PROGRESS);
+  const { faults, total, ...others } = JSON.parse(stdout) as {
+    faults: FaultRow[];
+    total: FaultRow;
+    requests: number;
+  };
+  t.match(others, { holds: true, seed: 3, replicas: 3, journal, missed: [], violations: [] });
+  t.equal(faults[0]?.fault, 'none');
+  for (const name of ['times', 'acknowledged', 'refused', 'unknown', 'resolved', 'lost', 'doubled'] as const)
+    t.equal(
+      total[name],
+      faults.map((row) => row[name]).reduce((sum, count) => sum + count),
+      name,
+    );
+  t.match(total, { times: 2, lost: 0, doubled: 0 });
+  t.ok(total.acknowledged >= 400);
+  t.equal(total.gapMs, Math.max(...faults.map(({ gapMs }) => gapMs)));
+
+  const checked = await faultTest(t, ['--check', journal, '--json']).ended;
+  t.equal(checked.code, 0);
+  t.strictSame(JSON.parse(checked.stdout), {
+    holds: true,
+    journal,
+    requests: others.requests,
+    complete: true,
+    violations: [],
+  });
 });
 
 for (const mode of [[], ['--tickets', '50']]) {
@@ -52,7 +90,10 @@ for (const mode of [[], ['--tickets', '50']]) {
     t.match(await ended, { code: 130, stderr: ONLY_PROGRESS });
     t.ok(performance.now() - interruptedAt < slow(15_000), 'it ends soon');
     t.strictSame(await readdir(TMPDIR), [], 'nothing is left behind');
-    t.match(await faultTest(t, ['--check', journal]).ended, { code: 1, stdout: /the run broke off/ });
+    t.match(await faultTest(t, ['--check', journal]).ended, {
+      code: 1,
+      stdout: /^the journal is incomplete/,
+    });
   });
 }
 

@@ -13,7 +13,11 @@ const commands: Record<string, RegExp[]> = {
     /^ {2}--amount N +the number of calls .*1 to 10000 \(default 40\)$/m,
     /^ {2}DATABASE_URL {2}/m,
   ],
-  benchmark: [/^ {2}--workers LIST +.*\(default 1,8\)$/m, /^Environment:\n {2}none$/m],
+  benchmark: [
+    /^ {2}--workers LIST +.*\(default 1,8\)$/m,
+    /^Environment:\n {2}none$/m,
+    /^ {2}--slice N .*milliseconds, 50 to 10000/m,
+  ],
   'fault-test': [/^ {2}--journal FILE +.*\(default load-tests\/results\/faults\.journal\)$/m, /POSTGRES_BIN/],
   'failover-test': [/^ {2}--rounds N +.*1 to 1000 \(default 20\)$/m, /POSTGRES_BIN/],
   'upgrade-test': [
@@ -35,7 +39,9 @@ for (const [name, expected] of Object.entries(commands)) {
     // Also with a bad option, and without a browser.
     const asked = await runProgram(t, [program, '--help', '--bad'], { CHROMIUM: '/nowhere' }).ended;
     t.match(asked, { code: 0, stderr: '', stdout: /^Usage: [^\n]+\n\S/ });
-    for (const line of [...expected, /^ {2}--help /m]) t.match(asked.stdout, line);
+    for (const line of [...expected, /^ {2}--help /m, /^Exit codes:\n {2}0 +all checks hold\n {2}1 /m])
+      t.match(asked.stdout, line);
+    if (name !== 'screenshots') t.match(asked.stdout, new RegExp(`^Example:\\n {2}${name} \\S`, 'm'));
     t.equal((await stat(picture)).mtimeMs, mtimeMs);
   });
 }

@@ -30,7 +30,7 @@ const history = (...operations: Operation[]): History => ({ ...noHistory(), oper
 
 const truth = (counted: Record<number, number[]>, values: Record<string, number>): Truth => ({
   counted: new Map(Object.entries(counted).map(([id, kept]) => [Number(id), kept])),
-  strangers: [],
+  unsentKeys: [],
   values: new Map(Object.entries(values)),
 });
 
@@ -95,7 +95,7 @@ t.test('a counted increment with an unknown outcome is checked by its stored val
 t.test('the answered value is the stored one, and every stored key was sent', async (t) => {
   const one = history(operation(0, 'acknowledged', [1]));
   t.strictSame(rulesOf(one, truth({ 0: [2] }, { hot: 1 })), ['answers', 'values']);
-  t.strictSame(rulesOf(one, { ...truth({ 0: [1] }, { hot: 1 }), strangers: ['x'] }), ['strangers']);
+  t.strictSame(rulesOf(one, { ...truth({ 0: [1] }, { hot: 1 }), unsentKeys: ['x'] }), ['unsent']);
 });
 
 t.test('without keys, a counter lies between its acknowledged and its possible increments', async (t) => {
@@ -130,7 +130,7 @@ t.test('a counter that only one request uses shows the outcome of that request',
   t.strictSame(damageOf(told, truth({}, {})), [{ lost: 1, doubled: 0 }]);
   t.strictSame(
     rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })),
-    ['strangers'],
+    ['unsent'],
     'no request used that counter',
   );
   const wrong = history(operation(0, 'acknowledged', [2], 'unkeyed'));
@@ -300,7 +300,7 @@ t.test('a request that needs no locked counter is not delayed by the lock', asyn
   one.locks.push(lock);
   const is = truth({ 0: [1] }, { hot: 1 });
   t.strictSame(rulesOf(one, is), []);
-  t.strictSame(rulesOf({ ...one, operations: [...one.operations, busy(2, 'amount')] }, is), ['neighbours']);
+  t.strictSame(rulesOf({ ...one, operations: [...one.operations, busy(2, 'amount')] }, is), ['unrelated']);
   const edge = { ...busy(3, 'edge'), code: 'out_of_range' };
   t.strictSame(
     rulesOf({ ...one, operations: [...one.operations, edge] }, is),
@@ -308,7 +308,7 @@ t.test('a request that needs no locked counter is not delayed by the lock', asyn
     'refused for another reason than the lock',
   );
   const slow = { ...operation(0, 'acknowledged', [1]), endedAt: 6000 };
-  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['neighbours'], 'acknowledged, but late');
+  t.strictSame(rulesOf({ ...one, operations: [slow] }, is), ['unrelated'], 'acknowledged, but late');
   const late = { ...slow, id: 4, values: [2], again: true };
   const both = truth({ 0: [1], 4: [2] }, { hot: 2 });
   t.strictSame(
@@ -318,7 +318,7 @@ t.test('a request that needs no locked counter is not delayed by the lock', asyn
   );
   t.strictSame(
     rulesOf({ ...one, operations: [busy(1, 'bulk')] }, truth({}, {})),
-    ['neighbours'],
+    ['unrelated'],
     'no request was acknowledged during the lock',
   );
 });

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import t from 'tap';
-import { makeAndHeal, MissedError, type World } from '../../load-tests/fault-test/faults/fault.ts';
+import { injectAndHeal, MissedError, type World } from '../../load-tests/fault-test/faults/fault.ts';
 import { faultNamed } from '../../load-tests/fault-test/faults/index.ts';
 import { Proxy } from '../../load-tests/fault-test/network/proxy.ts';
 import type { Replica } from '../../load-tests/fault-test/world/replica.ts';
@@ -8,10 +8,7 @@ import { testClient, testDatabase, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
 // The faults that hold a statement after the server has run it, while it keeps its locks.
-for (const name of [
-  'pg_terminate_backend of the one that settles',
-  'half-open: written, and the commit comes late',
-]) {
+for (const name of ['pg_terminate_backend of a retry', 'half-open connection: written, late commit']) {
   t.test(`"${name}" leaves no lock behind when the fault is missed`, async (t) => {
     const databaseUrl = await testDatabase(t);
     const [direct, spare] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
@@ -23,7 +20,7 @@ for (const name of [
     const postgres = { connect: async () => spare };
     const world = { postgres, replicas: [replica], signal: over.signal } as unknown as World;
 
-    const made = makeAndHeal(faultNamed(name), world, replica).catch((error: unknown) => error);
+    const made = injectAndHeal(faultNamed(name), world, replica).catch((error: unknown) => error);
     const client = new Client(databaseUrl.replace(/:\d+\//, `:${proxy.port}/`));
     await client.connect();
     const written = client.query(`insert into counters values ('hot', $1)`, [1]);

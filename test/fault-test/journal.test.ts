@@ -38,7 +38,7 @@ t.test('everything that a journal holds can be read back from its file', async (
       [0, [1]],
       [1, [2, 1, 1]],
     ]),
-    strangers: ['other'],
+    unsentKeys: ['other'],
     values: new Map([['hot', 2]]),
   };
   journal.truth(truth);

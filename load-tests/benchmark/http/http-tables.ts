@@ -22,7 +22,7 @@ function throughput({ rounds }: HttpResult, connections: readonly number[]): str
   const rows = Object.values(httpSubjects).map((subject) => [
     subject.name,
     ...connections.map((count) =>
-      shown(over(rounds, (turns) => find(turns, subject, count)?.seen.perSecond ?? 0)),
+      formatted(over(rounds, (turns) => find(turns, subject, count)?.seen.perSecond ?? 0)),
     ),
   ]);
   return table(['requests a second', ...connections.map((count) => `c = ${count}`)], rows);
@@ -42,8 +42,8 @@ function costs({ rounds }: HttpResult, connections: readonly number[]): string {
         subject.name,
         count,
         figure(({ serviceUs }) => serviceUs).toFixed(0),
-        nothing ? '' : told(figure(({ commits }) => 1 / (commits ?? Number.NaN))),
-        nothing ? '' : told(figure(({ walBytes }) => walBytes)),
+        nothing ? '' : rounded(figure(({ commits }) => 1 / (commits ?? Number.NaN))),
+        nothing ? '' : rounded(figure(({ walBytes }) => walBytes)),
         figure(({ seen }) => seen.cpuUs).toFixed(0),
       ];
     }),
@@ -52,8 +52,8 @@ function costs({ rounds }: HttpResult, connections: readonly number[]): string {
   return table(headings, rows);
 }
 
-const told = (value: number): string =>
-  Number.isNaN(value) ? 'this server does not tell' : value.toFixed(value < 10 ? 1 : 0);
+const rounded = (value: number): string =>
+  Number.isNaN(value) ? 'unknown' : value.toFixed(value < 10 ? 1 : 0);
 
 function latency(overload: readonly OverloadRound[]): string {
   const rows = [
@@ -104,5 +104,5 @@ function overloaded(overload: readonly OverloadRound[]): string {
   ]);
 }
 
-const shown = ({ median, min, max }: Spread): string =>
+const formatted = ({ median, min, max }: Spread): string =>
   `${thousands(median)} (${thousands(min)} to ${thousands(max)})`;

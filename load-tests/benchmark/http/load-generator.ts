@@ -12,7 +12,7 @@ export class LoadGenerator<Offered extends object = Load> {
   constructor(program = join(import.meta.dirname, 'generator.ts'), args: string[] = []) {
     this.#child = fork(program, args);
     this.#ended = once(this.#child, 'exit').then(([code]) => {
-      throw new Error(`the load generator ended with ${String(code)}`);
+      throw new Error(`the load generator ended with exit code ${String(code)}`);
     });
     this.#ended.catch(() => {});
   }

@@ -96,7 +96,7 @@ export class Workbench {
       [counters],
     );
     // The next transaction id and the end of the WAL: exact at once, unlike the statistics views.
-    const told = await this.#database
+    const position = await this.#database
       .query<{ xid: string; wal: string }>(
         `select pg_snapshot_xmax(pg_current_snapshot()) as xid, pg_current_wal_insert_lsn() - '0/0' as wal`,
       )
@@ -105,8 +105,8 @@ export class Workbench {
     const metrics = await response.text();
     return {
       counted: Number(rows[0]?.counted),
-      xid: Number(told.rows[0]?.xid),
-      wal: Number(told.rows[0]?.wal),
+      xid: Number(position.rows[0]?.xid),
+      wal: Number(position.rows[0]?.wal),
       cpuS: Number(/^process_cpu_seconds_total (.+)$/m.exec(metrics)?.[1]),
     };
   }

@@ -10,20 +10,20 @@ import { names, type Peer } from './peer.ts';
 
 export interface CounterPeers {
   unkeyed: Peer;
-  /** A key for each increment, under which it counts once. */
+  /** The same, with an idempotency key for each increment. */
   keyed: Peer;
   close(): Promise<void>;
 }
 
-const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
-/** The counters of this project, in process, as the service has them. */
+/** The counters of this project, in process, configured as in the service. */
 export async function counterPeers(databaseUrl: string): Promise<CounterPeers> {
   const options = { databaseUrl, entities, config: loadConfig({}), log: quiet };
   await migrate(options);
   const sessions = openSessions(options);
   const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
-  const writer = new CounterWriter(store, unheard);
+  const writer = new CounterWriter(store, noListeners);
   const sum = async (wanted: readonly string[]) => {
     const states = await store.states(wanted);
     return [...states.values()].reduce((all, { value }) => all + value, 0);

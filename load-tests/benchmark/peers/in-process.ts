@@ -4,7 +4,7 @@ import { Tally } from '../http/tally.ts';
 import type { Peer } from './peer.ts';
 
 /**
- * Callers in the process that measures, each with one increment under way.
+ * Loads a peer with callers in this process, each with one increment in flight.
  *
  * @throws the first error of an increment
  */
@@ -18,7 +18,7 @@ export async function inProcess(
   let sent = 0;
   const next = () => counters[(sent += 1) % counters.length] ?? '';
   const caller = {
-    /** One failure ends the turn. */
+    /** The first failure ends the turn. */
     get usable() {
       return failures.length === 0;
     },

@@ -11,11 +11,11 @@ export interface OwnRedis {
   version: string;
 }
 
-/** Every write is in the file, and flushed to the disk, before it is answered; no snapshots besides. */
+/** Every write is appended to the log and flushed to disk before its answer; snapshots are disabled. */
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
 
-/** The input ends when this process ends, also by SIGKILL: no server is left. */
-const WHILE_INPUT_LASTS = 'redis-server "$@" & exec >&-; read -r _; kill $!; wait';
+/** Ends the server when its standard input ends, which happens when this process ends, also by SIGKILL. */
+const UNTIL_INPUT_ENDS = 'redis-server "$@" & exec >&-; read -r _; kill $!; wait';
 
 /**
  * Runs `work` with a fresh, empty Redis whose writes are durable, and removes it afterwards.
@@ -28,8 +28,8 @@ export async function withOwnRedis<T>(work: (redis: OwnRedis) => Promise<T>): Pr
   try {
     const port = await freePort();
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...DURABLE];
-    // In a process group of its own: Ctrl-C is for the command, which ends what it started.
-    const child = spawn('sh', ['-c', WHILE_INPUT_LASTS, 'redis', ...args], {
+    // In its own process group, so that Ctrl-C reaches only the command, which ends the server.
+    const child = spawn('sh', ['-c', UNTIL_INPUT_ENDS, 'redis', ...args], {
       detached: true,
       stdio: ['pipe', 'pipe', 'ignore'],
     });
@@ -47,7 +47,7 @@ export async function withOwnRedis<T>(work: (redis: OwnRedis) => Promise<T>): Pr
   }
 }
 
-/** @throws {StartupError} when there is no redis-server: the command that installs it */
+/** @throws {StartupError} if redis-server is missing; the message contains the command that installs it */
 export function redisVersion(): string {
   const { stdout, status } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
   if (status !== 0)
@@ -57,15 +57,15 @@ export function redisVersion(): string {
   return /v=(\S+)/.exec(stdout)?.[1] ?? 'unknown';
 }
 
-/** @throws {Error} with what it said instead, when it ends before that */
+/** Waits until Redis accepts connections. @throws {Error} with its last output, if it ends before that */
 async function whenReady(stdout: NodeJS.ReadableStream): Promise<void> {
-  const said: string[] = [];
+  const output: string[] = [];
   for await (const line of createInterface({ input: stdout })) {
     if (/Ready to accept/.test(line)) {
       stdout.resume();
       return;
     }
-    said.push(line);
+    output.push(line);
   }
-  throw new Error(`redis-server did not start: ${said.slice(-3).join(' | ')}`);
+  throw new Error(`redis-server did not start: ${output.slice(-3).join(' | ')}`);
 }

@@ -1,13 +1,13 @@
-/** A way to count, as an application uses it in its own process. */
+/** A way to count, as an application uses it in process. */
 export interface Peer {
   name: string;
-  /** Adds 1. @returns the new value, when it is durable */
+  /** Adds 1. @returns the new value, once it is durable */
   increment(counter: string): Promise<number>;
-  /** What the counters come to together. */
+  /** The sum of the counters. */
   sum(counters: readonly string[]): Promise<number>;
 }
 
-/** What they are called in tables and ratios. */
+/** The names in tables and ratios. */
 export const names = {
   counters: 'counters',
   redis: 'Redis INCR',

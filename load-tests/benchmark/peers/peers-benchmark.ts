@@ -19,15 +19,15 @@ export interface PeersOptions {
 
 export interface PeersResult {
   redisVersion: string;
-  /** Each subject's turns with each number of callers, round by round. */
+  /** The turns of each subject at each number of callers, round by round. */
   rounds: Turn[][];
   ratios: Ratio[];
 }
 
-/** Connections of the database server: the pools of the service and of the benchmark. */
+/** Connections that the database server allows: those of the service's and the benchmark's pools. */
 const DATABASE_CONNECTIONS = 80;
 
-/** Beside what one would take instead, in turns, durable on both sides; the first round is for warming up. */
+/** Measures the counters and their alternatives in turn, all of them durable. The first round is a warm-up. */
 export const peersBenchmark = (options: PeersOptions): Promise<PeersResult> =>
   withOwnRedis(({ url: redisUrl, version }) =>
     withOwnDatabase(DATABASE_CONNECTIONS, async (databaseUrl) => {
@@ -64,7 +64,7 @@ async function inTurns(
   compared: readonly Comparison[],
   { rounds, sliceMs, signal }: PeersOptions,
 ): Promise<Turn[][]> {
-  // Subjects that are compared take neighbouring turns.
+  // Subjects that are compared take consecutive turns.
   const all = compared.flatMap((one) =>
     one.callers.flatMap((callers) => one.subjects.map((subject) => ({ subject, callers }))),
   );

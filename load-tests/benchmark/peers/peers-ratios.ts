@@ -3,7 +3,7 @@ import type { Ratio } from '../figures/ratio.ts';
 import { names } from './peer.ts';
 import type { Load, Turn } from './subject.ts';
 
-/** What the counters are to reach beside the others, on two cores. */
+/** The targets for the counters, compared with the alternatives, on two cores. */
 export function peersRatios(rounds: readonly Turn[][]): Ratio[] {
   const { counters, redis, script, upsert, limiter } = names;
   const ratio = (load: Load, callers: number, by: string): Ratio => ({

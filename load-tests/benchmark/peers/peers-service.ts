@@ -7,7 +7,7 @@ import { sameRoute } from '../http/same-route.ts';
 import { postgresPeers } from './postgres-peers.ts';
 import { redisPeers } from './redis-peers.ts';
 
-/** The service with its counters, and beside them the peers behind routes with the same checks. */
+/** The service, with additional routes for the alternatives that have the same checks. */
 const config = loadConfig();
 const log = pino({ level: config.LOG_LEVEL }, await logStream());
 const app = await buildApp({ config, databaseUrl: config.DATABASE_URL ?? '', logger: log });

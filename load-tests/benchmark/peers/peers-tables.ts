@@ -2,7 +2,7 @@ import { table, thousands } from '../../../src/command-line/table.ts';
 import type { PeersResult } from './peers-benchmark.ts';
 import { over, speed } from './peers-ratios.ts';
 
-/** Increments a second of each peer: a table for each kind of load. */
+/** Increments per second of each peer: one table for each kind of load. */
 export function peersTable({ rounds, redisVersion }: PeersResult): string {
   const [turns = []] = rounds;
   const tables = [...Map.groupBy(turns, ({ load }) => load)].map(([load, ofLoad]) => {

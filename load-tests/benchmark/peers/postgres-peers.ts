@@ -8,7 +8,7 @@ export interface PostgresPeers {
   close(): Promise<void>;
 }
 
-/** As many as the service has by default. */
+/** The size of the pool: the service's default. */
 const POOL_MAX = 10;
 
 const UPSERT = {
@@ -17,7 +17,7 @@ const UPSERT = {
          on conflict (name) do update set value = p.value + 1 returning value`,
 };
 
-/** What one writes by hand in PostgreSQL, and the library that counts requests there; a table of their own each. */
+/** A handwritten upsert, and a library that counts requests in PostgreSQL, each with its own table. */
 export async function postgresPeers(databaseUrl: string): Promise<PostgresPeers> {
   const pool = new Pool({ connectionString: databaseUrl, max: POOL_MAX });
   await pool.query('create table if not exists peer_upserts (name text primary key, value bigint not null)');
@@ -44,7 +44,7 @@ export async function postgresPeers(databaseUrl: string): Promise<PostgresPeers>
   };
 }
 
-/** Without a limit and an end, so that it only counts. */
+/** A limiter without a limit and without expiry, so that it only counts. */
 function openLimiter(pool: Pool): Promise<RateLimiterPostgres> {
   const { promise, resolve, reject } = Promise.withResolvers<RateLimiterPostgres>();
   const limiter = new RateLimiterPostgres(

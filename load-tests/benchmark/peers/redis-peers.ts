@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { Redis, type Result } from 'ioredis';
 import { names, type Peer } from './peer.ts';
 
-/** How long a key is kept, in seconds: as long as that of the counters. */
+/** How long a key is stored, in seconds: as long as the counters store theirs. */
 const KEY_SECONDS = 24 * 3600;
 
-/** Counts once for each key: if the key is known, the value that was answered then is answered again. */
+/** Counts once for each key: for a known key, returns the value of the first answer. */
 const INCREMENT_ONCE = `
   local known = redis.call('get', KEYS[2])
   if known then return known end
@@ -21,12 +21,12 @@ declare module 'ioredis' {
 
 export interface RedisPeers {
   incr: Peer;
-  /** A key for each increment, under which it counts once. */
+  /** The same, with an idempotency key for each increment. */
   keyed: Peer & { incrementOnce(counter: string, key: string): Promise<number> };
   close(): Promise<unknown>;
 }
 
-/** One connection on which the commands of one turn of the event loop travel together: the fastest way of this client. */
+/** One connection that pipelines all commands of one turn of the event loop: the fastest mode of this client. */
 export function redisPeers(url: string): RedisPeers {
   const redis = new Redis(url, { enableAutoPipelining: true });
   redis.defineCommand('incrementOnce', { numberOfKeys: 2, lua: INCREMENT_ONCE });

@@ -1,7 +1,7 @@
 import type { Seen } from '../http/load.ts';
 import type { Peer } from './peer.ts';
 
-/** How the peers are loaded. */
+/** The kinds of load. */
 export type Load =
   | 'one hot counter'
   | '1,000 counters'
@@ -13,13 +13,13 @@ export type Load =
 export interface Subject {
   load: Load;
   peer: Peer;
-  /** What it counts on, in turns. */
+  /** The counters that it increments, in turn. */
   counters: readonly string[];
-  /** @param ms for how long increments are sent, in milliseconds; what is under way then is waited for */
+  /** @param ms how long to send increments, in milliseconds; those in flight at the end are waited for */
   offer(callers: number, ms: number): Promise<Seen>;
 }
 
-/** What came of one subject's turn. */
+/** The results of one turn of a subject. */
 export interface Turn {
   load: Load;
   peer: string;
@@ -28,9 +28,9 @@ export interface Turn {
 }
 
 /**
- * Loads one subject, and looks whether its counters have grown by exactly what was acknowledged.
+ * Loads one subject, and checks that its counters have grown by the number of acknowledged increments.
  *
- * @throws {Error} when they have not, or an increment failed
+ * @throws {Error} if they have not, or if an increment failed
  */
 export async function takeTurn(subject: Subject, callers: number, ms: number): Promise<Turn> {
   const { load, peer, counters } = subject;

@@ -10,12 +10,12 @@ export interface Peers {
   counters: CounterPeers;
   redis: RedisPeers;
   postgres: PostgresPeers;
-  /** Where the same peers are behind routes, and what calls them there. */
+  /** The address of the service that offers the same peers as routes. */
   url: string;
   generator: LoadGenerator;
 }
 
-/** Subjects that are compared, and with how many callers. */
+/** Subjects to compare, and the numbers of callers. */
 export interface Comparison {
   subjects: readonly Subject[];
   callers: readonly number[];
@@ -24,7 +24,7 @@ export interface Comparison {
 const MANY = Array.from({ length: 1000 }, (_, i) => `many-${i}`);
 const CALLERS = [1, 128, 512];
 
-const called = (load: Load, names: readonly string[], ...peers: Peer[]): Comparison => ({
+const inProcessComparison = (load: Load, names: readonly string[], ...peers: Peer[]): Comparison => ({
   callers: CALLERS,
   subjects: peers.map((peer) => ({
     load,
@@ -35,7 +35,7 @@ const called = (load: Load, names: readonly string[], ...peers: Peer[]): Compari
 });
 
 export function comparisons({ counters, redis, postgres, url, generator }: Peers): Comparison[] {
-  const requested = (load: Load, keyed: boolean, name: string, peers: Record<string, Peer>): Comparison => ({
+  const overHttp = (load: Load, keyed: boolean, name: string, peers: Record<string, Peer>): Comparison => ({
     callers: CALLERS,
     subjects: Object.entries(peers).map(([folder, peer]) => ({
       load,
@@ -47,16 +47,16 @@ export function comparisons({ counters, redis, postgres, url, generator }: Peers
   });
   const { upsert, limiter } = postgres;
   return [
-    called('one hot counter', ['hot'], counters.unkeyed, redis.incr, upsert, limiter),
-    called('1,000 counters', MANY, counters.unkeyed, redis.incr, upsert, limiter),
-    called('a key each', ['keyed'], counters.keyed, redis.keyed),
-    requested('behind a route', false, 'requested', {
+    inProcessComparison('one hot counter', ['hot'], counters.unkeyed, redis.incr, upsert, limiter),
+    inProcessComparison('1,000 counters', MANY, counters.unkeyed, redis.incr, upsert, limiter),
+    inProcessComparison('a key each', ['keyed'], counters.keyed, redis.keyed),
+    overHttp('behind a route', false, 'requested', {
       counters: counters.unkeyed,
       redis: redis.incr,
       upsert,
       limiter,
     }),
-    requested('behind a route, a key each', true, 'requested-keyed', {
+    overHttp('behind a route, a key each', true, 'requested-keyed', {
       counters: counters.keyed,
       'redis-keyed': redis.keyed,
     }),

@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 
-/** Bytes on their way, of one connection in one direction, at most: then its sender has to wait. */
+/** The most bytes in flight in one direction of a connection; beyond that, the sender has to wait. */
 const BYTES_MAX = 16_000_000;
 
-/** A network on this machine that takes as long as one to another place. */
+/** A proxy that simulates the latency of a network. */
 export class DelayedLink {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #target = 0;
-  /** From one end to the other and back, in milliseconds. */
+  /** The round-trip time, in milliseconds. */
   roundTripMs = 0;
 
   constructor() {
@@ -18,7 +18,9 @@ export class DelayedLink {
   }
 
   /**
-   * @param target the port that it leads to
+   * Starts to listen.
+   *
+   * @param target the port to which it forwards
    * @returns its own port
    */
   async listen(target: number): Promise<number> {
@@ -28,7 +30,7 @@ export class DelayedLink {
     return (this.#server.address() as { port: number }).port;
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     if (this.#server.listening) await new Promise((resolve) => this.#server.close(resolve));
@@ -50,25 +52,25 @@ export class DelayedLink {
     }
   }
 
-  /** In the order in which they were sent, also while the time changes. */
+  /** Forwards data after the delay, in order, even if the delay changes. */
   #carry(from: Socket, to: Socket): void {
-    let bytesUnderWay = 0;
+    let bytesInFlight = 0;
     let last = Promise.resolve();
     const deliver = async (chunk: Buffer, before: Promise<void>, travelled: Promise<void>) => {
       await before;
       await travelled;
       to.write(chunk);
-      bytesUnderWay -= chunk.length;
+      bytesInFlight -= chunk.length;
       from.resume();
     };
     from.on('data', (chunk: Buffer) => {
       const ms = this.roundTripMs / 2;
-      if (ms === 0 && bytesUnderWay === 0) {
+      if (ms === 0 && bytesInFlight === 0) {
         to.write(chunk);
         return;
       }
-      bytesUnderWay += chunk.length;
-      if (bytesUnderWay > BYTES_MAX) from.pause();
+      bytesInFlight += chunk.length;
+      if (bytesInFlight > BYTES_MAX) from.pause();
       last = deliver(chunk, last, setTimeout(ms));
     });
   }

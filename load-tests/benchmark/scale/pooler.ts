@@ -10,10 +10,10 @@ import { freePort } from '../../../src/embedded-postgres/server.ts';
 import { ownFolder } from '../../shared/own-folder.ts';
 import { databaseUrlAt } from './servers.ts';
 
-/** Where Debian installs it. */
+/** The path of PgBouncer: `PGBOUNCER`, or Debian's. */
 const PGBOUNCER = process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer';
 
-/** How long it may take to listen, in milliseconds. */
+/** The time limit for it to listen, in milliseconds. */
 const START_MS_MAX = 10_000;
 
 export interface Pooler {
@@ -21,14 +21,14 @@ export interface Pooler {
   stop: () => Promise<void>;
 }
 
-/** Starts PgBouncer in transaction mode in front of the server at that port; undefined: it is not installed. */
-export async function startPooler(behind: number): Promise<Pooler | undefined> {
+/** Starts PgBouncer in transaction mode in front of the server at a port; undefined: PgBouncer is not installed. */
+export async function startPooler(serverPort: number): Promise<Pooler | undefined> {
   if (!existsSync(PGBOUNCER)) return undefined;
   const folder = await ownFolder('pooler');
   const port = await freePort();
   const file = join(folder, 'pgbouncer.ini');
   await writeFile(join(folder, 'users.txt'), `"postgres" "${new URL(databaseUrlAt(port)).password}"\n`);
-  await writeFile(file, configuration(folder, port, behind));
+  await writeFile(file, configuration(folder, port, serverPort));
   const child = spawn(PGBOUNCER, [file], { ...accountOfServers(), cwd: '/', stdio: 'ignore' });
   const ended = once(child, 'close');
   const stop = async () => {
@@ -45,8 +45,8 @@ export async function startPooler(behind: number): Promise<Pooler | undefined> {
   }
 }
 
-const configuration = (folder: string, port: number, behind: number): string => `[databases]
-* = host=127.0.0.1 port=${behind}
+const configuration = (folder: string, port: number, serverPort: number): string => `[databases]
+* = host=127.0.0.1 port=${serverPort}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -57,11 +57,11 @@ pool_mode = transaction
 default_pool_size = 20
 `;
 
-/** @throws {Error} when it has ended, or does not listen in time */
+/** @throws {Error} if it ends, or does not listen within the time limit */
 async function untilListening(child: ChildProcess, port: number): Promise<void> {
   const deadline = AbortSignal.timeout(START_MS_MAX);
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`PgBouncer ended with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`PgBouncer ended with exit code ${child.exitCode}`);
     const socket = connect({ port, host: '127.0.0.1' });
     const listens = await once(socket, 'connect').then(
       () => true,

@@ -4,14 +4,14 @@ import type { Seen } from '../http/load.ts';
 import { LoadGenerator } from '../http/load-generator.ts';
 import { counterNames, type WriterLoad } from './writer-load.ts';
 
-/** One of several processes that write to the same database. */
+/** One process that writes counters; several share a database. */
 export interface Replica {
-  /** Loads it, and says what its callers saw and how much processor time it took, in seconds. */
+  /** Loads it. @returns the callers' figures, and its processor time, in seconds */
   offer: (load: WriterLoad) => Promise<{ seen: Seen; cpuS: number }>;
   stop: () => Promise<void>;
 }
 
-/** The writer of the service in a process of its own, which its callers share. */
+/** Starts the counters' writer, without HTTP, in its own process, with its callers in the same process. */
 export function startWriter(databaseUrl: string): Replica {
   const process = new LoadGenerator<WriterLoad>(join(import.meta.dirname, 'writer-process.ts'), [
     databaseUrl,
@@ -26,7 +26,7 @@ export function startWriter(databaseUrl: string): Replica {
   };
 }
 
-/** The service, as it is in production, and a load generator of its own. */
+/** Starts the service as in production, with its own load generator. */
 export async function startService(databaseUrl: string): Promise<Replica> {
   const service = await startOwnService({ DATABASE_URL: databaseUrl, DEMOS: 'false' });
   const generator = new LoadGenerator();

@@ -9,10 +9,10 @@ export interface ScaleOptions {
   signal: AbortSignal;
 }
 
-/** After this time no round begins any more, in milliseconds: all of it takes less than five minutes. */
+/** No round starts after this time, in milliseconds, so that the benchmark takes less than five minutes. */
 const ELAPSED_MS_MAX = 220_000;
 
-/** Rounds that are measured in any case. */
+/** The number of rounds that are measured in any case. */
 const ROUNDS_MIN = 3;
 
 export interface ScaleGroup {
@@ -22,11 +22,11 @@ export interface ScaleGroup {
 
 export interface ScaleResult {
   groups: ScaleGroup[];
-  /** Idempotency keys that were stored, and the bytes of their table with its indexes. */
+  /** The number of stored idempotency keys, and the size of their table with its indexes, in bytes. */
   keys: { count: number; bytes: number };
 }
 
-/** What one primary carries, and how that changes with counters, keys, callers, replicas and standbys. */
+/** Measures how the throughput of one primary changes with counters, keys, callers, replicas and standbys. */
 export async function scaleBenchmark({ rounds, sliceMs, signal }: ScaleOptions): Promise<ScaleResult> {
   const world = await World.open();
   try {
@@ -36,7 +36,7 @@ export async function scaleBenchmark({ rounds, sliceMs, signal }: ScaleOptions):
     );
     const startedAt = performance.now();
     const late = () => performance.now() - startedAt > ELAPSED_MS_MAX;
-    // The first round is for warming up.
+    // The first round is a warm-up.
     for (let round = 0; round <= rounds && !(round > ROUNDS_MIN && late()); round += 1) {
       for (const [i, { situation, turns }] of all.entries()) {
         signal.throwIfAborted();

@@ -3,22 +3,22 @@ import { spread } from '../../shared/spread.ts';
 import type { ScaleGroup, ScaleResult } from './scale-benchmark.ts';
 import type { ScaleTurn } from './turn.ts';
 
-/** One table for each thing that was varied. */
+/** One table for each varied parameter. */
 export const scaleTables = ({ groups, keys }: ScaleResult): string =>
   [
     `\nhow cost grows; commits are durable; replicas, their load and PostgreSQL share the processors; medians of ${groups[0]?.situations[0]?.rounds.length ?? 0} rounds; µs: processor time for an increment`,
-    ...groups.map(shownGroup),
+    ...groups.map(groupTable),
     keys.count > 0
       ? `a key takes ${Math.round(keys.bytes / keys.count)} bytes with its indexes (${keys.count} keys)`
       : '',
   ].join('\n\n');
 
-function shownGroup({ title, situations }: ScaleGroup): string {
+function groupTable({ title, situations }: ScaleGroup): string {
   const [first] = situations;
   const rows = situations.map(({ name, rounds }) => {
     const figure = (of: (turn: ScaleTurn) => number) => spread(rounds.map(of)).median;
     const { median, min, max } = spread(rounds.map(({ perSecond }) => perSecond));
-    // A turn that the machine did not let answer anything in its time has no ratio.
+    // A turn without any answer has no ratio.
     const ratios = rounds
       .map(({ perSecond }, i) => perSecond / (first?.rounds[i]?.perSecond ?? Number.NaN))
       .filter(Number.isFinite);
@@ -57,4 +57,4 @@ const HEADINGS = [
 ];
 
 const digits = (value: number): string =>
-  Number.isNaN(value) ? 'not told' : value.toFixed(value < 10 ? 1 : 0);
+  Number.isNaN(value) ? 'unknown' : value.toFixed(value < 10 ? 1 : 0);

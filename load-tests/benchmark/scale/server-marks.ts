@@ -2,19 +2,19 @@ import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
 import type { Server } from './servers.ts';
 
-/** How far a server has come. */
+/** The cumulative figures of a server at one moment. */
 export interface Marks {
   /** The sum of all counters. */
   counted: number;
-  /** Transactions that wrote. */
+  /** The number of transactions that wrote. */
   commits: number;
   /** Bytes of write-ahead log. */
   wal: number;
-  /** Processor time of each of its processes, by process id, in nanoseconds; undefined where the system does not tell. */
+  /** Processor time of each of its processes, by process id, in nanoseconds; undefined: the system does not report it. */
   cpuNs: Map<string, number> | undefined;
 }
 
-/** Asks a server how far it has come, before and after a turn. */
+/** Reads the cumulative figures of a server, before and after a turn. */
 export class ServerMarks {
   readonly #client: Client;
   readonly #pid: number;
@@ -33,7 +33,7 @@ export class ServerMarks {
     await this.#client.end();
   }
 
-  /** Counters that exist before they are counted: what creating them costs is no part of a turn. */
+  /** Creates the counters in advance, so that turns do not include the cost. */
   async createCounters(names: readonly string[]): Promise<void> {
     await this.#client.query(
       'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing',
@@ -42,7 +42,7 @@ export class ServerMarks {
   }
 
   async read(): Promise<Marks> {
-    // The next transaction that writes, and the end of the log: exact at once, unlike pg_stat_database and pg_stat_wal.
+    // The next transaction id and the end of the WAL: always exact, unlike pg_stat_database and pg_stat_wal.
     const { rows } = await this.#client.query<{ counted: string; xid: string; wal: string }>(
       `select (select coalesce(sum(value), 0) from counters) as counted,
               pg_snapshot_xmax(pg_current_snapshot()) as xid, pg_current_wal_insert_lsn() - '0/0' as wal`,
@@ -56,7 +56,7 @@ export class ServerMarks {
     };
   }
 
-  /** Keys that are stored, and the bytes of their table with its indexes. */
+  /** The number of stored keys, and the size of their table with its indexes, in bytes. */
   async keys(): Promise<{ count: number; bytes: number }> {
     const { rows } = await this.#client.query<{ count: string; bytes: string }>(
       `select count(*) as count, pg_total_relation_size('idempotency_keys') as bytes from idempotency_keys`,
@@ -66,8 +66,8 @@ export class ServerMarks {
 }
 
 /**
- * Processor time between two marks, in seconds; NaN where the system does not tell. What a process that has ended in
- * between took is missing: a connection that was closed while idle must not count as time that was given back.
+ * Processor time between two moments, in seconds; NaN if the system does not report it. Processes that ended in between
+ * are left out: the difference would otherwise be negative for a connection that was closed while idle.
  */
 export function cpuSecondsBetween(before: Marks, after: Marks): number {
   if (!before.cpuNs || !after.cpuNs) return Number.NaN;
@@ -76,13 +76,13 @@ export function cpuSecondsBetween(before: Marks, after: Marks): number {
   return ns / 1e9;
 }
 
-/** A server is one process and those that it started. Linux tells; elsewhere undefined. */
+/** The processor time of the postmaster and its children; undefined on systems other than Linux. */
 async function cpuOf(pid: number): Promise<Marks['cpuNs']> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => undefined);
   if (children === undefined) return undefined;
   const times = new Map<string, number>();
   for (const each of [String(pid), ...children.split(' ').filter(Boolean)]) {
-    // The first number: nanoseconds on a processor. A process that has just ended has no such file.
+    // The first number is the time on a processor, in nanoseconds. The file is missing if the process has just ended.
     const text = await readFile(`/proc/${each}/schedstat`, 'utf8').catch(() => undefined);
     if (text !== undefined) times.set(each, Number(text.split(' ')[0]));
   }

@@ -18,20 +18,20 @@ const run = promisify(execFile);
 
 const PASSWORD = 'scale';
 
-/** Connections of three services, four writers and the benchmark. */
+/** Enough connections for three services, four writers and the benchmark. */
 const SETTINGS = { max_connections: '200' };
 
 export interface Server {
   databaseUrl: string;
   port: number;
-  /** The process whose children are the server's. */
+  /** The process id of the postmaster. */
   pid: number;
 }
 
 export interface Servers {
-  /** Commits wait for its own disk. */
+  /** Its commits wait for its own disk. */
   alone: Server;
-  /** Commits wait for the disk of a standby as well. */
+  /** Its commits also wait for the disk of a standby. */
   replicated: Server;
   /** The network between that server and its standby. */
   link: DelayedLink;
@@ -39,21 +39,21 @@ export interface Servers {
   stop: () => Promise<void>;
 }
 
-/** Starts a server alone, and a primary with a synchronous standby; all of them are durable. */
+/** Starts a single server, and a primary with a synchronous standby. All commits are durable. */
 export async function startServers(): Promise<Servers> {
   const folder = await ownFolder('scale');
   const programs = await runnablePrograms(process.env.POSTGRES_BIN ?? (await findPrograms()), folder);
   const cluster = (name: string) => join(folder, name);
   const link = new DelayedLink();
   const stop = async () => {
-    // The standby first: a primary that ends waits until its standby has everything.
+    // The standby first: otherwise the primary would wait for it during shutdown.
     for (const name of ['standby', 'primary', 'alone']) await stopServer(programs, cluster(name));
     await link.close();
     await rm(folder, { recursive: true, force: true });
   };
   try {
     await createCluster(programs, cluster('alone'), PASSWORD);
-    // A cluster that has never run is complete in its files: a copy of the primary can become its standby.
+    // The files of a cluster that has never run are consistent: a copy of the primary can become its standby.
     for (const name of ['primary', 'standby']) await run('cp', ['-a', cluster('alone'), cluster(name)]);
     await writeFile(join(cluster('standby'), 'standby.signal'), '');
     const alone = await start(programs, cluster('alone'));
@@ -69,7 +69,7 @@ export async function startServers(): Promise<Servers> {
   }
 }
 
-/** The address of the database, through whatever listens at that port. */
+/** The address of the database at a port: a server's or a proxy's. */
 export const databaseUrlAt = (port: number): string =>
   `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
 

@@ -1,26 +1,26 @@
-/** Where replicas find the database. */
+/** The database that replicas use, and the way to it. */
 export type Way = 'alone' | 'pgbouncer' | 'replicated';
 
 /** One load on one arrangement of processes. */
 export interface Situation {
   name: string;
-  /** How the load comes: to writers in processes of their own, or over HTTP to services. */
+  /** Whether the load goes to writer processes without HTTP, or over HTTP to services. */
   over: 'writers' | 'HTTP';
   way: Way;
   replicas: number;
   counters: number;
-  /** Whether each counter is incremented through one of the replicas only, as behind a proxy that hashes its name. */
+  /** Whether each counter is incremented through one replica only, as behind a proxy that hashes the name. */
   hashed: boolean;
   keyedShare: number;
-  /** Callers of all replicas together, spread evenly. */
+  /** The number of callers of all replicas together, distributed evenly. */
   callers: number;
-  /** To the standby and back, in milliseconds. */
+  /** The round-trip time to the standby, in milliseconds. */
   roundTripMs: number;
-  /** For how many slices it is loaded: commits that take long need more time to be counted. */
+  /** The length of a turn, in slices: slow commits need longer turns. */
   slices: number;
 }
 
-/** Situations that differ in one thing; they take neighbouring turns, and the first one is what others are compared with. */
+/** Situations that differ in one parameter. They take consecutive turns, and are compared with the first one. */
 export interface Group {
   title: string;
   situations: Situation[];
@@ -44,11 +44,11 @@ const group = (title: string, ...situations: Partial<Situation>[]): Group => ({
   situations: situations.map((one) => ({ ...usual, ...one })),
 });
 
-/** Callers of one, two and three replicas: always as many, so that what changes is the number of replicas. */
+/** The number of callers of one, two and three replicas: constant, so that only the number of replicas changes. */
 const SHARED_CALLERS = 384;
 
 function replicas(title: string, over: Situation['over'], counters: number): Group {
-  // Over HTTP an answer takes so long that one slice would see few of them.
+  // Over HTTP, answers are slower, so that one slice would contain few of them.
   const load = { over, counters, callers: SHARED_CALLERS, slices: over === 'HTTP' ? 2 : 1 };
   return group(
     `${title}, ${SHARED_CALLERS} callers`,

@@ -5,10 +5,10 @@ import type { Situation } from './situations.ts';
 import type { World } from './world.ts';
 import type { WriterLoad } from './writer-load.ts';
 
-/** One situation's figures in one round. */
+/** The figures of one situation in one round. */
 export interface ScaleTurn {
   perSecond: number;
-  /** In milliseconds; of the slowest replica. */
+  /** Latencies in milliseconds, of the slowest replica. */
   p50Ms: number;
   p99Ms: number;
   commitsPerSecond: number;
@@ -16,18 +16,18 @@ export interface ScaleTurn {
   /** Bytes of write-ahead log. */
   walBytesPerIncrement: number;
   walBytesPerSecond: number;
-  /** Processor time for an increment, in microseconds: of all replicas, and of the server. */
+  /** Processor time per increment, in microseconds: of all replicas, and of the server. */
   replicaUs: number;
   serverUs: number;
 }
 
-/** What a replica's callers saw, and its processor time. */
+/** The figures of a replica's callers, and its processor time. */
 type Offered = Awaited<ReturnType<Replica['offer']>>;
 
-/** For how long one caller of each replica calls before a turn, in milliseconds. */
+/** How long one caller per replica warms up the connections before a turn, in milliseconds. */
 const WARM_MS = 5;
 
-/** @throws {Error} when the counters have not grown by what was acknowledged, or not at all */
+/** @throws {Error} if the counters have not grown by the number of acknowledged increments, or not at all */
 export async function measureTurn(world: World, situation: Situation, sliceMs: number): Promise<ScaleTurn> {
   const { name, counters, hashed, keyedShare, callers, roundTripMs, slices } = situation;
   const replicas = await world.replicasOf(situation);
@@ -40,7 +40,7 @@ export async function measureTurn(world: World, situation: Situation, sliceMs: n
     );
   const marks = world.marksOf(situation);
   world.roundTripMs = roundTripMs;
-  // A pool closes connections that are idle for long: opening them again is no part of the turn.
+  // A pool closes idle connections; the turn must not include the time to open them again.
   await offer({ keyedShare: 0, callers: 1, ms: WARM_MS });
   const before = await marks.read();
   const startedAt = performance.now();

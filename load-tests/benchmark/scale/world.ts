@@ -9,7 +9,7 @@ import { type Servers, startServers } from './servers.ts';
 import type { Situation, Way } from './situations.ts';
 import { COUNTERS_MAX, counterName } from './writer-load.ts';
 
-/** The servers, the pooler, and the replicas that were needed so far. */
+/** The servers, the pooler, and the replicas, which are started on first use. */
 export class World {
   readonly #servers: Servers;
   readonly #pooler: Pooler | undefined;
@@ -47,17 +47,17 @@ export class World {
     }
   }
 
-  /** Whether it can be had here. */
+  /** Whether the programs that a situation needs are installed. */
   has({ way }: Situation): boolean {
     return way !== 'pgbouncer' || this.#pooler !== undefined;
   }
 
-  /** From the primary to its standby and back, in milliseconds. */
+  /** The round-trip time between the primary and its standby, in milliseconds. */
   set roundTripMs(ms: number) {
     this.#servers.link.roundTripMs = ms;
   }
 
-  /** The server that the counters of a situation are on. */
+  /** The figures of the server that a situation uses. */
   marksOf({ way }: Pick<Situation, 'way'>): ServerMarks {
     return this.#marks[way === 'replicated' ? 'replicated' : 'alone'];
   }

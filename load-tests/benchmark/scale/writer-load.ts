@@ -1,21 +1,21 @@
-/** What callers of one writer do. */
+/** The load on one writer. */
 export interface WriterLoad {
-  /** The counters that increments go to, by their index: from the first one on, by this step, less than the end. */
+  /** The indexes of the counters to increment: `first`, `first + step`, …, below `end`. */
   indexes: { first: number; step: number; end: number };
-  /** The share of increments that bring an idempotency key of their own, 0 to 1. */
+  /** The share of increments with an idempotency key, 0 to 1. */
   keyedShare: number;
-  /** Callers at the same time. */
+  /** The number of concurrent callers. */
   callers: number;
-  /** For how long they call, in milliseconds; what is under way then is waited for. */
+  /** How long they send increments, in milliseconds; those in flight at the end are waited for. */
   ms: number;
 }
 
-/** Counters of the benchmark: as many as the largest load has. */
+/** The number of counters of the largest load. */
 export const COUNTERS_MAX = 10_000;
 
 export const counterName = (index: number): string => `counter-${index}`;
 
-/** The names of all counters that increments go to. */
+/** The names of the counters to increment. */
 export function counterNames({ first, step, end }: WriterLoad['indexes']): string[] {
   const names: string[] = [];
   for (let index = first; index < end; index += step) names.push(counterName(index));

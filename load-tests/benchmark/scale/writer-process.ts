@@ -10,14 +10,14 @@ import type { Seen } from '../http/load.ts';
 import { Tally } from '../http/tally.ts';
 import { counterNames, type WriterLoad } from './writer-load.ts';
 
-/** A replica of the service without HTTP: its counters, and callers that wait for one answer each. */
+/** A program: the counters' writer without HTTP, and its callers, each with one increment in flight. */
 const [databaseUrl = ''] = process.argv.slice(2);
 const config = loadConfig({});
 const session = await probeSessions(databaseUrl, config, () => {});
 const sessions = openSessions({ databaseUrl, config, log: quiet, session });
 const store = new CounterStore(sessions, { keyHours: config.IDEMPOTENCY_KEY_HOURS, lockMsMax: 500 });
-const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
-const writer = new CounterWriter(store, unheard);
+const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const writer = new CounterWriter(store, noListeners);
 
 process.on('message', (load: WriterLoad) => {
   void offer(load).then(
@@ -25,10 +25,10 @@ process.on('message', (load: WriterLoad) => {
     (error: unknown) => process.send?.({ error: String(error) }),
   );
 });
-// The connections to the database would keep it alive.
+// The database connections would keep the process alive.
 process.on('disconnect', () => process.exit());
 
-/** A closed loop, as over HTTP. */
+/** Loads the writer in a closed loop, as over HTTP. */
 async function offer(load: WriterLoad): Promise<Seen> {
   const names = counterNames(load.indexes);
   const tally = new Tally(load.ms);
@@ -40,7 +40,7 @@ async function offer(load: WriterLoad): Promise<Seen> {
   return tally.seen();
 }
 
-/** @returns what HTTP would answer: 200 when it is counted, 503 when it is not, 504 when that is not known */
+/** @returns the status that HTTP would answer: 200 if counted, 503 if not, 504 if unknown */
 async function increment(names: readonly string[], keyedShare: number): Promise<number> {
   const name = names[Math.floor(Math.random() * names.length)] ?? '';
   const key = Math.random() < keyedShare ? randomUUID() : undefined;

@@ -1,26 +1,26 @@
 import { Client } from 'pg';
 
-/** What increments of one counter cost once so many commits have been made since a snapshot was opened. */
+/** The cost of increments of one counter, some commits after a snapshot was opened. */
 export interface SnapshotCost {
-  /** Commits since the snapshot was opened; `before`: there is none yet; `after`: it is closed. */
+  /** The number of commits since the snapshot was opened; `before` and `after`: no snapshot is open. */
   commits: number | 'before' | 'after';
   perSecond: number;
-  /** Pages that finding the counter's row visits, those of the index included. */
+  /** The number of pages, including index pages, that are read to find the counter's row. */
   pages: number;
-  /** Of the tables of counters and of writers, with their indexes. */
+  /** The size of the tables of counters and writers, with their indexes. */
   bytes: number;
 }
 
-/** Commits between two figures, and how many figures there are while the snapshot is open. */
+/** The number of commits per measurement, and of measurements while the snapshot is open. */
 const COMMITS = 4000;
-const FIGURES = 5;
+const MEASUREMENTS = 5;
 
 /**
- * Counts while a snapshot is open, as pg_dump keeps one until it ends. No version of a row that was replaced since can be
- * removed, and each update has to step over those of its own row.
+ * Measures increments while a snapshot is open, as during pg_dump. Row versions that are replaced in the meantime cannot be
+ * removed, and each update has to step over those of its row.
  *
- * @param observer a connection that may ask about the tables
- * @param count makes so many increments of the counter `hot`, each with a commit of its own
+ * @param observer a connection for queries about the tables
+ * @param count makes this many increments of the counter `hot`, each with its own commit
  */
 export async function openSnapshotCosts(
   observer: Client,
@@ -31,7 +31,7 @@ export async function openSnapshotCosts(
     const startedAt = performance.now();
     await count(COMMITS);
     const seconds = (performance.now() - startedAt) / 1000;
-    return { commits, perSecond: COMMITS / seconds, ...(await traces(observer)) };
+    return { commits, perSecond: COMMITS / seconds, ...(await footprint(observer)) };
   };
   const costs = [await cost('before')];
   const client = new Client(databaseUrl);
@@ -40,7 +40,7 @@ export async function openSnapshotCosts(
     await client.query('begin isolation level repeatable read read only');
     // The first statement takes the snapshot.
     await client.query('select count(*) from counters');
-    for (let figure = 1; figure <= FIGURES; figure += 1) costs.push(await cost(figure * COMMITS));
+    for (let figure = 1; figure <= MEASUREMENTS; figure += 1) costs.push(await cost(figure * COMMITS));
   } finally {
     await client.end();
   }
@@ -52,7 +52,7 @@ interface Explained {
   'QUERY PLAN': { Plan: { 'Shared Hit Blocks': number; 'Shared Read Blocks': number } }[];
 }
 
-async function traces(observer: Client): Promise<Pick<SnapshotCost, 'pages' | 'bytes'>> {
+async function footprint(observer: Client): Promise<Pick<SnapshotCost, 'pages' | 'bytes'>> {
   const found = await observer.query<Explained>(
     `explain (analyze, buffers, format json) select value from counters where name = 'hot'`,
   );
@@ -66,7 +66,7 @@ async function traces(observer: Client): Promise<Pick<SnapshotCost, 'pages' | 'b
   };
 }
 
-/** Rows of a table: when, increments a second, pages, kB. */
+/** The rows of a table: commits, increments per second, pages, kB. */
 export const snapshotRows = (costs: readonly SnapshotCost[]): (string | number)[][] =>
   costs.map(({ commits, perSecond, pages, bytes }) => [
     typeof commits === 'number' ? `${commits} commits later` : commits,

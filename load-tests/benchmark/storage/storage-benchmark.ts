@@ -30,9 +30,9 @@ export interface StorageResult {
   wal: WalResult[];
   /** Bytes of each table with its indexes, at the end. */
   tables: { name: string; bytes: number }[];
-  /** How long the removal of 1,000 expired keys took, portion by portion, while an old snapshot was held, in milliseconds. */
+  /** The duration of each removal of 1,000 expired keys while an old snapshot was open, in milliseconds. */
   removalMs: number[];
-  /** A lone caller's increments of one counter before, while and after a snapshot is open. */
+  /** One caller's increments of one counter before, while and after a snapshot is open. */
   snapshot: SnapshotCost[];
 }
 
@@ -44,7 +44,7 @@ const MEASURED: readonly [callers: number, increments: number][] = [
   [128, 50_000],
 ];
 
-const unheard = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
 /** Measures what increments leave on disk. In process, because HTTP only adds time; bytes do not depend on the machine. */
 export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<StorageResult> =>
@@ -55,7 +55,7 @@ export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<S
     const client = new Client(databaseUrl);
     await client.connect();
     const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
-    const writer = new CounterWriter(store, unheard, { queueMax: 100_000 });
+    const writer = new CounterWriter(store, noListeners, { queueMax: 100_000 });
     try {
       const wal: WalResult[] = [];
       for (const keyed of [false, true]) {

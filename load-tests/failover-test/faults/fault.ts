@@ -25,9 +25,9 @@ export interface Fault {
   /** The name of its second part, from `next` on, if it has one. */
   sequel?: string;
   /**
-   * Makes the fault, observes its effect, and restores what it broke. The cluster may need more time to be complete.
+   * Injects the fault, observes its effect, and restores what it broke. The cluster may need more time to be complete.
    *
    * @throws {MissedError} when the effect was not observed
    */
-  make: (world: World) => Promise<void>;
+  inject: (world: World) => Promise<void>;
 }

@@ -28,7 +28,7 @@ export const networkFaults: readonly Fault[] = [
   /** Its lease expires: it has to demote itself before another node is promoted. */
   {
     name: 'cut between the primary and etcd',
-    async make({ cluster, successorOf }) {
+    async inject({ cluster, successorOf }) {
       const primary = await cluster.members.primaryNow();
       await whileCut([primary.toEtcd], () => successorOf(primary));
     },
@@ -37,7 +37,7 @@ export const networkFaults: readonly Fault[] = [
   /** Commits have to wait, because no standby can confirm them. */
   {
     name: 'cut between the primary and its standbys, 6 s',
-    async make(world) {
+    async inject(world) {
       const primary = await world.cluster.members.primaryNow();
       await whileCut([primary.fromPeers], forAWhile(world));
     },
@@ -46,7 +46,7 @@ export const networkFaults: readonly Fault[] = [
   /** The cluster is complete, but neither HAProxy nor the service can reach its primary. */
   {
     name: 'cut between the primary and its clients, 6 s',
-    async make(world) {
+    async inject(world) {
       const primary = await world.cluster.members.primaryNow();
       await whileCut(primary.fromEntrance, forAWhile(world));
     },
@@ -55,7 +55,7 @@ export const networkFaults: readonly Fault[] = [
   /** Without a lease, no node may be primary. */
   {
     name: 'etcd away for 10 s',
-    async make({ cluster, signal }) {
+    async inject({ cluster, signal }) {
       await cluster.etcd.kill();
       await setTimeout(ETCD_AWAY_MS, undefined, { signal });
       await cluster.etcd.start(signal);

@@ -12,7 +12,7 @@ const WAKING = 'the stopped primary wakes up';
 export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGKILL of the primary and its Patroni',
-    async make({ cluster, successorOf }) {
+    async inject({ cluster, successorOf }) {
       const primary = await cluster.members.primaryNow();
       await primary.kill();
       await successorOf(primary);
@@ -23,14 +23,14 @@ export const nodeFaults: readonly Fault[] = [
   /** Patroni restarts it, or another node is promoted. */
   {
     name: 'SIGKILL of PostgreSQL on the primary',
-    async make({ cluster }) {
+    async inject({ cluster }) {
       await (await cluster.members.primaryNow()).killPostgres();
     },
   },
 
   {
     name: 'patronictl switchover',
-    async make({ cluster, successorOf }) {
+    async inject({ cluster, successorOf }) {
       const [primary, candidate] = [
         await cluster.members.primaryNow(),
         await cluster.members.synchronousStandby(),
@@ -48,7 +48,7 @@ export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGSTOP of the primary for 15 s',
     sequel: WAKING,
-    async make({ cluster, signal, next, successorOf }) {
+    async inject({ cluster, signal, next, successorOf }) {
       const primary = await cluster.members.primaryNow();
       await primary.stop();
       try {
@@ -63,7 +63,7 @@ export const nodeFaults: readonly Fault[] = [
 
   {
     name: 'SIGKILL of the synchronous standby',
-    async make({ cluster, signal }) {
+    async inject({ cluster, signal }) {
       const standby = await cluster.members.synchronousStandby();
       await standby.kill();
       const another = async () => (await cluster.members.synchronousStandby()) !== standby;

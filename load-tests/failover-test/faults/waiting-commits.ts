@@ -90,7 +90,7 @@ async function waiting(client: Client): Promise<number[] | undefined> {
 const healed = acts.map(
   (act): Fault => ({
     name: `${act.name}, while commits wait for a standby`,
-    make: (world) =>
+    inject: (world) =>
       whileStandbysStopped(world, async () => {
         await toWaiting(world, act);
         return 'resume';
@@ -102,7 +102,7 @@ const healed = acts.map(
 const undone = acts.map(
   (act): Fault => ({
     name: `${act.name}, while commits wait; then the primary dies`,
-    async make(world) {
+    async inject(world) {
       const { cluster } = world;
       const primary = await cluster.members.primaryNow();
       await whileStandbysStopped(world, async () => {
@@ -127,7 +127,7 @@ export const waitingFaults: readonly Fault[] = [...healed, ...undone];
  */
 export const killedAhead: Fault = {
   name: `SIGKILL of the primary, standbys lagging by ${STOPPED_MS} ms`,
-  async make({ cluster, signal, successorOf }) {
+  async inject({ cluster, signal, successorOf }) {
     const primary = await cluster.members.primaryNow();
     await whileStandbysStopped({ cluster }, async () => {
       await setTimeout(STOPPED_MS, undefined, { signal });

@@ -1,34 +1,34 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Journal } from '../journal/journal.ts';
-import { incrementsOf, type Operation, refusalsOf } from '../journal/operation.ts';
+import { incrementsOf, legitimateRefusals, type Operation } from '../journal/operation.ts';
 import { pick, type Random } from '../world/random.ts';
-import { HttpClient, type TryResult } from './http-client.ts';
+import { type AttemptResult, HttpClient } from './http-client.ts';
 import { requestOf } from './request.ts';
 
-/** A process of the service, at a port of this machine that may change when it is started again. */
+/** A process of the service. Its port on this machine may change when it is restarted. */
 export interface Target {
   readonly port: number;
 }
 
-/** How long a client that was refused waits before it asks again, in milliseconds: this long at first, then longer. */
+/** The pause of a client after a refusal, in milliseconds: it doubles from the minimum to the maximum. */
 export const PAUSE_MS_MIN = 5;
 const PAUSE_MS_MAX = 250;
 
-export const longer = (ms: number): number => Math.min(PAUSE_MS_MAX, ms * 2);
+export const longerPause = (ms: number): number => Math.min(PAUSE_MS_MAX, ms * 2);
 
-/** Longer than the service may take to find out what became of a lost answer, in milliseconds. */
-export const PATIENT_MS = 30_000;
+/** The timeout of a request, in milliseconds: longer than the service needs to determine the outcome of a lost commit. */
+export const TIMEOUT_MS = 30_000;
 
-/** Acknowledged requests that no client sends again, at most: their keys can expire. */
-const FINISHED_MAX = 200;
+/** The most acknowledged requests to remember whose keys may expire. */
+const EXPIRABLE_MAX = 200;
 
-/** Sends operations and writes down what became of them. */
+/** Sends operations, and records their outcomes in the journal. */
 export class Exchange {
   readonly #journal: Journal;
   readonly #replicas: readonly Target[];
   readonly #random: Random;
   readonly #client = new HttpClient();
-  #finished: number[] = [];
+  #expirable: number[] = [];
   #acknowledged = 0;
   #lastAt = performance.now();
   #longestGapMs = 0;
@@ -39,24 +39,24 @@ export class Exchange {
     this.#random = random;
   }
 
-  /** Increments that were acknowledged. */
+  /** The number of acknowledged increments. */
   get acknowledged(): number {
     return this.#acknowledged;
   }
 
-  /** The longest time without an acknowledgement since this was last asked, in milliseconds. */
+  /** Returns the longest time without an acknowledgement since the previous call, in milliseconds. */
   takeLongestGapMs(): number {
     const gap = Math.max(this.#longestGapMs, performance.now() - this.#lastAt);
     this.#longestGapMs = 0;
     return gap;
   }
 
-  /** From now on, gaps count. */
-  begin(): void {
+  /** Starts to measure gaps from now on. */
+  resetGap(): void {
     this.#lastAt = performance.now();
   }
 
-  /** Hangs up, whatever is under way. */
+  /** Closes all connections; requests in flight end with an unknown outcome. */
   close(): void {
     this.#client.close();
   }
@@ -64,25 +64,27 @@ export class Exchange {
   send(
     operation: Operation,
     replica = pick(this.#random, this.#replicas),
-    patienceMs = PATIENT_MS,
-  ): Promise<TryResult> {
-    return this.#client.send(replica.port, requestOf(operation, this.#journal.run), patienceMs);
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<AttemptResult> {
+    return this.#client.send(replica.port, requestOf(operation, this.#journal.run), timeoutMs);
   }
 
-  /** The value of a counter; `missing`: there is none; undefined: it could not be read. */
-  read(name: string, patienceMs: number): Promise<number | 'missing' | undefined> {
-    return this.#client.read(pick(this.#random, this.#replicas).port, name, patienceMs);
+  /** Reads the value of a counter; `missing`: it does not exist; undefined: it could not be read. */
+  read(name: string, timeoutMs: number): Promise<number | 'missing' | undefined> {
+    return this.#client.read(pick(this.#random, this.#replicas).port, name, timeoutMs);
   }
 
   /**
-   * @param again whether it was sent before with an unknown outcome: then a refusal says nothing about that
-   * @returns whether the outcome is known now
+   * Records the answer to an operation.
+   *
+   * @param isRetry whether an earlier attempt had an unknown outcome, which a refusal of this attempt does not determine
+   * @returns whether the outcome is known
    */
-  record(operation: Operation, answer: TryResult, again: boolean): boolean {
-    const known = answer.outcome === 'acknowledged' || (answer.outcome === 'refused' && !again);
+  record(operation: Operation, answer: AttemptResult, isRetry: boolean): boolean {
+    const known = answer.outcome === 'acknowledged' || (answer.outcome === 'refused' && !isRetry);
     this.#journal.end(operation, known ? answer.outcome : 'unknown', {
       ...answer,
-      ...(again ? { again } : {}),
+      ...(isRetry ? { again: true } : {}),
     });
     if (answer.outcome !== 'acknowledged') return known;
     const now = performance.now();
@@ -92,79 +94,83 @@ export class Exchange {
     return true;
   }
 
-  object(operation: Operation, unexpected: string): void {
+  /** Records an answer that no fault explains. */
+  recordUnexpected(operation: Operation, unexpected: string): void {
     this.#journal.end(operation, operation.outcome, { unexpected });
   }
 
-  /** Says that this acknowledged one was sent only once, and will not be sent again. */
-  finish({ id }: Operation): void {
-    this.#finished.push(id);
-    if (this.#finished.length > FINISHED_MAX) this.#finished.shift();
+  /** Marks an acknowledged operation that will not be sent again: its key may expire. */
+  allowExpiry({ id }: Operation): void {
+    this.#expirable.push(id);
+    if (this.#expirable.length > EXPIRABLE_MAX) this.#expirable.shift();
   }
 
-  /** The last ones that were acknowledged and were sent only once. */
-  takeFinished(): number[] {
-    const finished = this.#finished;
-    this.#finished = [];
-    return finished;
+  /** Returns the most recent operations whose keys may expire, and forgets them. */
+  takeExpirable(): number[] {
+    const expirable = this.#expirable;
+    this.#expirable = [];
+    return expirable;
   }
 
   /**
-   * Sends an operation as often as it takes to have an answer, at most for that long in milliseconds. Where an earlier
-   * try may still be under way, a refusal that it deserves must be final, as that of a ticket is.
+   * Retries an operation until its outcome is known or the time limit, in milliseconds, is reached. If an earlier attempt
+   * may still be in flight, a legitimate refusal must be final, as "sold out" is for a ticket.
    *
-   * @param signal aborted when the answer is not wanted any more
+   * @param signal aborted when the outcome is no longer needed
    */
   async settle(operation: Operation, elapsedMsMax: number, signal?: AbortSignal): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     const isOver = () => performance.now() >= deadline || signal?.aborted;
-    for (let pauseMs = PAUSE_MS_MIN; !isOver(); pauseMs = longer(pauseMs)) {
+    for (let pauseMs = PAUSE_MS_MIN; !isOver(); pauseMs = longerPause(pauseMs)) {
       const answer = await this.send(operation);
       if (this.record(operation, answer, true)) return;
-      // Had it been counted by an earlier try, its key would say so.
-      if (answer.outcome === 'refused' && refusalsOf(operation).includes(answer.code))
+      // If an earlier attempt had been counted, its key would have replayed that answer.
+      if (answer.outcome === 'refused' && legitimateRefusals(operation).includes(answer.code))
         return this.#journal.end(operation, 'refused', answer);
       await setTimeout(pauseMs);
     }
   }
 
-  /** Sends an acknowledged operation again: the answer must be the same one, and say that it is. */
+  /** Sends an acknowledged operation again: the answer must have the same values and be marked as a replay. */
   async confirm(operation: Operation): Promise<void> {
     const answer = await this.send(operation);
     if (answer.outcome === 'acknowledged') {
       const same = answer.replayed && answer.values.join() === operation.values?.join();
       if (!same)
-        this.object(
+        this.recordUnexpected(
           operation,
-          `sent again: ${answer.replayed ? '' : 'not '}replayed, ${answer.values.join()}`,
+          `sent again: ${answer.replayed ? '' : 'not '}marked as a replay, values ${answer.values.join()}`,
         );
-    } else if ('unexpected' in answer) this.object(operation, answer.unexpected);
+    } else if ('unexpected' in answer) this.recordUnexpected(operation, answer.unexpected);
   }
 
-  /** Uses a key again that has expired and was removed: it must count like any other. */
-  async countAgain(id: number): Promise<void> {
+  /** Sends a request with a key that has expired and was removed: it must be counted as a new one. */
+  async reuseKey(id: number): Promise<void> {
     const operation = this.#journal.begin('again', String(id));
     const answer = await this.send(operation);
     this.record(operation, answer, false);
-    if ('replayed' in answer && answer.replayed) this.object(operation, 'an expired key was still known');
+    if ('replayed' in answer && answer.replayed)
+      this.recordUnexpected(operation, 'answered as a replay, although the key had expired');
   }
 
   /**
-   * Asks that replica until it acknowledges: whatever it had to settle is settled then.
+   * Sends increments to a replica until it acknowledges one: by then, it has determined the outcomes of lost commits.
    *
-   * @throws {Error} when it does not within that time, in milliseconds
+   * @throws {Error} if it acknowledges none within the time limit, in milliseconds
    */
   async probe(replica: Target, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; ) {
-      // The run is about to end for that.
+      // A full journal ends the run.
       if (this.#journal.full) return;
       const operation = this.#journal.begin('single');
       this.record(operation, await this.send(operation, replica), false);
       if (operation.outcome === 'acknowledged') return;
       await setTimeout(pauseMs);
-      pauseMs = longer(pauseMs);
+      pauseMs = longerPause(pauseMs);
     }
-    throw new Error(`the replica at port ${replica.port} did not come back within ${elapsedMsMax} ms`);
+    throw new Error(
+      `the replica on port ${replica.port} acknowledged nothing within ${elapsedMsMax / 1000} s`,
+    );
   }
 }

@@ -2,39 +2,39 @@ import { Agent, request } from 'node:http';
 import { codeOf, messageOf } from '../../../src/errors/caught.ts';
 import type { CounterRequest } from './request.ts';
 
-/** What one try of a request came to. */
-export type TryResult =
+/** The result of one attempt to send a request. */
+export type AttemptResult =
   | { outcome: 'acknowledged'; values: number[]; replayed: boolean }
   | { outcome: 'refused' | 'unknown'; code: string }
   | { outcome: 'unknown'; code: string; unexpected: string };
 
-/** Connections to the service that are kept open, one for each request under way. */
+/** An HTTP client with keep-alive connections, one for each request in flight. */
 export class HttpClient {
   readonly #agent = new Agent({ keepAlive: true });
 
   /**
-   * Sends one request, once, and does not throw: whatever goes wrong is an outcome.
+   * Sends a request once. Does not throw: every failure is an outcome.
    *
-   * @param patienceMs how long to wait for the answer, in milliseconds
+   * @param timeoutMs the time limit for the answer, in milliseconds
    */
-  async send(port: number, wanted: CounterRequest, patienceMs: number): Promise<TryResult> {
+  async send(port: number, wanted: CounterRequest, timeoutMs: number): Promise<AttemptResult> {
     try {
-      const reply = await this.#ask(port, wanted, patienceMs);
+      const reply = await this.#ask(port, wanted, timeoutMs);
       return reply.status < 300 ? acknowledged(reply) : failed(reply, wanted.refusals);
     } catch (error) {
       const code = codeOf(error) ?? messageOf(error);
-      // There was no process to send it to. After anything else it may have been read.
+      // No process listened, so the request was not sent. After any other error, the service may have read it.
       return { outcome: code === 'ECONNREFUSED' ? 'refused' : 'unknown', code };
     }
   }
 
-  /** The value of a counter; `missing`: there is none; undefined: it could not be read. */
-  async read(port: number, name: string, patienceMs: number): Promise<number | 'missing' | undefined> {
+  /** Reads the value of a counter; `missing`: it does not exist; undefined: it could not be read. */
+  async read(port: number, name: string, timeoutMs: number): Promise<number | 'missing' | undefined> {
     try {
       const reply = await this.#ask(
         port,
         { method: 'GET', path: `/counters/${name}`, headers: {} },
-        patienceMs,
+        timeoutMs,
       );
       if (reply.status === 404) return 'missing';
       return reply.status === 200 ? (JSON.parse(reply.body) as { value: number }).value : undefined;
@@ -50,7 +50,7 @@ export class HttpClient {
   #ask(
     port: number,
     { method, path, headers, body }: Pick<CounterRequest, 'method' | 'path' | 'headers' | 'body'>,
-    patienceMs: number,
+    timeoutMs: number,
   ): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     const sent = request(
@@ -60,7 +60,7 @@ export class HttpClient {
         port,
         path,
         method,
-        timeout: patienceMs,
+        timeout: timeoutMs,
         headers: {
           ...headers,
           ...(body === undefined
@@ -79,7 +79,7 @@ export class HttpClient {
         });
       },
     );
-    sent.on('timeout', () => sent.destroy(new Error('no answer in time')));
+    sent.on('timeout', () => sent.destroy(new Error('timed out')));
     sent.on('error', reject);
     sent.end(body);
     return promise;
@@ -92,7 +92,7 @@ interface Reply {
   replayed: boolean;
 }
 
-function acknowledged({ status, body, replayed }: Reply): TryResult {
+function acknowledged({ status, body, replayed }: Reply): AttemptResult {
   if (status === 204) return { outcome: 'acknowledged', values: [], replayed };
   const answer = JSON.parse(body) as { value: number } | { value: number }[];
   const values = (Array.isArray(answer) ? answer : [answer]).map(({ value }) => value);
@@ -100,10 +100,10 @@ function acknowledged({ status, body, replayed }: Reply): TryResult {
 }
 
 /**
- * What the service says of itself: 503 means that nothing was counted, as do the refusals that the request deserves.
- * What else it says needs explaining.
+ * Interprets a problem: 503 and the legitimate refusals of the request mean that nothing was counted, `outcome_unknown`
+ * that it may have been. Any other problem is unexpected.
  */
-function failed({ status, body }: Reply, refusals: readonly string[]): TryResult {
+function failed({ status, body }: Reply, refusals: readonly string[]): AttemptResult {
   const { code = 'none', detail = '' } = JSON.parse(body) as { code?: string; detail?: string };
   if (status === 503 || refusals.includes(code)) return { outcome: 'refused', code };
   if (code === 'outcome_unknown') return { outcome: 'unknown', code };

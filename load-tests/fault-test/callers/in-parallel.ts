@@ -1,4 +1,4 @@
-/** Does `work` to all of them, to so many at the same time. */
+/** Runs `work` for every item, at most `limit` at the same time. */
 export async function inParallel<T>(
   limit: number,
   all: readonly T[],

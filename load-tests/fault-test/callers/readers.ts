@@ -3,14 +3,14 @@ import type { Journal } from '../journal/journal.ts';
 import { UNKEYED } from '../journal/operation.ts';
 import type { Exchange } from './exchange.ts';
 
-/** The counters that only grow. */
-const NAMES = ['hot', 'left', UNKEYED];
+/** The counters that are only incremented, so that their values must not decrease. */
+const GROWING_COUNTERS = ['hot', 'left', UNKEYED];
 
-/** Between two reads of one counter, and how long one may take, in milliseconds. */
+/** The pause between two reads of a counter, and the timeout of a read, in milliseconds. */
 const PAUSE_MS = 20;
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
-/** Clients that read, one for each counter, through one replica after another. */
+/** Clients that read repeatedly, one client per counter, each time from a random replica. */
 export class Readers {
   readonly #journal: Journal;
   readonly #exchange: Exchange;
@@ -23,21 +23,21 @@ export class Readers {
   }
 
   run(): void {
-    this.#running = Promise.all(NAMES.map((name) => this.#one(name)));
+    this.#running = Promise.all(GROWING_COUNTERS.map((name) => this.#readRepeatedly(name)));
   }
 
-  /** Resolves when nothing is read any more. */
+  /** Resolves when no read is in flight. */
   async end(): Promise<void> {
     this.#stopped = true;
     await this.#running;
   }
 
-  async #one(name: string): Promise<void> {
+  async #readRepeatedly(name: string): Promise<void> {
     while (!this.#stopped) {
       const startedAt = performance.now();
-      const value = await this.#exchange.read(name, PATIENCE_MS);
+      const value = await this.#exchange.read(name, TIMEOUT_MS);
       const endedAt = performance.now();
-      // While the database is away, or the replica, nothing is read.
+      // Undefined: the database or the replica is unavailable.
       if (value !== undefined) {
         this.#journal.read(name, { startedAt, endedAt, value: value === 'missing' ? 0 : value });
       }

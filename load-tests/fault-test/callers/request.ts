@@ -5,22 +5,22 @@ import {
   isKeyed,
   keyIdOf,
   keyOf,
+  legitimateRefusals,
   MISSING,
   type Operation,
-  refusalsOf,
 } from '../journal/operation.ts';
 
-/** An operation as it is sent. */
+/** The HTTP request of an operation. */
 export interface CounterRequest {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path: string;
   headers: Record<string, string>;
   body?: string;
-  /** The problems, by their codes, that it deserves. */
+  /** The problem codes with which the service may legitimately refuse it. */
   refusals: readonly string[];
 }
 
-/** @param run the name of the run, which its idempotency keys begin with */
+/** @param run the name of the run: the prefix of its idempotency keys */
 export function requestOf(operation: Operation, run: string): CounterRequest {
   return isDocument(operation) ? changeOf(operation) : incrementOf(operation, run);
 }
@@ -34,17 +34,17 @@ function incrementOf(operation: Operation, run: string): CounterRequest {
     path: one ? `/counters/${one.name}/increments` : '/increments',
     headers: isKeyed(operation) ? { 'idempotency-key': keyOf(run, keyIdOf(operation)) } : {},
     body: JSON.stringify(one ? { by: one.by } : increments),
-    refusals: refusalsOf(operation),
+    refusals: legitimateRefusals(operation),
   };
 }
 
-/** Each sets a value of its own. */
+/** A conditional change of a document; every PUT sets a different value. */
 function changeOf(operation: Operation): CounterRequest {
   const { id, kind, about = MISSING } = operation;
   const path = `/counters/${documentOf(id)}`;
   const headers: Record<string, string> =
     about === MISSING ? { 'if-none-match': '*' } : { 'if-match': `"${about}"` };
-  const refusals = refusalsOf(operation);
+  const refusals = legitimateRefusals(operation);
   if (kind === 'delete') return { method: 'DELETE', path, headers, refusals };
   return { method: 'PUT', path, headers, body: JSON.stringify({ value: id }), refusals };
 }

@@ -2,19 +2,19 @@ import type { Kind } from '../journal/operation.ts';
 import type { Random } from '../world/random.ts';
 
 /**
- * What is sent to a replica, which decides on the statement that it writes with:
- * - `mixed`: everything, so that batches have keys; twice as often as the others;
- * - `bounded`: much of it does not fit, and so it is decided request by request;
- * - `unkeyed`: many counters and no key;
- * - `shared`: one counter and no key;
- * - `lone`: one request at a time.
+ * The mix of requests that a replica is sent. It determines the statement with which the service writes a batch:
+ * - `mixed`: every kind, so that batches contain keys; picked twice as often as the others;
+ * - `bounded`: many amounts that a counter's bounds refuse, so that the statement decides on each request separately;
+ * - `unkeyed`: many counters, no keys;
+ * - `shared`: one counter, no keys;
+ * - `serial`: one request at a time.
  */
-export const traffics = ['mixed', 'mixed', 'bounded', 'unkeyed', 'shared', 'lone'] as const;
+export const traffics = ['mixed', 'mixed', 'bounded', 'unkeyed', 'shared', 'serial'] as const;
 
 export type Traffic = (typeof traffics)[number];
 
-/** Of 100 requests, how many are of which kind. */
-const SHARES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
+/** The share of each kind of request, in percent. */
+const PERCENTAGES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
   mixed: [
     ['single', 63],
     ['bulk', 5],
@@ -38,13 +38,13 @@ const SHARES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
     ['edge', 5],
   ],
   shared: [['shared', 100]],
-  lone: [['unkeyed', 100]],
+  serial: [['unkeyed', 100]],
 };
 
 export function pickKind(random: Random, traffic: Traffic): Kind {
   let at = random() * 100;
-  for (const [kind, share] of SHARES[traffic]) {
-    at -= share;
+  for (const [kind, percentage] of PERCENTAGES[traffic]) {
+    at -= percentage;
     if (at < 0) return kind;
   }
   return 'single';

@@ -1,18 +1,19 @@
 import { checkBound, checkValues } from '../../../src/concurrency/history.ts';
+import { plural } from '../../shared/plural.ts';
 import type { History, Truth } from '../journal/history.ts';
 import { isKeyed, isTickets, keyIdOf, type Operation, STOCK, UNKEYED } from '../journal/operation.ts';
-import { addsByCounter, type CounterAdd, keptOf } from './adds.ts';
+import { addsByCounter, type CounterAdd, storedValues } from './adds.ts';
 import { checkDocuments } from './documents.ts';
-import { checkNeighbours } from './neighbours.ts';
 import { checkOwn } from './own.ts';
 import { checkReads } from './reads.ts';
 import { checkTickets } from './tickets.ts';
+import { checkUnrelatedRequests } from './unrelated-requests.ts';
 import { broken, type Violation, violation } from './violation.ts';
 
 /**
- * Compares what clients were told with what the database has counted.
+ * Compares the answers to the clients with the state of the database.
  *
- * @param settled whether everything unknown has been sent again since, so that nothing may be open
+ * @param settled whether all requests with an unknown outcome have been retried, so that every outcome must be known
  */
 export function check(history: History, truth: Truth, settled: boolean): Violation[] {
   return [
@@ -21,30 +22,30 @@ export function check(history: History, truth: Truth, settled: boolean): Violati
     ...[...addsByCounter(history, truth)].flatMap(([name, adds]) => checkCounter(name, adds, history, truth)),
     ...checkOwn(history, truth),
     ...checkDocuments(history, truth),
-    ...checkNeighbours(history),
+    ...checkUnrelatedRequests(history),
   ];
 }
 
-/** The rules for each request by itself. */
+/** Checks each request on its own. */
 function checkOutcomes(history: History, truth: Truth): Violation[] {
   const { operations } = history;
   const keyed = operations.filter(isKeyed);
   const acknowledged = keyed.filter(({ outcome }) => outcome === 'acknowledged');
-  const { strangers } = truth;
+  const { unsentKeys } = truth;
   return [
-    ...broken('acknowledged', acknowledged, (one) => keptOf(one, history, truth) === undefined),
+    ...broken('acknowledged', acknowledged, (one) => storedValues(one, history, truth) === undefined),
     ...broken(
       'refused',
       keyed,
-      (one) => one.outcome === 'refused' && keptOf(one, history, truth) !== undefined,
+      (one) => one.outcome === 'refused' && storedValues(one, history, truth) !== undefined,
     ),
     ...broken('answers', acknowledged, (one) => {
-      const kept = keptOf(one, history, truth);
-      return kept !== undefined && kept.join() !== one.values?.join();
+      const stored = storedValues(one, history, truth);
+      return stored !== undefined && stored.join() !== one.values?.join();
     }),
     ...broken('unexpected', operations, ({ unexpected }) => unexpected !== undefined),
-    ...(strangers.length > 0
-      ? [violation('strangers', `${strangers.length} keys, such as ${strangers[0]}`)]
+    ...(unsentKeys.length > 0
+      ? [violation('unsent', `${plural(unsentKeys.length, 'stored key')}, for example ${unsentKeys[0]}`)]
       : []),
   ];
 }
@@ -53,21 +54,22 @@ function checkSettled(history: History, truth: Truth): Violation[] {
   return broken(
     'settled',
     history.operations.filter((operation) => isKeyed(operation) && operation.outcome !== 'refused'),
-    (one) => one.outcome === 'unknown' || keptOf(one, history, truth) === undefined,
+    (one) => one.outcome === 'unknown' || storedValues(one, history, truth) === undefined,
   );
 }
 
 /**
- * What was resent was counted just before if, and only if, its answer says so.
+ * Checks the retries of requests with an unknown outcome: the answer is marked as a replay if and only if the request had
+ * been counted.
  *
- * @param before what had been counted before anything was sent again
+ * @param before the state of the database before the retries
  */
-export function checkReplays(resent: readonly Operation[], { counted }: Truth): Violation[] {
-  const answered = resent.filter(({ outcome }) => outcome === 'acknowledged');
-  return broken('replays', answered, (one) => (one.replayed ?? false) !== counted.has(keyIdOf(one)));
+export function checkReplays(retried: readonly Operation[], before: Truth): Violation[] {
+  const answered = retried.filter(({ outcome }) => outcome === 'acknowledged');
+  return broken('replays', answered, (one) => (one.replayed ?? false) !== before.counted.has(keyIdOf(one)));
 }
 
-/** The rules for the history of a counter that is shared. */
+/** Checks the history of a shared counter. */
 function checkCounter(
   name: string,
   adds: CounterAdd[],
@@ -76,21 +78,23 @@ function checkCounter(
 ): Violation[] {
   const value = values.get(name) ?? 0;
   const end = Number.MAX_SAFE_INTEGER;
-  const broke = (rule: Violation['rule']) => (text: string) => violation(rule, `${name}: ${text}`);
+  const violationOf = (rule: Violation['rule']) => (text: string) => violation(rule, `${name}: ${text}`);
   const sum = adds.reduce((total, { outcome, by }) => total + (outcome === 'acknowledged' ? by : 0), 0);
-  const grows = adds.every(({ by }) => by === 1);
-  const ofIt = reads.filter((read) => read.name === name);
+  const isByOnes = adds.every(({ by }) => by === 1);
+  const ownReads = reads.filter((read) => read.name === name);
   return [
-    ...(name !== UNKEYED && sum !== value ? [broke('sum')(`counted ${sum}, but it is ${value}`)] : []),
-    ...(name === STOCK.name ? checkStock(adds).map(broke('bounds')) : []),
-    ...(isTickets(name) ? checkTickets(adds).map(broke('tickets')) : []),
-    ...(grows ? checkValues(0, adds).map(broke('values')) : []),
-    ...(grows ? checkReads(adds, ofIt, failovers).map(broke('reads')) : []),
-    ...checkBound(0, adds, [{ startedAt: end, endedAt: end, value }]).map(broke('bound')),
+    ...(name !== UNKEYED && sum !== value
+      ? [violationOf('sum')(`the counted increments add up to ${sum}, the value is ${value}`)]
+      : []),
+    ...(name === STOCK.name ? checkStock(adds).map(violationOf('bounds')) : []),
+    ...(isTickets(name) ? checkTickets(adds).map(violationOf('tickets')) : []),
+    ...(isByOnes ? checkValues(0, adds).map(violationOf('values')) : []),
+    ...(isByOnes ? checkReads(adds, ownReads, failovers).map(violationOf('reads')) : []),
+    ...checkBound(0, adds, [{ startedAt: end, endedAt: end, value }]).map(violationOf('bound')),
   ];
 }
 
 function checkStock(adds: readonly CounterAdd[]): string[] {
   const outside = adds.find(({ value = STOCK.min }) => value < STOCK.min || value > STOCK.max);
-  return outside ? [`an increment wrote ${outside.value}; its bounds are ${STOCK.min} and ${STOCK.max}`] : [];
+  return outside ? [`an increment wrote ${outside.value}; the bounds are ${STOCK.min} and ${STOCK.max}`] : [];
 }

@@ -2,18 +2,18 @@ import type { History, Truth } from '../journal/history.ts';
 import { documentOf, isDocument, MISSING, type Operation } from '../journal/operation.ts';
 import { type Violation, violation } from './violation.ts';
 
-/** How often a state came about and was replaced: as was acknowledged, and as is possible. */
-interface Turnover {
-  came: number;
-  mayHaveCome: number;
-  went: number;
-  mayHaveGone: number;
+/** How often a state was reached and replaced: at least (acknowledged changes), and at most (unknown changes included). */
+interface Transitions {
+  reachedMin: number;
+  reachedMax: number;
+  replacedMin: number;
+  replacedMax: number;
 }
 
 /**
- * Compares what became of counters that are set and deleted on conditions with a model: a path of states, from missing
- * to what it is in the end. Each value is written by one request only, so a request that replaces it has seen that one. A
- * state is replaced at most as often as it came about, and what came about is replaced or still there.
+ * Checks the counters that are set and deleted conditionally, against a model: a path of states from missing to the final
+ * state. Each value is written by one request only, so a request that replaces a value must have read it. A state is
+ * replaced at most as often as it was reached, and a state that was reached is replaced or is the final state.
  */
 export function checkDocuments({ operations }: History, { values }: Truth): Violation[] {
   const documents = Map.groupBy(operations.filter(isDocument), ({ id }) => documentOf(id));
@@ -27,42 +27,49 @@ export function checkDocuments({ operations }: History, { values }: Truth): Viol
   });
 }
 
-/** What a change leads to. */
+/** The state after a change. */
 const stateAfter = ({ id, kind }: Operation): string => (kind === 'delete' ? MISSING : String(id));
 
 function checkStates(changes: readonly Operation[], end: string): string[] {
-  const states = new Map<string, Turnover>();
-  const of = (state: string): Turnover => {
-    const known = states.get(state) ?? { came: 0, mayHaveCome: 0, went: 0, mayHaveGone: 0 };
+  const states = new Map<string, Transitions>();
+  const of = (state: string): Transitions => {
+    const known = states.get(state) ?? { reachedMin: 0, reachedMax: 0, replacedMin: 0, replacedMax: 0 };
     states.set(state, known);
     return known;
   };
-  of(MISSING).came += 1;
-  of(MISSING).mayHaveCome += 1;
-  of(end).went += 1;
-  of(end).mayHaveGone += 1;
+  // The path starts with the missing document. Its end counts as one more replacement of the final state.
+  of(MISSING).reachedMin += 1;
+  of(MISSING).reachedMax += 1;
+  of(end).replacedMin += 1;
+  of(end).replacedMax += 1;
   for (const change of changes) {
     if (change.outcome === 'refused') continue;
     const [before, after] = [of(change.about ?? MISSING), of(stateAfter(change))];
-    before.mayHaveGone += 1;
-    after.mayHaveCome += 1;
+    before.replacedMax += 1;
+    after.reachedMax += 1;
     if (change.outcome !== 'acknowledged') continue;
-    before.went += 1;
-    after.came += 1;
+    before.replacedMin += 1;
+    after.reachedMin += 1;
   }
-  return [...states].flatMap(([state, { came, mayHaveCome, went, mayHaveGone }]) => [
-    ...(went > mayHaveCome ? [`${state} was replaced or is there ${went} times, of ${mayHaveCome}`] : []),
-    ...(came > mayHaveGone ? [`${state} was acknowledged, is not there and was not replaced`] : []),
+  return [...states].flatMap(([state, { reachedMin, reachedMax, replacedMin, replacedMax }]) => [
+    ...(replacedMin > reachedMax
+      ? [
+          `state ${state} was replaced or is final ${replacedMin} times, but was written at most ${reachedMax} times`,
+        ]
+      : []),
+    ...(reachedMin > replacedMax
+      ? [`state ${state} was acknowledged, but is neither replaced nor final`]
+      : []),
   ]);
 }
 
-/** No value is replaced before it was asked for. */
+/** Checks that no value is replaced before the request that writes it is sent. */
 function checkOrder(changes: readonly Operation[]): string[] {
   const writers = new Map(changes.map((change) => [stateAfter(change), change]));
   return changes.flatMap(({ outcome, about = MISSING, endedAt }) => {
     const writer = about === MISSING ? undefined : writers.get(about);
     return outcome === 'acknowledged' && writer && endedAt < writer.startedAt
-      ? [`${about} was replaced before it was written`]
+      ? [`state ${about} was replaced before it was written`]
       : [];
   });
 }

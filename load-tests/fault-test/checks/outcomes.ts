@@ -1,16 +1,20 @@
 import type { History } from '../journal/history.ts';
-import { incrementsOf, isDeserved } from '../journal/operation.ts';
+import { incrementsOf, isLegitimateRefusal } from '../journal/operation.ts';
 import type { Reconciliation } from './reconciliation.ts';
 
-/** What callers were told under a fault, and what is wrong with it. */
+/** The outcomes of requests during a fault. */
 export interface Outcomes {
-  /** Increments, as are lost and doubled. */
+  /** Acknowledged increments. */
   acknowledged: number;
-  /** Requests, as are unknown and resolved. */
+  /** Refused requests; legitimate refusals do not count. */
   refused: number;
+  /** Requests without a known outcome before the retries. */
   unknown: number;
+  /** Unknown requests whose outcome a retry with the same key determined. */
   resolved: number;
+  /** Acknowledged increments that are not counted. */
   lost: number;
+  /** Increments that are counted twice. */
   doubled: number;
 }
 
@@ -23,25 +27,25 @@ export const noOutcomes = (): Outcomes => ({
   doubled: 0,
 });
 
-type Told = Pick<Reconciliation, 'damage' | 'resolved'> & { history: History };
+type Findings = Pick<Reconciliation, 'damage' | 'resolved'> & { history: History };
 
 /**
- * Adds what came of the requests of each fault.
+ * Adds the outcomes of all requests to the totals.
  *
- * @param totals those of each fault, by its number in the history
+ * @param totals one entry for each fault, in the order of the history
  */
-export function addOutcomes(totals: readonly Outcomes[], { history, damage, resolved }: Told): void {
+export function addOutcomes(totals: readonly Outcomes[], { history, damage, resolved }: Findings): void {
   for (const [i, { lost, doubled }] of damage.entries()) {
     const one = totals[i];
     if (!one) continue;
     one.lost += lost;
     one.doubled += doubled;
   }
-  const settledLate = new Set(resolved);
+  const resolvedOperations = new Set(resolved);
   for (const operation of history.operations) {
     const one = totals[operation.fault];
-    if (!one || isDeserved(operation)) continue;
-    if (settledLate.has(operation)) {
+    if (!one || isLegitimateRefusal(operation)) continue;
+    if (resolvedOperations.has(operation)) {
       one.unknown += 1;
       one.resolved += 1;
     }

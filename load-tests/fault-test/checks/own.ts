@@ -1,34 +1,37 @@
+import { plural } from '../../shared/plural.ts';
 import type { History, Truth } from '../journal/history.ts';
-import { fits, incrementsOf, isKeyed, isOwn, type Operation } from '../journal/operation.ts';
-import { keptOf } from './adds.ts';
+import { incrementsOf, isInRange, isKeyed, isOwn, type Operation } from '../journal/operation.ts';
+import { storedValues } from './adds.ts';
 import { broken, type Violation, violation } from './violation.ts';
 
-/** What an operation's own counters are, and would be if it was counted once. */
+/** The counters that only one operation increments. */
 export interface OwnCounters {
+  /** Their values. */
   values: number[];
-  once: number[];
+  /** Their values if the operation is counted once. */
+  expected: number[];
 }
 
 export function ownCountersOf(operation: Operation, truth: Truth): OwnCounters {
-  const once = new Map<string, number>();
+  const expected = new Map<string, number>();
   for (const { name, by } of incrementsOf(operation))
-    if (isOwn(name)) once.set(name, (once.get(name) ?? 0) + by);
+    if (isOwn(name)) expected.set(name, (expected.get(name) ?? 0) + by);
   return {
-    values: [...once.keys()].map((name) => truth.values.get(name) ?? 0),
-    once: [...once.values()],
+    values: [...expected.keys()].map((name) => truth.values.get(name) ?? 0),
+    expected: [...expected.values()],
   };
 }
 
-/** The rules for the counters that belong to one operation each: they show what happened to it alone. */
+/** Checks the counters that only one operation increments: each shows how often that operation was counted. */
 export function checkOwn(history: History, truth: Truth): Violation[] {
-  const those = history.operations.filter(({ kind }) => ruleOf[kind] !== undefined);
-  const acknowledged = those.filter(({ outcome }) => outcome === 'acknowledged');
+  const operations = history.operations.filter(({ kind }) => ruleOf[kind] !== undefined);
+  const acknowledged = operations.filter(({ outcome }) => outcome === 'acknowledged');
   return [
     ...(['own', 'whole', 'range'] as const).flatMap((rule) =>
-      broken(rule, those, (one) => ruleOf[one.kind] === rule && !isLegal(one, history, truth)),
+      broken(rule, operations, (one) => ruleOf[one.kind] === rule && !isLegal(one, history, truth)),
     ),
     ...broken('answers', acknowledged, (one) => !isKeyed(one) && one.values?.join() !== answerOf(one)),
-    ...checkStrangers(those, truth),
+    ...checkUnsent(operations, truth),
   ];
 }
 
@@ -40,16 +43,16 @@ const ruleOf: Partial<Record<Operation['kind'], Violation['rule']>> = {
 };
 
 function isLegal(operation: Operation, history: History, truth: Truth): boolean {
-  const { values, once } = ownCountersOf(operation, truth);
-  const whole = values.join() === once.join();
+  const { values, expected } = ownCountersOf(operation, truth);
+  const whole = values.join() === expected.join();
   const none = values.every((value) => value === 0);
-  if (operation.kind === 'edge' && !fits(operation)) return none && operation.outcome !== 'acknowledged';
-  if (isKeyed(operation)) return keptOf(operation, history, truth) ? whole : none;
+  if (operation.kind === 'edge' && !isInRange(operation)) return none && operation.outcome !== 'acknowledged';
+  if (isKeyed(operation)) return storedValues(operation, history, truth) ? whole : none;
   if (operation.outcome === 'acknowledged') return whole;
   return none || (operation.outcome === 'unknown' && whole);
 }
 
-/** The values on the way, from nothing. */
+/** The expected answer: the value after each increment, starting at 0. */
 function answerOf(operation: Operation): string {
   const values = new Map<string, number>();
   return incrementsOf(operation)
@@ -61,10 +64,10 @@ function answerOf(operation: Operation): string {
     .join();
 }
 
-function checkStrangers(those: readonly Operation[], { values }: Truth): Violation[] {
-  const known = new Set(those.flatMap((one) => incrementsOf(one).map(({ name }) => name)));
-  const strangers = [...values.keys()].filter((name) => isOwn(name) && !known.has(name));
-  return strangers.length > 0
-    ? [violation('strangers', `${strangers.length} counters, such as ${strangers[0]}`)]
+function checkUnsent(operations: readonly Operation[], { values }: Truth): Violation[] {
+  const known = new Set(operations.flatMap((one) => incrementsOf(one).map(({ name }) => name)));
+  const unsent = [...values.keys()].filter((name) => isOwn(name) && !known.has(name));
+  return unsent.length > 0
+    ? [violation('unsent', `${plural(unsent.length, 'counter')}, for example ${unsent[0]}`)]
     : [];
 }

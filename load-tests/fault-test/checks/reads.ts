@@ -3,40 +3,43 @@ import type { Failover } from '../journal/history.ts';
 import type { CounterAdd } from './adds.ts';
 
 /**
- * What a read must have seen of a counter that only grows, by ones: every value that was acknowledged or read before
- * it began; and no more than was asked for when it ended. For one primary: a read of a replica may be behind. A failover
- * may undo what was read and not acknowledged: meanwhile a read may see what is refused in the end, and since it began,
- * only what was read after it had ended counts. In the order of time, since there are too many of both to compare each
- * with each.
+ * Checks the reads of a counter that is only incremented by 1: a read returns at least every value that was acknowledged
+ * or read before it began, and at most the number of increments that had been requested when it ended. This holds for
+ * reads from the primary; a standby may lag.
+ *
+ * A failover may undo increments that were read but not acknowledged. During a failover, a read may therefore see increments
+ * that are refused in the end, and values read before the end of a failover no longer count as the minimum.
+ *
+ * Both lists are processed in order of time, because there are too many entries to compare all pairs.
  */
 export function checkReads(
   adds: readonly CounterAdd[],
   reads: readonly Read[],
   failovers: readonly Failover[] = [],
 ): string[] {
-  const told = new Floor(
+  const acknowledged = new Floor(
     adds.flatMap(({ endedAt, value }) => (value === undefined ? [] : { endedAt, value })),
   );
-  const seen = new Floor(reads);
-  const over = failovers.toSorted((a, b) => a.startedAt - b.startedAt).values();
-  let failover = over.next().value;
-  const visible = beginnings(adds);
-  const lasting = beginnings(adds.filter(({ outcome }) => outcome !== 'refused'));
+  const read = new Floor(reads);
+  const upcoming = failovers.toSorted((a, b) => a.startedAt - b.startedAt).values();
+  let failover = upcoming.next().value;
+  const requested = startTimes(adds);
+  const notRefused = startTimes(adds.filter(({ outcome }) => outcome !== 'refused'));
   return reads
     .toSorted((a, b) => a.startedAt - b.startedAt)
     .flatMap(({ startedAt, endedAt, value }) => {
-      for (; failover && failover.startedAt <= startedAt; failover = over.next().value)
-        seen.forget(failover.endedAt);
-      const floor = Math.max(told.at(startedAt), seen.at(startedAt));
-      const during = failovers.some((one) => one.startedAt <= endedAt && startedAt <= one.endedAt);
-      const ceiling = countUpTo(during ? visible : lasting, endedAt);
+      for (; failover && failover.startedAt <= startedAt; failover = upcoming.next().value)
+        read.forget(failover.endedAt);
+      const floor = Math.max(acknowledged.at(startedAt), read.at(startedAt));
+      const duringFailover = failovers.some((one) => one.startedAt <= endedAt && startedAt <= one.endedAt);
+      const ceiling = countUpTo(duringFailover ? requested : notRefused, endedAt);
       return value >= floor && value <= ceiling
         ? []
-        : [`read ${value}, but it had to lie between ${floor} and ${ceiling}`];
+        : [`a read returned ${value}; expected ${floor} to ${ceiling}`];
     });
 }
 
-/** The highest value that was known before a time; to be asked in the order of time. */
+/** The highest value known before a point in time. Queries must be in order of time. */
 class Floor {
   readonly #values: readonly Pick<Read, 'endedAt' | 'value'>[];
   #at = 0;
@@ -54,17 +57,17 @@ class Floor {
     return this.#highest;
   }
 
-  /** Nothing that was known by then counts any more. */
+  /** Discards the values that were known before this time. */
   forget(time: number): void {
     this.at(time);
     this.#highest = 0;
   }
 }
 
-const beginnings = (adds: readonly CounterAdd[]): number[] =>
+const startTimes = (adds: readonly CounterAdd[]): number[] =>
   adds.map(({ startedAt }) => startedAt).toSorted((a, b) => a - b);
 
-/** How many of the times, which are in order, are not later than that one. */
+/** The number of entries of a sorted list that are not later than a point in time. */
 function countUpTo(times: readonly number[], time: number): number {
   let [low, high] = [0, times.length];
   while (low < high) {

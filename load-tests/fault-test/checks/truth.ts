@@ -2,9 +2,10 @@ import { noTruth, type Truth } from '../journal/history.ts';
 import { keyOf } from '../journal/operation.ts';
 import type { Postgres } from '../world/postgres.ts';
 
+/** The number of keys per query. */
 const PAGE = 50_000;
 
-/** Asks the database, around the service and the proxies, what has been counted: one snapshot, in pages. */
+/** Reads all counters and keys directly from the database, bypassing the service and the proxies: one snapshot, in pages. */
 export async function readTruth(postgres: Pick<Postgres, 'connect'>, run: string): Promise<Truth> {
   const truth = noTruth();
   const prefix = keyOf(run, 0).slice(0, -1);
@@ -21,7 +22,7 @@ export async function readTruth(postgres: Pick<Postgres, 'connect'>, run: string
       for (const { key, values } of rows) {
         const id = key.startsWith(prefix) ? Number(key.slice(prefix.length)) : Number.NaN;
         if (Number.isSafeInteger(id)) truth.counted.set(id, values.map(Number));
-        else truth.strangers.push(key);
+        else truth.unsentKeys.push(key);
       }
       full = rows.length === PAGE;
       after = rows.at(-1)?.key ?? '';

@@ -1,25 +1,26 @@
+import { plural } from '../../shared/plural.ts';
 import type { Operation } from '../journal/operation.ts';
 
-/** What must hold of every run, whatever happens to the service, the network and the database. */
+/** The rules that every run must obey, whatever fault hits the service, the network or the database. */
 export const rules = {
-  acknowledged: 'acknowledged ⊆ counted',
-  refused: 'refused ∩ counted = ∅',
-  strangers: 'counted ⊆ sent',
-  answers: 'answered = stored',
-  replays: 'counted before = answered as a replay',
-  sum: 'sum of counted = value',
-  values: 'values distinct, without a gap, in real-time order',
+  acknowledged: 'every acknowledged request is counted',
+  refused: 'no refused request is counted',
+  unsent: 'only requests that were sent are counted',
+  answers: 'an answer equals the stored values',
+  replays: 'a retry is answered as a replay if and only if the request was counted before',
+  sum: 'the value of a counter is the sum of the counted increments',
+  values: 'written values are distinct, without gaps, and in real-time order',
   bound: 'acknowledged ≤ value ≤ acknowledged + unknown',
-  own: 'a counter of its own: acknowledged 1, refused 0, unknown 0 or 1',
-  whole: 'a bulk is counted as a whole or not at all',
-  range: 'what would leave the range is not counted, and nothing else is refused for it',
+  own: 'a counter that one request increments is 1 if acknowledged, 0 if refused, 0 or 1 if unknown',
+  whole: 'a bulk is counted completely or not at all',
+  range: 'requests that would leave the range are not counted; others are, if acknowledged',
   bounds: 'a counter with bounds never leaves them',
-  tickets: 'as many are sold as there are, and none is refused before',
-  documents: 'a state that was read is replaced once, and by what was acknowledged',
-  reads: 'no read goes back behind what was acknowledged, or read, before it began',
-  neighbours: 'requests that need no locked counter go on',
-  settled: 'after retrying: sent = counted',
-  unexpected: 'no answer but those that a fault explains',
+  tickets: 'all tickets are sold, and no request is refused before they are sold out',
+  documents: 'a state is replaced at most once, and an acknowledged state is replaced or final',
+  reads: 'a read returns no less than was acknowledged or read before it, and no more than was requested',
+  unrelated: 'requests that need no locked counter are served',
+  settled: 'after all retries, every keyed request that was not refused is counted',
+  unexpected: 'every answer is one that a fault explains',
 } as const;
 
 export interface Violation {
@@ -29,16 +30,18 @@ export interface Violation {
 
 export const violation = (rule: Violation['rule'], text: string): Violation => ({ rule, text });
 
-/** One violation for all operations that break the rule, if there are any. */
+/** Returns one violation for all operations that break the rule; none if there are none. */
 export function broken(
   rule: Violation['rule'],
   operations: readonly Operation[],
   breaks: (operation: Operation) => boolean,
 ): Violation[] {
-  const those = operations.filter(breaks);
-  const [first] = those;
-  return first ? [violation(rule, `${those.length} requests, such as ${shown(first)}`)] : [];
+  const breaking = operations.filter(breaks);
+  const [first] = breaking;
+  return first
+    ? [violation(rule, `${plural(breaking.length, 'request')}, for example ${describe(first)}`)]
+    : [];
 }
 
-const shown = ({ id, kind, outcome, values, unexpected }: Operation): string =>
+const describe = ({ id, kind, outcome, values, unexpected }: Operation): string =>
   `${id} (${kind}, ${outcome}${values ? `, answered ${values.join()}` : ''}${unexpected ? `, ${unexpected}` : ''})`;

@@ -6,43 +6,49 @@ import { faultNamed } from '../faults/index.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { run, type RunOptions } from '../run.ts';
 
-/** Under which fault a defect must show, if any, and what is sent meanwhile, so that it does whichever batch is hit. */
-const shows: Record<Defect, { fault?: Fault; traffic?: Traffic }> = {
-  'answer before commit': {
+/** The fault that exposes a defect, if it needs one, and traffic with which any batch hit by the fault exposes it. */
+const exposedBy: Record<Defect, { fault?: Fault; traffic?: Traffic }> = {
+  'answers before the commit': {
     fault: faultNamed('SIGKILL of a replica during a commit'),
     traffic: 'shared',
   },
-  'fence off': { fault: faultNamed('cut after the commit, before its answer'), traffic: 'unkeyed' },
-  'numbers not checked': { fault: faultNamed('cut after the commit, before its answer'), traffic: 'unkeyed' },
-  'guess when forgotten': {
-    fault: faultNamed('SIGSTOP of a replica, its writer removed after the commit'),
+  'treats every lost commit as not applied': {
+    fault: faultNamed('connection cut after the commit, before the answer'),
     traffic: 'unkeyed',
   },
-  'keys off': {},
-  'keys ignored': {},
-  'neighbours refused': { fault: faultNamed('a counter locked by another session') },
-  'bulk in part': {},
-  'stale reads': {},
+  'does not check batch numbers': {
+    fault: faultNamed('connection cut after the commit, before the answer'),
+    traffic: 'unkeyed',
+  },
+  'guesses the outcome after its writer was removed': {
+    fault: faultNamed('SIGSTOP of a replica, writer removed after the commit'),
+    traffic: 'unkeyed',
+  },
+  'ignores keys': {},
+  'counts known keys again': {},
+  'refuses the whole batch on a lock': { fault: faultNamed('counter locked by another session') },
+  'skips the last counter of a bulk': {},
+  'reads from a cache': {},
 };
 
-interface CaughtDefect {
+export interface ControlResult {
   defect: Defect;
-  /** The rules that were broken; none: it was not caught. */
+  /** The rules that were broken; if there are none, the checker missed the defect. */
   by: Violation['rule'][];
 }
 
 /**
- * Runs the service with one defect after another. Each must break a rule: a checker that finds nothing wrong with
- * them would find nothing wrong with anything.
+ * Runs the service with one defect after another (positive controls). Each defect must break a rule; otherwise, a run
+ * without violations would prove nothing.
  */
 export async function runControls(
   postgres: Postgres,
   options: Pick<RunOptions, 'seed' | 'journal' | 'signal'>,
   these: readonly Defect[] = defects,
-): Promise<CaughtDefect[]> {
-  const caught: CaughtDefect[] = [];
+): Promise<ControlResult[]> {
+  const results: ControlResult[] = [];
   for (const defect of these) {
-    const { fault, traffic = 'mixed' } = shows[defect];
+    const { fault, traffic = 'mixed' } = exposedBy[defect];
     const { violations } = await run(postgres, {
       ...options,
       acknowledged: 1000,
@@ -53,15 +59,15 @@ export async function runControls(
       program: 'load-tests/fault-test/controls/defective-service.ts',
       env: { DEFECT: defect },
     });
-    caught.push({ defect, by: [...new Set(violations.map(({ rule }) => rule))] });
+    results.push({ defect, by: [...new Set(violations.map(({ rule }) => rule))] });
     await postgres.empty();
   }
-  return caught;
+  return results;
 }
 
-export const controlRows = (caught: readonly CaughtDefect[]): string[][] =>
-  caught.map(({ defect, by }) => [
+export const controlRows = (results: readonly ControlResult[]): string[][] =>
+  results.map(({ defect, by }) => [
     by.length > 0 ? '✓' : '✗',
     defect,
-    by.length > 0 ? `caught: ${by.map((rule) => rules[rule]).join('; ')}` : 'NOT CAUGHT',
+    by.length > 0 ? `detected: ${by.map((rule) => rules[rule]).join('; ')}` : 'NOT DETECTED',
   ]);

@@ -1,6 +1,6 @@
 /**
- * The service with a defect, for the positive controls: patched from here, so that the service itself knows nothing of
- * them. `DEFECT` names it.
+ * The service with the defect that `DEFECT` names, for the positive controls. The defects are patches in this file, so that
+ * the service contains no code for them.
  */
 import { randomUUID } from 'node:crypto';
 import { type Batch, compose } from '../../../src/counters/batch.ts';
@@ -24,8 +24,8 @@ function withoutKeys(batch: Batch): Batch {
 }
 
 const patches = {
-  /** Says what it will have written, and writes it when it comes to it. */
-  'answer before commit': () => {
+  /** Predicts the values, answers with them, and writes the batch later. */
+  'answers before the commit': () => {
     const expected = new Map<string, bigint>();
     let written: Promise<unknown> = Promise.resolve();
     prototype.write = async function (this: CounterStore, batch, id) {
@@ -43,20 +43,20 @@ const patches = {
       return { values: batch.deltas.map(({ name }) => expected.get(name) ?? 0n), known: [] };
     };
   },
-  /** Takes every batch that is refused when it is sent again for one that was not applied, and so writes it again. */
-  'fence off': () => {
+  /** If a retry is refused because its batch number was used, writes the batch again under a new number. */
+  'treats every lost commit as not applied': () => {
     prototype.close = async () => undefined;
   },
-  /** Gives each attempt a number of its own, so that none is refused. */
-  'numbers not checked': () => {
+  /** Gives each attempt a new batch number, so that none is refused as a duplicate. */
+  'does not check batch numbers': () => {
     let seq = 0;
     prototype.write = function (this: CounterStore, batch, { writer }) {
       seq += 1;
       return write.call(this, batch, { writer, seq });
     };
   },
-  /** Takes a lost answer that nothing is known of for a batch that was not applied, and writes it as a new writer. */
-  'guess when forgotten': () => {
+  /** If the row of its writer is gone, assumes that the batch was not applied, and writes it as a new writer. */
+  'guesses the outcome after its writer was removed': () => {
     prototype.write = async function (this: CounterStore, batch, id) {
       try {
         return await write.call(this, batch, id);
@@ -67,39 +67,39 @@ const patches = {
       }
     };
   },
-  /** Forgets the keys. */
-  'keys off': () => {
+  /** Writes batches without their keys. */
+  'ignores keys': () => {
     prototype.write = function (this: CounterStore, batch, id) {
       return write.call(this, withoutKeys(batch), id);
     };
   },
-  /** Keeps the keys, and counts what comes under a known one again. */
-  'keys ignored': () => {
+  /** Stores keys, but counts requests with a known key again. */
+  'counts known keys again': () => {
     prototype.write = async function (this: CounterStore, batch, id) {
       const written = await write.call(this, batch, id);
       if (written.known.length === 0) return written;
-      // The number is used by now.
+      // The batch number is already used.
       const writer = randomUUID();
       await this.register(writer);
       return write.call(this, withoutKeys(batch), { writer, seq: 1 });
     };
   },
-  /** Refuses all requests of a batch that waited for a lock. */
-  'neighbours refused': () => {
+  /** Refuses all requests of a batch if one of its counters is locked. */
+  'refuses the whole batch on a lock': () => {
     prototype.unlocked = () => Promise.reject(new Problem('busy', 'a counter is locked'));
   },
-  /** Answers for the last counter of a bulk without a key, and does not write it. */
-  'bulk in part': () => {
+  /** Answers with a value for the last counter of a bulk without a key, but does not write it. */
+  'skips the last counter of a bulk': () => {
     prototype.write = async function (this: CounterStore, batch, id) {
       if (isSelective(batch)) return write.call(this, batch, id);
       const bulks = batch.requests.filter(
         ({ key, increments }) => key === undefined && increments.length === 3,
       );
       const names = bulks.map(({ increments }) => increments.map(({ name }) => name));
-      const left = new Set(names.flatMap(([first, , third]) => (third && third !== first ? third : [])));
+      const skipped = new Set(names.flatMap(([first, , third]) => (third && third !== first ? third : [])));
       const requests = batch.requests.map((request) => ({
         ...request,
-        increments: request.increments.filter(({ name }) => !left.has(name)),
+        increments: request.increments.filter(({ name }) => !skipped.has(name)),
       }));
       const part = compose(requests);
       const { values, known } = await write.call(this, part, id);
@@ -107,8 +107,8 @@ const patches = {
       return { values: batch.deltas.map(({ name, total }) => written.get(name) ?? total), known };
     };
   },
-  /** Remembers what it has read for a second. */
-  'stale reads': () => {
+  /** Caches reads for one second. */
+  'reads from a cache': () => {
     const read = Object.getOwnPropertyDescriptor(CounterReader.prototype, 'read')?.value as Read;
     const known = new Map<string, { state: ReturnType<Read>; until: number }>();
     CounterReader.prototype.read = function (this: CounterReader, name) {

@@ -1,14 +1,14 @@
-/** What can be wrong with the service of a positive control. */
+/** The defects of the service in the positive controls. */
 export const defects = [
-  'answer before commit',
-  'fence off',
-  'numbers not checked',
-  'guess when forgotten',
-  'keys off',
-  'keys ignored',
-  'neighbours refused',
-  'bulk in part',
-  'stale reads',
+  'answers before the commit',
+  'treats every lost commit as not applied',
+  'does not check batch numbers',
+  'guesses the outcome after its writer was removed',
+  'ignores keys',
+  'counts known keys again',
+  'refuses the whole batch on a lock',
+  'skips the last counter of a bulk',
+  'reads from a cache',
 ] as const;
 
 export type Defect = (typeof defects)[number];

@@ -4,10 +4,14 @@ import { anyWrite, type Caught, type Trap, type Wanted } from '../network/trap.t
 import type { Replica } from '../world/replica.ts';
 import { bounded, MissedError, within, type World } from './fault.ts';
 
-/** Between two looks at the service's figures, in milliseconds. */
+/** The interval between two scrapes of the service's metrics, in milliseconds. */
 const POLL_MS = 50;
 
-/** @throws {MissedError} when no such statement comes in time */
+/**
+ * Intercepts the next statement of a replica that matches.
+ *
+ * @throws {MissedError} if there is none within the time limit
+ */
 export async function caughtBy(
   trap: Trap,
   world: World,
@@ -17,11 +21,11 @@ export async function caughtBy(
   try {
     return await proxy.trap(trap, bounded(world), wanted);
   } catch (error) {
-    throw new MissedError('no such statement came', { cause: error });
+    throw new MissedError('the service sent no such statement', { cause: error });
   }
 }
 
-/** A write that was committed: those that the server refuses, or whose keys are known, have their answers. */
+/** Intercepts a write that the server commits. Writes that are refused or have only known keys are passed on with their answers. */
 export async function committedIn(trap: Trap, world: World, replica: Replica): Promise<Caught> {
   const signal = bounded(world);
   while (!signal.aborted) {
@@ -29,19 +33,20 @@ export async function committedIn(trap: Trap, world: World, replica: Replica): P
     if ((await within(world, caught.outcome, 'the server to answer')) === 'committed') return caught;
     caught.release();
   }
-  throw new MissedError('nothing was committed');
+  throw new MissedError('the server committed no write');
 }
 
-/** @throws {MissedError} when the server says something else */
+/** @throws {MissedError} if the outcome is a different one */
 export async function expectOutcome(world: World, { outcome }: Caught, expected: string[]): Promise<void> {
   const seen = await within(world, outcome, 'the server to answer');
-  if (!expected.includes(seen)) throw new MissedError(`the server said ${seen}`);
+  if (!expected.includes(seen))
+    throw new MissedError(`the outcome was ${seen}, not ${expected.join(' or ')}`);
 }
 
 /**
- * Runs `work`, and waits until the service has found out this about a lost answer.
+ * Runs `work`, and waits until the service has determined this outcome of a lost commit.
  *
- * @throws {MissedError} when it does not in time
+ * @throws {MissedError} if it has not within the time limit
  */
 export async function untilSettled(
   world: World,
@@ -53,7 +58,7 @@ export async function untilSettled(
   await work();
   const signal = bounded(world);
   while ((await replica.settled())[settlement] <= before[settlement]) {
-    if (signal.aborted) throw new MissedError(`the service found nothing ${settlement}`);
+    if (signal.aborted) throw new MissedError(`the service determined no lost commit as ${settlement}`);
     await setTimeout(POLL_MS);
   }
 }

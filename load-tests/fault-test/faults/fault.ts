@@ -4,98 +4,100 @@ import type { Postgres } from '../world/postgres.ts';
 import type { Random } from '../world/random.ts';
 import type { Replica } from '../world/replica.ts';
 
-/** What a fault is made in. */
+/** What a fault can act on. */
 export interface World {
   postgres: Postgres;
   replicas: readonly Replica[];
   exchange: Exchange;
   journal: Journal;
   random: Random;
-  /** Aborted when the run is over. */
+  /** Aborted when the run ends. */
   signal: AbortSignal;
 }
 
-/** One way for something to break. */
+/** A fault that can be injected. */
 export interface Fault {
   name: string;
   /**
-   * What it happens to: one replica's network or process, so that others can happen to the other ones at the same
-   * time; the database server, for all of them; or, `alone`, with nothing else at the same time, since it says what
-   * must happen meanwhile.
+   * - `replica`: it affects the network or the process of one replica, so other replicas can have faults at the same time;
+   * - `server`: it affects the database server, and so all replicas;
+   * - `alone`: it allows no other fault at the same time, because it checks how requests are served meanwhile.
    */
   scope: 'replica' | 'server' | 'alone';
   /**
-   * Makes it, sees it happen, and heals it.
+   * Injects the fault, observes its effect, and removes it.
    *
-   * @param replica where to make it, if it happens to one
-   * @throws {MissedError} when it did not happen
+   * @param replica the affected replica, if the fault affects only one
+   * @throws {MissedError} if the effect was not observed
    */
-  make: (world: World, replica: Replica) => Promise<void>;
+  inject: (world: World, replica: Replica) => Promise<void>;
 }
 
-/** The fault was not made, so it must not be counted. */
+/** The effect of the fault was not observed, so the fault does not count as injected. */
 export class MissedError extends Error {}
 
 /**
- * Makes the fault, and lets every network pass again, whatever comes of it: a statement that was caught and never released
- * would keep its locks, and with them every request that needs them, until the end of the run.
+ * Injects the fault, and restores all networks in any case: an intercepted statement that is never released would hold its
+ * locks, and block every request that needs them, until the end of the run.
  *
- * @throws {MissedError} when it did not happen
+ * @throws {MissedError} if the effect was not observed
  */
-export async function makeAndHeal(fault: Fault, world: World, replica: Replica): Promise<void> {
+export async function injectAndHeal(fault: Fault, world: World, replica: Replica): Promise<void> {
   try {
-    await fault.make(world, replica);
+    await fault.inject(world, replica);
   } finally {
     for (const { proxy } of world.replicas) proxy.heal();
   }
 }
 
-/** Tries to make a fault. */
-const TRIES_MAX = 3;
+/** The most attempts to inject a fault. */
+const ATTEMPTS_MAX = 3;
 
 /**
- * Makes a fault, again if it is missed.
+ * Injects a fault, with retries if its effect is not observed.
  *
- * @returns why it could not be made; undefined: it was
- * @throws whatever else `make` throws; the signal's reason when the run is over
+ * @returns why it could not be injected; undefined: it was injected
+ * @throws any other error of `inject`; the signal's reason if the run has ended
  */
 export async function reasonMissed(
-  make: () => Promise<void>,
+  inject: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await make();
+      await inject();
       return undefined;
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof MissedError)) throw error;
-      if (attempt === TRIES_MAX) return error.message;
+      if (attempt === ATTEMPTS_MAX) return error.message;
     }
   }
 }
 
-/** For what asks the database, which something else may have taken away. @throws {MissedError} */
+/** Handles errors of queries that fail if another fault has made the database unavailable. @throws {MissedError} */
 export function orMissed(error: unknown): never {
-  throw error instanceof MissedError ? error : new MissedError('the database was away', { cause: error });
+  throw error instanceof MissedError
+    ? error
+    : new MissedError('the database was unavailable', { cause: error });
 }
 
-/** How long a fault may take to happen and to be healed, in milliseconds. */
+/** The time limit for one step of a fault, in milliseconds. */
 const STEP_MS_MAX = 20_000;
 
-/** For one step of a fault: aborted with the run, or when it takes too long. */
+/** A signal for one step of a fault: aborted when the run ends or the time limit is reached. */
 export const bounded = ({ signal }: Pick<World, 'signal'>): AbortSignal =>
   AbortSignal.any([signal, AbortSignal.timeout(STEP_MS_MAX)]);
 
-/** @throws {MissedError} when it takes too long */
+/** Waits for one step of a fault. @throws {MissedError} at the time limit */
 export async function within<T>(world: Pick<World, 'signal'>, step: Promise<T>, what: string): Promise<T> {
   const signal = bounded(world);
   const late = Promise.withResolvers<never>();
-  const give = () => late.reject(new MissedError(`waited too long for ${what}`));
-  signal.addEventListener('abort', give, { once: true });
+  const onAbort = () => late.reject(new MissedError(`waited more than ${STEP_MS_MAX / 1000} s for ${what}`));
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
     return await Promise.race([step, late.promise]);
   } finally {
-    signal.removeEventListener('abort', give);
+    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -16,11 +16,11 @@ const single = [
   ...keyFaults,
 ];
 
-/** A fault for each replica and one of the database, at random and at the same time. */
+/** At the same time: one random fault for each replica, and one for the database server. */
 const several: Fault = {
-  name: 'several at once',
+  name: 'several faults at once',
   scope: 'server',
-  async make(world, replica) {
+  async inject(world, replica) {
     const { replicas, random } = world;
     const local = shuffled(
       random,
@@ -30,26 +30,26 @@ const several: Fault = {
       random,
       single.filter(({ scope }) => scope === 'server'),
     );
-    const made = replicas.map((one, i) => (local[i % local.length] as Fault).make(world, one));
-    const ended = await Promise.allSettled([...made, shared.make(world, replica)]);
+    const injected = replicas.map((one, i) => (local[i % local.length] as Fault).inject(world, one));
+    const ended = await Promise.allSettled([...injected, shared.inject(world, replica)]);
     const failed = ended.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
-    const broken = failed.find((error) => !(error instanceof MissedError));
-    if (broken) throw broken;
-    // One may prevent another from happening; less than two would not be several.
-    if (ended.length - failed.length < 2) throw new MissedError('they prevented each other');
+    const unexpected = failed.find((error) => !(error instanceof MissedError));
+    if (unexpected) throw unexpected;
+    // One fault may prevent another. The combination needs at least two.
+    if (ended.length - failed.length < 2) throw new MissedError('fewer than two of the faults took effect');
   },
 };
 
 export const faults: readonly Fault[] = [...single, several];
 
-/** @throws {RangeError} when there is none of that name */
+/** @throws {RangeError} if no fault has this name */
 export function faultNamed(name: string): Fault {
   const fault = faults.find((one) => one.name === name);
   if (!fault) throw new RangeError(`no fault ${JSON.stringify(name)}`);
   return fault;
 }
 
-/** So many faults in an order that depends on the seed alone, each as often as the others. */
+/** Returns `count` faults in an order that depends only on the seed. All faults are equally frequent. */
 export function schedule(random: Random, count: number): Fault[] {
   const order: Fault[] = [];
   while (order.length < count) order.push(...shuffled(random, faults));

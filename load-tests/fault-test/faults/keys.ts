@@ -3,13 +3,13 @@ import { keyOf } from '../journal/operation.ts';
 import { type Fault, MissedError, type World } from './fault.ts';
 import { asService } from './store.ts';
 
-/** Of those whose keys have expired, how many are used again. */
-const AGAIN = 10;
+/** The number of expired keys that are reused. */
+const REUSED = 10;
 
-/** How often the removal is asked to go on. */
-const ROUNDS_MAX = 100;
+/** The most removals to run: each removes a limited number of keys. */
+const REMOVALS_MAX = 100;
 
-/** Keys of requests that are settled expire, and are removed as the service does it. */
+/** Lets keys of acknowledged requests expire, and removes them with the service's own statements. */
 async function expire({ postgres, journal }: World, ids: readonly number[]): Promise<void> {
   const keys = ids.map((id) => keyOf(journal.run, id));
   const client = await postgres.connect();
@@ -19,7 +19,7 @@ async function expire({ postgres, journal }: World, ids: readonly number[]): Pro
       [keys],
     );
     const store = new CounterStore(asService(client), { keyHours: 1, lockMsMax: 1000 });
-    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    for (let removal = 0; removal < REMOVALS_MAX; removal += 1) {
       await store.removeKeys(1000);
       const { rowCount } = await client.query('select from idempotency_keys where key = any($1)', [keys]);
       if (rowCount === 0) return;
@@ -32,15 +32,15 @@ async function expire({ postgres, journal }: World, ids: readonly number[]): Pro
 
 export const keyFaults: readonly Fault[] = [
   {
-    name: 'keys that expire and are used again',
+    name: 'expired keys reused',
     scope: 'alone',
-    async make(world) {
+    async inject(world) {
       const { exchange, journal } = world;
-      const ids = exchange.takeFinished();
-      if (ids.length === 0) throw new MissedError('nothing with a key was acknowledged');
+      const ids = exchange.takeExpirable();
+      if (ids.length === 0) throw new MissedError('no request with a key was acknowledged');
       await expire(world, ids);
       journal.expire(ids);
-      await Promise.all(ids.slice(0, AGAIN).map((id) => exchange.countAgain(id)));
+      await Promise.all(ids.slice(0, REUSED).map((id) => exchange.reuseKey(id)));
     },
   },
 ];

@@ -4,20 +4,20 @@ import { incrementsOf, ownName } from '../journal/operation.ts';
 import { pick } from '../world/random.ts';
 import { type Fault, MissedError, type World } from './fault.ts';
 
-/** How long a lock is held: several times as long as a request waits for one, in milliseconds. */
+/** How long a lock is held, in milliseconds: several times as long as the service waits for a lock. */
 const HELD_MS = 2500;
 
-/** How many counters of requests to come are created, and after how many others. */
+/** The number of future requests whose counters are created in advance, and of the requests that are sent before them. */
 const CREATED = 200;
-const CREATED_AFTER = 100;
+const SKIPPED = 100;
 
 /**
- * Locks counters in a transaction, keeps it open for a while, and rolls it back.
+ * Locks counters in a transaction, keeps the transaction open for a while, and rolls it back.
  *
- * @param lock returns their names
- * @returns their names
+ * @param lock locks the counters, and returns their names
+ * @returns the names of the locked counters
  */
-async function hold(
+async function holdLocks(
   { postgres, journal, signal }: World,
   lock: (client: Client) => Promise<string[]>,
 ): Promise<string[]> {
@@ -34,38 +34,38 @@ async function hold(
   }
 }
 
-/** What another session keeps locked; requests that do not need it must go on. */
+/** Another session holds locks. Requests that do not need the locked counters must still be served. */
 export const lockFaults: readonly Fault[] = [
   {
-    name: 'a counter locked by another session',
+    name: 'counter locked by another session',
     scope: 'alone',
-    async make(world) {
+    async inject(world) {
       const name = pick(world.random, ['hot', 'left', 'amounts']);
-      await hold(world, async (client) => {
+      await holdLocks(world, async (client) => {
         const { rowCount } = await client.query('select from counters where name = $1 for update', [name]);
-        if (rowCount !== 1) throw new MissedError(`there is no counter ${name} yet`);
+        if (rowCount !== 1) throw new MissedError(`the counter ${name} does not exist yet`);
         return [name];
       });
     },
   },
 
   {
-    name: 'new counters that another session has not committed',
+    name: 'new counters of an uncommitted transaction',
     scope: 'alone',
-    async make(world) {
+    async inject(world) {
       const { operations } = world.journal;
-      const names = await hold(world, async (client) => {
-        const first = operations.length + CREATED_AFTER;
+      const names = await holdLocks(world, async (client) => {
+        const first = operations.length + SKIPPED;
         const created = Array.from({ length: CREATED }, (_, i) => ownName(first + i));
         const insert =
           'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing';
         const { rowCount } = await client.query(insert, [created]);
-        if (rowCount !== CREATED) throw new MissedError('requests were faster');
+        if (rowCount !== CREATED) throw new MissedError('some of the counters already existed');
         return created;
       });
       const created = new Set(names);
       if (!operations.some((one) => incrementsOf(one).some(({ name }) => created.has(name))))
-        throw new MissedError('no request needed them');
+        throw new MissedError('no request needed the locked counters');
     },
   },
 ];

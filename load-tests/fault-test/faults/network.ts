@@ -2,52 +2,52 @@ import { setTimeout } from 'node:timers/promises';
 import { caughtBy, committedIn, expectOutcome, untilSettled } from './catch.ts';
 import { type Fault, within } from './fault.ts';
 
-/** How long a connection is away: longer than the service waits for an answer, in milliseconds. */
-const AWAY_MS = 2900;
+/** How long connections carry no traffic, in milliseconds: longer than the service waits for an answer. */
+const SILENT_MS = 2900;
 
-/** How much later than the service gives up a commit comes, in milliseconds: it has to wait for it. */
+/** The time from the service's timeout to the delivery of the commit, in milliseconds. */
 const LATE_MS = 700;
 
-/** How long everything is turned away, in milliseconds. */
+/** How long new connections are refused, in milliseconds. */
 const REFUSED_MS = 400;
 
-const made: Omit<Fault, 'scope'>[] = [
-  /** The connection breaks before the statement reaches the server. */
+const faults: Omit<Fault, 'scope'>[] = [
+  /** The connection breaks before the server receives the statement. */
   {
-    name: 'cut before the statement',
-    async make(world, replica) {
+    name: 'connection cut before the statement',
+    async inject(world, replica) {
       await caughtBy('cut before', world, replica);
     },
   },
 
-  /** The server has committed and answered, and the service is cut off without one byte of the answer. */
+  /** The server has committed and answered, and the connection breaks before the service receives any byte of the answer. */
   {
-    name: 'cut after the commit, before its answer',
-    async make(world, replica) {
+    name: 'connection cut after the commit, before the answer',
+    async inject(world, replica) {
       await committedIn('cut after', world, replica);
     },
   },
 
-  /** As before, but the connection stays open: the service has to give it up itself. */
+  /** The same, but the connection stays open: the service has to time out. */
   {
-    name: 'half-open: committed, and no answer comes',
-    async make(world, replica) {
+    name: 'half-open connection: committed, no answer',
+    async inject(world, replica) {
       const { abandoned, release } = await committedIn('hold answer', world, replica);
-      await within(world, abandoned, 'the service to give up');
+      await within(world, abandoned, 'the service to time out');
       release();
     },
   },
 
   /**
-   * The statement is under way for so long that the service gives it up and sends it again, which is applied; then it
-   * arrives. Its number, which is used by now, must stop it; or it finds a counter busy.
+   * The network delays the statement until the service has timed out, retried and been answered; then it delivers the
+   * statement. The server must refuse it, because its batch number is used, or because a counter is locked.
    */
   {
-    name: 'delivered after it was given up',
-    async make(world, replica) {
+    name: 'statement delivered after its retry',
+    async inject(world, replica) {
       const caught = await caughtBy('hold', world, replica);
       await untilSettled(world, replica, 'not applied', () =>
-        within(world, caught.abandoned, 'the service to give up'),
+        within(world, caught.abandoned, 'the service to time out'),
       );
       caught.release();
       await expectOutcome(world, caught, ['23502', '55P03']);
@@ -55,33 +55,33 @@ const made: Omit<Fault, 'scope'>[] = [
   },
 
   /**
-   * All of the statement but its end arrives: the server has written and holds its locks, the service gives up and has
-   * to wait for it to find out; then the end arrives and the server commits, or has been told to give up as well.
+   * The server receives everything but the end of the statement: it has written, and holds the locks. The service times
+   * out, and cannot determine the outcome yet. Then the end arrives, and the server commits, unless its own timeout came first.
    */
   {
-    name: 'half-open: written, and the commit comes late',
-    async make(world, replica) {
+    name: 'half-open connection: written, late commit',
+    async inject(world, replica) {
       const { abandoned, outcome, release } = await caughtBy('hold sync', world, replica);
-      await within(world, abandoned, 'the service to give up');
+      await within(world, abandoned, 'the service to time out');
       await setTimeout(LATE_MS);
       release();
       await within(world, outcome, 'the server to answer');
     },
   },
 
-  /** Connections are accepted and nothing passes, for longer than the timeouts; then everything held is delivered. */
+  /** Connections are accepted but carry no traffic, for longer than the timeouts; then all held traffic is delivered. */
   {
-    name: 'half-open: nothing passes',
-    async make(_world, { proxy }) {
+    name: 'half-open connections: no traffic',
+    async inject(_world, { proxy }) {
       proxy.silence();
-      await setTimeout(AWAY_MS);
+      await setTimeout(SILENT_MS);
       proxy.heal();
     },
   },
 
   {
-    name: 'all connections cut and turned away',
-    async make(_world, { proxy }) {
+    name: 'all connections cut, new ones refused',
+    async inject(_world, { proxy }) {
       proxy.refuse();
       await setTimeout(REFUSED_MS);
       proxy.heal();
@@ -89,4 +89,4 @@ const made: Omit<Fault, 'scope'>[] = [
   },
 ];
 
-export const networkFaults: readonly Fault[] = made.map((fault) => ({ ...fault, scope: 'replica' }));
+export const networkFaults: readonly Fault[] = faults.map((fault) => ({ ...fault, scope: 'replica' }));

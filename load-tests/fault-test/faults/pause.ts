@@ -7,10 +7,10 @@ import { bounded, type Fault, MissedError, orMissed, within, type World } from '
 import { asService } from './store.ts';
 import type { Replica } from '../world/replica.ts';
 
-/** How long a replica is stopped: longer than it waits for an answer, in milliseconds. */
+/** How long a replica is stopped, in milliseconds: longer than it waits for an answer. */
 const STOPPED_MS = 2900;
 
-/** Stops the process, does something for a while, and wakes it up whatever happens. */
+/** Stops the process while `work` runs, at least for `STOPPED_MS`, and resumes it in any case. */
 async function whileStopped(replica: Replica, work: () => Promise<void>): Promise<void> {
   replica.pause();
   try {
@@ -20,7 +20,7 @@ async function whileStopped(replica: Replica, work: () => Promise<void>): Promis
   }
 }
 
-/** As the removal does after seven days. @throws {MissedError} when the writer is still there */
+/** Removes a writer's row, as the service does after seven days. @throws {MissedError} if the row is still there */
 async function removeWriter(postgres: Postgres, { statement: { batch } }: Caught): Promise<void> {
   const [writer] = batch.split('/');
   const client = await postgres.connect();
@@ -38,7 +38,8 @@ async function removeWriter(postgres: Postgres, { statement: { batch } }: Caught
 
 const STORE = { keyHours: 1, lockMsMax: 1000 };
 
-async function pauseAndForget(
+/** Stops the replica, removes its writer, and waits until the replica has found the outcome to be unknown. */
+async function stopAndRemoveWriter(
   world: World,
   replica: Replica,
   caught: Caught,
@@ -49,50 +50,50 @@ async function pauseAndForget(
       await removeWriter(world.postgres, caught).catch(orMissed);
       after();
     });
-    // So that the replica has woken up before its figures are asked for.
-    await within({ signal: bounded(world) }, caught.abandoned, 'the service to give up');
+    // The replica must have resumed before its metrics are read.
+    await within({ signal: bounded(world) }, caught.abandoned, 'the service to time out');
   });
 }
 
-/** A process that does nothing for a while, in the middle of a commit, as a machine that is moved or sleeps. */
+/** A process is suspended during a commit, as when its machine is migrated or sleeps. */
 export const pauseFaults: readonly Fault[] = [
   {
     name: 'SIGSTOP of a replica during a commit',
     scope: 'replica',
-    async make(world, replica) {
+    async inject(world, replica) {
       const caught = await committedIn('hold answer', world, replica);
       await whileStopped(replica, async () => {});
       caught.release();
     },
   },
 
-  /** Nothing says any more what became of the commit: requests without a key can only be told that. */
+  /** The outcome of the commit cannot be determined any more: requests without a key are answered with `outcome_unknown`. */
   {
-    name: 'SIGSTOP of a replica, its writer removed after the commit',
+    name: 'SIGSTOP of a replica, writer removed after the commit',
     scope: 'replica',
-    async make(world, replica) {
+    async inject(world, replica) {
       const caught = await committedIn('hold answer', world, replica);
-      await pauseAndForget(world, replica, caught, caught.cut);
+      await stopAndRemoveWriter(world, replica, caught, caught.cut);
     },
   },
 
   {
-    name: 'SIGSTOP of a replica, its writer removed before the commit',
+    name: 'SIGSTOP of a replica, writer removed before the commit',
     scope: 'replica',
-    async make(world, replica) {
+    async inject(world, replica) {
       const caught = await caughtBy('hold', world, replica);
-      await pauseAndForget(world, replica, caught, () => {});
+      await stopAndRemoveWriter(world, replica, caught, () => {});
       caught.release();
-      // division_by_zero: the server does not know the writer.
+      // 22012, division_by_zero: the writer's row does not exist.
       await expectOutcome(world, caught, ['22012', '55P03']);
     },
   },
 
-  /** Ahead, back and right again, with a lost answer to settle under each clock. */
+  /** Six hours ahead, six hours back, and correct again, with one lost commit at each time. */
   {
-    name: 'clock of a replica jumps by hours',
+    name: 'clock of a replica shifted by six hours',
     scope: 'replica',
-    async make(world, replica) {
+    async inject(world, replica) {
       for (let step = 0; step < 3; step += 1) {
         await replica.shiftClock(bounded(world)).catch((error: unknown) => {
           throw new MissedError('the clock was not shifted', { cause: error });

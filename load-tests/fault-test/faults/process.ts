@@ -2,25 +2,25 @@ import { setTimeout } from 'node:timers/promises';
 import { caughtBy } from './catch.ts';
 import { bounded, type Fault, MissedError, type World } from './fault.ts';
 
-/** How long the server is stopped: longer than the service waits for an answer, in milliseconds. */
+/** How long the server is stopped, in milliseconds: longer than the service waits for an answer. */
 const STOPPED_MS = 2900;
 
 const serviceEnded = (signal: 'SIGKILL' | 'SIGTERM'): Fault => ({
   name: `${signal} of a replica`,
   scope: 'replica',
-  async make({ postgres }, replica) {
-    // What it has found out by now would be gone with it.
+  async inject({ postgres }, replica) {
+    // The replica's metrics are lost when it ends.
     await replica.settled();
     await replica.end(signal);
     await replica.start(postgres);
   },
 });
 
-/** With a batch under way that never arrives: what was not committed may not have been acknowledged. */
+/** The batch in flight never reaches the server, so none of its requests may have been acknowledged. */
 const killedDuringCommit: Fault = {
   name: 'SIGKILL of a replica during a commit',
   scope: 'replica',
-  async make(world, replica) {
+  async inject(world, replica) {
     const caught = await caughtBy('hold', world, replica);
     try {
       await replica.settled();
@@ -32,28 +32,28 @@ const killedDuringCommit: Fault = {
   },
 };
 
-/** Does something to a backend that is writing counters: `what` is an expression of its `pid`. */
-async function toWriter(world: World, what: string): Promise<unknown> {
+/** Evaluates an SQL expression of the `pid` of a backend that is writing counters. */
+async function ofWritingBackend(world: World, expression: string): Promise<unknown> {
   const { postgres } = world;
   const client = await postgres.connect();
   const signal = bounded(world);
   try {
     while (!signal.aborted) {
-      // Both in one statement: a moment later it writes no more.
+      // In one statement, because a moment later the backend is idle.
       const { rows } = await client.query<{ result: unknown }>(`
-        select ${what} as result from pg_stat_activity
+        select ${expression} as result from pg_stat_activity
         where application_name = 'safe-counters' and state = 'active' and query like '%insert into counters%'
         limit 1`);
       if (rows[0]) return rows[0].result;
     }
-    throw new MissedError('nothing was written');
+    throw new MissedError('no backend was writing counters');
   } finally {
     await client.end();
   }
 }
 
-/** Bounded by the run: a server that does not come back at all is a reason to end it. */
-async function answers({ postgres, signal }: World): Promise<void> {
+/** Waits until the server answers. A server that stays unavailable ends the run with an error. */
+async function untilAvailable({ postgres, signal }: World): Promise<void> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(60_000)]);
   for (;;) {
     try {
@@ -73,54 +73,54 @@ export const processFaults: readonly Fault[] = [
   {
     name: 'pg_terminate_backend',
     scope: 'server',
-    async make(world) {
-      if (!(await toWriter(world, 'pg_terminate_backend(pid)')))
-        throw new MissedError('the backend was gone');
+    async inject(world) {
+      if (!(await ofWritingBackend(world, 'pg_terminate_backend(pid)')))
+        throw new MissedError('the backend had ended');
     },
   },
 
-  /** The server then ends all other backends as well, and recovers. */
+  /** The server then ends all other backends, and runs crash recovery. */
   {
     name: 'SIGKILL of a backend',
     scope: 'server',
-    async make(world) {
-      const pid = Number(await toWriter(world, 'pid'));
+    async inject(world) {
+      const pid = Number(await ofWritingBackend(world, 'pid'));
       try {
         process.kill(pid, 'SIGKILL');
       } catch (error) {
-        throw new MissedError('the backend was gone', { cause: error });
+        throw new MissedError('the backend had ended', { cause: error });
       }
-      await answers(world);
+      await untilAvailable(world);
     },
   },
 
   {
     name: 'SIGKILL of PostgreSQL',
     scope: 'server',
-    async make(world) {
+    async inject(world) {
       await world.postgres.kill();
       await world.postgres.start();
-      await answers(world);
+      await untilAvailable(world);
     },
   },
 
   {
     name: 'restart of PostgreSQL',
     scope: 'server',
-    async make(world) {
+    async inject(world) {
       await world.postgres.restart();
-      await answers(world);
+      await untilAvailable(world);
     },
   },
 
   {
     name: 'SIGSTOP of PostgreSQL',
     scope: 'server',
-    async make(world) {
+    async inject(world) {
       await world.postgres.signal('SIGSTOP');
       await setTimeout(STOPPED_MS);
       await world.postgres.signal('SIGCONT');
-      await answers(world);
+      await untilAvailable(world);
     },
   },
 ];

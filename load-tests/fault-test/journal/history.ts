@@ -3,38 +3,39 @@ import type { Operation } from './operation.ts';
 
 export type CounterRead = Read & { name: string };
 
-/** Counters that another session kept locked, or had created and not committed, from when to when. */
+/** Counters that another session had locked, or created without a commit, and the time of the lock. */
 export interface CounterLock {
   names: readonly string[];
   startedAt: number;
   endedAt: number;
-  /** Which fault of the run it was. */
+  /** The number of the fault. */
   fault: number;
 }
 
-/** A time in which a failover may have undone what was read and not acknowledged yet. */
+/** A time during which a failover may have undone increments that were read but not acknowledged. */
 export type Failover = Pick<CounterRead, 'startedAt' | 'endedAt'>;
 
-/** What the database says has been counted, once nothing is under way any more. */
+/** The state of the database when no request is in flight. */
 export interface Truth {
-  /** The values that are kept under the key of each operation. */
+  /** The values stored under an idempotency key, by the number of the operation that the key belongs to. */
   counted: Map<number, number[]>;
-  /** Keys that no client has sent. */
-  strangers: string[];
+  /** Stored keys that no client has sent. */
+  unsentKeys: string[];
+  /** The value of each counter. */
   values: Map<string, number>;
 }
 
-export const noTruth = (): Truth => ({ counted: new Map(), strangers: [], values: new Map() });
+export const noTruth = (): Truth => ({ counted: new Map(), unsentKeys: [], values: new Map() });
 
-/** Everything that was asked for, in order, and what became of it. */
+/** All requests in the order in which they were sent, with their outcomes, and the events of the run. */
 export interface History {
-  /** The names of the faults, by their numbers. */
+  /** The names of the faults, by number; number 0 is the time before the first fault. */
   faults: string[];
   operations: Operation[];
   reads: CounterRead[];
   locks: CounterLock[];
   failovers: Failover[];
-  /** Acknowledged operations whose keys expired and were removed since. */
+  /** Acknowledged operations whose keys have expired and were removed. */
   expired: Set<number>;
 }
 

@@ -5,9 +5,10 @@ import { type History, noHistory, noTruth, type Truth } from './history.ts';
 import { begun, type Kind, kinds } from './operation.ts';
 
 /**
- * Reads a journal again, and hands over what was known each time when the database was asked.
+ * Reads a journal from its file.
  *
- * @throws {TypeError} when the file is not a journal
+ * @param onTruth called for each recorded state of the database, with the history up to that point
+ * @throws {TypeError} if the file is not a journal
  */
 export async function readJournal(file: string, onTruth: (history: History, truth: Truth) => void) {
   const history = noHistory();
@@ -16,14 +17,14 @@ export async function readJournal(file: string, onTruth: (history: History, trut
     if (line === '.') {
       onTruth(history, truth);
       truth = noTruth();
-    } else if (!readRequest(line, history) && !readTruth(line, truth) && !readRest(line, history)) {
-      throw new TypeError(`not a line of a journal: ${line.slice(0, 80)}`);
+    } else if (!readRequest(line, history) && !readTruth(line, truth) && !readEvent(line, history)) {
+      throw new TypeError(`not a journal; invalid line: ${line.slice(0, 80)}`);
     }
   }
   return history;
 }
 
-/** @returns whether it is a line about a request */
+/** @returns whether the line is about a request */
 function readRequest(line: string, { operations }: History): boolean {
   const [mark, first, second = '', third, fourth = '-', ...rest] = line.split(' ');
   const id = Number(first);
@@ -34,7 +35,7 @@ function readRequest(line: string, { operations }: History): boolean {
   }
   if (mark !== '<') return false;
   const operation = operations[id];
-  if (!operation) throw new TypeError(`operation ${id} ended before it began`);
+  if (!operation) throw new TypeError(`not a journal: operation ${id} has an end but no beginning`);
   const [values = '-', remarks = '-', ...text] = rest;
   operation.outcome = second as Outcome;
   operation.endedAt = Number(third);
@@ -48,18 +49,18 @@ function readRequest(line: string, { operations }: History): boolean {
   return true;
 }
 
-/** @returns whether it is a line about what the database has */
+/** @returns whether the line is about the state of the database */
 function readTruth(line: string, truth: Truth): boolean {
   const [mark, first = '', second = ''] = line.split(' ');
   if (mark === '=') truth.counted.set(Number(first), numbers(second));
-  else if (mark === '!') truth.strangers.push(first);
+  else if (mark === '!') truth.unsentKeys.push(first);
   else if (mark === '#') truth.values.set(first, Number(second));
   else return false;
   return true;
 }
 
-/** @returns whether it is a line about what happened besides the requests */
-function readRest(line: string, history: History): boolean {
+/** @returns whether the line is about an event of the run */
+function readEvent(line: string, history: History): boolean {
   const [mark, first = '', second, third, fourth = ''] = line.split(' ');
   const [startedAt, endedAt] = [Number(second), Number(third)];
   if (mark === 'f') history.faults.push(line.slice(2));
@@ -72,10 +73,10 @@ function readRest(line: string, history: History): boolean {
   return true;
 }
 
-/** @throws {TypeError} when there is no such kind */
+/** @throws {TypeError} if the kind does not exist */
 function kindOf(name: string): Kind {
   const kind = kinds.find((one) => one === name);
-  if (!kind) throw new TypeError(`no kind of operation: ${name}`);
+  if (!kind) throw new TypeError(`not a journal: unknown kind of operation: ${name}`);
   return kind;
 }
 

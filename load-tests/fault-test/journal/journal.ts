@@ -3,19 +3,27 @@ import type { Outcome, Read } from '../../../src/concurrency/history.ts';
 import { type CounterLock, type Failover, type History, noHistory, type Truth } from './history.ts';
 import { begun, type Kind, type Operation } from './operation.ts';
 
-/** What is buffered before it goes to the file, in characters. */
+/** The size of the write buffer, in characters. */
 const BUFFER_MAX = 64 * 1024;
 
-/** Reads that are kept at most; what comes after them is not compared. */
+/** The most reads to record; later ones are not checked. */
 const READS_MAX = 500_000;
 
 /**
- * Writes down what is about to be asked before it is asked, and what was answered after. A line each, so that the
- * file alone, even of a run that broke off, can be checked again:
- * `> id kind time about|-` is about to be sent; `< id outcome time fault values|- remarks|- text` came of it; `f
- * name` a fault begins; `? name from to value` was read; `l fault from to names` were locked; `o from
- * to` is a failover; `x ids` have no keys any
- * more; `= id values`, `! key` and `# name value` are in the database; `.` ends what is.
+ * Records each request before it is sent, and its outcome afterwards. The file alone is enough to check a run again, even
+ * one that ended early. It has one line per event; times are in milliseconds of one clock:
+ *
+ * - `run NAME`: the prefix of the idempotency keys
+ * - `> ID KIND TIME ABOUT|-`: a request is about to be sent
+ * - `< ID OUTCOME TIME FAULT VALUES|- REMARKS|- TEXT`: its outcome
+ * - `f NAME`: a fault begins
+ * - `? NAME FROM TO VALUE`: a counter was read
+ * - `l FAULT FROM TO NAMES`: another session held these counters locked
+ * - `o FROM TO`: a failover
+ * - `x IDS`: the keys of these requests have expired
+ * - `= ID VALUES`, `! KEY`, `# NAME VALUE`: the state of the database: values stored under a key, a key that was never
+ *   sent, the value of a counter
+ * - `.`: the end of that state
  */
 export class Journal implements History {
   readonly run: string;
@@ -29,7 +37,7 @@ export class Journal implements History {
   readonly #operationsMax: number;
   #buffer = '';
 
-  /** @param operationsMax how many it holds at most */
+  /** @param operationsMax the most operations that it may contain */
   constructor(file: string, run: string, operationsMax: number) {
     const { faults, operations, reads, locks, failovers, expired } = noHistory();
     this.faults = faults;
@@ -49,13 +57,13 @@ export class Journal implements History {
   }
 
   /**
-   * In the file when this returns: from now on it may be sent.
+   * Records an operation that is about to be sent. It is in the file when this returns.
    *
-   * @param about what `Operation.about` says
-   * @throws {RangeError} when it is full
+   * @param about see `Operation.about`
+   * @throws {RangeError} if the journal is full
    */
   begin(kind: Kind, about?: string): Operation {
-    if (this.full) throw new RangeError(`the journal holds ${this.#operationsMax} operations at most`);
+    if (this.full) throw new RangeError(`the journal is full: it contains ${this.#operationsMax} operations`);
     const intent = { id: this.operations.length, kind, ...(about === undefined ? {} : { about }) };
     const operation = begun(intent, performance.now(), this.#fault);
     this.operations.push(operation);
@@ -64,9 +72,9 @@ export class Journal implements History {
     return operation;
   }
 
-  /** What became of it; may be said again of one whose outcome was unknown. */
+  /** Records the outcome of an operation; called again for an unknown outcome that a retry has determined. */
   end(operation: Operation, outcome: Outcome, answer: Partial<Operation> = {}): void {
-    // The time that counts for an open end is never: it may still be counted after whatever begins next.
+    // An operation with an unknown outcome has no end: it may be counted at any later time.
     const endedAt = outcome === 'unknown' ? operation.endedAt : performance.now();
     Object.assign(operation, answer, { outcome, endedAt, fault: this.#fault });
     if (outcome !== 'refused') delete operation.code;
@@ -103,9 +111,9 @@ export class Journal implements History {
     this.#line(`x ${ids.join()}`);
   }
 
-  truth({ counted, strangers, values }: Truth): void {
-    for (const [id, kept] of counted) this.#line(`= ${id} ${kept.join()}`);
-    for (const key of strangers) this.#line(`! ${key}`);
+  truth({ counted, unsentKeys, values }: Truth): void {
+    for (const [id, stored] of counted) this.#line(`= ${id} ${stored.join()}`);
+    for (const key of unsentKeys) this.#line(`! ${key}`);
     for (const [name, value] of values) this.#line(`# ${name} ${value}`);
     this.#line('.');
     this.#flush();

@@ -3,20 +3,20 @@ import { VALUE_MAX } from '../../../src/counters/counter.ts';
 import type { Increment } from '../../../src/counters/request.ts';
 
 /**
- * What is asked for. With a key:
- * - `single`: one increment of the counter that is used most;
- * - `bulk`: that one, a second one that is shared, and one of its own;
- * - `amount`: amounts of either sign;
- * - `stock`: amounts of either sign, of a counter with bounds, so that many do not fit;
- * - `ticket`: one of the tickets of a round, of which there are fewer than buyers;
- * - `again`: a `single` under the key of an earlier one, whose key has expired and was removed.
+ * The kinds of requests. With an idempotency key:
+ * - `single`: one increment of the hot counter;
+ * - `bulk`: one increment each of the hot counter, another shared counter, and a counter of its own;
+ * - `amount`: a positive or negative amount;
+ * - `stock`: a positive or negative amount for a counter with bounds, so that many are refused;
+ * - `ticket`: one ticket of a round, of which there are fewer than buyers;
+ * - `again`: a `single` with the key of an earlier request, which has expired and was removed.
  *
  * Without a key:
- * - `unkeyed`: one increment of a counter of its own, so that a doubled one shows;
- * - `unkeyed-bulk`: three counters of its own;
- * - `shared`: one counter for all of this kind;
- * - `edge`: up to the highest value and not beyond it, or one beyond it, on a counter of its own;
- * - `put` and `delete`: a counter is set or deleted if it is as it was read before.
+ * - `unkeyed`: one increment of a counter of its own, so that a doubled increment is visible;
+ * - `unkeyed-bulk`: one increment each of three counters of its own;
+ * - `shared`: one increment of a counter that all requests of this kind share;
+ * - `edge`: amounts up to the highest value, or one beyond it, for a counter of its own;
+ * - `put` and `delete`: sets or deletes a counter, on condition that it has not changed since it was read.
  */
 export const kinds = [
   'single',
@@ -35,35 +35,35 @@ export const kinds = [
 
 export type Kind = (typeof kinds)[number];
 
-/** One request, with what became of it as far as its sender can tell. */
+/** One request, with its outcome as the client knows it. */
 export interface Operation {
   id: number;
   kind: Kind;
-  /** `put`, `delete`: the state that it is meant for. `again`: the operation whose key it uses. `ticket`: the round. */
+  /** `put`, `delete`: the state that the request requires. `again`: the operation whose key it reuses. `ticket`: the round. */
   about?: string;
-  /** Milliseconds, of one clock. */
+  /** In milliseconds, of one clock. */
   startedAt: number;
   endedAt: number;
-  /** `unknown` from the moment on in which it is sent. */
+  /** `unknown` until there is an answer. */
   outcome: Outcome;
-  /** What was answered: the value that each increment wrote. */
+  /** The values of the answer, one for each increment. */
   values?: number[];
-  /** Whether the answer said that it had been counted before. */
+  /** Whether the answer was marked as a replay. */
   replayed?: boolean;
-  /** Whether it was sent again, because its outcome was unknown at first. */
+  /** Whether it was retried after an unknown outcome. */
   again?: boolean;
-  /** Why it was refused, in the service's words. */
+  /** The problem code of the refusal. */
   code?: string;
-  /** Which fault of the run it ended under. */
+  /** The number of the fault during which it ended. */
   fault: number;
   /** An answer that no fault explains. */
   unexpected?: string;
 }
 
-/** What is written down before it is sent. */
+/** The part of an operation that is recorded before it is sent. */
 export type Intent = Pick<Operation, 'id' | 'kind' | 'about'>;
 
-/** One that is about to be sent: until it has ended, it may be counted at any time. */
+/** An operation that is about to be sent: without an answer, it may be counted at any later time. */
 export const begun = (intent: Intent, startedAt: number, fault: number): Operation => ({
   ...intent,
   startedAt,
@@ -78,19 +78,20 @@ export const UNKEYED = 'unkeyed';
 /** The counter of all operations of the kind `stock`, and its bounds. */
 export const STOCK = { name: 'stock', min: 0, max: 100 };
 
-/** The counter of the tickets of a round, from 0 to as many as there are. */
+/** The name of the counter that holds the number of tickets sold in a round. */
 export const ticketsOf = (round: string): string => `tickets-${round}`;
 
 export const isTickets = (name: string): boolean => name.startsWith('tickets-');
 
+/** The number of tickets in a round. */
 export const TICKETS = 100;
 
-/** A counter of which no other operation knows. */
+/** The name of a counter that no other operation uses. */
 export const ownName = (id: number, suffix = ''): string => `own-${id}${suffix}`;
 
 export const isOwn = (name: string): boolean => name.startsWith('own-');
 
-/** From -10 to 11, and never nothing. */
+/** From -10 to 11, never 0. */
 const amountOf = (id: number): number => (id % 21) - 10 || 11;
 
 const byOne = (...names: string[]): Increment[] => names.map((name) => ({ name, by: 1 }));
@@ -105,23 +106,23 @@ const increments: Record<Kind, (id: number, about: string) => Increment[]> = {
   unkeyed: (id) => byOne(ownName(id)),
   'unkeyed-bulk': (id) => byOne(ownName(id, '-a'), ownName(id, '-b'), ownName(id, '-c')),
   shared: () => byOne(UNKEYED),
-  // The one that fits ends below zero: counted twice, it would fit again, and hide no neighbour that was doubled.
+  // In range, the final value is -1, so that a duplicate is in range as well: a refusal would hide it, and others of its batch.
   edge: (id) =>
-    [VALUE_MAX, ...(fits({ id }) ? [-VALUE_MAX, -1] : [1])].map((by) => ({ name: ownName(id), by })),
+    [VALUE_MAX, ...(isInRange({ id }) ? [-VALUE_MAX, -1] : [1])].map((by) => ({ name: ownName(id), by })),
   put: () => [],
   delete: () => [],
 };
 
-/** The increments of an operation: nothing but its number, and what it is about, decide, so that the journal need not say. */
+/** The increments of an operation. They follow from its kind, number and `about`, so the journal does not contain them. */
 export const incrementsOf = ({ id, kind, about = '' }: Intent): Increment[] => increments[kind](id, about);
 
-/** Whether an operation of the kind `edge` stays in the range. */
-export const fits = ({ id }: Pick<Operation, 'id'>): boolean => id % 2 === 0;
+/** Whether an operation of the kind `edge` stays within the range. */
+export const isInRange = ({ id }: Pick<Operation, 'id'>): boolean => id % 2 === 0;
 
 export const isKeyed = ({ kind }: Pick<Operation, 'kind'>): boolean =>
   ['single', 'bulk', 'amount', 'stock', 'ticket', 'again'].includes(kind);
 
-/** The number of the operation that the idempotency key was made for: its own, unless it uses an expired one again. */
+/** The number in the idempotency key: that of the operation itself, or of the earlier one whose expired key it reuses. */
 export const keyIdOf = ({ id, kind, about }: Intent): number => (kind === 'again' ? Number(about) : id);
 
 /** An idempotency key. */
@@ -129,19 +130,19 @@ export const keyOf = (run: string, keyId: number): string => `${run}-${keyId}`;
 
 export const isDocument = ({ kind }: Pick<Operation, 'kind'>): boolean => kind === 'put' || kind === 'delete';
 
-/** The counter that a `put` or `delete` is about: one for so many operations, so that some of them compete. */
+/** The counter of a `put` or `delete`. Consecutive operations share one, so that some of them conflict. */
 export const documentOf = (id: number): string => `document-${Math.floor(id / 500)}`;
 
-/** The state of a document that is not there; any other one is its value. */
+/** The state of a document that does not exist; every other state is a value. */
 export const MISSING = 'missing';
 
-/** What a refusal may say of this operation, besides that the service is busy or away. */
-export function refusalsOf(operation: Intent): readonly string[] {
+/** The problem codes with which the service may refuse a request because of its content, not because of a fault. */
+export function legitimateRefusals(operation: Intent): readonly string[] {
   if (isDocument(operation)) return ['precondition_failed', 'not_found'];
   if (operation.kind === 'stock' || operation.kind === 'ticket') return ['out_of_bounds'];
-  return operation.kind === 'edge' && !fits(operation) ? ['out_of_range'] : [];
+  return operation.kind === 'edge' && !isInRange(operation) ? ['out_of_range'] : [];
 }
 
-/** Whether it was refused for what it asked for, and not because something was busy or away. */
-export const isDeserved = (operation: Operation): boolean =>
-  operation.code !== undefined && refusalsOf(operation).includes(operation.code);
+/** Whether a request was refused because of its content, and not because of a fault. */
+export const isLegitimateRefusal = (operation: Operation): boolean =>
+  operation.code !== undefined && legitimateRefusals(operation).includes(operation.code);

@@ -1,18 +1,18 @@
 import { connect, type Socket } from 'node:net';
 import { AnswerReader } from './answer.ts';
-import { Lane } from './lane.ts';
+import { Direction } from './direction.ts';
 import { type Message, MessageReader } from './messages.ts';
 import { StatementSpotter, type WriterStatement } from './statements.ts';
 import type { SetTrap, Trap } from './trap.ts';
 
 type TakeTrap = (statement: WriterStatement) => SetTrap | undefined;
 
-/** One connection of the service, and the one to the server that belongs to it. */
+/** One connection of the service, with the corresponding connection to the server. */
 export class Link {
   readonly #client: Socket;
   readonly #server: Socket;
-  readonly #toServer: Lane;
-  readonly #toClient: Lane;
+  readonly #toServer: Direction;
+  readonly #toClient: Direction;
   readonly #reader = new MessageReader(true);
   readonly #spotter = new StatementSpotter();
   readonly #takeTrap: TakeTrap;
@@ -22,16 +22,16 @@ export class Link {
   #trap: Trap | undefined;
   #does: WriterStatement['does'] = 'write';
 
-  /** @param takeTrap asked at each statement of the writer; a trap is given to one connection only */
+  /** @param takeTrap called for each statement of the writer; returns the trap that is set for it, if any, only once */
   constructor(client: Socket, serverPort: number, takeTrap: TakeTrap) {
     this.#client = client.setNoDelay();
     this.#server = connect({ port: serverPort, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
-    this.#toServer = new Lane(this.#server);
-    this.#toClient = new Lane(this.#client);
+    this.#toServer = new Direction(this.#server);
+    this.#toClient = new Direction(this.#client);
     this.#takeTrap = takeTrap;
     client.on('error', () => {}).on('data', (chunk: Buffer) => this.#fromClient(chunk));
-    for (const over of ['end', 'close'] as const) {
-      client.on(over, () => {
+    for (const event of ['end', 'close'] as const) {
+      client.on(event, () => {
         this.#abandoned.resolve();
         this.#toServer.end();
       });
@@ -45,18 +45,18 @@ export class Link {
     });
   }
 
-  /** Whether both ends are gone. */
+  /** Whether both connections are closed. */
   get closed(): boolean {
     return this.#client.destroyed && this.#server.destroyed;
   }
 
-  /** From now on nothing passes, and neither side learns that. */
+  /** Holds all traffic. Neither side is notified. */
   hold(): void {
     this.#toServer.hold();
     this.#toClient.hold();
   }
 
-  /** What was held goes on, in its order: a network that is back delivers what is in it, however late. */
+  /** Delivers everything that was held, in order, as a restored network delivers packets in flight. */
   release(): void {
     this.#trap = undefined;
     this.#toServer.release();
@@ -115,12 +115,12 @@ export class Link {
     this.#outcome.resolve(outcome);
     if (this.#trap === 'watch') this.#trap = undefined;
     if (this.#trap !== 'cut after') return;
-    // What was held is dropped: not a byte of the answer may pass.
+    // Discards what was held: the service must not receive any byte of the answer.
     if (isDone(this.#does, outcome)) this.destroy();
     else this.release();
   }
 }
 
-/** Whether the statement has changed something: closing a number under which nothing was written does, too. */
+/** Whether the statement has changed the database. Closing a number does so even if nothing was written under it. */
 export const isDone = (does: WriterStatement['does'], outcome: string): boolean =>
   outcome === 'committed' || (does === 'close' && outcome === 'nothing');

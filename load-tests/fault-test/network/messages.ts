@@ -1,28 +1,28 @@
-/** One message of PostgreSQL's protocol. */
+/** One message of PostgreSQL's wire protocol. */
 export interface Message {
-  /** Its first byte as a letter; empty for the one that opens a connection, which has none. */
+  /** The type byte as a letter; empty for the message that opens a connection, which has no type byte. */
   type: string;
-  /** All of it, as it was on the wire. */
+  /** The complete message, including type and length. */
   bytes: Buffer;
 }
 
-/** More than any message of ours: a stream that claims longer ones is not the protocol. */
+/** The most bytes of a message: more than the service sends. A longer one indicates a different protocol. */
 const MESSAGE_BYTES_MAX = 64 * 2 ** 20;
 
-/** Cuts a stream of bytes into messages. Source: PostgreSQL documentation, 54.7 "Message Formats". */
+/** Splits a byte stream into messages. Source: PostgreSQL documentation, 54.7 "Message Formats". */
 export class MessageReader {
   #rest: Buffer = Buffer.alloc(0);
   #opening: boolean;
 
-  /** @param opening whether the stream begins with the message that has no type, as a client's does */
+  /** @param opening whether the stream starts with the message without a type byte, as a client's does */
   constructor(opening: boolean) {
     this.#opening = opening;
   }
 
   /**
-   * The messages that are complete with these bytes.
+   * Returns the messages that these bytes complete.
    *
-   * @throws {RangeError} when this is not the protocol
+   * @throws {RangeError} if the stream is not the protocol
    */
   push(chunk: Buffer): Message[] {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
@@ -36,12 +36,13 @@ export class MessageReader {
     return messages;
   }
 
-  /** In bytes; undefined while the next message is not complete. */
+  /** The length of the next message, in bytes; undefined while the message is incomplete. */
   #nextLength(): number | undefined {
     const head = this.#opening ? 0 : 1;
     if (this.#rest.length < head + 4) return undefined;
     const length = head + this.#rest.readUInt32BE(head);
-    if (length < head + 4 || length > MESSAGE_BYTES_MAX) throw new RangeError(`a message of ${length} bytes`);
+    if (length < head + 4 || length > MESSAGE_BYTES_MAX)
+      throw new RangeError(`not PostgreSQL's protocol: a message of ${length} bytes`);
     return this.#rest.length < length ? undefined : length;
   }
 }

@@ -3,10 +3,10 @@ import { Link } from './link.ts';
 import type { WriterStatement } from './statements.ts';
 import { anyWrite, type Caught, type SetTrap, type Trap } from './trap.ts';
 
-/** What happens to connections: they pass; are turned away and cut; or stay open with nothing passing. */
+/** Pass: forwards traffic. Refuse: closes connections. Silent: keeps connections open without traffic. */
 type Mode = 'pass' | 'refuse' | 'silent';
 
-/** A network between the service and PostgreSQL that breaks when it is told to. */
+/** A proxy between the service and PostgreSQL that simulates network faults. */
 export class Proxy {
   readonly #server: Server;
   readonly #links = new Set<Link>();
@@ -14,7 +14,7 @@ export class Proxy {
   #mode: Mode = 'pass';
   #port = 0;
 
-  /** @param serverPort where PostgreSQL listens, on this machine */
+  /** @param serverPort the port of PostgreSQL on this machine */
   constructor(serverPort: number) {
     this.#server = createServer({ allowHalfOpen: true }, (client) => {
       client.on('error', () => {});
@@ -40,19 +40,19 @@ export class Proxy {
     this.#port = (this.#server.address() as { port: number }).port;
   }
 
-  /** Cuts all connections, and those to come. */
+  /** Closes all connections, and refuses new ones. */
   refuse(): void {
     this.#mode = 'refuse';
     this.#cutAll();
   }
 
-  /** Half-open: connections are there and accepted, and nothing passes either way. */
+  /** Makes all connections half-open: they stay open and new ones are accepted, but no traffic passes in either direction. */
   silence(): void {
     this.#mode = 'silent';
     for (const link of this.#links) link.hold();
   }
 
-  /** Everything passes again, and what was held is delivered. */
+  /** Forwards traffic again, delivers what was held, and removes all traps. */
   heal(): void {
     this.#mode = 'pass';
     this.#traps.length = 0;
@@ -60,22 +60,22 @@ export class Proxy {
   }
 
   /**
-   * Does this to the next statement of the writer that is wanted: by default, one that writes a batch.
+   * Sets a trap for the next statement of the writer that matches: by default, one that writes a batch.
    *
-   * @throws the signal's reason, when it is aborted before there is one
+   * @throws the signal's reason if it is aborted before a statement matches
    */
   trap(trap: Trap, signal: AbortSignal, wanted = anyWrite): Promise<Caught> {
     const { promise, resolve, reject } = Promise.withResolvers<Caught>();
     const entry = { trap, wanted, caught: resolve };
     this.#traps.push(entry);
-    const give = () => {
+    const onAbort = () => {
       const at = this.#traps.indexOf(entry);
       if (at >= 0) this.#traps.splice(at, 1);
       reject(signal.reason as Error);
     };
-    signal.addEventListener('abort', give, { once: true });
-    if (signal.aborted) give();
-    return promise.finally(() => signal.removeEventListener('abort', give));
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    return promise.finally(() => signal.removeEventListener('abort', onAbort));
   }
 
   async close(): Promise<void> {

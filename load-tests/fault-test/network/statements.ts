@@ -1,18 +1,18 @@
 import type { Message } from './messages.ts';
 
-/** A statement of the counters' writer that is about to be run. */
+/** A statement of the counters' writer that the service is sending. */
 export interface WriterStatement {
-  /** Whether it writes a batch, or closes the number of one. */
+  /** Whether it writes a batch or closes the number of a batch. */
   does: 'write' | 'close';
-  /** The batch: its writer and its number; empty where the statement does not say. */
+  /** The identity of the batch, as `writer/number`; empty if the statement does not contain it. */
   batch: string;
 }
 
-/** Recognizes the writer's statements, also where only their names are sent. One for each connection. */
+/** Recognizes the writer's statements, including executions of prepared ones. One instance per connection. */
 export class StatementSpotter {
   readonly #prepared = new Map<string, WriterStatement['does']>();
 
-  /** The statement that this message of the client runs, if it is one of the writer's. */
+  /** Returns the statement that a message of the client executes, if it is one of the writer's. */
   spot({ type, bytes }: Message): WriterStatement | undefined {
     const reader = new FieldReader(bytes);
     if (type === 'Q') {
@@ -33,15 +33,15 @@ export class StatementSpotter {
 }
 
 function doneBy(sql: string): WriterStatement['does'] | undefined {
-  // Creating a counter with its bounds (PUT) is no statement of the writer.
+  // Creating a counter with bounds (PUT) is not a statement of the writer.
   if (/insert into counters\b(?! as c \(name, value, min, max)/i.test(sql)) return 'write';
   return /update counter_writers\b/i.test(sql) ? 'close' : undefined;
 }
 
-/** Reads the fields of a message. Source: PostgreSQL documentation, 54.7 "Message Formats", Bind. */
+/** Parses the fields of a message. Source: PostgreSQL documentation, 54.7 "Message Formats", Bind. */
 class FieldReader {
   readonly #bytes: Buffer;
-  /** After the type and the length. */
+  /** The current position; the fields start after the type and the length. */
   #at = 5;
 
   constructor(bytes: Buffer) {
@@ -55,7 +55,7 @@ class FieldReader {
     return text;
   }
 
-  /** The first parameters of a Bind, as texts, at most so many. */
+  /** Returns the first parameters of a Bind message as text, at most `max`. */
   parameters(max: number): string[] {
     for (let formats = this.#int16(); formats > 0; formats -= 1) this.#int16();
     return Array.from({ length: Math.min(max, this.#int16()) }, () => {

@@ -1,36 +1,36 @@
 import type { WriterStatement } from './statements.ts';
 
 /**
- * What is to happen to a statement of the writer:
- * - `cut before`: its connection breaks before any of it reaches the server;
- * - `cut after`: it is committed, and the connection breaks before any of the answer reaches the service (one that the
- *   server refuses, or that finds its keys known, has its answer);
- * - `hold`: it is not run before `release`;
- * - `hold sync`: all of it but its end reaches the server, which has then run and not committed it;
- * - `hold answer`: it is committed, and no answer reaches the service before `release`;
- * - `watch`: nothing, it is only seen.
+ * What a trap does to a statement of the writer:
+ * - `cut before`: closes the connection before the server receives any of the statement;
+ * - `cut after`: closes the connection after the commit, before the service receives any of the answer (the answer is
+ *   delivered if the server refuses the statement, or if all keys are known);
+ * - `hold`: delays the statement until `release`;
+ * - `hold sync`: delivers the statement without its end, so that the server runs it but does not commit;
+ * - `hold answer`: lets the server commit, and delays the answer until `release`;
+ * - `watch`: only observes the statement.
  */
 export type Trap = 'cut before' | 'cut after' | 'hold' | 'hold sync' | 'hold answer' | 'watch';
 
-/** A statement that went into a trap. */
+/** An intercepted statement. */
 export interface Caught {
   statement: WriterStatement;
-  /** The port that the server sees it come from. */
+  /** The client port of the connection, as the server sees it. */
   clientPort: number | undefined;
-  /** When the service has given the connection up. */
+  /** Resolves when the service closes the connection. */
   abandoned: Promise<void>;
-  /** What the server said, as `AnswerReader` has it; `cut`: it never got there, or said nothing. */
+  /** The result of `AnswerReader`; `cut`: the server did not receive the statement, or did not answer. */
   outcome: Promise<string>;
-  /** Lets what was held go on, however late. */
+  /** Delivers what was held. */
   release: () => void;
-  /** Breaks the connection; what was held is lost. */
+  /** Closes the connection and discards what was held. */
   cut: () => void;
 }
 
-/** What a trap is set for. */
+/** Whether a trap applies to a statement. */
 export type Wanted = (statement: WriterStatement) => boolean;
 
-/** A trap that is set, and what is told of the statement that goes into it. */
+/** A trap that is set, with the callback for the intercepted statement. */
 export interface SetTrap {
   trap: Trap;
   wanted: Wanted;

@@ -9,29 +9,30 @@ import type { Journal } from '../journal/journal.ts';
 import { TICKETS, ticketsOf } from '../journal/operation.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { type Random, seeded } from '../world/random.ts';
-import { Killer } from './killer.ts';
+import { FaultInjector } from './fault-injector.ts';
 
+/** The number of buyers in a round. */
 export const BUYERS = 2 * TICKETS;
 
-/** Rounds at the same time, so that batches have tickets of several and a strike hits them all. */
-const ROUNDS_AT_ONCE = 5;
+/** The number of concurrent rounds. Batches contain tickets of several rounds, and a fault affects all of them. */
+const CONCURRENT_ROUNDS = 5;
 
-/** Buyers of a round at the same time: fewer than there are, so that some come when others have their answers. */
-const BUYERS_AT_ONCE = 40;
+/** The number of concurrent buyers in a round: fewer than all, so that some buy after others have their answers. */
+const CONCURRENT_BUYERS = 40;
 
-/** How long a buyer asks at most, in milliseconds: longer than a replica takes to be back. */
-const BUYING_MS_MAX = 120_000;
+/** The time limit of a buyer, in milliseconds: longer than the restart of a replica. */
+const BUYER_MS_MAX = 120_000;
 
 export interface RoundsOptions {
   rounds: number;
   replicas: number;
   seed: number;
-  /** Where the journal is written. */
+  /** The path of the journal. */
   journal: string;
   signal: AbortSignal;
 }
 
-export interface RoundsResult extends Reconciliation, Pick<Killer, 'killed' | 'cut'> {
+export interface RoundsResult extends Reconciliation, Pick<FaultInjector, 'killed' | 'cut'> {
   history: History;
   elapsedMs: number;
 }
@@ -40,16 +41,16 @@ interface Sale {
   client: Client;
   journal: Journal;
   exchange: Exchange;
-  killer: Killer;
+  injector: FaultInjector;
   random: Random;
   signal: AbortSignal;
 }
 
 /**
- * Sells tickets to twice as many buyers, so many times, on the same replicas of the service. Meanwhile, one of them after
- * another is killed or cut off the database. Then compares what buyers were told with what was counted.
+ * Runs rounds in which there are twice as many buyers as tickets, on the same replicas of the service, while replicas are
+ * killed or lose their database connections. Then compares the answers with the database.
  *
- * @throws {Error} when a replica does not start again
+ * @throws {Error} if a replica does not restart
  */
 export async function runRounds(postgres: Postgres, options: RoundsOptions): Promise<RoundsResult> {
   const { rounds, signal } = options;
@@ -57,44 +58,44 @@ export async function runRounds(postgres: Postgres, options: RoundsOptions): Pro
   const attemptsMax = rounds * BUYERS;
   return withFleet({ ...options, database: postgres, random, attemptsMax }, async (fleet) => {
     const { replicas, journal, exchange } = fleet;
-    const killer = new Killer(postgres, replicas, random);
+    const injector = new FaultInjector(postgres, replicas, random);
     const client = await postgres.connect();
     const startedAt = performance.now();
     try {
-      for (let done = 0; done < rounds; done += ROUNDS_AT_ONCE) {
+      for (let done = 0; done < rounds; done += CONCURRENT_ROUNDS) {
         signal.throwIfAborted();
-        progress(`${BUYERS} buyers, ${TICKETS} tickets`, done, rounds);
-        const count = Math.min(ROUNDS_AT_ONCE, rounds - done);
+        progress(`rounds of ${BUYERS} buyers and ${TICKETS} tickets`, done, rounds);
+        const count = Math.min(CONCURRENT_ROUNDS, rounds - done);
         const names = Array.from({ length: count }, (_, i) => String(done + i + 1));
-        await sell({ client, journal, exchange, killer, random, signal }, names);
+        await sell({ client, journal, exchange, injector, random, signal }, names);
       }
     } finally {
       await client.end();
     }
     const elapsedMs = performance.now() - startedAt;
-    await killer.allBack();
-    const found = await reconcile(postgres, journal, exchange, BUYERS_AT_ONCE);
-    return { ...found, history: journal, elapsedMs, killed: killer.killed, cut: killer.cut };
+    await injector.allServing();
+    const found = await reconcile(postgres, journal, exchange, CONCURRENT_BUYERS);
+    return { ...found, history: journal, elapsedMs, killed: injector.killed, cut: injector.cut };
   });
 }
 
 async function sell(
-  { client, journal, exchange, killer, random, signal }: Sale,
+  { client, journal, exchange, injector, random, signal }: Sale,
   rounds: string[],
 ): Promise<void> {
   await client.query('insert into counters (name, value, min, max) select unnest($1::text[]), 0, 0, $2', [
     rounds.map(ticketsOf),
     TICKETS,
   ]);
-  // After a number of answers, perhaps none: there is no moment of which it could be said that it is the worst.
-  const strikeAt = Math.floor(random() * BUYERS * rounds.length);
-  if (strikeAt === 0) killer.strike();
+  // After a random number of answers, because no moment is known to be the worst one.
+  const injectAt = Math.floor(random() * BUYERS * rounds.length);
+  if (injectAt === 0) injector.inject();
   let answers = 0;
   const buyers = Array.from({ length: BUYERS }, () => rounds).flat();
-  await inParallel(BUYERS_AT_ONCE * rounds.length, buyers, async (round) => {
+  await inParallel(CONCURRENT_BUYERS * rounds.length, buyers, async (round) => {
     signal.throwIfAborted();
-    await exchange.settle(journal.begin('ticket', round), BUYING_MS_MAX, signal);
+    await exchange.settle(journal.begin('ticket', round), BUYER_MS_MAX, signal);
     answers += 1;
-    if (answers === strikeAt) killer.strike();
+    if (answers === injectAt) injector.inject();
   });
 }

@@ -18,7 +18,7 @@ import { ownFolder } from '../../shared/own-folder.ts';
 
 const run = promisify(execFile);
 
-/** A server of this test's own, as durable as any, to be killed, stopped and started. */
+/** The PostgreSQL server of a run, with durable commits. It can be killed, stopped and restarted. */
 export class Postgres {
   readonly #programs: ServerPrograms;
   readonly #folder: string;
@@ -30,7 +30,7 @@ export class Postgres {
     this.#port = port;
   }
 
-  /** Makes a cluster in a folder of its own and starts it. */
+  /** Creates a cluster in a temporary folder, and starts the server. */
   static async create(): Promise<Postgres> {
     const folder = await ownFolder('faults');
     const programs = await runnablePrograms(process.env.POSTGRES_BIN ?? (await findPrograms()), folder);
@@ -49,17 +49,17 @@ export class Postgres {
     return this.#port;
   }
 
-  /** The address of the database, through whatever listens at that port. */
+  /** The address of the database at the server's own port, or at the port of a proxy. */
   databaseUrl(port = this.#port): string {
     return `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
   }
 
-  /** As it was at first. No session may be open. */
+  /** Removes all tables. No other session may be open. */
   async empty(): Promise<void> {
     await this.query('drop schema public cascade; create schema public');
   }
 
-  /** Starts it, if need be again: after a SIGKILL, what the old one left must be gone first. */
+  /** Starts the server, with retries: after a SIGKILL, processes of the previous one may still be ending. */
   async start(): Promise<void> {
     const settings = { max_connections: '200' };
     const logFile = join(this.#folder, 'postgres.log');
@@ -72,20 +72,20 @@ export class Postgres {
     });
   }
 
-  /** As an administrator restarts it: what is under way is rolled back. */
+  /** Restarts the server as an administrator does: transactions in progress are rolled back. */
   async restart(): Promise<void> {
     await stopServer(this.#programs, this.#cluster);
     await this.start();
   }
 
-  /** Sends this to all of its processes; those it started before, and those that come, belong to it as well. */
+  /** Sends a signal to the postmaster and all of its child processes. */
   async signal(signal: NodeJS.Signals): Promise<void> {
     const pids = await this.#pids();
-    // The first one first: it would otherwise start others for those that are gone.
+    // The postmaster first, so that it does not replace ended children.
     for (const pid of pids) kill(pid, signal);
   }
 
-  /** Until none of these processes is left. */
+  /** Kills all processes of the server, and waits until they have ended. */
   async kill(): Promise<void> {
     const pids = await this.#pids();
     for (const pid of pids) kill(pid, 'SIGKILL');
@@ -93,7 +93,7 @@ export class Postgres {
     while (pids.some((pid) => kill(pid, 0))) await setTimeout(5, undefined, { signal });
   }
 
-  /** Asks the server itself, around every proxy. */
+  /** Runs a query on a direct connection, bypassing the proxies. */
   async query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
     const client = await this.connect();
     try {
@@ -103,7 +103,7 @@ export class Postgres {
     }
   }
 
-  /** A connection around every proxy; the caller ends it. */
+  /** Opens a direct connection, bypassing the proxies; the caller closes it. */
   async connect(): Promise<Client> {
     const client = new Client({
       connectionString: this.databaseUrl(),
@@ -115,7 +115,7 @@ export class Postgres {
     return client;
   }
 
-  /** Ends it, however it is, and removes its data. */
+  /** Ends the server, whatever its state, and removes its data. */
   async remove(): Promise<void> {
     await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
@@ -141,7 +141,7 @@ export class Postgres {
 
 const PASSWORD = 'faults';
 
-/** @returns whether there was such a process */
+/** @returns whether the process existed */
 function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, signal);

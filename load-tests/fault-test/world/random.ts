@@ -1,4 +1,4 @@
-/** Numbers from 0 (included) to 1 (excluded), the same ones for the same seed. */
+/** Returns numbers from 0 (inclusive) to 1 (exclusive). Equal seeds give equal sequences. */
 export type Random = () => number;
 
 /** Source: mulberry32, by Tommy Ettinger (public domain). */
@@ -12,14 +12,14 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** @throws {RangeError} when there is nothing to pick from */
+/** Returns a random element. @throws {RangeError} if the list is empty */
 export function pick<T>(random: Random, from: readonly T[]): T {
   const one = from[Math.floor(random() * from.length)];
-  if (one === undefined) throw new RangeError('nothing to pick from');
+  if (one === undefined) throw new RangeError('cannot pick from an empty list');
   return one;
 }
 
-/** The same in another order (Fisher and Yates). */
+/** Returns the elements in random order (Fisher–Yates). */
 export function shuffled<T>(random: Random, all: readonly T[]): T[] {
   const mixed = [...all];
   for (let i = mixed.length - 1; i > 0; i -= 1) {

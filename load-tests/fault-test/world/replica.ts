@@ -8,13 +8,12 @@ import { type Program, runProgram } from '../../shared/own-service.ts';
 import type { Postgres } from './postgres.ts';
 import { Proxy } from '../network/proxy.ts';
 
-/** What the service itself found out about commits whose answers were lost. */
+/** The number of lost commits whose outcome the service has determined, by outcome. */
 export type Settled = Record<Settlement, number>;
 
-/** Of a process that has just begun. */
-export const noneSettled = (): Settled => ({ applied: 0, 'not applied': 0, unknown: 0 });
+export const noSettlements = (): Settled => ({ applied: 0, 'not applied': 0, unknown: 0 });
 
-/** Short, so that a fault outlasts them and the run does not take all day. In milliseconds. */
+/** The timeouts of the service, in milliseconds: short, so that faults outlast them and a run stays short. */
 const TIMEOUTS = {
   STATEMENT_TIMEOUT_MS: '500',
   LOCK_TIMEOUT_MS: '1000',
@@ -22,27 +21,26 @@ const TIMEOUTS = {
   IDLE_IN_TRANSACTION_TIMEOUT_MS: '1000',
 };
 
-/** So that the clock can be shifted. */
+/** Loads the module that can shift the clock. */
 const NODE_OPTIONS = `--import=${pathToFileURL(join(import.meta.dirname, 'shifting-clock.ts')).href}`;
 
+/** The time limits for a replica to start and to end, in milliseconds. */
 const START_MS_MAX = 180_000;
 const END_MS_MAX = 15_000;
 
-/** One process of the service, with a network of its own to the database. */
+/** One process of the service, with its own proxy to the database. */
 export class Replica {
   readonly proxy: Proxy;
-  /** What `start` runs: the service, another version of it, or the service with a defect. */
+  /** The program that `start` runs: the service, another version of it, or the service with a defect. */
   program: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #signal: AbortSignal;
   #running: Program | undefined;
   #port = 0;
-  #settledBefore: Settled = noneSettled();
-  #settledNow: Settled = noneSettled();
+  #settledBefore: Settled = noSettlements();
+  #settledNow: Settled = noSettlements();
 
-  /**
-   * @param signal aborted when nothing is to be started or waited for any more
-   */
+  /** @param signal aborted when the run ends */
   constructor(
     postgres: Pick<Postgres, 'port'>,
     program: string,
@@ -59,20 +57,22 @@ export class Replica {
     return this.#port;
   }
 
-  /** Starts it and waits until it is ready, again while the database is away. */
+  /** Starts the process and waits until it is ready; retries while the database is unavailable. */
   async start(postgres: Pick<Postgres, 'databaseUrl'>): Promise<void> {
     if (this.proxy.port === 0) await this.proxy.listen();
     const deadline = AbortSignal.any([this.#signal, AbortSignal.timeout(START_MS_MAX)]);
-    for (let said = 'nothing yet'; ; said = (await this.#lastWords()) ?? said) {
+    for (let output = 'none'; ; output = (await this.#errorOutput()) ?? output) {
       if (deadline.aborted && !this.#signal.aborted)
-        throw new Error(`a replica did not start; it said: ${said}`);
+        throw new Error(
+          `a replica did not start within ${START_MS_MAX / 1000} s; its error output: ${output}`,
+        );
       deadline.throwIfAborted();
-      // Another port each time: another process may have taken the one that it had.
+      // A new port each time, because another process may have taken the previous one.
       this.#port = await freePort();
       this.#running = runProgram([this.program], {
         PORT: String(this.#port),
         DATABASE_URL: postgres.databaseUrl(this.proxy.port),
-        // What it refuses is in the journal.
+        // The journal contains the refusals.
         LOG_LEVEL: 'error',
         DEMOS: 'false',
         ...TIMEOUTS,
@@ -83,23 +83,23 @@ export class Replica {
     }
   }
 
-  /** The process is gone when this resolves. @returns its exit code */
+  /** Sends the signal and waits until the process has ended. @returns its exit code */
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
     const running = this.#running;
     if (!running) return null;
     running.child.kill(signal);
-    // One that is stopped could not end.
+    // A stopped process would not end.
     running.child.kill('SIGCONT');
     const timer = globalThis.setTimeout(() => running.child.kill('SIGKILL'), END_MS_MAX);
     const { code } = await running.ended;
     clearTimeout(timer);
     this.#running = undefined;
     for (const outcome of settlements) this.#settledBefore[outcome] += this.#settledNow[outcome];
-    this.#settledNow = noneSettled();
+    this.#settledNow = noSettlements();
     return code;
   }
 
-  /** Stops the process where it is; `resume` lets it go on. */
+  /** Suspends the process until `resume`. */
   pause(): void {
     this.#running?.child.kill('SIGSTOP');
   }
@@ -108,36 +108,36 @@ export class Replica {
     this.#running?.child.kill('SIGCONT');
   }
 
-  /** Shifts the wall clock of the process: six hours ahead, six back, and right again, in turn. */
+  /** Shifts the wall clock of the process: in turn six hours ahead, six hours back, and correct again. */
   async shiftClock(signal: AbortSignal): Promise<void> {
     const child = this.#running?.child;
     if (!child?.stdout) throw new Error('the replica is not running');
-    const told = on(child.stdout, 'data', { signal });
+    const output = on(child.stdout, 'data', { signal });
     child.kill('SIGWINCH');
-    for await (const [text] of told) if (String(text).includes('clock shifted')) return;
+    for await (const [text] of output) if (String(text).includes('clock shifted')) return;
   }
 
-  /** What it has found out since the beginning, as of the last scrape before it was killed. */
+  /** The counts of all processes of this replica so far; those of a killed one as of its last scrape. */
   async settled(): Promise<Settled> {
     const text = await this.#get('/metrics').catch(() => '');
-    const seen = { ...this.#settledBefore };
+    const counts = { ...this.#settledBefore };
     for (const outcome of settlements) {
       const count = new RegExp(`^safe_counters_lost_answers_total\\{outcome="${outcome}"\\} (\\d+)`, 'm');
       const now = Number(count.exec(text)?.[1] ?? this.#settledNow[outcome]);
       this.#settledNow[outcome] = now;
-      seen[outcome] += now;
+      counts[outcome] += now;
     }
-    return seen;
+    return counts;
   }
 
-  /** What it said when it ended by itself, if anything; one that is still about to start is ended. */
-  async #lastWords(): Promise<string | undefined> {
+  /** Ends the process if it is still starting. @returns its error output, if any */
+  async #errorOutput(): Promise<string | undefined> {
     this.#running?.child.kill('SIGKILL');
     const { stderr = '' } = (await this.#running?.ended) ?? {};
     return stderr.trim() || undefined;
   }
 
-  /** @returns false when it has ended, or the time is over */
+  /** @returns false if the process has ended, or at the time limit */
   async #ready({ child }: Program, deadline: AbortSignal): Promise<boolean> {
     while (child.exitCode === null && child.signalCode === null && !deadline.aborted) {
       if (await this.#get('/health/ready').catch(() => undefined)) return true;

@@ -1,6 +1,6 @@
 /**
- * Loaded before the service: its wall clock goes hours ahead, hours back and right again, a step at each SIGWINCH, as
- * after a wrong time server. The monotonic clock and timers are as they were. Each step is told on standard output.
+ * Loaded before the service: each SIGWINCH shifts its wall clock (six hours ahead, six hours back, correct again), as a wrong
+ * time server would. The monotonic clock and timers are not affected. Each shift is reported on standard output.
  */
 const HOUR_MS = 3_600_000;
 const STEPS_MS = [6 * HOUR_MS, -6 * HOUR_MS, 0];

@@ -1,3 +1,3 @@
 import { testControls } from './controls.ts';
 
-testControls('answer before commit', 'bulk in part', 'stale reads');
+testControls('answers before the commit', 'skips the last counter of a bulk', 'reads from a cache');

@@ -1,3 +1,3 @@
 import { testControls } from './controls.ts';
 
-testControls('keys off', 'keys ignored', 'neighbours refused');
+testControls('ignores keys', 'counts known keys again', 'refuses the whole batch on a lock');

@@ -1,3 +1,7 @@
 import { testControls } from './controls.ts';
 
-testControls('fence off', 'numbers not checked', 'guess when forgotten');
+testControls(
+  'treats every lost commit as not applied',
+  'does not check batch numbers',
+  'guesses the outcome after its writer was removed',
+);

@@ -7,15 +7,15 @@ import { withPostgres } from '../../../load-tests/fault-test/run.ts';
 
 /** The rule that a service with this defect breaks. */
 export const ruleOf: Record<Defect, Violation['rule']> = {
-  'answer before commit': 'bound',
-  'fence off': 'own',
-  'numbers not checked': 'own',
-  'guess when forgotten': 'own',
-  'keys off': 'acknowledged',
-  'keys ignored': 'sum',
-  'neighbours refused': 'neighbours',
-  'bulk in part': 'whole',
-  'stale reads': 'reads',
+  'answers before the commit': 'bound',
+  'treats every lost commit as not applied': 'own',
+  'does not check batch numbers': 'own',
+  'guesses the outcome after its writer was removed': 'own',
+  'ignores keys': 'acknowledged',
+  'counts known keys again': 'sum',
+  'refuses the whole batch on a lock': 'unrelated',
+  'skips the last counter of a bulk': 'whole',
+  'reads from a cache': 'reads',
 };
 
 /** Asserts that each of these defects is found by its rule. The defects are in several files, which run in parallel. */

@@ -4,9 +4,9 @@ import { testFaults } from './faults.ts';
 testFaults(
   ['server', 'alone'],
   [
-    ['a counter locked by another session'],
-    ['new counters that another session has not committed'],
-    ['keys that expire and are used again'],
+    ['counter locked by another session'],
+    ['new counters of an uncommitted transaction'],
+    ['expired keys reused'],
     ['pg_terminate_backend'],
     ['SIGKILL of a backend'],
     ['SIGKILL of PostgreSQL'],

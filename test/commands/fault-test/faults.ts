@@ -12,9 +12,9 @@ import { run, type RunResult, withPostgres } from '../../../load-tests/fault-tes
 const together = (names: readonly string[]): Fault => ({
   name: names.join(' + '),
   scope: 'server',
-  async make(world, replica) {
+  async inject(world, replica) {
     const at = (i: number) => world.replicas[i % world.replicas.length] ?? replica;
-    const ended = await Promise.allSettled(names.map((name, i) => faultNamed(name).make(world, at(i))));
+    const ended = await Promise.allSettled(names.map((name, i) => faultNamed(name).inject(world, at(i))));
     const missed = ended.find((one) => one.status === 'rejected');
     if (missed) throw missed.reason;
   },
@@ -34,7 +34,9 @@ export function testFaults(
   t.test(
     `nothing is lost or counted twice under the faults with the scope ${scopes.join(' or ')}`,
     async (t) => {
-      const all = faults.filter(({ name, scope }) => scopes.includes(scope) && name !== 'several at once');
+      const all = faults.filter(
+        ({ name, scope }) => scopes.includes(scope) && name !== 'several faults at once',
+      );
       t.strictSame(
         made.flat().toSorted(),
         all.map(({ name }) => name).toSorted(),

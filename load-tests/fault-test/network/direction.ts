@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 
-/** What one connection may hold back at most, in bytes. */
+/** The most bytes to hold for one direction. */
 const HELD_BYTES_MAX = 32 * 2 ** 20;
 
-/** One direction of a connection: it can be held up, and then carries on with everything, its end included. */
-export class Lane {
+/** One direction of a connection. It can be held; on release, it delivers everything that was held, including the end of the stream. */
+export class Direction {
   readonly #to: Socket;
   #held: Buffer[] | undefined;
   #heldBytes = 0;
