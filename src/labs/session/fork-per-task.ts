@@ -29,10 +29,13 @@ await Promise.allSettled(pks.map(task));`,
           if (pk === 2) throw new Error('this one fails');
           return seen;
         });
-      const tasks = [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk)));
+      // Awaited from the start: the one that fails may do so before the unlock is answered.
+      const tasks = Promise.allSettled(
+        [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk))),
+      );
       const waiting = blocked(await scratch.observer.untilBlocked(3));
       await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
-      const ends = await Promise.allSettled(tasks);
+      const ends = await tasks;
       const probes = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
       const figures = {
         waiting_at_once: waiting.length,
