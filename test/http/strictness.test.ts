@@ -46,6 +46,17 @@ t.test('unknown query parameters are refused, except by the pages', async (t) =>
     t.equal((await app.inject(path)).statusCode, 200, path);
 });
 
+t.test('unknown fields of a body are refused, and nothing is counted', async (t) => {
+  for (const url of ['/counters/strict/increments', '/races', '/2th']) {
+    const answer = await app.inject({ method: 'POST', url, payload: { nothing: 1 } });
+    t.equal(answer.statusCode, 400, url);
+  }
+  const payload = [{ name: 'strict' }, { name: 'strict', nothing: 1 }];
+  const answer = await app.inject({ method: 'POST', url: '/increments', payload });
+  t.match(answer.json(), { status: 400, detail: /unknown field "nothing"/ });
+  t.equal((await app.inject('/counters/strict')).statusCode, 404);
+});
+
 t.test('a query that cannot be decoded is refused, not taken literally', async (t) => {
   for (const bad of ['%', '%zz', '%ff', '%ED%A0%80']) {
     const answer = await app.inject(`/counters?prefix=${bad}`);
