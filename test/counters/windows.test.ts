@@ -4,9 +4,15 @@ import { Ajv } from 'ajv';
 import type { InjectOptions } from 'fastify';
 import t, { type Test } from 'tap';
 import { BUCKETS_MAX, bucketsOf, counterNamed, quoted } from '../../src/counters/windows.ts';
-import { testApp, testClient, testDatabase } from '../helper.ts';
+import { CounterStore } from '../../src/counters/store.ts';
+import { CounterWriter } from '../../src/counters/writer.ts';
+import { Problem } from '../../src/errors/problem.ts';
+import { testApp, testClient, testOrm } from '../helper.ts';
+import { unreliable } from './unreliable.ts';
 
-const databaseUrl = await testDatabase(t);
+const noEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+
+const { sessions, databaseUrl } = await testOrm(t);
 const replicas = [
   await testApp(t, { DEMOS: 'false' }, databaseUrl),
   await testApp(t, { DEMOS: 'false' }, databaseUrl),
@@ -141,6 +147,47 @@ t.test('a rate limit is exact across replicas, and a refusal says when the next 
   }
   setClock(t, '2030-05-05T10:01:00Z');
   t.match(await add('limited', limit), { status: 200, body: { value: 1 } });
+});
+
+t.test('a limit is exact when answers get lost: keys are counted once, also in later windows', async (t) => {
+  const faults = ['none', 'lost after', 'lost before', 'conflict', 'none'];
+  const writers = [0, 1, 2].map((shift) => {
+    const order = Array.from({ length: 40 }, (_, i) => faults[(i * 3 + shift) % faults.length] as string);
+    return new CounterWriter(
+      new CounterStore(unreliable(sessions, order), { keyHours: 24, lockMsMax: 60_000 }),
+      noEvents,
+    );
+  });
+  setClock(t, '2031-01-01T00:30:00Z');
+  const request = (i: number) => ({
+    increments: [{ name: 'lossy', by: 1, max: 25, window: '1h' }],
+    key: i % 4 === 0 ? undefined : `lossy ${i}`,
+  });
+  const submitAll = () =>
+    Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        writers[i % 3]?.submit(request(i)).then(
+          ({ values }) => ({ i, value: values[0] }),
+          (error: unknown) => {
+            if (error instanceof Problem && error.code === 'out_of_bounds') return undefined;
+            throw error;
+          },
+        ),
+      ),
+    );
+  const counted = (await submitAll()).filter((outcome) => outcome !== undefined);
+  t.same(
+    counted.map(({ value }) => value).toSorted((a, b) => Number(a) - Number(b)),
+    Array.from({ length: 25 }, (_, i) => i + 1),
+  );
+  setClock(t, '2031-01-01T01:30:00Z');
+  const keyed = counted.filter(({ i }) => i % 4 !== 0);
+  for (const { i, value } of keyed)
+    t.same(await writers[(i + 1) % 3]?.submit(request(i)), { values: [value], replayed: true });
+  t.same(
+    (await windows('lossy', '1h', 2)).map(({ value }) => value),
+    [0, 25],
+  );
 });
 
 t.test('a limit holds when the clock of the service is behind that of the database', async (t) => {
