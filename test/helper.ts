@@ -65,7 +65,7 @@ export async function testOrm(
     config: loadConfig({ ...databaseTimeouts(), ...env }),
     log: silent,
   });
-  t.teardown(() => database.orm.close());
+  t.teardown(() => database.close());
   return { ...database, databaseUrl };
 }
 

@@ -14,7 +14,7 @@ const TIMEOUTS = { LOCK_TIMEOUT_MS: 60_000, STATEMENT_TIMEOUT_MS: 300_000 };
  * @returns how many migrations were applied
  */
 export async function migrate(options: DatabaseOptions): Promise<number> {
-  const { orm } = openDatabase({ ...options, config: { ...options.config, ...TIMEOUTS } });
+  const { orm, close } = openDatabase({ ...options, config: { ...options.config, ...TIMEOUTS } });
   try {
     return await orm.em.fork().transactional(
       async (em) => {
@@ -28,6 +28,6 @@ export async function migrate(options: DatabaseOptions): Promise<number> {
       { isolationLevel: IsolationLevel.READ_COMMITTED },
     );
   } finally {
-    await orm.close();
+    await close();
   }
 }

@@ -12,6 +12,8 @@ import { type DatabaseConfig, type SessionKind, sessionSettings } from './settin
 export interface Database {
   orm: MikroORM;
   sessions: Sessions;
+  /** Ends the ORM and the pool. (The ORM alone ends the pool only if it has used it.) */
+  close: () => Promise<void>;
 }
 
 export interface DatabaseOptions {
@@ -33,7 +35,7 @@ export interface DatabaseLog {
   warn: (message: string) => void;
 }
 
-/** MikroORM over a pool of connections; nothing connects before the first query. `orm.close()` ends the pool. */
+/** MikroORM over a pool of connections; nothing connects before the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const { config, log } = options;
   const sessions = openSessions(options);
@@ -44,7 +46,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     debug: config.SQL_DEBUG ? ['query', 'query-params'] : false,
     colors: false,
   });
-  return { orm, sessions };
+  const close = async () => {
+    await orm.close();
+    await sessions.end();
+  };
+  return { orm, sessions, close };
 }
 
 /** A pool of connections to the database; nothing connects before the first query. */
@@ -52,7 +58,10 @@ export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessio
   const { log, session, onError } = options;
   const pool = new Pool(poolOptions(options));
   // The pool discards a connection that breaks while idle; without a listener the event would end the process.
-  pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
+  pool.on('error', (error) => {
+    // While the pool ends, an embedded server may shut down before the connections are closed.
+    if (!pool.ending) log.warn(`an idle connection to the database broke: ${error.message}`);
+  });
   return new Sessions(pool, { prepares: !session?.pooled, onError });
 }
 

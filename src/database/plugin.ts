@@ -65,7 +65,7 @@ export const databasePlugin = fastifyPlugin(
       log.warn(`the durability settings of the database could not be read: ${messageOf(error)}`);
     });
     app.addHook('onClose', async () => {
-      await database.orm.close();
+      await database.close();
       await counters.end();
     });
   },

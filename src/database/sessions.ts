@@ -60,6 +60,7 @@ export class Sessions implements PostgresPool {
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
   #prepares: boolean;
   readonly #sharing = new Set<Sessions>();
+  #ended: Promise<void> | undefined;
   /** How often the pool was emptied. */
   #emptied = 0;
 
@@ -87,8 +88,10 @@ export class Sessions implements PostgresPool {
     return (this.#pinned.getStore() ?? (await this.#lend())) as unknown as PostgresPoolClient;
   }
 
+  /** Closes the connections; further calls wait for the same end. */
   end(): Promise<void> {
-    return this.#pool.end();
+    this.#ended ??= this.#pool.end();
+    return this.#ended;
   }
 
   /** Lets both empty their pools when one of them detects a failure of the server. */

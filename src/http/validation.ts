@@ -67,10 +67,17 @@ export const refuseBody: preValidationAsyncHookHandler = async ({ body }) => {
 export function explainValidation(errors: FastifySchemaValidationError[], where: string): Error {
   const part = where === 'querystring' ? 'query' : where === 'params' ? 'path' : where;
   const kind = where === 'body' ? 'field' : 'parameter';
-  const sentences = errors.map(({ instancePath, keyword, params, message }) => {
+  const types = (path: string) =>
+    errors.flatMap(({ instancePath, keyword, params }) =>
+      keyword === 'type' && instancePath === path ? String(params.type) : [],
+    );
+  const sentences = errors.flatMap(({ instancePath, keyword, params, message }) => {
+    // Of a field that may be null; the errors of its types say it.
+    if (keyword === 'anyOf') return [];
     const name = instancePath ? `${part} ${kind} "${instancePath.slice(1)}"` : `the ${part}`;
     if (keyword === 'additionalProperties')
       return `${name} has an unknown field "${String(params.additionalProperty)}"`;
+    if (keyword === 'type') return `${name} must be ${types(instancePath).join(' or ')}`;
     if (keyword === 'enum') return `${name} must be one of ${(params.allowedValues as unknown[]).join(', ')}`;
     return `${name} ${message ?? 'is not valid'}`;
   });

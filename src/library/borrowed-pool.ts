@@ -12,7 +12,9 @@ export class BorrowedPool implements ConnectionPool {
     this.#pool = pool;
     this.#waitMsMax = waitMsMax;
     // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
-    pool.on('error', (error) => warn(`an idle connection to the database broke: ${error.message}`));
+    pool.on('error', (error) => {
+      if (!pool.ending) warn(`an idle connection to the database broke: ${error.message}`);
+    });
   }
 
   get options(): object {

@@ -82,7 +82,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
     };
   } finally {
     await em.execute(`drop schema if exists "${schema}" cascade`);
-    await database.orm.close();
+    await database.close();
   }
 }
 

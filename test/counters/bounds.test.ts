@@ -490,7 +490,8 @@ t.test(
       outcomes.map((outcome) => (typeof outcome === 'string' ? outcome : outcome[0])),
       [1, 2, refused, refused, refused, 1],
     );
-    t.strictSame(await Promise.all(['full', '0 0', '1 998', '2 0'].map(valueOf)), [2, 1, 1, undefined]);
+    for (const [name, value] of Object.entries({ full: 2, '0 0': 1, '1 998': 1, '2 0': undefined }))
+      t.equal(await valueOf(name), value, name);
     t.ok(Math.max(...countersOfStatements) <= 2000, `${countersOfStatements.join()} counters`);
   },
 );

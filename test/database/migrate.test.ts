@@ -1,6 +1,7 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { entities } from '../../src/entities.ts';
+import { bucketsOf } from '../../src/counters/windows.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { openDatabase } from '../../src/database/orm.ts';
 import { silent, testClient, testDatabase } from '../helper.ts';
@@ -23,8 +24,6 @@ t.test(
 
 t.test('the migrations create what the entities describe', async (t) => {
   const databaseUrl = await testDatabase(t);
-  const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
-  t.teardown(() => orm.close());
   const client = await testClient(t, databaseUrl);
   const { rows } = await client.query(
     `select column_name as name, data_type as type, is_nullable as nullable from information_schema.columns
@@ -41,10 +40,26 @@ t.test('the migrations create what the entities describe', async (t) => {
 
 t.test('the migrations can be reverted and applied again', async (t) => {
   const databaseUrl = await testDatabase(t);
-  const { orm } = openDatabase({ databaseUrl, entities, config, log: silent });
-  t.teardown(() => orm.close());
+  const { orm, close } = openDatabase({ databaseUrl, entities, config, log: silent });
+  t.teardown(close);
   await orm.migrator.down({ to: 0 });
   const client = await testClient(t, databaseUrl);
   t.match((await client.query(`select to_regclass('posts') as posts`)).rows, [{ posts: null }]);
   t.ok((await migrate({ databaseUrl, entities, config, log: silent })) > 0);
+});
+
+t.test('without an expiry, expired counters and windows do not come back', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const { orm, close } = openDatabase({ databaseUrl, entities, config, log: silent });
+  t.teardown(close);
+  const client = await testClient(t, databaseUrl);
+  const [window] = bucketsOf('likes', '1d', Date.now());
+  await client.query(
+    `insert into counters (name, value, expires_at) values
+       ('likes', 1, null), ('offer', 2, now() + interval '1 day'), ('over', 3, now()), ($1, 4, now() + interval '1 day')`,
+    [window?.name],
+  );
+  await orm.migrator.down();
+  const { rows } = await client.query('select name from counters order by name');
+  t.same(rows, [{ name: 'likes' }, { name: 'offer' }]);
 });

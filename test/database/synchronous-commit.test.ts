@@ -8,8 +8,8 @@ import { ownServer } from '../own-server.ts';
 
 const { databaseUrl } = await ownServer(t);
 const client = await testClient(t, databaseUrl);
-const { orm, sessions } = openDatabase({ databaseUrl, entities, config: loadConfig({}), log: silent });
-t.teardown(() => orm.close());
+const { orm, sessions, close } = openDatabase({ databaseUrl, entities, config: loadConfig({}), log: silent });
+t.teardown(close);
 
 const INSERT = 'insert into likes values (1)';
 
