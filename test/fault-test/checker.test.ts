@@ -146,14 +146,16 @@ t.test('a bulk is counted as a whole or not at all', async (t) => {
 
 t.test('a counter with bounds never leaves them', async (t) => {
   // Operation 12 adds 2.
-  const within = history(
-    operation(12, 'acknowledged', [2], 'stock'),
-    operation(13, 'refused', undefined, 'stock'),
-  );
-  t.strictSame(rulesOf(within, truth({ 12: [2] }, { stock: 2 })), []);
-  for (const value of [-1, 101]) {
-    const one = history(operation(12, 'acknowledged', [value], 'stock'));
-    t.ok(rulesOf(one, truth({ 12: [value] }, { stock: 2 })).includes('bounds'), String(value));
+  for (const kind of ['stock', 'quota'] as const) {
+    const within = history(
+      operation(12, 'acknowledged', [2], kind),
+      operation(13, 'refused', undefined, kind),
+    );
+    t.strictSame(rulesOf(within, truth({ 12: [2] }, { [kind]: 2 })), []);
+    for (const value of [-1, 101]) {
+      const one = history(operation(12, 'acknowledged', [value], kind));
+      t.ok(rulesOf(one, truth({ 12: [value] }, { [kind]: 2 })).includes('bounds'), `${kind} ${value}`);
+    }
   }
 });
 

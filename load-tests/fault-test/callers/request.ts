@@ -28,12 +28,13 @@ export function requestOf(operation: Operation, run: string): CounterRequest {
 function incrementOf(operation: Operation, run: string): CounterRequest {
   const increments = incrementsOf(operation);
   const [first] = increments;
-  const one = increments.length === 1 && first;
+  const { name, ...body } = first ?? { name: '' };
+  const isOne = increments.length === 1;
   return {
     method: 'POST',
-    path: one ? `/counters/${one.name}/increments` : '/increments',
+    path: isOne ? `/counters/${name}/increments` : '/increments',
     headers: isKeyed(operation) ? { 'idempotency-key': keyOf(run, keyIdOf(operation)) } : {},
-    body: JSON.stringify(one ? { by: one.by } : increments),
+    body: JSON.stringify(isOne ? body : increments),
     refusals: legitimateRefusals(operation),
   };
 }

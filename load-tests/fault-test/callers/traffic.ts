@@ -4,7 +4,7 @@ import type { Random } from '../world/random.ts';
 /**
  * The mix of requests that a replica is sent. It determines the statement with which the service writes a batch:
  * - `mixed`: every kind, so that batches contain keys; picked twice as often as the others;
- * - `bounded`: many amounts that a counter's bounds refuse, so that the statement decides on each request separately;
+ * - `bounded`: many amounts that bounds of a counter or a window refuse, so that the statement decides on each request separately;
  * - `unkeyed`: many counters, no keys;
  * - `shared`: one counter, no keys;
  * - `serial`: one request at a time.
@@ -27,7 +27,8 @@ const PERCENTAGES: Record<Traffic, readonly (readonly [Kind, number])[]> = {
     ['delete', 1],
   ],
   bounded: [
-    ['stock', 50],
+    ['stock', 25],
+    ['quota', 25],
     ['single', 30],
     ['bulk', 10],
     ['amount', 10],

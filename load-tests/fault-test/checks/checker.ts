@@ -1,7 +1,7 @@
 import { checkBound, checkValues } from '../../../src/concurrency/history.ts';
 import { plural } from '../../shared/plural.ts';
 import type { History, Truth } from '../journal/history.ts';
-import { isKeyed, isTickets, keyIdOf, type Operation, STOCK, UNKEYED } from '../journal/operation.ts';
+import { BOUNDED, isKeyed, isTickets, keyIdOf, type Operation, UNKEYED } from '../journal/operation.ts';
 import { addsByCounter, type CounterAdd, storedValues } from './adds.ts';
 import { checkDocuments } from './documents.ts';
 import { checkOwn } from './own.ts';
@@ -86,7 +86,7 @@ function checkCounter(
     ...(name !== UNKEYED && sum !== value
       ? [violationOf('sum')(`the counted increments add up to ${sum}, the value is ${value}`)]
       : []),
-    ...(name === STOCK.name ? checkStock(adds).map(violationOf('bounds')) : []),
+    ...checkBounds(name, adds).map(violationOf('bounds')),
     ...(isTickets(name) ? checkTickets(adds).map(violationOf('tickets')) : []),
     ...(isByOnes ? checkValues(0, adds).map(violationOf('values')) : []),
     ...(isByOnes ? checkReads(adds, ownReads, failovers).map(violationOf('reads')) : []),
@@ -94,7 +94,10 @@ function checkCounter(
   ];
 }
 
-function checkStock(adds: readonly CounterAdd[]): string[] {
-  const outside = adds.find(({ value = STOCK.min }) => value < STOCK.min || value > STOCK.max);
-  return outside ? [`an increment wrote ${outside.value}; the bounds are ${STOCK.min} and ${STOCK.max}`] : [];
+function checkBounds(name: string, adds: readonly CounterAdd[]): string[] {
+  const bounds = BOUNDED.get(name);
+  if (!bounds) return [];
+  const { min, max } = bounds;
+  const outside = adds.find(({ value = min }) => value < min || value > max);
+  return outside ? [`an increment wrote ${outside.value}; the bounds are ${min} and ${max}`] : [];
 }

@@ -1,3 +1,4 @@
+import { counterNamed } from '../../../src/counters/windows.ts';
 import { noTruth, type Truth } from '../journal/history.ts';
 import { keyOf } from '../journal/operation.ts';
 import type { Postgres } from '../world/postgres.ts';
@@ -13,7 +14,8 @@ export async function readTruth(postgres: Pick<Postgres, 'connect'>, run: string
   try {
     await client.query('begin isolation level repeatable read read only');
     const counters = await client.query<{ name: string; value: string }>('select name, value from counters');
-    for (const { name, value } of counters.rows) truth.values.set(name, Number(value));
+    // Each window belongs to a counter without a value of its own.
+    for (const { name, value } of counters.rows) truth.values.set(counterNamed(name).counter, Number(value));
     for (let after = '', full = true; full; ) {
       const { rows } = await client.query<{ key: string; values: string[] }>(
         'select key, "values" from idempotency_keys where key > $1 order by key limit $2',

@@ -8,6 +8,7 @@ import type { Increment } from '../../../src/counters/request.ts';
  * - `bulk`: one increment each of the hot counter, another shared counter, and a counter of its own;
  * - `amount`: a positive or negative amount;
  * - `stock`: a positive or negative amount for a counter with bounds, so that many are refused;
+ * - `quota`: the same amounts for a window of time, with bounds that come with each request;
  * - `ticket`: one ticket of a round, of which there are fewer than buyers;
  * - `again`: a `single` with the key of an earlier request, which has expired and was removed.
  *
@@ -23,6 +24,7 @@ export const kinds = [
   'bulk',
   'amount',
   'stock',
+  'quota',
   'ticket',
   'again',
   'unkeyed',
@@ -78,6 +80,14 @@ export const UNKEYED = 'unkeyed';
 /** The counter of all operations of the kind `stock`, and its bounds. */
 export const STOCK = { name: 'stock', min: 0, max: 100 };
 
+/** The counter of all operations of the kind `quota`, with a window that does not end during a run. */
+export const QUOTA = { name: 'quota', window: '9999d', min: 0, max: 100 };
+
+/** The counters with bounds, by their names. */
+export const BOUNDED: ReadonlyMap<string, { min: number; max: number }> = new Map(
+  [STOCK, QUOTA].map((counter) => [counter.name, counter]),
+);
+
 /** The name of the counter that holds the number of tickets sold in a round. */
 export const ticketsOf = (round: string): string => `tickets-${round}`;
 
@@ -101,6 +111,7 @@ const increments: Record<Kind, (id: number, about: string) => Increment[]> = {
   bulk: (id) => byOne('hot', 'left', ownName(id)),
   amount: (id) => [{ name: 'amounts', by: amountOf(id) }],
   stock: (id) => [{ name: STOCK.name, by: amountOf(id) }],
+  quota: (id) => [{ ...QUOTA, by: amountOf(id) }],
   ticket: (_, round) => byOne(ticketsOf(round)),
   again: () => byOne('hot'),
   unkeyed: (id) => byOne(ownName(id)),
@@ -120,7 +131,7 @@ export const incrementsOf = ({ id, kind, about = '' }: Intent): Increment[] => i
 export const isInRange = ({ id }: Pick<Operation, 'id'>): boolean => id % 2 === 0;
 
 export const isKeyed = ({ kind }: Pick<Operation, 'kind'>): boolean =>
-  ['single', 'bulk', 'amount', 'stock', 'ticket', 'again'].includes(kind);
+  ['single', 'bulk', 'amount', 'stock', 'quota', 'ticket', 'again'].includes(kind);
 
 /** The number in the idempotency key: that of the operation itself, or of the earlier one whose expired key it reuses. */
 export const keyIdOf = ({ id, kind, about }: Intent): number => (kind === 'again' ? Number(about) : id);
@@ -139,7 +150,7 @@ export const MISSING = 'missing';
 /** The problem codes with which the service may refuse a request because of its content, not because of a fault. */
 export function legitimateRefusals(operation: Intent): readonly string[] {
   if (isDocument(operation)) return ['precondition_failed', 'not_found'];
-  if (operation.kind === 'stock' || operation.kind === 'ticket') return ['out_of_bounds'];
+  if (['stock', 'quota', 'ticket'].includes(operation.kind)) return ['out_of_bounds'];
   return operation.kind === 'edge' && !isInRange(operation) ? ['out_of_range'] : [];
 }
 
