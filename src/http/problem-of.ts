@@ -53,7 +53,7 @@ export function problemOf(error: unknown): Problem {
     const detail = `${message}; ${error.done} increments had been acknowledged before, and are counted`;
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
   }
-  if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
+  if (error instanceof QueueFullError) return new Problem('queue_full', `${error.message}; try again later`);
   if (error instanceof RetriesExhaustedError) {
     const reason = failureOf(error.cause);
     // Not only conflicts are retried.

@@ -31,7 +31,7 @@ function sentence(code, detail, retryAfterS) {
   const what =
     SENTENCES[code] ??
     `${detail.charAt(0).toUpperCase()}${detail.slice(1)}${/[.!?]$/.test(detail) ? '' : '.'}`;
-  if (code === 'away') return `${what} Try again when it is back.`;
+  if (code === 'away') return `${what} Try again when it answers.`;
   return retryAfterS ? `${what} Try again in ${retryAfterS} s.` : what;
 }
 

@@ -38,7 +38,7 @@ export const goals = {
     all: 'No ticket was sold twice.',
     rate: 'Tickets per second',
     how: 'sold a ticket twice',
-    witness: 'Two buyers were told that this ticket is theirs.',
+    witness: 'Two buyers got the same ticket.',
     note: (lost) =>
       `${lost} buyers got a ticket that was already sold. These statements show how one of them did.`,
   },
