@@ -30,7 +30,7 @@ export const goals = {
     each: 'Buyers each',
     missing: ({ lost }) => `${count(lost, 'buyer')} too many`,
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
-      `${number(attempted - acknowledged - soldOut)} refused for a conflict, no ticket sold twice`,
+      `${number(attempted - acknowledged - soldOut)} refused because of conflicts, no ticket sold twice`,
     exact: 'Each ticket sold once',
     loss: ({ strategy, acknowledged, stock }) =>
       `${strategy} sold ${acknowledged} of ${count(stock ?? 0, 'ticket')}`,
