@@ -73,7 +73,8 @@ t.test('an error names what is wrong with an address, without a possible passwor
     'postgresql://me:secret@/db?host=a,b,c&port=1,2': /^it names 3 hosts and 2 ports$/,
     'postgresql://a,b/db?target_session_attrs=standby':
       /^target_session_attrs is "standby", not one of any, read-write, primary$/,
-    [`postgresql://me:secret@${Array(17).fill('a').join()}/db`]: /^it names 17 hosts; at most 16 are allowed$/,
+    [`postgresql://me:secret@${Array(17).fill('a').join()}/db`]:
+      /^it names 17 hosts; at most 16 are allowed$/,
   };
   for (const [address, message] of Object.entries(cases)) {
     t.throws(() => parseAddress(address), { name: 'AddressError', message }, address);
