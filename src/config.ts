@@ -61,7 +61,7 @@ const schema = Type.Object({
     maximum: 1000,
     default: 10,
     description:
-      'the maximum number of database connections, 4 to 1000, in addition to six for the counters; the demonstrations use all but two of them',
+      'the maximum number of database connections, 4 to 1000, of which the demonstrations use all but two; the counters have six more',
   }),
   POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(
     5000,
@@ -108,7 +108,7 @@ const schema = Type.Object({
   API_TOKENS_FILE: Type.Optional(
     Type.String({
       description:
-        'a JSON file with a token for each application, the prefix of the counters that it may change, and its increments a second: [{"name", "sha256", "prefix", "perSecond"}, …]; valid in addition to API_TOKEN; unset: none',
+        'a JSON file with a token for each application, the prefix of the counters that it may change, and its quota in increments a second: [{"name", "sha256", "prefix", "perSecond"}, …]; valid in addition to API_TOKEN; unset: none',
     }),
   ),
   DEMO_RATE_LIMIT: Type.Integer({

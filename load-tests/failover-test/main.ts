@@ -63,7 +63,7 @@ Patroni, HAProxy, PgBouncer and PostgreSQL. Without options, it takes about 70 m
     const versions = await versionsOf(programs);
     requireV2(versions.etcd);
     const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-    print(`${named.join(', ')}, by etcd's v2 protocol\n${timingText}\n`);
+    print(`${named.join(', ')}, with etcd's v2 protocol\n${timingText}\n`);
     await mkdir(dirname(given.journal), { recursive: true });
     const asked = { ...given, seed, programs, versions };
     return given.control ? controls(asked, signal) : failoverTest(asked, signal);

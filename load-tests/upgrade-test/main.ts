@@ -43,7 +43,7 @@ callers increment counters. Compares the acknowledged increments with the counts
   },
   variables: { POSTGRES_BIN: 'a folder with initdb and postgres; default: the embedded PostgreSQL' },
   exitCodes: {
-    1: 'an increment is lost or counted twice, an answer is wrong, a replica ended with an error, or a request was refused for another reason than a replacement',
+    1: 'an increment is lost or counted twice, an answer is wrong, a replica ended with an error, or a request was refused for a reason other than a replacement',
   },
   async run({ revision, seed = Math.floor(Math.random() * 2 ** 32), ...given }, signal) {
     return withVersion(revision, signal, async (from) => {

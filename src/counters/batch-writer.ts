@@ -182,5 +182,5 @@ const clientGone = () => new Problem('client_gone', 'the client disconnected bef
 const retriesExhausted = () =>
   new Problem(
     'retries_exhausted',
-    `the batch timed out waiting for a lock ${UNDECIDED_MAX} times, although each lock was free afterwards`,
+    `the batch timed out waiting for a lock ${UNDECIDED_MAX} times, although each lock was free afterwards; nothing was changed: try again later`,
   );

@@ -95,7 +95,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
   });
 
   app.get('/counters/:name/events', {
-    config: { problems: ['queue_full'] },
+    config: { problems: ['queue_full', 'too_many_requests'] },
     exposeHeadRoute: false,
     schema: {
       tags,

@@ -216,7 +216,10 @@ export class Counters {
    */
   async close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
-      const reason = new Problem('shutting_down', 'the service is shutting down');
+      const reason = new Problem(
+        'shutting_down',
+        'the service is shutting down; send the request to another replica, or again later',
+      );
       setTimeout(() => this.#closeDeadline.abort(reason), CLOSE_MS_MAX).unref();
     }
     this.#closing.abort();

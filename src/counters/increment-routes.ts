@@ -18,6 +18,8 @@ import type { CounterWriter } from './writer.ts';
 /** The problems of an increment. `conflict` is not among them, since a conflict is retried. */
 const INCREMENT = [
   ...DATABASE_READ,
+  'read_only',
+  'disk_full',
   'outcome_unknown',
   'queue_full',
   'retries_exhausted',

@@ -319,5 +319,8 @@ function locksOf({ increments }: PendingRequest): string {
 
 function lockedProblem({ increments }: PendingRequest): Problem {
   const names = [...new Set(increments.map(({ name }) => quoted(name)))].slice(0, 3).join(', ');
-  return new Problem('busy', `another transaction holds a lock that the increment of ${names} needs`);
+  return new Problem(
+    'busy',
+    `another transaction holds a lock that the increment of ${names} needs; nothing was changed: try again later`,
+  );
 }

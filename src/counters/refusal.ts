@@ -30,7 +30,7 @@ export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHoo
     reply.raw.once('finish', () => paused.add(request.raw.socket));
     sendProblem(request, reply, {
       code: 'queue_full',
-      message: `${queue.waiting} requests are waiting already`,
+      message: `${queue.waiting} requests are already waiting; try again later`,
       partlyDone: false,
     });
   };

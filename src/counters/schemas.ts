@@ -69,8 +69,12 @@ export const putAnswer = (description: string) =>
 
 const incrementFields = {
   by: Type.Optional(amount('The amount to add, 1 by default; negative to subtract')),
-  min: bound("The lowest value that this increment may lead to, in addition to the counter's own bounds"),
-  max: bound("The highest value that this increment may lead to, in addition to the counter's own bounds"),
+  min: bound(
+    "The lowest value that this increment may lead to, in addition to the counter's own bounds; with `window`, the lowest value of the window",
+  ),
+  max: bound(
+    "The highest value that this increment may lead to, in addition to the counter's own bounds; with `window`, the highest value of the window",
+  ),
   window: Type.Optional(
     window(
       'Count in the current window of this length (1 to 9999 followed by s, m, h or d) instead of in the counter itself',
@@ -100,7 +104,7 @@ export const incrementAnswer = Type.Object(
   },
   {
     description:
-      'The value after the increment, which has been committed. A counter that did not exist started at 0',
+      'The value of the counter, or of its window, after the increment, which has been committed. A counter that did not exist started at 0',
     examples: [{ name: 'likes', value: 42 }],
   },
 );

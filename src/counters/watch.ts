@@ -48,7 +48,7 @@ export class CounterWatch {
    */
   watch(name: string, address: string): Readable {
     if (this.#watchers.size >= WATCHERS_MAX) {
-      throw new Problem('queue_full', `${WATCHERS_MAX} streams are open already`);
+      throw new Problem('queue_full', `${WATCHERS_MAX} streams are already open; try again later`);
     }
     const open = this.#byAddress.get(address) ?? 0;
     if (open >= WATCHERS_OF_ADDRESS_MAX) {

@@ -40,14 +40,14 @@ const ENCODE = 'in a name or a password, the characters : / ? # @ , and % are wr
  */
 export function parseAddress(address: string): DatabaseAddress {
   const parts = ADDRESS.exec(address)?.groups;
-  if (!parts) throw new AddressError(`it is not of that form; ${ENCODE}`);
+  if (!parts) throw new AddressError(`it does not have the allowed form; ${ENCODE}`);
   const { scheme, user = '', hosts = '', path = '', query = '' } = parts;
   const given = new URLSearchParams(query);
   const rest = query.split('&').filter((pair) => pair && !OURS.test(pair));
   const tail = rest.length > 0 ? `${path || '/'}?${rest.join('&')}` : path;
   const places = placesOf(hosts, given);
   if (places.length > HOSTS_MAX)
-    throw new AddressError(`it names ${places.length} hosts, ${HOSTS_MAX} at most`);
+    throw new AddressError(`it names ${places.length} hosts; at most ${HOSTS_MAX} are allowed`);
   const [first = '', ...others] = places.map((place, i) => {
     const url = `${scheme}${user}${place}${tail}`;
     // No host at all is valid: the driver then uses this machine.

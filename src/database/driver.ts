@@ -109,7 +109,7 @@ class Servers {
   #none({ errors }: AggregateError): ConnectionError {
     const servers = serversOf(this.#address);
     const reasons = errors.map((error, i) => `${servers[i]} (${reasonOf(error)})`).join(', ');
-    const wanted = { any: 'can be connected to', 'read-write': 'takes writes', primary: 'is a primary' };
+    const wanted = { any: 'accepts connections', 'read-write': 'accepts writes', primary: 'is a primary' };
     const failure = errors.some(mayComeSoon) ? 'read_only' : 'unavailable';
     return new ConnectionError(failure, `no server ${wanted[this.#address.target]}: ${reasons}`);
   }
@@ -155,7 +155,7 @@ async function ask(url: string, target: Target, msMax: number): Promise<Place> {
     const { host, port } = client;
     if (target === 'any') return { host, port };
     const { rows } = await client.query<{ refuses: boolean }>(REFUSES[target]);
-    if (rows[0]?.refuses) throw new ConnectionError('read_only', 'it is read-only, as a standby is');
+    if (rows[0]?.refuses) throw new ConnectionError('read_only', 'it is a standby, or read-only');
     return { host, port };
   } finally {
     // Not awaited: a server that has stopped answering does not answer this either.

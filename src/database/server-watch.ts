@@ -54,8 +54,8 @@ export class ServerWatch {
   #note({ readOnly, risks: now }: ServerState): void {
     if (readOnly) this.#sessions.empty();
     if (readOnly && !this.#readOnly)
-      this.#log.warn('the database takes no writes: it is read-only, as a standby is');
-    if (!readOnly && this.#readOnly) this.#log.info('the database takes writes again');
+      this.#log.warn('the database accepts no writes: it is a standby, or read-only');
+    if (!readOnly && this.#readOnly) this.#log.info('the database accepts writes again');
     this.#readOnly = readOnly;
     // A standby does not know the risks of its primary.
     if (readOnly) return;

@@ -74,7 +74,7 @@ export async function probeSessions(
     if (!refused) throw error;
     return currentSettings(databaseUrl, config, {});
   });
-  if (seen.readOnly) throw new ConnectionError('read_only', 'it is read-only, as a standby is');
+  if (seen.readOnly) throw new ConnectionError('read_only', 'the server is a standby, or read-only');
   if (seen.isolation !== config.ISOLATION_LEVEL) {
     throw new StartupError(
       `sessions have the isolation level "${seen.isolation}", not ISOLATION_LEVEL "${config.ISOLATION_LEVEL}": ` +

@@ -35,7 +35,7 @@ export async function whenWritable<T>(
       retryable: (error) => isReadOnly(error) || codeOf(error) === NOT_YET,
       onRetry: (error, attempt) => {
         if (attempt > 1) return;
-        log.warn(`the database takes no writes yet, waiting up to ${waitMsMax} ms: ${reasonOf(error)}`);
+        log.warn(`the database accepts no writes yet; waiting up to ${waitMsMax} ms: ${reasonOf(error)}`);
       },
     });
   } catch (error) {

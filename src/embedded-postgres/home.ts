@@ -43,8 +43,8 @@ export async function findHome(dataDir: string | undefined): Promise<Home> {
   const account = owner && owner.uid !== 0 ? owner : serverAccount();
   if (!canEnter(folder, account)) {
     throw new StartupError(
-      `DATA_DIR ${folder} cannot be entered by uid ${account.uid}, as which PostgreSQL runs here ` +
-        '(it refuses to run as root); set DATA_DIR to a folder that any user may enter',
+      `DATA_DIR ${folder} cannot be entered by uid ${account.uid}, the user of PostgreSQL ` +
+        '(which refuses to run as root); set DATA_DIR to a folder that any user may enter',
     );
   }
   const programs = await reachablePrograms(bin, account, folder).catch(async (error: unknown) => {
@@ -78,7 +78,7 @@ export function serverAccount(): Account {
     }
   }
   throw new StartupError(
-    'PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody" to run it',
+    'PostgreSQL refuses to run as root, and there is no user "postgres" or "nobody" that could run it; create one, or set DATABASE_URL',
   );
 }
 

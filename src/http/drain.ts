@@ -46,7 +46,10 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
   });
   app.addHook('preClose', async () => {
     draining = true;
-    const reason = new Problem('shutting_down', 'the service is shutting down');
+    const reason = new Problem(
+      'shutting_down',
+      'the service is shutting down; send the request to another replica, or again later',
+    );
     setTimeout(() => stop.abort(reason), DRAIN_MS_MAX).unref();
     // Closes connections that by then have not sent a complete request, or do not read their answer.
     setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();

@@ -17,6 +17,7 @@ export const DATABASE_READ = ['busy', 'database_unavailable'] as const satisfies
 export const DATABASE_WRITE = [
   ...DATABASE_READ,
   'read_only',
+  'disk_full',
   'conflict',
   'outcome_unknown',
 ] as const satisfies readonly ProblemCode[];

@@ -50,10 +50,13 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof PartlyDoneError) {
     const { code, message } = problemOf(error.cause);
-    const detail = `${message}; ${error.done} increments had been acknowledged before, and are counted`;
+    const detail =
+      error.done > 0
+        ? `${error.done} increments are acknowledged and counted; the next one failed: ${message}`
+        : message;
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
   }
-  if (error instanceof QueueFullError) return new Problem('queue_full', error.message);
+  if (error instanceof QueueFullError) return new Problem('queue_full', `${error.message}; try again later`);
   if (error instanceof RetriesExhaustedError) {
     const reason = failureOf(error.cause);
     // Not only conflicts are retried.

@@ -4,7 +4,7 @@ export const glossary = {
   'serialization failure':
     'The server refuses a transaction because of a concurrent one (SQLSTATE 40001). The whole transaction can be retried.',
   'row lock': 'Only the lock holder may change the row; other writers wait until its transaction ends.',
-  autocommit: 'Without BEGIN, each statement is a transaction of its own.',
+  autocommit: 'Without BEGIN, each statement is a separate transaction.',
   deadlock: 'Two transactions wait for each other, so that neither can continue.',
   pool: 'The open connections that a service keeps and lends to the requests that need one.',
   'idle in transaction': 'A connection whose transaction is open but runs no statement; it keeps its locks.',

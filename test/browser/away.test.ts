@@ -20,7 +20,7 @@ t.test(
 
     await first.ended;
     await startService(t, { DATABASE_URL, PORT: new URL(first.url).port });
-    await page.getByText('The service is back.').waitFor();
+    await page.getByText('The service answers again.').waitFor();
     t.equal(await like.getAttribute('aria-disabled'), null);
     await page.locator('#counter-status', { hasText: /^$/ }).waitFor();
     await like.click();

@@ -60,7 +60,7 @@ t.test('if the service has a token, the page asks for it once and keeps it', { s
   const dialog = page.getByRole('dialog', { name: 'This service requires a token' });
   await like.click();
   await dialog.getByRole('button', { name: 'Not now' }).click();
-  await page.getByText('Changes require the token of this service.').waitFor();
+  await page.getByText('Changes require a token that this service accepts.').waitFor();
   await like.click();
   await dialog.getByLabel('Token').fill('a-token-of-24-characters');
   await dialog.getByLabel('Token').press('Enter');

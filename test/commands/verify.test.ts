@@ -78,7 +78,7 @@ t.test(
     t.match(await verify(t, [both, ...some]).ended, { code: 0, stdout: /all \d+ claims hold/ });
     t.match(await verify(t, [standby]).ended, {
       code: 1,
-      stderr: 'verify: it is read-only, as a standby is\n',
+      stderr: 'verify: the server is a standby, or read-only\n',
     });
   },
 );

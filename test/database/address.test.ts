@@ -59,8 +59,8 @@ t.test('target_session_attrs is parsed, and other parameters are passed to the d
 
 t.test('an error names what is wrong with an address, without a possible password', async (t) => {
   const cases = {
-    'mysql://secret@host/db': /^it is not of that form; .*percent-encoding/,
-    'postgresql://me:se#cret@host/db': /^it is not of that form/,
+    'mysql://secret@host/db': /^it does not have the allowed form; .*percent-encoding/,
+    'postgresql://me:se#cret@host/db': /^it does not have the allowed form/,
     'postgresql://me:se/cret@host/db':
       /^the port of host 1 is not a whole number from 1 to 65535; in a name or a password/,
     'postgresql://me:secret@one,,three/db': /^host 2 is empty$/,
@@ -73,7 +73,8 @@ t.test('an error names what is wrong with an address, without a possible passwor
     'postgresql://me:secret@/db?host=a,b,c&port=1,2': /^it names 3 hosts and 2 ports$/,
     'postgresql://a,b/db?target_session_attrs=standby':
       /^target_session_attrs is "standby", not one of any, read-write, primary$/,
-    [`postgresql://me:secret@${Array(17).fill('a').join()}/db`]: /^it names 17 hosts, 16 at most$/,
+    [`postgresql://me:secret@${Array(17).fill('a').join()}/db`]:
+      /^it names 17 hosts; at most 16 are allowed$/,
   };
   for (const [address, message] of Object.entries(cases)) {
     t.throws(() => parseAddress(address), { name: 'AddressError', message }, address);

@@ -92,12 +92,12 @@ t.test('of several servers, the driver connects to a suitable one', { skip }, as
     t.equal(failureOf(noWriter), 'read_only');
     t.match(noWriter, {
       message: new RegExp(
-        `^no server takes writes: 127.0.0.1:${closed} \\(connect ECONNREFUSED.*\\), 127.0.0.1:${readOnly} \\(it is read-only`,
+        `^no server accepts writes: 127.0.0.1:${closed} \\(connect ECONNREFUSED.*\\), 127.0.0.1:${readOnly} \\(it is a standby`,
       ),
     });
     const unreachable = await connected(at([closed, closed], 'any')).catch((error: unknown) => error);
     t.equal(failureOf(unreachable), 'unavailable');
-    t.match(unreachable, { message: /^no server can be connected to: .*ECONNREFUSED.*, .*ECONNREFUSED/ });
+    t.match(unreachable, { message: /^no server accepts connections: .*ECONNREFUSED.*, .*ECONNREFUSED/ });
     const readOnlyError = await connected(at([readOnly], 'primary')).catch((error: unknown) => error);
     t.match(readOnlyError, { message: /^no server is a primary: .*read-only/ });
   });

@@ -27,11 +27,11 @@ t.test('the service is not ready while its server is read-only, and gives the re
   t.equal((await app.inject('/health/ready')).statusCode, 200);
   t.match((await app.inject('/metrics')).body, /^safe_counters_database_read_only 0$/m);
   t.equal(
-    log.filter((line) => /takes no writes: it is read-only/.test(line)).length,
+    log.filter((line) => /accepts no writes: it is a standby/.test(line)).length,
     1,
     'the change is logged once',
   );
-  t.equal(log.filter((line) => /takes writes again/.test(line)).length, 1);
+  t.equal(log.filter((line) => /accepts writes again/.test(line)).length, 1);
 });
 
 t.test('a write is answered with read_only when no writable server is found', async (t) => {
@@ -87,7 +87,7 @@ t.test('a start on a standby waits for promotion; the service survives a failove
     t.equal(code, 1);
     t.match(
       stderr.trimEnd(),
-      /^cannot use the database at 127.0.0.1:\d+\/postgres as "postgres" \(DATABASE_URL\): it is read-only, as a standby is; waited 300 ms \(FAILOVER_TIMEOUT_MS\)$/,
+      /^cannot use the database at 127.0.0.1:\d+\/postgres as "postgres" \(DATABASE_URL\): the server is a standby, or read-only; waited 300 ms \(FAILOVER_TIMEOUT_MS\)$/,
     );
   });
 
@@ -97,7 +97,7 @@ t.test('a start on a standby waits for promotion; the service survives a failove
   const logger = pino<string>({ level: 'warn' }, { write: (line) => void log.push(line) });
   const waiting = testApp(t, { DEMOS: 'false' }, standby, logger);
   await until(async () =>
-    log.some((line) => /takes no writes yet, waiting up to 45000 ms: .*read-only/.test(line)),
+    log.some((line) => /accepts no writes yet; waiting up to 45000 ms: .*read-only/.test(line)),
   );
 
   await t.test('increments, reads, changes and readiness continue at the new primary', async (t) => {

@@ -58,7 +58,7 @@ const rounded = (value: number): string =>
 function latency(overload: readonly OverloadRound[]): string {
   const rows = [
     ['answer', ...times(overload, ({ calm }) => calm.seen.served)],
-    ['lag of the generator, in it', ...times(overload, ({ calm }) => calm.seen.lag)],
+    ['of that, lag of the generator', ...times(overload, ({ calm }) => calm.seen.lag)],
   ];
   const heading = `ms from the intended start, at ${CALM} of the peak`;
   return table([heading, 'p50', 'p90', 'p99', 'p99.9', 'max'], rows);

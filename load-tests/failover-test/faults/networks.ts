@@ -54,7 +54,7 @@ export const networkFaults: readonly Fault[] = [
 
   /** Without a lease, no node may be primary. */
   {
-    name: 'etcd away for 10 s',
+    name: 'etcd down for 10 s',
     async inject({ cluster, signal }) {
       await cluster.etcd.kill();
       await setTimeout(ETCD_AWAY_MS, undefined, { signal });

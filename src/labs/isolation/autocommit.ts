@@ -10,7 +10,7 @@ const whoAmI = 'select txid_current()::text as transaction_id';
 export const autocommit: Experiment = {
   name: 'autocommit',
   claim:
-    'Without BEGIN, each statement is a transaction of its own: it takes effect at once, cannot be rolled back, and a read does not protect a write that is based on it.',
+    'Without BEGIN, each statement is a separate transaction: it takes effect at once, cannot be rolled back, and a read does not protect a write that is based on it.',
   cure: `
 -- A single statement that reads and writes needs no explicit transaction.
 update test set value = value + 1 where id = 1 returning value;`,

@@ -23,7 +23,7 @@ const SENTENCES = {
   read_only: 'The database is read-only at the moment.',
   database_unavailable: 'The database cannot be reached.',
   shutting_down: 'The service is shutting down.',
-  unauthorized: 'Changes require the token of this service.',
+  unauthorized: 'Changes require a token that this service accepts.',
 };
 
 /** @param {string} code @param {string} detail @param {number} [retryAfterS] */
@@ -31,7 +31,7 @@ function sentence(code, detail, retryAfterS) {
   const what =
     SENTENCES[code] ??
     `${detail.charAt(0).toUpperCase()}${detail.slice(1)}${/[.!?]$/.test(detail) ? '' : '.'}`;
-  if (code === 'away') return `${what} Try again when it is back.`;
+  if (code === 'away') return `${what} Try again when it answers.`;
   return retryAfterS ? `${what} Try again in ${retryAfterS} s.` : what;
 }
 

@@ -32,7 +32,7 @@ async function untilAvailable() {
   }
   back = undefined;
   disableButtons(false);
-  fill(banner, 'The service is back.');
+  fill(banner, 'The service answers again.');
   banner.classList.add('good');
   setTimeout(() => {
     if (!back) banner.hidden = true;

@@ -30,7 +30,7 @@ export const goals = {
     each: 'Buyers each',
     missing: ({ lost }) => `${count(lost, 'buyer')} too many`,
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
-      `${number(attempted - acknowledged - soldOut)} refused for a conflict, no ticket sold twice`,
+      `${number(attempted - acknowledged - soldOut)} refused because of conflicts, no ticket sold twice`,
     exact: 'Each ticket sold once',
     loss: ({ strategy, acknowledged, stock }) =>
       `${strategy} sold ${acknowledged} of ${count(stock ?? 0, 'ticket')}`,
@@ -38,7 +38,7 @@ export const goals = {
     all: 'No ticket was sold twice.',
     rate: 'Tickets per second',
     how: 'sold a ticket twice',
-    witness: 'Two buyers were told that this ticket is theirs.',
+    witness: 'Two buyers got the same ticket.',
     note: (lost) =>
       `${lost} buyers got a ticket that was already sold. These statements show how one of them did.`,
   },
