@@ -149,6 +149,12 @@ t.test('a rate limit is exact across replicas, and a refusal says when the next 
   t.match(await add('limited', limit), { status: 200, body: { value: 1 } });
 });
 
+/** One of the requests for a limited window; every fourth has no key. */
+const lossyRequest = (i: number) => ({
+  increments: [{ name: 'lossy', by: 1, max: 25, window: '1h' }],
+  key: i % 4 === 0 ? undefined : `lossy ${i}`,
+});
+
 t.test('a limit is exact when answers get lost: keys are counted once, also in later windows', async (t) => {
   const faults = ['none', 'lost after', 'lost before', 'conflict', 'none'];
   const writers = [0, 1, 2].map((shift) => {
@@ -159,20 +165,19 @@ t.test('a limit is exact when answers get lost: keys are counted once, also in l
     );
   });
   setClock(t, '2031-01-01T00:30:00Z');
-  const request = (i: number) => ({
-    increments: [{ name: 'lossy', by: 1, max: 25, window: '1h' }],
-    key: i % 4 === 0 ? undefined : `lossy ${i}`,
-  });
+  const writerOf = (i: number) => writers[i % 3] as CounterWriter;
   const submitAll = () =>
     Promise.all(
       Array.from({ length: 60 }, (_, i) =>
-        writers[i % 3]?.submit(request(i)).then(
-          ({ values }) => ({ i, value: values[0] }),
-          (error: unknown) => {
-            if (error instanceof Problem && error.code === 'out_of_bounds') return undefined;
-            throw error;
-          },
-        ),
+        writerOf(i)
+          .submit(lossyRequest(i))
+          .then(
+            ({ values }) => ({ i, value: values[0] }),
+            (error: unknown) => {
+              if (error instanceof Problem && error.code === 'out_of_bounds') return undefined;
+              throw error;
+            },
+          ),
       ),
     );
   const counted = (await submitAll()).filter((outcome) => outcome !== undefined);
@@ -183,7 +188,7 @@ t.test('a limit is exact when answers get lost: keys are counted once, also in l
   setClock(t, '2031-01-01T01:30:00Z');
   const keyed = counted.filter(({ i }) => i % 4 !== 0);
   for (const { i, value } of keyed)
-    t.same(await writers[(i + 1) % 3]?.submit(request(i)), { values: [value], replayed: true });
+    t.same(await writerOf(i + 1).submit(lossyRequest(i)), { values: [value], replayed: true });
   t.same(
     (await windows('lossy', '1h', 2)).map(({ value }) => value),
     [0, 25],

@@ -47,9 +47,9 @@ t.test('unknown query parameters are refused, except by the pages', async (t) =>
 });
 
 t.test('unknown fields of a body are refused, and nothing is counted', async (t) => {
-  for (const url of ['/counters/strict/increments', '/races', '/2th']) {
-    const answer = await app.inject({ method: 'POST', url, payload: { nothing: 1 } });
-    t.equal(answer.statusCode, 400, url);
+  for (const path of ['/counters/strict/increments', '/races', '/2th']) {
+    const answer = await app.inject({ method: 'POST', url: path, payload: { nothing: 1 } });
+    t.equal(answer.statusCode, 400, path);
   }
   const payload = [{ name: 'strict' }, { name: 'strict', nothing: 1 }];
   const answer = await app.inject({ method: 'POST', url: '/increments', payload });
