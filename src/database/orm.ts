@@ -51,7 +51,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessions {
   const { log, session, onError } = options;
   const pool = new Pool(poolOptions(options));
-  // The pool discards a connection that breaks while idle; without a listener the event would end the process.
+  // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
   pool.on('error', (error) => log.warn(`an idle connection to the database broke: ${error.message}`));
   return new Sessions(pool, { prepares: !session?.pooled, onError });
 }
