@@ -4,7 +4,7 @@ import { bulksTable } from './bulks.ts';
 import type { HttpResult } from './http-benchmark.ts';
 import { find, over } from './http-ratios.ts';
 import type { Percentiles } from './load.ts';
-import { CALM, CROWD, OVERLOAD, type OverloadRound, SHORT_QUEUE } from './overload.ts';
+import { CALM, OVERLOAD_CONNECTIONS, OVERLOAD, type OverloadRound, SHORT_QUEUE } from './overload.ts';
 import { httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';
 
@@ -81,14 +81,14 @@ function overloaded(overload: readonly OverloadRound[]): string {
       figure(({ perSecond }) => perSecond),
       share(({ answers }) => answers[200] ?? 0),
       share(({ answers }) => answers[503] ?? 0),
-      share(({ gaveUp }) => gaveUp),
+      share(({ dropped }) => dropped),
       figure(({ served }) => served.p99).toFixed(0),
       figure(({ refused }) => refused.p50).toFixed(1),
       figure(({ refused }) => refused.p99).toFixed(1),
     ];
   };
   const headings = [
-    `${OVERLOAD} × the peak, ${CROWD} connections`,
+    `${OVERLOAD} × the peak, ${OVERLOAD_CONNECTIONS} connections`,
     'peak /s',
     'served /s',
     'served',
