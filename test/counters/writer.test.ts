@@ -192,7 +192,7 @@ t.test('a delayed statement that arrives after its answer was settled does nothi
 });
 
 t.test(
-  'a request that leaves the range is refused alone, also if only one of its partial sums does',
+  'a request that leaves the range is refused alone, even if only one of its partial sums does',
   async (t) => {
     const { sessions, databaseUrl } = await testOrm(t);
     const client = await testClient(t, databaseUrl);
