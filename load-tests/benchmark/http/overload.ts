@@ -61,14 +61,14 @@ async function openLoops(roomy: Workbench, short: Workbench, sliceMs: number): P
   const closed = { connections: PEAK_CONNECTIONS, ms: sliceMs };
   const { hot } = httpSubjects;
   const peak = await roomy.turn(hot, closed);
-  const at = (one: Turn, times: number, whenBusy: 'wait' | 'drop') => ({
+  const at = (one: Turn, times: number, whenBusy: 'wait' | 'give up') => ({
     connections: OVERLOAD_CONNECTIONS,
     ms,
     arrivals: { perSecond: Math.max(1, one.seen.perSecond * times), whenBusy },
   });
   const calm = await roomy.turn(hot, at(peak, CALM, 'wait'));
-  const tripled = await roomy.turn(hot, at(peak, OVERLOAD, 'drop'));
+  const tripled = await roomy.turn(hot, at(peak, OVERLOAD, 'give up'));
   const refusingPeak = await short.turn(hot, closed);
-  const refusing = await short.turn(hot, at(refusingPeak, OVERLOAD, 'drop'));
+  const refusing = await short.turn(hot, at(refusingPeak, OVERLOAD, 'give up'));
   return { peak, calm, tripled, refusing, refusingPeak };
 }
