@@ -7,7 +7,7 @@ import { slow } from '../pace.ts';
 const { databaseUrl, cluster, start, stop } = await ownServer(t);
 
 t.test(
-  'without a database, the service answers 503 with Retry-After, is live and not ready, and recovers with the database',
+  'without a database, the service answers 503 with Retry-After, is live and not ready, and recovers when the database does',
   async (t) => {
     const app = await testApp(t, {}, databaseUrl);
     t.equal((await app.inject('/inc')).statusCode, 200);

@@ -67,11 +67,11 @@ t.test('a race beyond the time limit of its request is inconclusive', async (t) 
 
 t.test('a lost update breaks the claim, even in a race that does not finish', async (t) => {
   // Each increment reports a success, and only the first one changes the value.
-  const liar = slowFrom(6, {
+  const lossyStrategy = slowFrom(6, {
     attempts: 1,
     increment: async (em, pk) => em.nativeUpdate(Post, pk, { like: 1 }),
   });
-  t.match(await runTrial(orm, arena, { ...size, strategy: liar }), {
+  t.match(await runTrial(orm, arena, { ...size, strategy: lossyStrategy }), {
     verdict: 'loses',
     holds: false,
     lost: 4,
