@@ -136,7 +136,7 @@ class Keeper {
   async release(): Promise<void> {
     this.#released.abort();
     await this.#restarting;
-    // The lock is kept until the server has stopped, so that the next service waits for both.
+    // The lock is kept until the server has stopped, so that the next service waits until then.
     await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
       this.#log.warn(`the embedded PostgreSQL did not stop; the next start will use it: ${messageOf(error)}`);
     });
