@@ -160,7 +160,8 @@ ${variables
 After SIGTERM or SIGINT it answers the requests in flight and ends.`;
 
 /**
- * Reads and validates the environment. An empty variable counts as unset, since docker-compose passes unset ones so.
+ * Reads and validates the environment. An empty variable counts as unset, since Docker Compose passes unset variables
+ * as empty ones.
  *
  * @throws {StartupError} with one line for each invalid variable: its name, its value, and what is allowed
  */
@@ -201,7 +202,7 @@ interface Invalid {
 const invalid = (name: string, reason?: string) =>
   Object.assign(new Error(name), { errors: [{ instancePath: `/${name}`, reason }] });
 
-/** @param addresses in DATABASE_REPLICA_URLS, commas separate the addresses, so each of them has a single host */
+/** @param addresses one address; in DATABASE_REPLICA_URLS several, comma-separated, each with a single host */
 function checkAddresses(name: 'DATABASE_URL' | 'DATABASE_REPLICA_URLS', addresses = ''): void {
   const all = name === 'DATABASE_URL' ? [addresses] : addresses.split(',');
   try {

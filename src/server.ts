@@ -10,8 +10,8 @@ const CLOSE_MS_MAX = 9500;
 const START_MS_MAX = 2000;
 
 /** The third or a later signal ends the process at once if it arrives this long after the first one, in milliseconds. */
-const IMPATIENT_MS = 2000;
-const IMPATIENT_SIGNALS = 3;
+const FORCED_END_MS = 2000;
+const FORCED_END_SIGNALS = 3;
 
 const opened: Close[] = [];
 const ending = new AbortController();
@@ -21,7 +21,7 @@ let firstSignalAt = 0;
 
 // Handlers are set before the rest is loaded, which takes most of a second: a process with the id 1, as in a container,
 // is not ended by a signal without a handler.
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => hear(signal));
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => handleSignal(signal));
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error) => {
     console.error(error);
@@ -30,7 +30,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   });
 }
 
-const started = process.argv.length > 2 ? answer(process.argv.slice(2)) : start();
+const started = process.argv.length > 2 ? handleArguments(process.argv.slice(2)) : start();
 await started;
 
 async function start(): Promise<void> {
@@ -47,7 +47,7 @@ async function start(): Promise<void> {
   }
 }
 
-async function answer(args: string[]): Promise<void> {
+async function handleArguments(args: string[]): Promise<void> {
   if (args.length === 1 && (args[0] === '--help' || args[0] === '-h')) {
     const { usage } = await import('./config.ts');
     console.log(usage);
@@ -58,11 +58,11 @@ async function answer(args: string[]): Promise<void> {
 }
 
 /** A second signal is ignored: a terminal or a supervisor signals the whole group, and npm forwards the signal again. */
-function hear(signal: NodeJS.Signals): void {
+function handleSignal(signal: NodeJS.Signals): void {
   signals += 1;
   firstSignalAt ||= performance.now();
   if (signals === 1) void end();
-  else if (signals >= IMPATIENT_SIGNALS && performance.now() - firstSignalAt > IMPATIENT_MS) {
+  else if (signals >= FORCED_END_SIGNALS && performance.now() - firstSignalAt > FORCED_END_MS) {
     console.error(`${signal} received again: ended without closing`);
     process.exit(1);
   }

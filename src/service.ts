@@ -27,15 +27,15 @@ export async function startService(opened: Close[], signal: AbortSignal): Promis
   await assertFree(config);
   let databaseUrl = config.DATABASE_URL;
   if (!databaseUrl) {
-    const about = {
+    const embeddedLog = {
       info: (message: string) => log.info(message),
       warn: (message: string) => log.warn(message),
     };
-    const embedded = startEmbedded(config.DATA_DIR, config.POOL_MAX, about, signal);
+    const embedded = startEmbedded(config.DATA_DIR, config.POOL_MAX, embeddedLog, signal);
     opened.push(() =>
       embedded.then(
         (server) => server.stop(),
-        () => {}, // It has not started, so there is nothing to stop.
+        () => {}, // The server has not started, so there is nothing to stop.
       ),
     );
     ({ databaseUrl } = await embedded);

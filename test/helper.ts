@@ -39,7 +39,7 @@ const databaseTimeouts = () => ({
   STATEMENT_TIMEOUT_MS: String(slow(10_000)),
 });
 
-/** The service's app on a database of its own, for `inject` or `listen`. */
+/** The service's app on a separate database, for `inject` or `listen`. */
 export async function testApp(
   t: Test,
   env: NodeJS.ProcessEnv = {},
@@ -69,7 +69,7 @@ export async function testOrm(
   return { ...database, databaseUrl };
 }
 
-/** A folder of the test's own that other users may enter; removed when the test ends. */
+/** A folder for this test alone that other users may enter; removed when the test ends. */
 export async function testFolder(t: Test, name: string, parent?: string): Promise<string> {
   const folder = await ownFolder(name, parent);
   t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -77,7 +77,7 @@ export async function testFolder(t: Test, name: string, parent?: string): Promis
   return folder;
 }
 
-/** A connection of the test's own, independent of the service. */
+/** A connection for this test alone, independent of the service. */
 export async function testClient(t: Test, databaseUrl: string): Promise<Client> {
   const client = new Client(databaseUrl);
   client.on('error', () => {});
@@ -99,7 +99,7 @@ export function runProgram(t: Test, args: string[], env: NodeJS.ProcessEnv = {})
   return program;
 }
 
-/** Starts the service as a process of its own on a free port; resolves when it reports that it is ready. */
+/** Starts the service as a separate process on a free port; resolves when it reports that it is ready. */
 export async function startService(t: Test, env: NodeJS.ProcessEnv): Promise<Service> {
   const program = runProgram(t, ['src/server.ts'], { PORT: '0', DEMO_RATE_LIMIT: '0', ...env });
   return { ...program, url: await whenReady(program) };

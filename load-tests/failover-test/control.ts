@@ -1,6 +1,6 @@
 import { seeded } from '../fault-test/world/random.ts';
 import { Cluster, type ClusterOptions } from './cluster/cluster.ts';
-import { killedAhead } from './faults/waiting-commits.ts';
+import { killedWhileStandbysLag } from './faults/waiting-commits.ts';
 import { runRound, type RoundOptions } from './round.ts';
 
 /** The checker's findings under one kind of replication. */
@@ -28,7 +28,7 @@ export async function runControls({ seed, journal, ...options }: Options): Promi
       runRound(cluster, {
         ...options,
         random,
-        faults: [killedAhead],
+        faults: [killedWhileStandbysLag],
         way: 'haproxy',
         journal: `${journal}.${synchronous ? 'synchronous' : 'asynchronous'}`,
       }),

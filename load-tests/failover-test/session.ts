@@ -33,7 +33,7 @@ export interface Session {
 }
 
 /**
- * Makes every fault once in each round, all on one cluster. If the cluster or the service does not recover, the session
+ * Injects every fault once in each round, all on one cluster. If the cluster or the service does not recover, the session
  * ends with the results of the rounds before.
  */
 export async function runSession(options: SessionOptions): Promise<Session> {

@@ -22,7 +22,7 @@ type Counted = Pick<Round, 'history' | 'gapsMs' | 'servedMs' | 'missed' | 'damag
 /** The name for the time before a round's first fault. */
 const NONE = 'none';
 
-/** Adds a round's results. Of a missed fault, only the increments of its time count. */
+/** Adds a round's results. For a missed fault, only the increments during its time are added. */
 export function addRound(tally: Tally, round: Counted): void {
   const { history, gapsMs, servedMs, missed } = round;
   const totals = history.faults.map((name) => {

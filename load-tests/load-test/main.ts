@@ -54,8 +54,8 @@ await runCommand({
       await measureAll(url, strategySubjects(WARM_UP.connections), WARM_UP.calls, signal);
       const endpoints = await measureAll(url, endpointSubjects(asked), asked.amount, signal);
       print(`${endpointTable(endpoints)}\n`);
-      const crowds = asked.contention.flatMap(strategySubjects);
-      const strategies = await measureAll(url, crowds, asked.requests, signal);
+      const contendedSubjects = asked.contention.flatMap(strategySubjects);
+      const strategies = await measureAll(url, contendedSubjects, asked.requests, signal);
       print(`${strategyTable(strategies)}\n`);
       const database = process.env.DATABASE_URL ? 'the database of DATABASE_URL' : 'embedded PostgreSQL';
       const service = own ? `started by the test, ${database}, POOL_MAX=${poolMax}` : 'already running';

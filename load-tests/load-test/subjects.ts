@@ -23,7 +23,7 @@ export interface EndpointLoad {
   increments: number;
 }
 
-/** The seed's endpoints that increment; `/inc` also with one call at a time, for which its claim is exact. */
+/** The endpoints of the blog post that increment; `/inc` also with one call at a time, for which its claim is exact. */
 export function endpointSubjects({ connections, workers, increments }: EndpointLoad): Subject[] {
   const rows = endpoints.filter((endpoint) => endpoint.increments > 1);
   const subject = ({ path, strategy }: (typeof rows)[number], alone: boolean): Subject => {

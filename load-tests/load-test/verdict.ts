@@ -7,7 +7,7 @@ export interface Observation {
   acknowledged: number;
   /** Increments of calls that failed or were not answered: each may count or not. */
   open: number;
-  /** Those of them whose wait or retries timed out. */
+  /** Those of the open ones whose wait or retries timed out. */
   late: number;
   /** Attempts that met a conflict. */
   conflicts: number;

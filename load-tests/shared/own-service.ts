@@ -22,7 +22,7 @@ export interface Program {
 
 /**
  * Runs a program of the checkout, or of another one by its absolute path, with this environment, PATH and Node's compile
- * cache; no other variables. The working directory is not the checkout, whose file `.env` may name a database that matters.
+ * cache; no other variables. The working directory is not the checkout, whose file `.env` may name a production database.
  */
 export function runProgram([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Program {
   const { PATH, NODE_COMPILE_CACHE } = process.env;

@@ -49,7 +49,7 @@ export async function withVersion<T>(
   }
 }
 
-/** Links the packages of this checkout if the other commit has the same dependencies; otherwise installs those of its lock file. */
+/** Links the packages of this checkout if the dependencies are the same; otherwise installs those of the lock file. */
 async function addPackages(folder: string, signal: AbortSignal): Promise<void> {
   const [its, ours] = await Promise.all([folder, CHECKOUT].map(dependenciesOf));
   if (its === ours) return symlink(join(CHECKOUT, 'node_modules'), join(folder, 'node_modules'));

@@ -1,13 +1,13 @@
 import { CounterError } from './counter-error.ts';
 
-/** @throws {CounterError} `invalid_request` for a name that, as a segment of a path, would lead to another resource */
+/** @throws {CounterError} `invalid_request` for a name that, as a segment of a path, would identify another resource */
 export function pathOf(name: string): string {
   assertWellFormed(name);
   if (!['', '.', '..'].includes(name)) return `/counters/${encodeURIComponent(name)}`;
   throw badName(name, 'at least 1 character; . and .. only in incrementAll and readAll');
 }
 
-/** @throws {CounterError} `invalid_request`: in an address, anything else could stand for another one */
+/** @throws {CounterError} `invalid_request` for any other text: as a part of a path, it could identify another resource */
 export function windowOf(window: string): string {
   if (/^\d+[smhd]$/.test(window)) return window;
   throw invalid(
@@ -16,7 +16,7 @@ export function windowOf(window: string): string {
 }
 
 /**
- * UTF-8 cannot encode a lone surrogate: in an address it would become another character.
+ * UTF-8 cannot encode a lone surrogate: in a URL it would become another character.
  *
  * @throws {CounterError} `invalid_request`
  */

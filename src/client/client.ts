@@ -83,7 +83,7 @@ export class CounterClient {
   }
 
   /**
-   * @param names up to 1,000; the address contains them, and with the headers it may not exceed 16 KiB (`headers_too_large`)
+   * @param names up to 1,000; the URL contains them, and with the headers it may not exceed 16 KiB (`headers_too_large`)
    * @returns the counters that exist, by name, all as of one moment
    */
   async readAll(names: readonly string[], { signal }: CallOptions = {}): Promise<Map<string, CounterState>> {

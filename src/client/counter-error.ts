@@ -21,7 +21,7 @@ export class CounterError extends Error {
   readonly status: number | undefined;
   /** Whether anything was changed; `unknown`: repeating the call with the same key finds out. */
   readonly counted: 'no' | 'unknown';
-  /** The time after which another attempt can succeed, in milliseconds, if the service names one: the end of a window. */
+  /** When another attempt can succeed, in milliseconds from now, if the service says so: such as at the end of a window. */
   readonly retryAfterMs: number | undefined;
   readonly problem: CounterProblem | undefined;
 

@@ -35,14 +35,14 @@ export async function runCommand<O extends Options>(command: Command<O>): Promis
       console.error(`${error.message}\n\n${usage(command)}`);
       process.exitCode = 2;
     } else {
-      console.error(`${command.name}: ${whyOf(error)}`);
+      console.error(`${command.name}: ${explain(error)}`);
       process.exitCode = 1;
     }
   }
 }
 
 /** The error in one line, with its cause if the message does not contain it. A StartupError is reported in full. */
-function whyOf(error: unknown): string {
+function explain(error: unknown): string {
   if (error instanceof StartupError) return error.message;
   const why = lineOf(error);
   const cause = error instanceof Error && error.cause ? lineOf(error.cause) : '';

@@ -1,4 +1,4 @@
-/** Interval of progress lines without a terminal, in milliseconds. */
+/** The interval of progress lines without a terminal, in milliseconds. */
 const LINE_MS = 10_000;
 
 let lastLineAt = performance.now();

@@ -1,7 +1,7 @@
 import type { Options } from './option.ts';
 
 /** The width of the usage, in columns. */
-const LINE = 120;
+const COLUMNS = 120;
 
 /** The description of a command in its usage. */
 export interface Description<O extends Options> {
@@ -63,7 +63,7 @@ function columns(lines: [string, string][]): string {
   return lines
     .map(
       ([left, right]) =>
-        `  ${left.padEnd(width)}  ${wrapped(right, LINE - indent.length).join(`\n${indent}`)}`,
+        `  ${left.padEnd(width)}  ${wrapped(right, COLUMNS - indent.length).join(`\n${indent}`)}`,
     )
     .join('\n');
 }

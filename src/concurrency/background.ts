@@ -1,18 +1,18 @@
 import { setTimeout } from 'node:timers/promises';
 
-/** Interval at which the foreground is polled, in milliseconds. */
+/** The interval at which the foreground is polled, in milliseconds. */
 const POLL_MS = 1;
 
-/** How long a unit of background work waits for the foreground at most, in milliseconds. */
+/** The longest time that a unit of background work waits for the foreground, in milliseconds. */
 const WAIT_MS_MAX = 25;
 
 /**
  * Lets background work yield to the foreground: while the foreground is busy, each unit of background work waits for it,
- * up to a bound, so that the background slows down but never stops.
+ * up to a limit, so that the background slows down but never stops.
  */
 export class Background {
   readonly #waitMsMax: number;
-  #foregroundWorks: () => boolean = () => false;
+  #isForegroundBusy: () => boolean = () => false;
   /** Shared by all waiting units, so that units that contend with each other start together. */
   #turn: Promise<void> | undefined;
 
@@ -21,13 +21,13 @@ export class Background {
   }
 
   /** Sets the function that tells whether the foreground is busy. */
-  yieldTo(foregroundWorks: () => boolean): void {
-    this.#foregroundWorks = foregroundWorks;
+  yieldTo(isForegroundBusy: () => boolean): void {
+    this.#isForegroundBusy = isForegroundBusy;
   }
 
   /** To be awaited before each unit of background work. Resolves at once while the foreground is idle. */
   async turn(): Promise<void> {
-    if (!this.#foregroundWorks()) return;
+    if (!this.#isForegroundBusy()) return;
     this.#turn ??= this.#wait().finally(() => {
       this.#turn = undefined;
     });
@@ -37,6 +37,6 @@ export class Background {
   async #wait(): Promise<void> {
     const latest = performance.now() + this.#waitMsMax;
     do await setTimeout(POLL_MS);
-    while (this.#foregroundWorks() && performance.now() < latest);
+    while (this.#isForegroundBusy() && performance.now() < latest);
   }
 }

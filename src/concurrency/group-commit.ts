@@ -8,13 +8,13 @@ export interface GroupCommitOptions<Item, Result> {
    * result, for which the next batch does not wait. A thrown error is the error of every item.
    */
   write: (items: readonly Item[]) => Promise<readonly (Result | Error | Promise<Result>)[]>;
-  /** The weight of an item in the two bounds below; by default 1. */
+  /** The weight of an item towards the two limits below; by default 1. */
   weigh?: (item: Item) => number;
-  /** Maximum weight of a batch; a heavier item forms a batch of its own. */
+  /** Maximum weight of a batch; a heavier item forms a separate batch. */
   batchMax: number;
   /** No item is admitted while this weight is waiting. A heavy item may exceed it, so that it is not starved. */
   queueMax: number;
-  /** How long an item waits for its batch to start at most, in milliseconds; by default without a limit. */
+  /** The longest time that an item waits for its batch to start, in milliseconds; by default without a limit. */
   waitMsMax?: number;
 }
 
@@ -31,10 +31,10 @@ const inNoContext = AsyncLocalStorage.snapshot();
 
 /**
  * Writes the items that are waiting together: one statement and one commit, after which all callers are answered.
- * There is no timer. When idle, a batch is what arrived in the same turn of the event loop; when busy, it is what
- * arrived while the previous batch was written. So batches grow with the load, and without load add no latency.
+ * No timer delays a batch. When idle, a batch is what arrived in the same turn of the event loop; when busy, it is what
+ * arrived while the previous batch was written. So batches grow with the load, and add no latency when there is none.
  * Source: the group commit of database logs (DeWitt et al., "Implementation Techniques for Main Memory Database
- * Systems", 1984), here one level higher, where the commits themselves are saved.
+ * Systems", 1984). It is applied one level higher here, so that fewer commits are made.
  */
 export class GroupCommit<Item, Result> {
   readonly #options: GroupCommitOptions<Item, Result>;
@@ -42,7 +42,7 @@ export class GroupCommit<Item, Result> {
   #waitingWeight = 0;
   #writing = false;
   #scheduled = false;
-  #expiry: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #idle = Promise.withResolvers<void>();
 
   constructor(options: GroupCommitOptions<Item, Result>) {
@@ -81,7 +81,7 @@ export class GroupCommit<Item, Result> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#queue.push({ item, weight, since: performance.now(), resolve, reject });
     this.#waitingWeight += weight;
-    this.#expireLater();
+    this.#startTimer();
     this.#writeSoon();
     return promise;
   }
@@ -91,7 +91,7 @@ export class GroupCommit<Item, Result> {
     return this.#idle.promise;
   }
 
-  /** At the end of the turn of the event loop, so that the batch includes all items that arrive in it. */
+  /** Writes at the end of this turn of the event loop, so that the batch includes all items that arrive in it. */
   #writeSoon(): void {
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
@@ -139,22 +139,22 @@ export class GroupCommit<Item, Result> {
   }
 
   /** The first item in the queue has waited longest, so one timer is enough for all. */
-  #expireLater(): void {
+  #startTimer(): void {
     const { waitMsMax } = this.#options;
     const [first] = this.#queue;
-    if (waitMsMax === undefined || this.#expiry || !first) return;
+    if (waitMsMax === undefined || this.#timer || !first) return;
     const inMs = first.since + waitMsMax - performance.now();
-    this.#expiry = setTimeout(() => this.#expire(waitMsMax), Math.max(1, inMs)).unref();
+    this.#timer = setTimeout(() => this.#refuseLate(waitMsMax), Math.max(1, inMs)).unref();
   }
 
-  #expire(waitMsMax: number): void {
-    this.#expiry = undefined;
+  #refuseLate(waitMsMax: number): void {
+    this.#timer = undefined;
     const latest = performance.now() - waitMsMax;
     while (this.#queue[0] && this.#queue[0].since <= latest) {
       const [late] = this.#queue.splice(0, 1);
       this.#waitingWeight -= late?.weight ?? 0;
       late?.reject(new QueueFullError(`waited ${waitMsMax} ms in the queue`));
     }
-    this.#expireLater();
+    this.#startTimer();
   }
 }

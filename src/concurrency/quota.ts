@@ -1,9 +1,9 @@
 const SECOND_MS = 1000;
 
 /**
- * A rate limit as a token bucket with the units of one second: after a pause, as many may be spent at once. A request is
- * admitted regardless of its size, even if it is larger than the bucket. Further requests then wait until the bucket is
- * no longer in debt, so that the rate holds over time.
+ * A rate limit as a token bucket that holds the units of one second: after a pause, all of them may be spent at once. A
+ * request is admitted regardless of its size, even if it is larger than the bucket. Further requests then wait until the
+ * bucket is no longer in debt, so that the rate holds over time.
  * Source: the virtual scheduling form of the generic cell rate algorithm, ITU-T I.371.
  */
 export class Quota {

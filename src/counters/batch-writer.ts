@@ -1,5 +1,5 @@
 import { retry } from '../concurrency/retry.ts';
-import { goingElsewhere } from '../database/elsewhere.ts';
+import { retryWhileReadOnly } from '../database/read-only-retry.ts';
 import { failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
@@ -55,8 +55,8 @@ const UNDECIDED_MAX = 20;
 export class BatchWriter {
   readonly #options: BatchWriterOptions;
   /**
-   * Counters that lately refused a request. A batch that needs one of them is written selectively at once, since writing
-   * it as a whole would probably fail.
+   * Counters whose bounds did not admit a recent request. A batch that needs one of them is written selectively at once,
+   * since writing it as a whole would probably fail.
    */
   readonly #full = new Set<string>();
 
@@ -114,7 +114,7 @@ export class BatchWriter {
   #persist<T>(act: () => Promise<T>): Promise<T> {
     const { lane, events } = this.#options;
     const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
-    return retry(() => goingElsewhere(act, onRetry), {
+    return retry(() => retryWhileReadOnly(act, onRetry), {
       ...RETRY,
       now: () => lane.now(),
       retryable: mayBeRetried,

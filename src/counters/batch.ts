@@ -25,7 +25,7 @@ export interface Delta {
   total: bigint;
   low: bigint;
   high: bigint;
-  /** The lowest and the highest value before the batch that keep the increments' own bounds; undefined: any. */
+  /** The lowest and the highest value before the batch with which its increments keep their own bounds; undefined: any. */
   least?: bigint;
   most?: bigint;
   /** The expiry of the row if the batch creates it, in milliseconds since 1970; undefined: never. */
@@ -92,5 +92,5 @@ function applyBounds(delta: Delta, { min, max }: PendingIncrement): void {
  */
 export function valuesOf({ deltas, steps }: Batch, after: readonly bigint[]): number[][] {
   const before = deltas.map(({ total }, at) => (after[at] ?? 0n) - total);
-  return steps.map((ofRequest) => ofRequest.map(({ at, sum }) => Number((before[at] ?? 0n) + sum)));
+  return steps.map((stepsOfRequest) => stepsOfRequest.map(({ at, sum }) => Number((before[at] ?? 0n) + sum)));
 }

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { goingElsewhere } from '../database/elsewhere.ts';
+import { retryWhileReadOnly } from '../database/read-only-retry.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
@@ -23,11 +23,11 @@ export function assertChange({ value, min, max, expiresAt }: Change): void {
   );
   for (const [field, number] of lowToHigh) assertValue(field, number);
   for (const [i, [field, number]] of lowToHigh.entries()) {
-    const [before, least] = lowToHigh[i - 1] ?? [field, number];
-    if (number >= least) continue;
+    const [lowerField, lower] = lowToHigh[i - 1] ?? [field, number];
+    if (number >= lower) continue;
     throw new Problem(
       'invalid_request',
-      `${field} is ${number} and ${before} is ${least}; allowed: min <= value <= max`,
+      `${field} is ${number} and ${lowerField} is ${lower}; allowed: min <= value <= max`,
     );
   }
 }
@@ -44,7 +44,7 @@ function assertTimestamp(text: string): void {
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 /** The last millisecond of 9999: later years have more digits, which PostgreSQL does not read. */
-const END_MAX = Date.parse('9999-12-31T23:59:59.999Z');
+const EXPIRY_MAX = Date.parse('9999-12-31T23:59:59.999Z');
 
 function isTimestamp(text: unknown): text is string {
   if (typeof text !== 'string' || !TIMESTAMP.test(text)) return false;
@@ -52,7 +52,7 @@ function isTimestamp(text: unknown): text is string {
   // JavaScript takes February 30 for March 2, and 24:00 for the next day.
   const asWritten = text.slice(0, 19).toUpperCase();
   const parsed = new Date(`${asWritten}Z`);
-  return ms >= 0 && ms <= END_MAX && parsed.toISOString().startsWith(asWritten);
+  return ms >= 0 && ms <= EXPIRY_MAX && parsed.toISOString().startsWith(asWritten);
 }
 
 /** @throws {Problem} `invalid_request` when its expiry is not a timestamp */
@@ -76,7 +76,8 @@ export interface ChangeRequest {
  *
  * @param keyHours how long the key is kept, in hours
  * @returns the state after the change; undefined: the precondition did not hold
- * @throws {Problem} `out_of_bounds` when the value would be out of its bounds; `key_reused`
+ * @throws {Problem} `out_of_bounds` when the value would be out of its bounds; `key_reused` when the key was used for a
+ *   different request
  */
 export async function set(ask: Ask, request: ChangeRequest, keyHours: number): Promise<Changed | undefined> {
   const { name, change, precondition, key = null } = request;
@@ -100,7 +101,7 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
           expiry,
         ]);
   try {
-    const [row] = await goingElsewhere(() => (key === null ? write() : retryOnce(write)));
+    const [row] = await retryWhileReadOnly(() => (key === null ? write() : retryOnce(write)));
     if (row && row.request !== fingerprint) throw keyReused();
     return row && changedOf(row);
   } catch (error) {
@@ -158,7 +159,7 @@ function changedOf({ values, replayed }: ChangedRow): Changed {
 
 /** Deletes a counter. @returns false: the precondition did not hold */
 export async function remove(ask: Ask, name: string, precondition: Existing): Promise<boolean> {
-  const removed = await goingElsewhere(() => ask(REMOVE, [name, ...statesOf(precondition)]));
+  const removed = await retryWhileReadOnly(() => ask(REMOVE, [name, ...statesOf(precondition)]));
   return removed.length > 0;
 }
 

@@ -4,7 +4,7 @@ import { Problem } from '../errors/problem.ts';
 
 /**
  * Matches text in which `JSON.parse` may change a number: a fraction or an exponent after a digit, or 16 digits in a row,
- * which not every double keeps. The match may be inside a string; a second look decides.
+ * which a double may not hold exactly. The match may be inside a string: `refuseFractions` decides.
  */
 const SUSPICIOUS = /\d[.eE]|\d{16}/;
 
@@ -36,7 +36,7 @@ export function readExactJson(app: FastifyInstance): void {
   });
 }
 
-/** Also gets the source text of each number (ECMAScript 2026, JSON.parse source text access). */
+/** A reviver that also gets the source text of each number (ECMAScript 2026, JSON.parse source text access). */
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 
 const refuseFraction: Reviver = (_key, value, { source }) => {

@@ -6,7 +6,7 @@ import { Problem } from '../errors/problem.ts';
 import type { Batch } from './batch.ts';
 import { type BatchId, type CounterStore, isFenced, isForgotten, type Written } from './store.ts';
 
-/** The possible findings about a commit whose answer was lost. */
+/** The possible outcomes of a commit whose answer was lost. */
 export const settlements = ['applied', 'not applied', 'unknown'] as const;
 export type Settlement = (typeof settlements)[number];
 
@@ -31,7 +31,7 @@ const ANSWERED_MS_MAX = 10_000;
 /**
  * Writes one batch after another, each exactly once, whatever happens to connections. Each batch carries the identity of
  * the writer and a number, as the messages of an idempotent producer do (KIP-98 of Apache Kafka), and the database
- * applies each number once. Correctness depends on no clock: a process that was paused for a day finds out the same.
+ * applies each number once. No clock is involved: a process that was paused for a day still finds out the correct outcome.
  */
 export class Lane {
   readonly #store: CounterStore;
@@ -84,7 +84,7 @@ export class Lane {
     const { settleMsMax, onSettled, closing } = this.#options;
     let refusal: unknown;
     let answeredSince: number | undefined;
-    const isAnsweredForLong = (error: unknown) => {
+    const hasAnsweredTooLong = (error: unknown) => {
       answeredSince = isAnswer(error) ? (answeredSince ?? performance.now()) : undefined;
       return answeredSince !== undefined && performance.now() - answeredSince > ANSWERED_MS_MAX;
     };
@@ -108,16 +108,16 @@ export class Lane {
         // The first attempt holds the lock on the writer's row, so closing the number is retried until that attempt ends.
         retryable: (error) =>
           (isInconclusive(error) || (refusal !== undefined && failureOf(error) !== undefined)) &&
-          !isAnsweredForLong(error),
+          !hasAnsweredTooLong(error),
         signal: closing,
       });
       onSettled(applied ? 'applied' : 'not applied');
       if (written) return written;
     } catch {
-      // The first attempt may hold the lock on the row for long: the next batch registers a new one.
+      // The first attempt may hold the lock on the row for long, so the next batch registers a new writer.
       this.#writer = undefined;
       onSettled('unknown');
-      throw unknown(lost);
+      throw outcomeUnknown(lost);
     }
     throw refusal;
   }
@@ -148,7 +148,7 @@ function isInconclusive(error: unknown): boolean {
 const isAnswer = (error: unknown): boolean =>
   codeOf(error) !== undefined && /^(conflict|busy|full)$/.test(failureOf(error) ?? '');
 
-const unknown = (cause: unknown) =>
+const outcomeUnknown = (cause: unknown) =>
   new Problem(
     'outcome_unknown',
     'the connection broke while the commit was in flight; repeat the request with the same Idempotency-Key to find out whether it was counted',

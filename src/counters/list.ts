@@ -41,7 +41,7 @@ export async function find(ask: Ask, names: readonly string[]): Promise<(Counter
 /**
  * Returns the counts of the last windows of a counter, the current one first, all as of one moment.
  *
- * @throws {Problem} `invalid_request` when the window is not valid, or when so many are not kept
+ * @throws {Problem} `invalid_request` when the window is not valid, or when more windows are requested than are kept
  */
 export async function windowCounts(
   ask: Ask,

@@ -35,7 +35,7 @@ interface Group {
   timeouts: number;
   /** When the group may be retried, by `performance.now()`. */
   dueAt: number;
-  /** How many groups, including this one, may be tried together: halved by each attempt that meets a lock. */
+  /** How many groups, including this one, may be tried together: halved by each attempt that times out on a lock. */
   togetherMax: number;
 }
 
@@ -63,9 +63,9 @@ const keyToken = (key: string) => `\0${key}`;
 /**
  * Holds the requests whose counter or key may be locked by another transaction, so that no other request waits: a batch
  * waits for the slowest of its locks. Requests that need the same locks form a group. Groups are first tried together,
- * with a real write and a very short wait for locks. If that meets a lock, they are tried in halves, until each group is
+ * with a real write and a very short wait for locks. If a lock is held, they are tried in halves, until each group is
  * written or known to be locked. So a request that needs no locked counter is written soon, however many others are
- * locked. Locked groups are retried in turns. Once a request has been written, or refused because it does not fit, its
+ * locked. Locked groups take turns to be retried. Once a request has been written, or refused because it does not fit, its
  * counters and its key are no longer suspects: a counter that is merely busy is soon back on the main lane.
  */
 export class Quarantine {
@@ -111,6 +111,7 @@ export class Quarantine {
   /** @throws {Problem} `busy` when a lock was not released in time, or too many requests wait: not counted */
   submit(request: PendingRequest): Promise<Answer> {
     const suspects = this.#suspectsOf(request);
+    // Requests with the same suspected key form a group; others form one if they write the same counters.
     const id = suspects.find((token) => token.startsWith('\0')) ?? locksOf(request);
     const known = this.#groups.get(id);
     // Requests of locked groups leave room for those of groups that have not been tried yet.
@@ -309,7 +310,10 @@ const rankOf = ({ dueAt, timeouts }: Group): number => dueAt + Math.min(timeouts
 const lockMsOf = ({ id }: Group, due: number): number =>
   id.startsWith('\0') ? SEVERAL_LOCKS_MS : Math.max(FIRST_LOCK_MS, Math.ceil(RETRY_MS.max / due));
 
-/** Identifies the counters that a request writes. Its key is left out, since no other request needs the lock on it. */
+/**
+ * Identifies the counters that a request writes: the name of a single one, or `\0` and a digest of several. Its key is left
+ * out, since no other request needs the lock on it.
+ */
 function locksOf({ increments }: PendingRequest): string {
   const [only] = increments;
   if (only && increments.length === 1) return only.name;

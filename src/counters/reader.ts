@@ -3,8 +3,8 @@ import type { CounterState } from './counter.ts';
 import type { CounterStore } from './store.ts';
 
 /**
- * Waiting reads share a round trip, as increments do. A read only joins a statement that has not been sent yet, so it sees
- * every increment that was acknowledged before the read was requested.
+ * Reads counters. Reads that wait together share a round trip, as increments do. A read joins only a statement that has not
+ * been sent yet, so it sees every increment that was acknowledged before the read was requested.
  */
 export class CounterReader {
   readonly #group: GroupCommit<string, CounterState | undefined>;

@@ -31,7 +31,10 @@ export async function removeExpiredForEver(
   }
 }
 
-/** Each round starts with the earliest expiry: it finds rows that were locked before, or whose expiry was set to the past. */
+/**
+ * Each round starts with the earliest expiry, so that it also finds rows that were locked in an earlier round, or whose
+ * expiry was set to the past.
+ */
 async function inPortions(remove: (since?: string) => Promise<Removed>, closing: AbortSignal): Promise<void> {
   for (let since: string | undefined; !closing.aborted; await pause(PAUSE_MS, closing)) {
     const { count, last } = await remove(since);

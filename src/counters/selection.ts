@@ -48,8 +48,8 @@ export interface SelectiveBatch extends Batch {
 export const isSelective = (batch: Batch): batch is SelectiveBatch => 'selection' in batch;
 
 /**
- * Composes a batch of which as much is written as fits, in the order of arrival. It has all requests, or only the first
- * ones if deciding on all would take long, as with many bulks that share a counter.
+ * Composes a batch of which only the requests that fit are written; the order of arrival decides. It contains all requests,
+ * or only the first ones if deciding on all would take long, as with many bulks that share a counter.
  */
 export function select(requests: readonly PendingRequest[]): SelectiveBatch {
   const selection: Selection = { counters: [], groups: [], parts: [], order: [], kept: [], carried: 0 };

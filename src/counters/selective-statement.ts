@@ -1,5 +1,5 @@
 import type { Selection } from './selection.ts';
-import { notSoon, prepared } from './statements.ts';
+import { expiryOfNewRow, prepared } from './statements.ts';
 
 /*
  * Writes the requests of a batch that fit. It locks the counters, in the order of their names like every statement that
@@ -10,8 +10,8 @@ import { notSoon, prepared } from './statements.ts';
  * - $7, $8: the first and the last part of each group. A part is what a request adds to one counter.
  * - $9 to $14: for each part, its slot, total, low and high, the last part of the request (0: not the first part, and
  *   decided together with it), and whether to add as much as fits.
- * - $15, $16: for each part, the lowest and the highest value before it that keep the increments' own bounds; $17: the
- *   expiry of each counter if it is created. Null: no part has bounds, no counter an expiry.
+ * - $15, $16: for each part, the lowest and the highest value before it with which its increments keep their own bounds;
+ *   $17: the expiry of each counter if it is created. Null: no part has bounds, or no counter has an expiry.
  * - $18 to $22: what to store with the keys: key, fingerprint, part, slot (0: the amount that was added), and what to
  *   add to the value; $23: how many hours to keep a key.
  * `fold` goes through the parts of all groups in parallel and carries the values of each group, one for each slot.
@@ -40,7 +40,7 @@ export const WRITE_SELECTIVE = prepared(
     for no key update of c
   ),
   start as materialized (
-    select d.i, d.name, d.grp, d.slot, ${notSoon('d.expires_at')} as expires_at, l.i is null as missing, coalesce(l.ended, false) as ended,
+    select d.i, d.name, d.grp, d.slot, ${expiryOfNewRow('d.expires_at')} as expires_at, l.i is null as missing, coalesce(l.ended, false) as ended,
            case when not l.ended then l.value else 0 end as value,
            coalesce(case when not l.ended then l.min end, -9007199254740991) as low,
            coalesce(case when not l.ended then l.max end, 9007199254740991) as high
@@ -162,7 +162,7 @@ export function parametersOf({ counters, groups, parts, kept }: Selection): unkn
 /** An array literal of PostgreSQL. The driver would search each number for characters to escape. */
 export const numbers = (values: readonly (bigint | number)[]): string => `{${values.join(',')}}`;
 
-/** An array literal in which values may be missing; null: all are. */
+/** An array literal in which values may be missing; null: all of them are missing. */
 export const optional = (values: readonly (bigint | string | null | undefined)[]): string | null =>
   values.some((value) => value != null) ? `{${values.map((value) => value ?? 'null').join(',')}}` : null;
 

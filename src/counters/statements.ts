@@ -50,17 +50,19 @@ export const ALIVE = '(c.expires_at <= now()) is not true';
  * - $3: how long to wait for each lock. `set_config` with `is_local` lasts as long as the statement, so no session state
  *   is left.
  * If a partial sum leaves the range, or the bounds of the counter or of an increment, `values` becomes null, which
- * violates its constraint; if the final value does, it violates a constraint of the table. Then WRITE_SELECTIVE decides.
- * It also decides if the counter has expired, and then counts from 0.
+ * violates its constraint; if the final value does, it violates a constraint of the table. `values` also becomes null if
+ * the counter has expired. Then the batch is written again with WRITE_SELECTIVE, which counts an expired counter from 0.
  * Every replica writes counters in the order of their names, so that batches do not deadlock.
  */
 
 /**
  * The expiry of a row that is created: at least ten minutes from now. If the clock of the service is behind, a bucket
  * could otherwise be expired when it is created, and each increment would start it again from 0.
+ *
+ * @param expiry SQL: a parameter or a column
  */
-export const notSoon = (end: string): string =>
-  `case when ${end} is not null then greatest(${end}, now() + interval '10 minutes') end`;
+export const expiryOfNewRow = (expiry: string): string =>
+  `case when ${expiry} is not null then greatest(${expiry}, now() + interval '10 minutes') end`;
 
 /** The columns of `delta` that `allowed` needs, in the statements for several counters. */
 const COLUMNS = { total: 'd.total', low: 'd.low', high: 'd.high', least: 'd.least', most: 'd.most' };
@@ -83,7 +85,7 @@ export const WRITE_ONE = prepared(
   with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   written as (
     insert into counters as c (name, value, expires_at)
-    select $4::text, $5::bigint, ${notSoon('$10::timestamptz')} where (select ms from patience) is not null
+    select $4::text, $5::bigint, ${expiryOfNewRow('$10::timestamptz')} where (select ms from patience) is not null
     on conflict (name) do update set value = c.value + excluded.value
     returning c.value, c.min, c.max, c.expires_at
   ),
@@ -117,7 +119,7 @@ export const WRITE = prepared(
   ),
   written as (
     insert into counters as c (name, value, expires_at)
-    select name, total, ${notSoon('expires_at')} from delta where (select ms from patience) is not null order by name
+    select name, total, ${expiryOfNewRow('expires_at')} from delta where (select ms from patience) is not null order by name
     on conflict (name) do update set value = c.value + excluded.value
     returning c.name, c.value, c.min, c.max, c.expires_at
   ),
@@ -158,7 +160,7 @@ export const WRITE_KEYED = prepared(
   ),
   written as (
     insert into counters as c (name, value, expires_at)
-    select name, total, ${notSoon('expires_at')} from delta
+    select name, total, ${expiryOfNewRow('expires_at')} from delta
     where (select ms from patience) is not null and not exists (select from known) order by name
     on conflict (name) do update set value = c.value + excluded.value
     returning c.name, c.value, c.min, c.max, c.expires_at

@@ -63,6 +63,7 @@ export interface StoreOptions {
 export class CounterStore {
   readonly #ask: Ask;
   readonly #options: StoreOptions;
+
   constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
     this.#ask = askIn(sessions, options.schema);
     this.#options = options;
@@ -155,7 +156,7 @@ export class CounterStore {
   /**
    * Removes a portion of the expired keys. Locked keys are skipped, so that no request waits for the removal.
    *
-   * @param since where the portion before ended; by default all expired keys are looked at
+   * @param since where the previous portion ended; by default, all expired keys are considered
    */
   removeKeys(rowsMax: number, since?: string): Promise<Removed> {
     return this.#remove(REMOVE_KEYS, rowsMax, since);

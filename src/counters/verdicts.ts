@@ -5,7 +5,7 @@ import type { Answer } from './request.ts';
 import type { SelectiveBatch } from './selection.ts';
 import { counterNamed, quoted } from './windows.ts';
 
-/** A counter under the lock of the statement: its value at this point of the batch, and its bounds. */
+/** A counter that the statement has locked: its value at this point of the batch, and its bounds. */
 interface Locked {
   value: bigint;
   min: bigint;
@@ -32,13 +32,13 @@ export function verdictsOf(
   );
   const verdicts: (Answer | Problem)[] = [];
   for (const [i, index] of order.entries()) {
-    verdicts[index] = replay(requests[index] as PendingRequest, record[3 * count + i] ?? 0n, states);
+    verdicts[index] = verdictOn(requests[index] as PendingRequest, record[3 * count + i] ?? 0n, states);
   }
   return verdicts;
 }
 
 /** The answer to one request. Applies it to `states` as the statement applied it in the database. */
-function replay(
+function verdictOn(
   { increments, partial }: PendingRequest,
   taken: bigint,
   states: ReadonlyMap<string, Locked>,
@@ -93,7 +93,7 @@ interface OwnBounds {
   max?: number | undefined;
 }
 
-/** The members of a refusal, for programs. */
+/** The members of the problem that programs can evaluate. */
 function membersOf(name: string, value: bigint, bounds: OwnBounds, fits: bigint) {
   const { counter, window } = counterNamed(name);
   return {

@@ -2,7 +2,7 @@
 export const targets = ['any', 'read-write', 'primary'] as const;
 export type Target = (typeof targets)[number];
 
-/** Where the database is. */
+/** The servers of the database, and the kind of server to connect to. */
 export interface DatabaseAddress {
   /** One address for each host, in their order, in the form that the driver accepts. */
   urls: readonly [string, ...string[]];
@@ -27,8 +27,8 @@ const ADDRESS =
 /** A name, an address, `[` an IPv6 address `]`, or the folder of a socket in percent-encoding; and a port. */
 const HOST = /^(?<host>\[[^\]]*\]|[^:[\]]*)(?::(?<port>[^:]*))?$/;
 
-/** Parameters about several hosts: they are removed, because the driver supports a single host only. */
-const OURS = /^(host|port|target_session_attrs)=/;
+/** Parameters that name hosts: they are removed, because the driver supports only a single host. */
+const HOST_PARAMETERS = /^(host|port|target_session_attrs)=/;
 
 const ENCODE = 'in a name or a password, the characters : / ? # @ , and % are written in percent-encoding';
 
@@ -43,7 +43,7 @@ export function parseAddress(address: string): DatabaseAddress {
   if (!parts) throw new AddressError(`it does not have the allowed form; ${ENCODE}`);
   const { scheme, user = '', hosts = '', path = '', query = '' } = parts;
   const given = new URLSearchParams(query);
-  const rest = query.split('&').filter((pair) => pair && !OURS.test(pair));
+  const rest = query.split('&').filter((pair) => pair && !HOST_PARAMETERS.test(pair));
   const tail = rest.length > 0 ? `${path || '/'}?${rest.join('&')}` : path;
   const places = placesOf(hosts, given);
   if (places.length > HOSTS_MAX)

@@ -4,8 +4,8 @@ import { failureOf } from './failure.ts';
 const REMEMBERED_MS = 60_000;
 
 /**
- * Remembers that the server's disk was full. The server cannot be asked: a session that only reads does not notice it, and
- * not every role may read the size of the disk.
+ * Remembers that the server's disk was full. A query cannot find that out: a session that only reads does not notice it,
+ * and not every role may read the size of the disk.
  */
 export class DiskWatch {
   readonly #rememberedMs: number;

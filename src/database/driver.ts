@@ -10,7 +10,7 @@ export interface Driver {
   Client: typeof Client;
 }
 
-/** Without it, the driver would wait forever, in milliseconds. */
+/** The time limit for connecting, in milliseconds. Without it, the driver would wait forever. */
 const CONNECT_MS_MAX = 5000;
 
 /**
@@ -28,8 +28,8 @@ export function driverFor(databaseUrl: string): Driver {
 
 /** A separate connection, outside any pool; not connected yet. */
 export function newClient(databaseUrl: string, config: ClientConfig): Client {
-  const { connectionString, Client: Opened } = driverFor(databaseUrl);
-  return new Opened({ ...config, connectionString });
+  const { connectionString, Client: ClientClass } = driverFor(databaseUrl);
+  return new ClientClass({ ...config, connectionString });
 }
 
 /** The driver's client, extended to select the server when it connects. */
@@ -85,7 +85,7 @@ class Servers {
    * Asks all servers at the same time, so that a server that does not answer causes no delay. Calls that arrive meanwhile
    * share the result. It is not cached afterwards, because it would be wrong after a failover.
    *
-   * @param connectMsMax how long connecting may take, in milliseconds, including this search
+   * @param connectMsMax the time limit for connecting, including this search, in milliseconds
    * @throws {ConnectionError} `read_only` when servers answer but none is suitable, `unavailable` when none answers
    */
   find(connectMsMax: number): Promise<Place> {
@@ -102,21 +102,21 @@ class Servers {
       // With `any`, the order of the hosts matters; otherwise only one server is suitable.
       return await (target === 'any' ? firstInOrder(answers) : Promise.any(answers));
     } catch (error) {
-      throw this.#none(error as AggregateError);
+      throw this.#noneFound(error as AggregateError);
     }
   }
 
-  #none({ errors }: AggregateError): ConnectionError {
+  #noneFound({ errors }: AggregateError): ConnectionError {
     const servers = serversOf(this.#address);
     const reasons = errors.map((error, i) => `${servers[i]} (${reasonOf(error)})`).join(', ');
     const wanted = { any: 'accepts connections', 'read-write': 'accepts writes', primary: 'is a primary' };
-    const failure = errors.some(mayComeSoon) ? 'read_only' : 'unavailable';
+    const failure = errors.some(maySoonBeSuitable) ? 'read_only' : 'unavailable';
     return new ConnectionError(failure, `no server ${wanted[this.#address.target]}: ${reasons}`);
   }
 }
 
 /** A standby, or a server that is starting (57P03): it may become suitable in a moment. */
-const mayComeSoon = (error: unknown): boolean => isReadOnly(error) || codeOf(error) === '57P03';
+const maySoonBeSuitable = (error: unknown): boolean => isReadOnly(error) || codeOf(error) === '57P03';
 
 async function firstInOrder<T>(answers: readonly Promise<T>[]): Promise<T> {
   for (const answer of answers) answer.catch(() => {});

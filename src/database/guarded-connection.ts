@@ -13,7 +13,7 @@ export interface Connection {
 }
 
 /** The owner of a connection. */
-export interface ConnectionKeeper {
+export interface ConnectionOwner {
   /** Called with each error of the server. */
   onError(error: unknown): void;
   /** Whether the pool still wants the connection. */
@@ -38,18 +38,18 @@ export class GuardedConnection implements Connection {
   /** Observes the statements until the connection is lent again. */
   observe: Observe | undefined;
   readonly #client: PoolClient;
-  readonly #pool: ConnectionKeeper;
+  readonly #pool: ConnectionOwner;
   readonly #waiting: (() => void)[] = [];
   #busy = false;
   #broken: unknown;
   /** The server's warning, if the statement was committed without the confirmation of a standby. */
   #unconfirmed: unknown;
 
-  constructor(client: PoolClient, pool: ConnectionKeeper) {
+  constructor(client: PoolClient, pool: ConnectionOwner) {
     this.#client = client;
     this.#pool = pool;
     this.processID = (client as unknown as { processID: number }).processID;
-    // A broken connection also emits this event, which would end the process without a listener.
+    // A broken connection emits this event, too. Without a listener, it would end the process.
     client.on('error', () => {});
     client.on('notice', (notice) => {
       if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
@@ -88,7 +88,7 @@ export class GuardedConnection implements Connection {
       if (queryMsMax !== undefined) statement.query_timeout = queryMsMax;
       result = await observed(this.observe, sql, this.processID, () => client.query(statement));
     } catch (error) {
-      throw this.#judged(error, sql, status);
+      throw this.#classify(error, sql, status);
     }
     if (this.#unconfirmed) {
       const message = 'no synchronous standby has confirmed the commit';
@@ -101,7 +101,7 @@ export class GuardedConnection implements Connection {
     return result;
   }
 
-  #judged(error: unknown, sql: string, status: string | null): unknown {
+  #classify(error: unknown, sql: string, status: string | null): unknown {
     this.#pool.onError(error);
     if (isServerError(error)) return error;
     const lost = connectionLost(error, sql, status);

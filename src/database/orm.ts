@@ -57,7 +57,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessions {
   const { log, session, onError } = options;
   const pool = new Pool(poolOptions(options));
-  // The pool discards a connection that breaks while idle; without a listener the event would end the process.
+  // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
   pool.on('error', (error) => {
     // While the pool ends, an embedded server may shut down before the connections are closed.
     if (!pool.ending) log.warn(`an idle connection to the database broke: ${error.message}`);

@@ -5,7 +5,7 @@ import type { Connection } from './guarded-connection.ts';
 export class PinnedConnection implements Connection {
   readonly processID: number;
   readonly #connection: Connection;
-  #over = false;
+  #ended = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -14,7 +14,7 @@ export class PinnedConnection implements Connection {
 
   async query(...statement: Parameters<Connection['query']>): Promise<QueryResult> {
     // Statements that the work did not await must not run on a connection that other work is using.
-    if (this.#over) throw new Error('the session is over');
+    if (this.#ended) throw new Error('the session is over');
     return this.#connection.query(...statement);
   }
 
@@ -23,7 +23,7 @@ export class PinnedConnection implements Connection {
   }
 
   end(): void {
-    this.#over = true;
+    this.#ended = true;
     this.#connection.release();
   }
 }

@@ -23,7 +23,7 @@ export interface ServiceDatabase extends Database {
   server: ServerWatch;
 }
 
-/** How long the start waits for the risks of the server, in milliseconds. */
+/** How long the start waits for the server to report its risks, in milliseconds. */
 const ASK_MS_MAX = 5000;
 
 export interface DatabasePluginOptions extends Pick<DatabaseOptions, 'databaseUrl' | 'entities'> {

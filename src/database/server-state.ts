@@ -61,14 +61,14 @@ export async function serverState(sessions: Pick<Sessions, 'query'>): Promise<Se
   if (!row) throw new TypeError('no answer');
   const asynchronous =
     row.standbys > 0 && (!row.standbyNames || /^(off|local)$/.test(row.synchronousCommit ?? ''));
-  const found: [Risk, boolean][] = [
+  const conditions: [Risk, boolean][] = [
     ['fsync_off', row.fsync === 'off'],
     ['synchronous_commit_off', row.synchronousCommit === 'off'],
     ['asynchronous_standbys', asynchronous],
   ];
   return {
     readOnly: row.readOnly,
-    risks: found.flatMap(([risk, isThere]) => (isThere ? [risk] : [])),
+    risks: conditions.flatMap(([risk, applies]) => (applies ? [risk] : [])),
     oldestSnapshotAge: row.oldestSnapshotAge ?? undefined,
   };
 }

@@ -42,7 +42,7 @@ interface SessionsOptions {
   queryMsMax?: number | undefined;
 }
 
-/** invalid_sql_statement_name, duplicate_prepared_statement */
+/** invalid_sql_statement_name, duplicate_prepared_statement: the server lacks the statement, or has it already. */
 const NOT_PREPARED = /^(26000|42P05)$/;
 
 /**
@@ -61,7 +61,7 @@ export class Sessions implements PostgresPool {
   #prepares: boolean;
   readonly #sharing = new Set<Sessions>();
   #ended: Promise<void> | undefined;
-  /** How often the pool was emptied. */
+  /** How often the pool was emptied: a connection that was opened before the last time is not kept. */
   #emptied = 0;
 
   constructor(pool: ConnectionPool, { prepares = true, observe, onError, queryMsMax }: SessionsOptions = {}) {
@@ -137,7 +137,7 @@ export class Sessions implements PostgresPool {
   }
 
   /**
-   * Runs one statement, without the ORM, as its own transaction. If it has a name, it is planned once on each connection.
+   * Runs one statement, without the ORM, as a separate transaction. If it has a name, it is planned once on each connection.
    *
    * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
    */
@@ -167,13 +167,13 @@ export class Sessions implements PostgresPool {
   }
 
   #guard(client: PoolClient): GuardedConnection {
-    const since = this.#emptied;
+    const emptiedBefore = this.#emptied;
     return new GuardedConnection(client, {
       queryMsMax: this.#queryMsMax,
-      keeps: () => since === this.#emptied,
+      keeps: () => emptiedBefore === this.#emptied,
       onError: (error) => {
         // The first connection that detects it empties the pool for all.
-        if ((isReadOnly(error) || isSilence(error)) && since === this.#emptied) this.empty();
+        if ((isReadOnly(error) || isSilence(error)) && emptiedBefore === this.#emptied) this.empty();
         this.#onError?.(error);
       },
     });

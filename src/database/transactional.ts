@@ -4,7 +4,7 @@ import { retry, type RetryPolicy } from '../concurrency/retry.ts';
 import { isConflict } from './failure.ts';
 
 interface TransactionalOptions extends Omit<TransactionOptions, 'ctx'> {
-  /** How a transaction that met a conflict is retried, as a whole. Without it, there is no retry. */
+  /** How the whole transaction is retried after a conflict. Without it, there is no retry. */
   retry?: Omit<RetryPolicy, 'retryable'>;
 }
 
@@ -12,11 +12,11 @@ interface TransactionalOptions extends Omit<TransactionOptions, 'ctx'> {
  * The equivalent of the decorator `@Transactional`, as a function that wraps a function (Node's type stripping does not
  * support decorators). Everything that `work` does through its EntityManager is committed together, or rolled back when
  * `work` throws. The EntityManager is the first argument of both functions, so that the signature shows the transaction.
- * Parallel tasks each pass a fork.
+ * Each parallel task passes its own fork.
  *
- * Called with an EntityManager that is inside a transaction, it joins that one (propagation REQUIRED): the
- * outermost call alone commits, rolls back and retries, because a part of a transaction cannot be retried. Each attempt
- * begins with an empty identity map, so a retry reads the current values.
+ * A call with an EntityManager that is inside a transaction joins that transaction (propagation REQUIRED): only the
+ * outermost call commits, rolls back and retries, because a part of a transaction cannot be retried. Each attempt begins
+ * with an empty identity map, so a retry reads the current values.
  *
  * @throws {RetriesExhaustedError} when `retry` is given and its attempts or its time are used up
  * @throws any error of `work` or of the commit

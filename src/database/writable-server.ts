@@ -7,10 +7,10 @@ import type { DatabaseLog } from './orm.ts';
 
 const DELAY = { delayMsBase: 100, delayMsMax: 1000 };
 
-/** cannot_connect_now: the server is starting up, or shutting down. */
-const NOT_YET = '57P03';
+/** The server is starting up, or shutting down. */
+const CANNOT_CONNECT_NOW = '57P03';
 
-interface Waiting {
+interface WaitOptions {
   databaseUrl: string;
   /** The maximum wait, in milliseconds. */
   waitMsMax: number;
@@ -25,14 +25,14 @@ interface Waiting {
  */
 export async function whenWritable<T>(
   work: () => Promise<T>,
-  { databaseUrl, waitMsMax, log }: Waiting,
+  { databaseUrl, waitMsMax, log }: WaitOptions,
 ): Promise<T> {
   try {
     return await retry(work, {
       ...DELAY,
       attemptsMax: Number.POSITIVE_INFINITY,
       elapsedMsMax: waitMsMax,
-      retryable: (error) => isReadOnly(error) || codeOf(error) === NOT_YET,
+      retryable: (error) => isReadOnly(error) || codeOf(error) === CANNOT_CONNECT_NOW,
       onRetry: (error, attempt) => {
         if (attempt > 1) return;
         log.warn(`the database accepts no writes yet; waiting up to ${waitMsMax} ms: ${reasonOf(error)}`);

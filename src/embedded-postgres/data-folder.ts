@@ -12,13 +12,13 @@ const UNFINISHED = /\.new-(\d+)(\.password)?$/;
 /**
  * Creates the folder if it is missing, and checks that this process may use it.
  *
- * @param opened whether every user may traverse, but not list, the created folders, regardless of the umask
+ * @param traversable whether every user may traverse, but not list, the created folders, regardless of the umask
  * @throws {StartupError} when it cannot be created or used
  */
-export async function makeDataFolder(folder: string, opened: boolean): Promise<void> {
+export async function makeDataFolder(folder: string, traversable: boolean): Promise<void> {
   try {
     const made = await makeFolders(folder);
-    if (opened) for (const path of made) await chmod(path, 0o711);
+    if (traversable) for (const path of made) await chmod(path, 0o711);
     await readdir(folder);
     // A read-only file system refuses even root.
     await access(folder, R_OK | W_OK | X_OK);

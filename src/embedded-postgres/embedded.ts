@@ -30,7 +30,7 @@ export interface EmbeddedLog {
 
 const DATABASE = 'safe_counters';
 
-/** Attempts to start while the server of another process is starting. */
+/** The most attempts to start, or to connect to a server that another process is starting. */
 const STARTS_MAX = 50;
 
 /** An arbitrary number: the holder of this advisory lock owns the data folder. */
@@ -57,15 +57,15 @@ export async function startEmbedded(
     throw await unusable(home.folder, error);
   });
   const keeper = new Keeper(home, password, connectionsMax, log);
-  await holdUnless(signal, keeper);
+  await holdUnlessAborted(signal, keeper);
   return {
     databaseUrl: `postgresql://${SUPERUSER}:${password}@127.0.0.1:${keeper.port}/${DATABASE}`,
     stop: () => keeper.release(),
   };
 }
 
-/** @throws when the signal is aborted; no server of ours is running then */
-async function holdUnless(signal: AbortSignal | undefined, keeper: Keeper): Promise<void> {
+/** @throws the signal's reason when it is aborted; no server of this process is left running then */
+async function holdUnlessAborted(signal: AbortSignal | undefined, keeper: Keeper): Promise<void> {
   signal?.throwIfAborted();
   let abandoned: Promise<void> | undefined;
   const abandon = () => {
@@ -74,7 +74,7 @@ async function holdUnless(signal: AbortSignal | undefined, keeper: Keeper): Prom
   signal?.addEventListener('abort', abandon);
   try {
     await keeper.hold();
-    // It came up before it could be stopped.
+    // The server was started before it could be stopped.
     if (signal?.aborted) await keeper.release();
   } finally {
     signal?.removeEventListener('abort', abandon);
@@ -94,7 +94,7 @@ async function prepare(home: Home, log: EmbeddedLog, signal?: AbortSignal): Prom
   return password;
 }
 
-/** Keeps the server running and the data folder ours. */
+/** Keeps the server running, and owns the data folder. */
 class Keeper {
   readonly #home: Home;
   readonly #password: string;
@@ -106,7 +106,7 @@ class Keeper {
   /** Whether this process has started, or is starting, the server: otherwise it may be another service's. */
   #started = false;
   /** The restart in progress. */
-  #comingBack: Promise<void> | undefined;
+  #restarting: Promise<void> | undefined;
   port = 0;
 
   constructor(home: Home, password: string, connectionsMax: number, log: EmbeddedLog) {
@@ -123,7 +123,7 @@ class Keeper {
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
     this.#owner = client;
     client.on('end', () => {
-      this.#comingBack = this.#comeBack();
+      this.#restarting = this.#restart();
     });
   }
 
@@ -135,15 +135,15 @@ class Keeper {
 
   async release(): Promise<void> {
     this.#released.abort();
-    await this.#comingBack;
-    // The lock is kept until the server has stopped: the next service waits for either.
+    await this.#restarting;
+    // The lock is kept until the server has stopped, so that the next service waits until then.
     await stopServer(this.#home, this.#home.cluster).catch((error: unknown) => {
       this.#log.warn(`the embedded PostgreSQL did not stop; the next start will use it: ${messageOf(error)}`);
     });
     await this.#owner?.end();
   }
 
-  /** A connection that owns the folder. Retries, since the previous service may stop the server at this moment. */
+  /** Opens a connection that owns the folder. Retries, since the previous service may stop the server at this moment. */
   async #own(): Promise<Client> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#connect();
@@ -156,10 +156,10 @@ class Keeper {
     }
   }
 
-  /** The first round finds a running server or starts one; the others are for one that another process is starting. */
+  /** Connects to the running server, or starts one. Retries while another process is starting the server. */
   async #connect(): Promise<Client> {
     const { cluster, logFile } = this.#home;
-    for (let round = 1; ; round += 1) {
+    for (let attempt = 1; ; attempt += 1) {
       const running = await runningServer(cluster);
       const client = running && (await this.#connectTo(running.port));
       if (client) return client;
@@ -167,20 +167,20 @@ class Keeper {
       // A server that died gets the same port again, since the pool uses it.
       const port = this.port || (await freePort());
       try {
-        // Besides the service's: connections of the laboratories, and of external clients such as psql.
+        // In addition to the service's connections: those of the laboratories, and of external clients such as psql.
         const settings = { max_connections: String(this.#connectionsMax + 60) };
         this.#started = true;
         await startServer(this.#home, cluster, { port, logFile, settings });
       } catch (error) {
         this.#started = false;
         // A server that another process has just started may not answer yet.
-        if (round === STARTS_MAX || !(await runningServer(cluster))) throw error;
+        if (attempt === STARTS_MAX || !(await runningServer(cluster))) throw error;
         await setTimeout(100);
       }
     }
   }
 
-  /** Undefined if no server answers there, or not to our password: then the pid file is a leftover. */
+  /** @returns undefined if no server answers, or it refuses our password: then the pid file is a leftover */
   async #connectTo(port: number): Promise<Client | undefined> {
     for (let attempt = 1; attempt <= 600; attempt += 1) {
       const client = new Client({
@@ -207,7 +207,7 @@ class Keeper {
     return undefined;
   }
 
-  /** A service that was just killed holds the lock until its backend notices. */
+  /** Retries, since a service that was just killed holds the lock until its backend notices. */
   async #lock(client: Client): Promise<void> {
     for (let attempt = 1; attempt <= 20; attempt += 1) {
       const { rows } = await client.query<{ locked: boolean }>(
@@ -227,7 +227,7 @@ class Keeper {
     );
   }
 
-  async #comeBack(): Promise<void> {
+  async #restart(): Promise<void> {
     const { signal } = this.#released;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       this.#log.warn('the embedded PostgreSQL has ended unexpectedly; starting it again');

@@ -107,12 +107,12 @@ export async function startServer(
       `--options=${words.join(' ')}`,
     ]);
   } catch (error) {
-    throw new StartupError(whyNotStarted(folder, await readFile(options.logFile, 'utf8')), { cause: error });
+    throw new StartupError(startFailure(folder, await readFile(options.logFile, 'utf8')), { cause: error });
   }
 }
 
 /** The reason in one line; for files of another major version, also what to do. */
-function whyNotStarted(folder: string, log: string): string {
+function startFailure(folder: string, log: string): string {
   const [, old, now] =
     /initialized by PostgreSQL version (\S+), which is not compatible with this version (\d+)/.exec(log) ??
     [];
@@ -209,20 +209,20 @@ async function program(
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  let said = '';
+  let errorOutput = '';
   child.stderr.setEncoding('utf8').on('data', (part: string) => {
-    said = (said + part).slice(-SAID_MAX);
+    errorOutput = (errorOutput + part).slice(-ERROR_OUTPUT_MAX);
   });
   // Not spawn's own `signal`, which does not wait for the end.
   const kill = () => void child.kill();
   signal?.addEventListener('abort', kill);
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, string | null];
-    if (code !== 0) throw new Error(`${path} ended with ${code ?? killedBy}: ${said.trim()}`);
+    if (code !== 0) throw new Error(`${path} ended with ${code ?? killedBy}: ${errorOutput.trim()}`);
   } finally {
     signal?.removeEventListener('abort', kill);
   }
 }
 
-/** Characters of a program's error output that are kept for the error. */
-const SAID_MAX = 4000;
+/** The number of characters of a program's error output that are kept for the error message. */
+const ERROR_OUTPUT_MAX = 4000;

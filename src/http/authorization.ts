@@ -92,7 +92,7 @@ function isOverQuota(request: FastifyRequest, reply: FastifyReply, caller: Calle
   return true;
 }
 
-/** Throws no exception: a caller that ignores refusals must not cost more than one that is served. */
+/** Answers without an exception: a caller that ignores refusals must not cost more than one that is served. */
 function refuse(
   request: FastifyRequest,
   reply: FastifyReply,

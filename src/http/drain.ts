@@ -5,8 +5,8 @@ import { Problem } from '../errors/problem.ts';
 /** How long requests in flight may continue after the service has begun to close, in milliseconds. */
 const DRAIN_MS_MAX = 5000;
 
-/** How long the aborted requests have to send their answers, in milliseconds. */
-const LAST_WORD_MS = 1500;
+/** The time that aborted requests have to send their answers, in milliseconds. */
+const ABORTED_MS_MAX = 1500;
 
 /**
  * Closes gracefully: requests in flight are answered, each answer closes its connection, and after the last answer all
@@ -19,21 +19,22 @@ const LAST_WORD_MS = 1500;
 export function drainOnClose(app: FastifyInstance): AbortSignal {
   const stop = new AbortController();
   let draining = false;
-  let underWay = 0;
+  /** The number of answers that have not been sent completely. */
+  let openAnswers = 0;
   /** Requests without an answer, whether or not their clients are still connected. */
   const unanswered = new Set<FastifyRequest>();
   const allAnswered = Promise.withResolvers<void>();
   const closeIfDone = () => {
-    if (draining && underWay === 0) app.server.closeAllConnections();
+    if (draining && openAnswers === 0) app.server.closeAllConnections();
   };
-  const leave = () => {
-    underWay -= 1;
+  const onAnswerClosed = () => {
+    openAnswers -= 1;
     closeIfDone();
   };
   app.addHook('onRequest', (request, { raw }, done) => {
-    underWay += 1;
+    openAnswers += 1;
     unanswered.add(request);
-    raw.once('close', leave);
+    raw.once('close', onAnswerClosed);
     done();
   });
   app.addHook('onSend', (request, reply, _payload, done) => {
@@ -52,13 +53,16 @@ export function drainOnClose(app: FastifyInstance): AbortSignal {
     );
     setTimeout(() => stop.abort(reason), DRAIN_MS_MAX).unref();
     // Closes connections that by then have not sent a complete request, or do not read their answer.
-    setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + LAST_WORD_MS).unref();
+    setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX + ABORTED_MS_MAX).unref();
     closeIfDone();
   });
   // Runs after the server has stopped listening, and before the resources that were opened earlier are closed.
   app.addHook('onClose', async () => {
     if (unanswered.size === 0) return;
-    await Promise.race([allAnswered.promise, delay(DRAIN_MS_MAX + LAST_WORD_MS, undefined, { ref: false })]);
+    await Promise.race([
+      allAnswered.promise,
+      delay(DRAIN_MS_MAX + ABORTED_MS_MAX, undefined, { ref: false }),
+    ]);
   });
   return stop.signal;
 }

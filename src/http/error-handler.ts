@@ -12,8 +12,8 @@ declare module 'fastify' {
   }
 }
 
-/** How long a client can read the answer to invalid bytes before its connection is closed, in milliseconds. */
-const LAST_WORD_MS = 1000;
+/** The time that a client has to read the answer to invalid bytes before its connection is closed, in milliseconds. */
+const READ_MS_MAX = 1000;
 
 /** Answers the errors of routes as RFC 9457 (Problem Details for HTTP APIs) specifies. */
 export function answerErrors(app: FastifyInstance): void {
@@ -28,7 +28,7 @@ export function answerErrors(app: FastifyInstance): void {
   });
 }
 
-/** The same for all errors, and for paths without a route. */
+/** Answers all errors in this way, including requests for paths without a route. */
 export function handleErrors(app: FastifyInstance): void {
   answerErrors(app);
   app.setNotFoundHandler((request, reply) => {
@@ -73,7 +73,7 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   // Not at once: unread data would reset the connection, and the client might lose the answer.
-  setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
+  setTimeout(() => socket.destroy(), READ_MS_MAX).unref();
 }
 
 const clientErrors: Record<string, string> = {

@@ -15,7 +15,7 @@ const LOOPBACK = /^(?:(?:[^.]+\.)*localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1
  * the same request is valid under another name.
  *
  * @param listening the address that the service listens on: on a loopback address, only loopback names are allowed
- * @param allowed names that are allowed in addition, comma-separated; if there are any, no others are allowed
+ * @param allowed names to allow in addition to loopback names, comma-separated; if there are any, all others are refused
  */
 export function checkHost(app: FastifyInstance, listening: string, allowed = ''): void {
   const names = new Set(
@@ -25,12 +25,12 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
       .map((name) => name.trim())
       .filter(Boolean),
   );
-  const limited = names.size > 0 || isLoopback(listening);
+  const isLimited = names.size > 0 || isLoopback(listening);
   /** Host headers that were found to be allowed, as they were sent. */
   const known = new Set<string>();
   app.addHook('onRequest', ({ raw }, _reply, done) => {
     const { host } = raw.headers;
-    if (isTwice(raw.rawHeaders))
+    if (hasTwoHosts(raw.rawHeaders))
       return done(new Problem('invalid_request', 'the request has more than one Host header'));
     if (host !== undefined && known.has(host)) return done();
     done(refusal(host, raw.httpVersion));
@@ -43,7 +43,7 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
     }
     const name = HOST.exec(host)?.[1]?.toLowerCase();
     if (name === undefined) return new Problem('invalid_request', 'the Host header is not a valid host');
-    if (limited && !LOOPBACK.test(name) && !names.has(name)) {
+    if (isLimited && !LOOPBACK.test(name) && !names.has(name)) {
       return new Problem(
         'forbidden_host',
         `the host ${name} is not allowed; the operator can add it to ALLOWED_HOSTS`,
@@ -55,7 +55,7 @@ export function checkHost(app: FastifyInstance, listening: string, allowed = '')
 }
 
 /** RFC 9112, 3.2 requires a refusal: Node uses the first Host header, but a proxy in between may have used another one. */
-function isTwice(headers: readonly string[]): boolean {
+function hasTwoHosts(headers: readonly string[]): boolean {
   let hosts = 0;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? '';

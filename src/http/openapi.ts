@@ -42,7 +42,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
           if (!operation) continue;
           const answers = components.answers(codes.get(operation.operationId ?? '') ?? []);
           operation.responses = { ...operation.responses, ...answers };
-          relax(operation);
+          markOptional(operation);
         }
       }
       Object.assign(openapiObject, { components: { ...openapiObject.components, ...components.all } });
@@ -61,14 +61,14 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
  * Marks everything that has a default as optional, and a body as optional if all of its fields are. The schemas require
  * these fields because they describe what the handler gets.
  */
-function relax({ parameters = [], requestBody }: OpenAPIV3.OperationObject): void {
+function markOptional({ parameters = [], requestBody }: OpenAPIV3.OperationObject): void {
   for (const parameter of parameters) {
     if ('schema' in parameter && hasDefault(parameter.schema)) parameter.required = false;
   }
   if (!requestBody || '$ref' in requestBody) return;
   for (const { schema } of Object.values(requestBody.content)) {
     if (!schema || '$ref' in schema || schema.type !== 'object') continue;
-    // A copy: the route is validated by the original.
+    // This schema is a copy; the route validates with the original.
     const required = (schema.required ?? []).filter((name) => !hasDefault(schema.properties?.[name]));
     requestBody.required = required.length > 0 || (schema.minProperties ?? 0) > 0;
     schema.required = required;

@@ -4,11 +4,11 @@ import { Problem } from '../errors/problem.ts';
 /** Aborted when the client disconnects before it is answered. (`request.signal` is also aborted once a body was read.) */
 export function clientGone({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  const leave = () => {
+  const onClose = () => {
     if (!raw.writableFinished) gone.abort(new Problem('client_gone', 'the client disconnected'));
   };
-  if (raw.destroyed) leave();
-  else raw.once('close', leave);
+  if (raw.destroyed) onClose();
+  else raw.once('close', onClose);
   return gone.signal;
 }
 

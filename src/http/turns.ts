@@ -8,7 +8,7 @@ type Turn = [IncomingMessage, ServerResponse];
  * answers (pipelining). Only safe requests may be served in parallel (RFC 9112, 9.3.2), but Node passes on all of them at
  * once, so a single connection could cause thousands of answers in memory.
  *
- * While requests wait, nothing is read from their connection, so at most the requests of one read (64 kB) wait.
+ * While requests wait, nothing more is read from their connection, so at most the requests of one read (64 kB) wait.
  */
 export class Turns {
   readonly #serve: RequestListener;
@@ -31,9 +31,9 @@ export class Turns {
       waiting.push([request, response]);
       socket.pause();
     } else {
-      const none: Turn[] = [];
-      this.#waiting.set(socket, none);
-      this.#take(socket, none, request, response);
+      const queue: Turn[] = [];
+      this.#waiting.set(socket, queue);
+      this.#take(socket, queue, request, response);
     }
   };
 

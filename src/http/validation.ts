@@ -7,7 +7,7 @@ import { Problem } from '../errors/problem.ts';
 /** No field is removed silently: an unknown field is an error. */
 const options: Options = { useDefaults: true };
 
-/** For paths, queries and headers, whose values are text; a JSON body has types of its own. */
+/** For paths, queries and headers, whose values are text; the values of a JSON body already have types. */
 const ofText = new Ajv({ ...options, allErrors: true });
 // Without `allErrors`: a body can be long, and so could the list of its errors.
 const ofBody = new Ajv(options);

@@ -7,9 +7,9 @@ declare module 'fastify' {
   }
 }
 
-const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Whether a route changes something. */
 export function writes({ method, config }: RouteOptions): boolean {
-  return config?.writes === true || [method].flat().some((one) => !READS.has(one));
+  return config?.writes === true || [method].flat().some((one) => !SAFE_METHODS.has(one));
 }

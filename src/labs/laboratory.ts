@@ -11,7 +11,7 @@ const EXPERIMENT_MS_MAX = 20_000;
 /** Runs experiments, a few at a time, with a bounded queue and a time limit for each. */
 export class Laboratory {
   readonly #context: Omit<LabContext, 'signal'>;
-  readonly #benches = new Semaphore({ permits: EXPERIMENTS_MAX, queueMax: 50, waitMsMax: 60_000 });
+  readonly #permits = new Semaphore({ permits: EXPERIMENTS_MAX, queueMax: 50, waitMsMax: 60_000 });
 
   constructor(context: Omit<LabContext, 'signal'>) {
     this.#context = context;
@@ -22,12 +22,12 @@ export class Laboratory {
    * @throws what the experiment throws; the signal's reason when it is aborted, a TimeoutError at the time limit
    */
   async run(experiment: Experiment, stop: AbortSignal): Promise<Findings> {
-    const leave = await this.#benches.acquire(1, stop);
+    const release = await this.#permits.acquire(1, stop);
     try {
       const signal = AbortSignal.any([stop, AbortSignal.timeout(EXPERIMENT_MS_MAX)]);
       return await experiment.run({ ...this.#context, signal });
     } finally {
-      leave();
+      release();
     }
   }
 }

@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { ConnectionError } from '../database/failure.ts';
 import type { ConnectionPool } from '../database/sessions.ts';
 
-/** The pool of an application, which is neither reconfigured nor ended here. Waiting for a connection has a time limit. */
+/** The pool of an application. It is neither reconfigured nor ended here; the wait for a connection has a time limit. */
 export class BorrowedPool implements ConnectionPool {
   readonly #pool: Pool;
   readonly #waitMsMax: number;

@@ -22,11 +22,11 @@ export async function* liveRaces(
   const signal = trials[0]?.signal;
   try {
     yield sseEvent('waiting', { strategies: trials.map(({ strategy }) => strategy.name) });
-    const leave = await turn.acquire(1, signal);
+    const release = await turn.acquire(1, signal);
     try {
       for (const trial of trials) yield* liveTrial(orm, arena, trial);
     } finally {
-      leave();
+      release();
     }
     yield sseEvent('end', {});
   } catch (error) {

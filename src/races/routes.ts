@@ -31,13 +31,13 @@ export const racesRoutes: FastifyPluginAsyncTypebox<RacesOptions> = async (app, 
   const turn = new Semaphore({ permits: 1, queueMax: 8, waitMsMax: 60_000 });
 
   async function race(trials: Trial[]): Promise<TrialResult[]> {
-    const leave = await turn.acquire(1, trials[0]?.signal);
+    const release = await turn.acquire(1, trials[0]?.signal);
     try {
       const results: TrialResult[] = [];
       for (const trial of trials) results.push(await runTrial(orm, arena, trial));
       return results;
     } finally {
-      leave();
+      release();
     }
   }
 

@@ -4,7 +4,7 @@ import type { Increment } from './worker.ts';
 /** The maximum number of reported statements; a race can have many thousands. */
 const ENTRIES_MAX = 40;
 
-/** The statements of the pair to explain; without one, those of the first increments. Ordered by time. */
+/** The statements of the pair to explain or, without a pair, of the first increments; ordered by time. */
 export function timeline(
   history: readonly Increment[],
   pair?: readonly [Increment, Increment],

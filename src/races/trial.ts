@@ -62,8 +62,8 @@ export async function runTrial(orm: MikroORM, arena: Arena, trial: Trial): Promi
 }
 
 /**
- * The same, but a strategy that claims `loses` runs again while it has lost nothing, because one race without a loss does
- * not refute the claim.
+ * Runs a trial like `runTrial`. A strategy that claims `loses` runs again while it has lost nothing, because one race
+ * without a loss does not refute the claim.
  *
  * @throws as `runTrial`
  */

@@ -28,7 +28,7 @@ export async function withinTime(run: () => Promise<RaceResult>): Promise<TimedR
   }
 }
 
-/** A timeout of a wait for a lock, a connection or the end of conflicts does not decide about the claim. */
+/** Whether a wait for a lock, for a connection or for conflicts to end timed out, which decides nothing about the claim. */
 const isOutOfTime = (error: unknown): boolean =>
   (error instanceof RetriesExhaustedError && error.usedUp === 'time') ||
   (error instanceof DOMException && error.name === 'TimeoutError') ||

@@ -35,7 +35,7 @@ function groupOf(em: EntityManager): GroupCommit<number, number> {
   return group;
 }
 
-/** Writes them together; if the stock does not suffice for all of them, one by one. */
+/** Writes the increments together; if the stock does not suffice for all of them, one by one. */
 async function writeWhatFits(em: EntityManager, pks: readonly number[]): Promise<(number | Error)[]> {
   try {
     return await writeTogether(em, pks);

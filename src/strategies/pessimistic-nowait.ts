@@ -14,7 +14,7 @@ export const pessimisticNowait: Strategy = {
   summary: 'Locks the row if it is free (FOR UPDATE NOWAIT), and otherwise retries a few times.',
   claim: 'rejects',
   attempts: 4,
-  // lock_not_available: elsewhere a lock timeout, here the answer that NOWAIT asks for.
+  // lock_not_available: for other statements a lock timeout, for NOWAIT the answer that the row is locked.
   conflict: (error) => codeOf(error) === '55P03',
   increment: (em, pk) =>
     em.transactional(async (tx) => {

@@ -29,7 +29,7 @@ interface StrategyRun {
   retries: number;
 }
 
-/** The bounds of the waits between attempts: short, because many attempts collide on a hot row. */
+/** The limits of the waits between attempts: short, because many attempts collide on a hot row. */
 const DELAYS = { delayMsBase: 0.5, delayMsMax: 100 };
 
 /** How long an increment may retry when the number of contending callers is not known, in milliseconds. */
@@ -46,7 +46,7 @@ export async function runStrategy(strategy: Strategy, pk: number, options: RunOp
   const { newSession, signal, retryMsMax = RETRY_MS_MAX, log } = options;
   let conflicts = 0;
   let retries = 0;
-  const note = (error: unknown) => {
+  const report = (error: unknown) => {
     conflicts += 1;
     const mismatch = error instanceof Error && error.name === 'OptimisticLockError';
     log.debug({ reason: messageOf(error) }, mismatch ? 'version mismatch' : 'conflict');
@@ -58,7 +58,7 @@ export async function runStrategy(strategy: Strategy, pk: number, options: RunOp
       attemptsMax: strategy.attempts,
       retryable: (error) => isConflict(error) || (strategy.conflict?.(error) ?? false),
       onRetry: (error) => {
-        note(error);
+        report(error);
         retries += 1;
       },
       signal,
@@ -67,7 +67,7 @@ export async function runStrategy(strategy: Strategy, pk: number, options: RunOp
   } catch (error) {
     if (isSoldOut(error)) return { outcome: 'refused', soldOut: true, conflicts, retries };
     if (strategy.claim !== 'rejects' || !(error instanceof RetriesExhaustedError)) throw error;
-    note(error.cause);
+    report(error.cause);
     return { outcome: 'refused', conflicts, retries };
   }
 }

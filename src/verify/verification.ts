@@ -47,7 +47,7 @@ export interface VerificationResult {
 const log = { info: () => {}, warn: (message: string) => console.error(message) };
 
 /** Long timeouts: on a slow database, the last transaction in the queue for a row waits long without breaking a claim. */
-const PATIENT = {
+const LONG_TIMEOUTS = {
   LOCK_TIMEOUT_MS: '60000',
   STATEMENT_TIMEOUT_MS: '90000',
   IDLE_IN_TRANSACTION_TIMEOUT_MS: '90000',
@@ -62,7 +62,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
   const { databaseUrl, workers, only, signal } = verification;
   const seats = Math.max(...workers);
   // In addition to the workers, the writes of group commit, and creating and counting posts, need connections.
-  const config = loadConfig({ ...PATIENT, POOL_MAX: String(seats + 3) });
+  const config = loadConfig({ ...LONG_TIMEOUTS, POOL_MAX: String(seats + 3) });
   const session = await probeSessions(databaseUrl, loadConfig({}), log.warn);
   const schema = `safe_counters_verify_${randomBytes(6).toString('hex')}`;
   const options = { databaseUrl, entities, config, log, session, schema };
@@ -87,7 +87,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
 }
 
 const racesOf = ({ workers, increments, signal }: Verification, { orm }: Database, arena: Arena) => {
-  const nowhere = pino({ level: 'silent' });
+  const silent = pino({ level: 'silent' });
   return workers.flatMap((count) =>
     strategies.map(
       (strategy): Claimed<Omit<StrategyJudgement, keyof Judgement>> => ({
@@ -100,7 +100,7 @@ const racesOf = ({ workers, increments, signal }: Verification, { orm }: Databas
               workers: count,
               increments,
               signal,
-              log: nowhere,
+              log: silent,
             }),
           ),
       }),

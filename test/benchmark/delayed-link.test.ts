@@ -31,7 +31,7 @@ t.test('an answer takes the round-trip time', async (t) => {
   t.ok(performance.now() - since >= 78);
 });
 
-t.test('data arrives in order, also when the delay becomes shorter meanwhile', async (t) => {
+t.test('data arrives in order, even when the delay becomes shorter meanwhile', async (t) => {
   const { link, socket } = await echo(t);
   let received = '';
   const complete = Promise.withResolvers<void>();

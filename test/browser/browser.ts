@@ -9,7 +9,7 @@ export const skip: false | string = existsSync(CHROMIUM)
   ? false
   : `there is no browser at ${CHROMIUM}: install one (apt-get install chromium-headless-shell) or set CHROMIUM`;
 
-/** A browser that sends no requests of its own, so that only the page causes traffic. */
+/** A browser that sends no background requests, so that only the page causes traffic. */
 export async function testBrowser(t: Test): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
@@ -28,7 +28,7 @@ export interface Watched {
   hosts: Set<string>;
 }
 
-/** A page in a browser context of its own, watched from its first request on. */
+/** A page in a separate browser context, watched from its first request on. */
 export async function watchedPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
   const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
   const page = await context.newPage();

@@ -122,7 +122,7 @@ t.test('the client supports bounds, bulks, reads and conditional changes', async
   t.match(await errorOf(client.increment('sold', { by: 2 ** 53 })), { code: 'out_of_range', status: 422 });
 });
 
-t.test('windows, the bounds of an increment, and ends', async (t) => {
+t.test('the client supports windows, bounds of an increment, and expiry', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
   const limit = { window: '365d', max: 2 };
@@ -240,7 +240,7 @@ t.test('an answer that the service cannot have sent is an error', async (t) => {
   }
 });
 
-t.test('a name that a URL cannot express is refused, and not taken for another name', async (t) => {
+t.test('a name that a URL cannot express is refused, and not confused with another name', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
   for (const name of ['', '.', '..', '\ud800']) {

@@ -66,7 +66,7 @@ t.test('each runner has a turn in every round, and ratios compare turns of the s
   t.strictSame(speedRatio(rounds, 'a', 'b'), { median: 0.75, min: 0.5, max: 1 });
 });
 
-t.test('the command measures on a database of its own and prints medians and ratios', async (t) => {
+t.test('the command measures on a separate database and prints medians and ratios', async (t) => {
   const short = ['--rounds', '3', '--slice', '50', '--workers', '2'];
   const args = ['load-tests/benchmark/main.ts', '--only', 'orm', ...short];
   const { code, stdout, stderr } = await runProgram(t, args).ended;
@@ -96,7 +96,7 @@ t.test('an interrupted benchmark removes its database', async (t) => {
   t.strictSame(await readdir(TMPDIR), []);
 });
 
-t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
+t.test('an invalid option is refused, with what is allowed; the exit code is 2', async (t) => {
   for (const [args, message] of [
     [['--slice', 'long'], /--slice is "long"; allowed: 50 to 10000/],
     [['--only', 'tea'], /--only is "tea"; allowed: http, orm, storage, demos, scale or peers/],

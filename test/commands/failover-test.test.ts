@@ -4,7 +4,7 @@ import { runProgram } from '../helper.ts';
 const failoverTest = (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(t, ['load-tests/failover-test/main.ts', ...args], env);
 
-t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
+t.test('an invalid option is refused, with what is allowed; the exit code is 2', async (t) => {
   for (const [args, message] of [
     [['--rounds', '0'], /--rounds is "0"; allowed: 1 to 1000/],
     [['--only', 'flood'], /--only is "flood"; allowed: a part of one of these: SIGKILL of the primary/],

@@ -97,7 +97,7 @@ for (const mode of [[], ['--tickets', '50']]) {
   });
 }
 
-t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
+t.test('an invalid option is refused, with what is allowed; the exit code is 2', async (t) => {
   for (const [args, message] of [
     [['--faults', 'many'], /--faults is "many"; allowed: 0 to 10000/],
     [['--acknowledged', '1'], /--acknowledged is "1"; allowed: 100 to 5000000/],

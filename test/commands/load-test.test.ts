@@ -86,7 +86,7 @@ t.test('an unreachable service is reported in one clear line, exit code 1', asyn
   t.match(refused, { code: 1, stderr: /^load-test: fetch failed: connect ECONNREFUSED .*\n$/ });
 });
 
-t.test('a bad option is refused with what is allowed, exit code 2', async (t) => {
+t.test('an invalid option is refused, with what is allowed; the exit code is 2', async (t) => {
   for (const [args, message] of [
     [['--amount', '0'], /--amount is "0"; allowed: 1 to 10000/],
     [['--connections', 'many'], /--connections is "many"; allowed: 1 to 256/],

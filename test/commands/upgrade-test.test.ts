@@ -6,7 +6,7 @@ import { CHECKOUT, runProgram, testFolder, until } from '../helper.ts';
 
 const git = (...args: string[]) => execFileSync('git', args, { cwd: CHECKOUT, encoding: 'utf8' }).trim();
 
-/** Runs the command with a temporary folder of its own, in which it must leave nothing. */
+/** Runs the command with a separate temporary folder, in which it must leave nothing. */
 async function upgradeTest(t: Test, ...args: string[]) {
   const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');
@@ -36,7 +36,7 @@ t.test('an interrupted upgrade test ends everything that it has started', async 
   t.strictSame(await run.left(), [], 'nothing is left behind');
 });
 
-t.test('a missing or unknown revision is refused with what is allowed', async (t) => {
+t.test('a missing or unknown revision is refused, and the message says what is allowed', async (t) => {
   const none = await (await upgradeTest(t)).ended;
   t.match(none, { code: 2, stderr: /^one REVISION is needed: a commit, branch or tag of this repository/ });
   const missing = await (await upgradeTest(t, 'no-such-branch')).ended;

@@ -13,7 +13,7 @@ t.test('background work proceeds at once while the foreground is idle', async (t
   t.equal(looks, 1);
 });
 
-t.test('background work waits until the foreground is idle, and then proceeds together', async (t) => {
+t.test('units of background work wait until the foreground is idle, and then proceed together', async (t) => {
   const background = new Background(60_000);
   let works = true;
   let looks = 0;

@@ -5,7 +5,7 @@ import t from 'tap';
 import { GroupCommit } from '../../src/concurrency/group-commit.ts';
 import { QueueFullError } from '../../src/concurrency/semaphore.ts';
 
-/** A counter behind a slow and sometimes failing commit; remembers every batch. */
+/** A counter with slow commits, some of which fail; it records every batch. */
 function counter(fails: (batch: number) => boolean, ticks: (batch: number) => number, inFlightMax = 1) {
   const batches: number[][] = [];
   let writing = 0;
@@ -32,7 +32,7 @@ const arrivals = fc.record({
 });
 
 t.test(
-  'at any arrival order and failure, acknowledged items are counted, refused and failed ones are not',
+  'in any order and after any failure, acknowledged items are counted; refused and failed ones are not',
   async (t) => {
     await fc.assert(
       fc.asyncProperty(arrivals, async ({ turns, batchMax, queueMax, failing, ticks }) => {

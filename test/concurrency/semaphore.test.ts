@@ -43,7 +43,7 @@ t.test('the queue is bounded', async (t) => {
   await waiting;
 });
 
-t.test('the wait is bounded, and a waiter that gives up makes room in the queue', async (t) => {
+t.test('the wait is bounded, and a waiter whose wait times out makes room in the queue', async (t) => {
   const semaphore = new Semaphore({ ...options, waitMsMax: 20 });
   await semaphore.acquire(1);
   const large = semaphore.acquire(2);

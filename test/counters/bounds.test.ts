@@ -336,10 +336,10 @@ t.test('a refusal states the value of the counter, its bounds and how much would
     members: { name: 'tickets', value: 98, min: 0, max: 100, fits: 2 },
   });
   t.match(await refusal(one('floor', -5)), { members: { name: 'floor', value: 3, min: -1, fits: -4 } });
-  const there = { name: 'tickets', by: 3 };
-  const back = { name: 'tickets', by: -3 };
+  const addition = { name: 'tickets', by: 3 };
+  const subtraction = { name: 'tickets', by: -3 };
   t.match(
-    await refusal({ increments: [{ name: 'other', by: 1 }, there, back] }),
+    await refusal({ increments: [{ name: 'other', by: 1 }, addition, subtraction] }),
     { members: { value: 98, fits: 2 } },
     'a bound that only a partial sum exceeds counts as well',
   );
@@ -348,7 +348,7 @@ t.test('a refusal states the value of the counter, its bounds and how much would
     { code: 'out_of_range' },
     'without a max, the range of all counters is the bound',
   );
-  const problem = await refusal({ ...one('tickets'), increments: [there, back], partial: true });
+  const problem = await refusal({ ...one('tickets'), increments: [addition, subtraction], partial: true });
   t.match(problem, { code: 'invalid_request' });
   t.match(await refusal({ increments: [] }), { code: 'invalid_request' });
 });

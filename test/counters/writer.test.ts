@@ -192,7 +192,7 @@ t.test('a delayed statement that arrives after its answer was settled does nothi
 });
 
 t.test(
-  'a request that leaves the range is refused alone, also if only one of its partial sums does',
+  'a request that leaves the range is refused alone, even if only one of its partial sums does',
   async (t) => {
     const { sessions, databaseUrl } = await testOrm(t);
     const client = await testClient(t, databaseUrl);
@@ -227,12 +227,12 @@ t.test(
       'out_of_range',
       [8],
     ]);
-    const there = { name: 'x', by: VALUE_MAX };
-    t.strictSame(await outcomeOf(writer, { increments: [there, { name: 'x', by: -1 }] }), [
+    const toMax = { name: 'x', by: VALUE_MAX };
+    t.strictSame(await outcomeOf(writer, { increments: [toMax, { name: 'x', by: -1 }] }), [
       VALUE_MAX,
       VALUE_MAX - 1,
     ]);
-    t.equal(await outcomeOf(writer, { increments: [{ name: 'y', by: -1 }, there, there] }), 'out_of_range');
+    t.equal(await outcomeOf(writer, { increments: [{ name: 'y', by: -1 }, toMax, toMax] }), 'out_of_range');
     await client.query(`delete from counters where name = 'x'`);
     t.strictSame(await valuesIn(sessions), { full: VALUE_MAX - 10, low: -VALUE_MAX, other: 8 });
   },

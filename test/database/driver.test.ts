@@ -64,7 +64,7 @@ t.test('of several servers, the driver connects to a suitable one', { skip }, as
   const frozen = await silentServer(t);
   const [writable, readOnly] = [portOf(primary), portOf(standby)];
 
-  await t.test('in any order, and whatever the other servers do', async (t) => {
+  await t.test('in any order of the hosts, and whatever the other servers do', async (t) => {
     for (const target of ['read-write', 'primary']) {
       for (const ports of [
         [readOnly, writable],
@@ -81,7 +81,7 @@ t.test('of several servers, the driver connects to a suitable one', { skip }, as
     t.equal(await connected(at([frozen, writable], 'read-write'), 600_000), writable);
   });
 
-  await t.test('any means the first server that accepts a connection', async (t) => {
+  await t.test('with the target any, the first server that accepts a connection is used', async (t) => {
     t.equal(await connected(at([readOnly, writable], 'any')), readOnly);
     t.equal(await connected(at([writable, readOnly], 'any')), writable);
     t.equal(await connected(at([closed, readOnly, writable], 'any')), readOnly);

@@ -9,7 +9,7 @@ import { silent, testClient, testDatabase } from '../helper.ts';
 const config = loadConfig({});
 
 t.test(
-  'of three concurrent starts on an empty database one migrates, the others find nothing to do',
+  'of three concurrent starts on an empty database, one migrates and the others find nothing to do',
   async (t) => {
     for (const level of ['read committed', 'serializable']) {
       const databaseUrl = await testDatabase(t, { migrated: false });

@@ -24,7 +24,7 @@ function recorder(): { entries: TimelineEntry[]; observe: Observe } {
 const pidOf = async (em: { execute: (sql: string) => Promise<{ pid: number }[]> }) =>
   (await em.execute('select pg_backend_pid() as pid'))[0]?.pid;
 
-t.test('inside a session all statements go to one backend, outside to any', async (t) => {
+t.test('inside a session, all statements go to one backend; outside, to any', async (t) => {
   const { orm, sessions } = await testOrm(t);
   await sessions.withSession(async ({ backendPid }) => {
     const em = orm.em.fork();

@@ -66,7 +66,7 @@ async function asRoot(t: Test): Promise<void> {
     });
   });
 
-  await t.test('a data folder of root is reported to another user in one clear line', async (t) => {
+  await t.test('a folder that belongs to root is reported to another user in one clear line', async (t) => {
     const path = await folder(t, 0o755);
     const account = serverAccount();
     t.match(

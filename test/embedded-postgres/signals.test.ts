@@ -8,7 +8,7 @@ import { runningServer } from '../../src/embedded-postgres/server.ts';
 import { endInEmergency } from '../emergency.ts';
 import { CHECKOUT, testFolder, until } from '../helper.ts';
 
-/** A service with an embedded PostgreSQL, in a process group of its own that can be signalled as a whole. */
+/** A service with an embedded PostgreSQL, in a separate process group that can be signalled as a whole. */
 async function groupedService(t: Test) {
   const folder = await testFolder(t, 'group');
   const cluster = join(folder, 'data/cluster');

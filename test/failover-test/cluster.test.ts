@@ -99,7 +99,7 @@ t.test('the service finds the primary through a proxy, or by the addresses of al
   t.strictSame(urls, [1, 2, 3].map(serviceUrl));
 });
 
-t.test('a wait ends with its result, its time limit, or the run', async (t) => {
+t.test('a wait ends with its result, at its time limit, or with the run', async (t) => {
   const { signal } = new AbortController();
   let looks = 0;
   const third = async () => {

@@ -58,6 +58,6 @@ t.test('docker-compose.ha.yml publishes one loopback port and bounds each contai
 const variablesIn = async (file: string) =>
   Object.keys((await servicesOf(file))['app']?.environment ?? {}).toSorted();
 
-t.test('both compose files hand the service the same variables', async (t) => {
+t.test('both compose files pass the same variables to the service', async (t) => {
   t.strictSame(await variablesIn('docker-compose.ha.yml'), await variablesIn('docker-compose.yml'));
 });

@@ -80,7 +80,7 @@ t.test('a disconnect during a cut is noticed only afterwards', async (t) => {
   t.ok(closed);
 });
 
-t.test('a connection whose target is gone ends', async (t) => {
+t.test('a connection to a target that has ended is closed', async (t) => {
   const { link, sockets } = await echo(t);
   const caller = await call(t, link);
   t.equal(await ask(caller, 'one'), 'one');

@@ -122,14 +122,14 @@ t.test('a counter that only one request uses shows the outcome of that request',
       t.strictSame(rulesOf(one, truth({}, { 'own-0': value })), expected, `${outcome}, and ${value}`);
     }
   }
-  const told = history(
+  const unkeyed = history(
     operation(0, 'acknowledged', [1], 'unkeyed'),
     operation(1, 'unknown', undefined, 'unkeyed'),
   );
-  t.strictSame(damageOf(told, truth({}, { 'own-0': 2, 'own-1': 2 })), [{ lost: 0, doubled: 2 }]);
-  t.strictSame(damageOf(told, truth({}, {})), [{ lost: 1, doubled: 0 }]);
+  t.strictSame(damageOf(unkeyed, truth({}, { 'own-0': 2, 'own-1': 2 })), [{ lost: 0, doubled: 2 }]);
+  t.strictSame(damageOf(unkeyed, truth({}, {})), [{ lost: 1, doubled: 0 }]);
   t.strictSame(
-    rulesOf(told, truth({}, { 'own-0': 1, 'own-7': 1 })),
+    rulesOf(unkeyed, truth({}, { 'own-0': 1, 'own-7': 1 })),
     ['unsent'],
     'no request used that counter',
   );

@@ -26,7 +26,7 @@ for (const name of ['pg_terminate_backend of a retry', 'half-open connection: wr
     const written = client.query(`insert into counters values ('hot', $1)`, [1]);
     const running = `select from pg_stat_activity where datname = current_database() and backend_xid is not null`;
     await until(async () => (await direct.query(running)).rowCount === 1);
-    // As if the service had neither given up nor settled in time.
+    // As if the service had neither timed out nor settled the answer before the time limit.
     over.abort();
     t.ok((await made) instanceof MissedError);
     await direct.query(`set lock_timeout = ${slow(5000)}`);

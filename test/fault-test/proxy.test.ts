@@ -51,7 +51,7 @@ t.test('without a fault everything passes', async (t) => {
   await client.end();
 });
 
-t.test('a statement cut off before it arrives is not applied, also if sent by its name', async (t) => {
+t.test('a statement cut off before it arrives is not applied, even if it is sent by its name', async (t) => {
   const { connect, value, trap } = await setUp(t);
   for (const before of [0, 1]) {
     const client = await connect();
@@ -174,7 +174,7 @@ t.test('an unused trap can be removed, and then catches nothing', async (t) => {
   await client.end();
 });
 
-t.test('the statements of a batch are distinguished, also when only their names are sent', async (t) => {
+t.test('the statements of a batch are distinguished, even when only their names are sent', async (t) => {
   const { connect, trap } = await setUp(t);
   const client = await connect();
   const writer = '00000000-0000-4000-8000-000000000001';

@@ -79,7 +79,7 @@ t.test('the rows for a program are those of the table, and add up to its last ro
   });
 });
 
-t.test('a fault that was missed is not counted, also if its name contains a colon', async (t) => {
+t.test('a missed fault is not counted, even if its name contains a colon', async (t) => {
   const times = Object.fromEntries(faultRows(result).map((row: FaultRow) => [row.fault, row.times]));
   t.strictSame(times, { none: 0, first: 1, 'second: half': 1 });
 });

@@ -15,7 +15,7 @@ const entry = (name: string, prefix: string, perSecond = 1_000_000, tokens = [`t
   prefix,
   perSecond,
 });
-/** A quota of 1 a second: a bulk of 1,000 uses up a quarter of an hour, so each test has a token of its own. */
+/** A quota of 1 a second: a bulk of 1,000 uses up a quarter of an hour, so each test has a separate token. */
 const slow = (name: string) => entry(name, `${name}:`, 1);
 
 await writeFile(

@@ -58,7 +58,7 @@ t.test('pipelined requests are served one at a time, in order', async (t) => {
   const { open } = await served(t, {}, load);
   const socket = open();
   const numbers = Array.from({ length: 3000 }, (_, n) => n);
-  // The last one has its body in a packet of its own, which is read when it is its turn.
+  // The body of the last one is in a separate packet, which is read when it is its turn.
   socket.write(numbers.map((n) => get(`/number/${n}`)).join('') + `${post}content-length: 10\r\n\r\n`);
   await until(async () => load.all > 2000);
   socket.end('{"last":1}');

@@ -104,7 +104,7 @@ t.test('on a loopback address, only loopback names and ALLOWED_HOSTS are served'
   t.match((await ask('a b')).json(), { status: 400, code: 'invalid_request' });
 });
 
-t.test('a forwarded host does not admit a name that was rebound by DNS', async (t) => {
+t.test('a forwarded host does not admit a name that DNS rebinding points to the service', async (t) => {
   t.equal(await status({ TRUST_PROXY: 'true' }, 'evil.example', 'localhost'), 421);
 });
 

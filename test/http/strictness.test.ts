@@ -70,7 +70,7 @@ t.test('a query that cannot be decoded is refused, not taken literally', async (
   );
 });
 
-t.test('numbers in an address are decimal digits', async (t) => {
+t.test('numbers in a path or a query consist of decimal digits', async (t) => {
   for (const bad of ['0x10', '1e1', '%205', '5%20', '+5', '', '1_0', '٣', 'Infinity']) {
     const answer = await app.inject(`/2th?increments=${bad}`);
     t.match(answer.json(), { status: 400, detail: /"increments" must be integer/ }, bad);

@@ -17,7 +17,7 @@ const written = async (content: unknown) => {
   return { API_TOKENS_FILE };
 };
 
-t.test('each token of the file is a caller with a prefix, a quota and keys of its own', async (t) => {
+t.test('each token of the file is a caller with a prefix, a quota and separate keys', async (t) => {
   const callers = callersOf(await written([shop, { ...blog, sha256: [B, C?.toUpperCase()] }]));
   t.match(callers.get(A ?? ''), {
     name: 'shop',
@@ -30,7 +30,7 @@ t.test('each token of the file is a caller with a prefix, a quota and keys of it
   t.equal(callers.size, 3);
 });
 
-t.test('API_TOKEN has no prefix, no quota and no keyspace of its own', async (t) => {
+t.test('API_TOKEN has no prefix, no quota and no separate keyspace', async (t) => {
   const only = callersOf({ API_TOKEN: 'a-token-of-the-tests' });
   t.strictSame([...only.values()], [{ name: 'API_TOKEN', prefix: '', keyspace: '' }]);
   const both = callersOf({ API_TOKEN: 'a-token-of-the-tests', ...(await written([shop])) });

@@ -5,7 +5,7 @@ import type { LabContext } from '../../src/labs/bench/context.ts';
 import type { Experiment } from '../../src/labs/experiment.ts';
 import { testClient, testDatabase } from '../helper.ts';
 
-/** The context of an experiment, on an empty database of this test's own. */
+/** The context of an experiment, on an empty database for this test alone. */
 export async function labContext(t: Test, env: NodeJS.ProcessEnv = {}): Promise<LabContext> {
   const databaseUrl = await testDatabase(t, { migrated: false });
   const { signal } = new AbortController();

@@ -11,7 +11,7 @@ const trap = {
   cure: 'takeCare();',
 };
 
-t.test('an experiment fails if MikroORM has fixed its trap, and says so', async (t) => {
+t.test('if MikroORM has fixed a trap, its experiment fails and says so', async (t) => {
   const fixed = experimentOf({ ...trap, fallInto: way(false), avoid: way(true) });
   t.match(await fixed.run(await labContext(t)), {
     holds: false,

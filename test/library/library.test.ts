@@ -66,7 +66,7 @@ t.test('counters in process support increments, keys, bulks, bounds and reads', 
   t.same(await likes.read('tickets'), { value: 0, min: 0, max: 9, expiresAt: null });
 });
 
-t.test('counters in process: windows, bounds of an increment, and ends', async (t) => {
+t.test('counters in process support windows, bounds of an increment, and expiry', async (t) => {
   const { pool, client } = await application(t);
   const likes = await counters(t, pool);
   const limit = { window: '365d', max: 2 };
@@ -102,7 +102,7 @@ t.test('counters in process: windows, bounds of an increment, and ends', async (
   t.match(await likes.increment('offer'), { value: 1 });
 });
 
-t.test('a bad name, key or number is refused with what is allowed', async (t) => {
+t.test('a bad name, key or number is refused, and the message says what is allowed', async (t) => {
   const { pool } = await application(t);
   const likes = await counters(t, pool);
   for (const name of ['', 'x'.repeat(201), 'a\nb', '\ud800', 7 as unknown as string])
@@ -119,7 +119,7 @@ t.test('a bad name, key or number is refused with what is allowed', async (t) =>
 });
 
 t.test(
-  'the tables are in a schema of their own, and the settings of the connections are unchanged',
+  'the tables are in a separate schema, and the settings of the connections are unchanged',
   async (t) => {
     const { pool, client } = await application(t, 1);
     const settings = async () =>

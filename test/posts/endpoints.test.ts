@@ -68,7 +68,7 @@ t.test('/init followed by /inc gives 25, and /check reads 25', async (t) => {
   t.equal((await call('/check')).like_result, 25);
 });
 
-t.test('/2th loses likes, each worker on a backend of its own', async (t) => {
+t.test('/2th loses likes, and each worker has its own backend', async (t) => {
   await call('/init');
   const answer = await call('/2th');
   t.equal(answer.acknowledged, 50);
@@ -141,7 +141,7 @@ t.test('15 concurrent calls of each safe endpoint leave exactly 15 × 50', async
   }
 });
 
-t.test('concurrent calls of /inc lose likes: a session for each call does not protect them', async (t) => {
+t.test('concurrent calls of /inc lose likes, although each has its own session', async (t) => {
   await call('/init');
   const answers = await Promise.all(Array.from({ length: 8 }, () => call('/inc')));
   const acknowledged = answers.reduce((sum, answer) => sum + answer.acknowledged, 0);

@@ -4,7 +4,7 @@ import t from 'tap';
 import { Post } from '../../src/strategies/post.ts';
 import { testApp, testClient, testDatabase } from '../helper.ts';
 
-t.test('each request has an identity map of its own, and the global one stays empty', async (t) => {
+t.test('each request has a separate identity map, and the global one stays empty', async (t) => {
   const databaseUrl = await testDatabase(t);
   const app = await testApp(t, {}, databaseUrl);
   const client = await testClient(t, databaseUrl);
@@ -36,7 +36,7 @@ t.test('at level debug, the log shows what each worker did and when it held the 
   const workerLines = lines.filter(({ worker }) => worker);
   t.strictSame(new Set(workerLines.map(({ worker }) => worker)), new Set([1, 2]));
   t.equal(new Set(workerLines.map(({ backend_pid: pid }) => pid)).size, 2);
-  // Like the log of the seed: acquired with the value before, released with the value after, one worker at a time.
+  // Like the log in the blog post: acquired with the value before, released with the value after, one worker at a time.
   for (let likes = 0; likes < 10; likes += 1) {
     const acquired = workerLines.find(({ msg, like }) => msg.startsWith('acquired lock') && like === likes);
     const released = workerLines.find(

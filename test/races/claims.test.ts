@@ -20,7 +20,7 @@ t.test('each increment of a race waits for its turn', async (t) => {
   t.equal(turns, 20);
 });
 
-t.test('every claim holds among 2, 8 and 32 workers, each on a backend of its own', async (t) => {
+t.test('every claim holds among 2, 8 and 32 workers, each on its own backend', async (t) => {
   const arena = new Arena(sessions, 32);
   for (const [workers, increments] of [
     [2, 25],

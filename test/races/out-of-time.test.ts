@@ -65,20 +65,20 @@ t.test('a race beyond the time limit of its request is inconclusive', async (t) 
   t.match(result, { ...inconclusive, attempted: 0, duration_ms: 0, increments_per_second: 0 });
 });
 
-t.test('a lost update breaks the claim, also in a race that does not finish', async (t) => {
+t.test('a lost update breaks the claim, even in a race that does not finish', async (t) => {
   // Each increment reports a success, and only the first one changes the value.
-  const liar = slowFrom(6, {
+  const lossyStrategy = slowFrom(6, {
     attempts: 1,
     increment: async (em, pk) => em.nativeUpdate(Post, pk, { like: 1 }),
   });
-  t.match(await runTrial(orm, arena, { ...size, strategy: liar }), {
+  t.match(await runTrial(orm, arena, { ...size, strategy: lossyStrategy }), {
     verdict: 'loses',
     holds: false,
     lost: 4,
   });
 });
 
-t.test('exhausted attempts are not a lack of time: they break the claim', async (t) => {
+t.test('exhausted attempts break the claim, unlike an exhausted time limit', async (t) => {
   const strategy = slowFrom(6, { attempts: 2 });
   await t.rejects(runTrial(orm, arena, { ...size, strategy }), {
     message: /not successful after 2 attempts/,

@@ -43,7 +43,7 @@ t.test('concurrent races do not affect each other', async (t) => {
   }
 });
 
-t.test('an invalid race is refused with what is allowed', async (t) => {
+t.test('an invalid race is refused, and the message says what is allowed', async (t) => {
   const cases = [
     [{ strategies: ['magic'] }, /strategies\/0" must be one of unsafe, /],
     [{ strategies: [] }, /fewer than 1/],

@@ -48,23 +48,23 @@ t.test('200 buyers get 100 of 100 tickets from each strategy that loses no likes
 });
 
 t.test('a false claim to be exact is found: a ticket sold twice, or a buyer refused too early', async (t) => {
-  const liar: Strategy = { ...unsafe, claim: 'exact' };
-  t.match(await runUntilItLoses(orm, arena, { ...sale, strategy: liar }), {
+  const lossyStrategy: Strategy = { ...unsafe, claim: 'exact' };
+  t.match(await runUntilItLoses(orm, arena, { ...sale, strategy: lossyStrategy }), {
     holds: false,
     verdict: 'loses',
   });
   let asked = 0;
-  const timid: Strategy = {
+  const refusingStrategy: Strategy = {
     ...unsafe,
     name: 'timid',
     claim: 'exact',
     async increment(em, pk) {
       asked += 1;
       if (asked === 1) throw new SoldOutError('to be on the safe side');
-      return (strategies.find(({ name }) => name === 'atomic') ?? liar).increment(em, pk);
+      return (strategies.find(({ name }) => name === 'atomic') ?? lossyStrategy).increment(em, pk);
     },
   };
-  const result = await runTrial(orm, arena, { ...sale, strategy: timid });
+  const result = await runTrial(orm, arena, { ...sale, strategy: refusingStrategy });
   t.match(result, { holds: false, lost: 0 });
   t.ok(result.violations.includes('refused 1 before it was sold out'));
 });

@@ -4,11 +4,11 @@ const RACE = '/races/stream?workers=64&increments=150';
 /** A race that is running in the service. */
 export class RunningRace {
   readonly #url: string;
-  readonly #hangUp = new AbortController();
+  readonly #disconnect = new AbortController();
   #reading: Promise<void> | undefined;
-  /** The increments of the finished strategies, and of the running one. */
-  #before = 0;
-  #attempted = 0;
+  /** The attempted increments of the finished strategies, and of the running one. */
+  #finished = 0;
+  #running = 0;
 
   private constructor(url: string) {
     this.#url = url;
@@ -25,12 +25,12 @@ export class RunningRace {
 
   /** The race's increments so far. */
   get increments(): number {
-    return this.#before + this.#attempted;
+    return this.#finished + this.#running;
   }
 
   /** Disconnects, and waits until the service has stopped the race, so that the next one can start. */
   async stop(): Promise<void> {
-    this.#hangUp.abort();
+    this.#disconnect.abort();
     await this.#reading;
     const body = JSON.stringify({ strategies: ['atomic'], workers: 1, increments: 1 });
     const headers = { 'content-type': 'application/json' };
@@ -39,7 +39,7 @@ export class RunningRace {
   }
 
   async #read(begun: () => void): Promise<void> {
-    const { signal } = this.#hangUp;
+    const { signal } = this.#disconnect;
     try {
       const response = await fetch(`${this.#url}${RACE}`, { signal });
       if (!response.ok) throw new Error(`a race: ${response.status} ${await response.text()}`);
@@ -48,8 +48,9 @@ export class RunningRace {
           .toString()
           .matchAll(/"attempted":(\d+)/g)) {
           const attempted = Number(text);
-          if (attempted < this.#attempted) this.#before += this.#attempted;
-          this.#attempted = attempted;
+          // The number starts at 0 again with each strategy.
+          if (attempted < this.#running) this.#finished += this.#running;
+          this.#running = attempted;
           if (attempted > 0) begun();
         }
       }

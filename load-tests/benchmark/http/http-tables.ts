@@ -4,7 +4,7 @@ import { bulksTable } from './bulks.ts';
 import type { HttpResult } from './http-benchmark.ts';
 import { find, over } from './http-ratios.ts';
 import type { Percentiles } from './load.ts';
-import { CALM, CROWD, OVERLOAD, type OverloadRound, SHORT_QUEUE } from './overload.ts';
+import { CALM, OVERLOAD_CONNECTIONS, OVERLOAD, type OverloadRound, SHORT_QUEUE } from './overload.ts';
 import { httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';
 
@@ -88,7 +88,7 @@ function overloaded(overload: readonly OverloadRound[]): string {
     ];
   };
   const headings = [
-    `${OVERLOAD} × the peak, ${CROWD} connections`,
+    `${OVERLOAD} × the peak, ${OVERLOAD_CONNECTIONS} connections`,
     'peak /s',
     'served /s',
     'served',

@@ -8,7 +8,7 @@ export class LoadGenerator<Offered extends object = Load> {
   readonly #child: ChildProcess;
   readonly #ended: Promise<never>;
 
-  /** @param program what it runs: it is sent loads, and answers each with what was seen, or with an error */
+  /** @param program the program of the process: it receives loads, and answers each with its figures or an error */
   constructor(program = join(import.meta.dirname, 'generator.ts'), args: string[] = []) {
     this.#child = fork(program, args);
     this.#ended = once(this.#child, 'exit').then(([code]) => {

@@ -6,9 +6,9 @@ import { type Turn, Workbench } from './workbench.ts';
 export interface OverloadRound {
   /** A closed loop: the peak of the service. */
   peak: Turn;
-  /** Arrivals at 0.7 of that. */
+  /** An open loop with 0.7 times as many arrivals as the peak. */
   calm: Turn;
-  /** Arrivals at 3 times that, on as many connections as the queue of the service holds. */
+  /** An open loop with 3 times as many arrivals as the peak, on far more connections than are busy at the peak. */
   tripled: Turn;
   /** The same with a queue so short that most are refused. */
   refusing: Turn;
@@ -20,12 +20,12 @@ export const CALM = 0.7;
 export const OVERLOAD = 3;
 
 /** The number of connections for overload: far more than are busy at the peak. */
-export const CROWD = 1000;
+export const OVERLOAD_CONNECTIONS = 1000;
 
 /** The number of connections of the closed loop. */
 const PEAK_CONNECTIONS = 128;
 
-/** The queue bound of the service that has to refuse: four batches at the peak. */
+/** The queue limit of the service that has to refuse: four batches at the peak. */
 export const SHORT_QUEUE = 256;
 
 /** The number of slices per turn of an open loop: high percentiles need many requests. */
@@ -34,7 +34,7 @@ const SLICES = 4;
 /**
  * Measures open loops below and beyond the peak. The first round is a warm-up.
  *
- * @param roomy a service with the default queue bound
+ * @param roomy a service with the default queue limit
  */
 export async function overload(
   roomy: Workbench,
@@ -62,7 +62,7 @@ async function openLoops(roomy: Workbench, short: Workbench, sliceMs: number): P
   const { hot } = httpSubjects;
   const peak = await roomy.turn(hot, closed);
   const at = (one: Turn, times: number, whenBusy: 'wait' | 'give up') => ({
-    connections: CROWD,
+    connections: OVERLOAD_CONNECTIONS,
     ms,
     arrivals: { perSecond: Math.max(1, one.seen.perSecond * times), whenBusy },
   });

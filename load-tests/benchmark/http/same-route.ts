@@ -5,7 +5,7 @@ import { allowNoBody } from '../../../src/http/validation.ts';
 
 type Increment = (name: string, by: number, headers: IncomingHttpHeaders) => Promise<number>;
 
-/** A route with the checks of the counters' own, and logged as little, for what they are compared with. */
+/** Adds a route for an alternative to the counters, with the same checks and the same log level as their own route. */
 export function sameRoute(app: FastifyInstance, path: string, increment: Increment): void {
   app.post<{ Params: { name: string }; Body: { by?: number } }>(path, {
     logLevel: 'warn',

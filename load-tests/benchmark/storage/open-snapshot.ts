@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 
-/** The cost of increments of one counter, some commits after a snapshot was opened. */
+/** The cost of increments of one counter, after a number of commits since a snapshot was opened. */
 export interface SnapshotCost {
   /** The number of commits since the snapshot was opened; `before` and `after`: no snapshot is open. */
   commits: number | 'before' | 'after';

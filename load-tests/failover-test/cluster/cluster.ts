@@ -29,7 +29,10 @@ export interface ClusterOptions {
   logs?: string | undefined;
 }
 
-/** Session timeouts, set for the role as well, because a pooler passes no settings on. The service's defaults, in milliseconds. */
+/**
+ * The timeouts of sessions, in milliseconds: the service's defaults. They are set for the role as well, because a pooler
+ * does not forward settings.
+ */
 export const SESSION_MS = {
   lock_timeout: 5000,
   statement_timeout: 10_000,

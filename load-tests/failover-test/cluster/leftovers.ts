@@ -13,7 +13,7 @@ export async function withoutLeftovers<T>(folder: string, work: () => Promise<T>
   const reaper = spawn(process.execPath, [REAPER], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   const ended = once(reaper, 'exit');
   reaper.unref();
-  // The second process may be gone already.
+  // The second process may have ended already.
   reaper.stdin.on('error', () => {});
   reaper.stdin.write(folder);
   try {

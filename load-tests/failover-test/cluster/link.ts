@@ -11,7 +11,7 @@ const CONNECTIONS_MAX = 500;
 
 /**
  * A network between two programs, for any protocol. A cut acts like a pulled cable: connections stay open, new ones hang,
- * and nothing passes either way, FIN and RST included. After the cut, what is in flight is delivered.
+ * and nothing passes in either direction, not even FIN and RST. After the cut, the data in flight is delivered.
  */
 export class Link {
   readonly #server: Server;

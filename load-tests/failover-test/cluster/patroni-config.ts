@@ -32,7 +32,7 @@ export interface NodeConfig {
 
 /**
  * The configuration of one node. With etcd's v2 protocol: with v3, Patroni before 3.0.3 lets a leader that was stopped
- * overwrite the leader's key when it wakes up, and acknowledged writes are discarded (patroni, pull requests 2689 and 2693).
+ * overwrite the leader's key when it is resumed, and acknowledged writes are discarded (patroni, pull requests 2689 and 2693).
  */
 export const patroniConfig = ({ name, folder, bin, synchronous, ports }: NodeConfig) => ({
   scope: SCOPE,

@@ -11,8 +11,9 @@ const OUTGOING = 32_768;
 const TRIES_MAX = 200;
 
 /**
- * Free ports below the ephemeral range, so that a killed server finds its port free when it is started again. They are not
- * drawn from the seed of the run: the number of draws depends on which ports are taken, and the order of faults must not.
+ * Free ports below the ephemeral range, so that a killed server finds its port free when it is started again. They are
+ * drawn without the seed of the run: the number of draws depends on which ports are taken, and the order of faults must
+ * depend on the seed alone.
  *
  * @throws {Error} when too few ports are free
  */

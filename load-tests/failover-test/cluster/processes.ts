@@ -41,7 +41,7 @@ export async function runInBackground(program: string, args: string[], run: Run)
   }
 }
 
-/** Without the variables of this process: those of libpq and Patroni could name other servers. */
+/** An environment without the variables of this process: those of libpq and Patroni could name other servers. */
 export const environment = (home: string): NodeJS.ProcessEnv => ({
   PATH: '/usr/local/bin:/usr/bin:/bin',
   HOME: home,

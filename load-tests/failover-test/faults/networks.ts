@@ -3,10 +3,10 @@ import type { Link } from '../cluster/link.ts';
 import type { Fault, World } from './fault.ts';
 
 /** The length of a network cut, in milliseconds: longer than HAProxy and replication take to notice it. */
-const AWAY_MS = 6000;
+const CUT_MS = 6000;
 
 /** The length of an etcd outage, in milliseconds: longer than the primary's lease. */
-const ETCD_AWAY_MS = 10_000;
+const ETCD_OUTAGE_MS = 10_000;
 
 /** Cuts links while `work` runs, and restores them in any case. */
 async function whileCut(links: readonly Link[], work: () => Promise<unknown>): Promise<void> {
@@ -18,8 +18,8 @@ async function whileCut(links: readonly Link[], work: () => Promise<unknown>): P
   }
 }
 
-const forAWhile =
-  ({ signal }: World, ms = AWAY_MS) =>
+const pause =
+  ({ signal }: World, ms = CUT_MS) =>
   () =>
     setTimeout(ms, undefined, { signal });
 
@@ -39,7 +39,7 @@ export const networkFaults: readonly Fault[] = [
     name: 'cut between the primary and its standbys, 6 s',
     async inject(world) {
       const primary = await world.cluster.members.primaryNow();
-      await whileCut([primary.fromPeers], forAWhile(world));
+      await whileCut([primary.fromPeers], pause(world));
     },
   },
 
@@ -48,7 +48,7 @@ export const networkFaults: readonly Fault[] = [
     name: 'cut between the primary and its clients, 6 s',
     async inject(world) {
       const primary = await world.cluster.members.primaryNow();
-      await whileCut(primary.fromEntrance, forAWhile(world));
+      await whileCut(primary.fromEntrance, pause(world));
     },
   },
 
@@ -57,7 +57,7 @@ export const networkFaults: readonly Fault[] = [
     name: 'etcd down for 10 s',
     async inject({ cluster, signal }) {
       await cluster.etcd.kill();
-      await setTimeout(ETCD_AWAY_MS, undefined, { signal });
+      await setTimeout(ETCD_OUTAGE_MS, undefined, { signal });
       await cluster.etcd.start(signal);
     },
   },

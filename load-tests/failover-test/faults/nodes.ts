@@ -44,7 +44,7 @@ export const nodeFaults: readonly Fault[] = [
     },
   },
 
-  /** It wakes up unaware of the pause, and takes itself for the primary for a moment. */
+  /** When it is resumed, it does not know of the pause, and acts as the primary for a moment. */
   {
     name: 'SIGSTOP of the primary for 15 s',
     sequel: WAKING,

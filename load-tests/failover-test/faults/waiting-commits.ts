@@ -22,19 +22,19 @@ interface Act {
   name: string;
   /** Whether the server then ends all other backends as well and runs crash recovery. */
   crashes?: true;
-  to: (client: Client, pids: readonly number[]) => Promise<unknown>;
+  apply: (client: Client, pids: readonly number[]) => Promise<unknown>;
 }
 
 const acts: readonly Act[] = [
   ...['pg_terminate_backend', 'pg_cancel_backend'].map((name) => ({
     name,
-    to: (client: Client, pids: readonly number[]) =>
+    apply: (client: Client, pids: readonly number[]) =>
       client.query(`select ${name}(pid) from unnest($1::int[]) as pid`, [pids]),
   })),
   {
     name: 'SIGKILL of a backend',
     crashes: true,
-    to: async (_client, [pid = 0]) => signalTo({ pid }, 'SIGKILL'),
+    apply: async (_client, [pid = 0]) => signalTo({ pid }, 'SIGKILL'),
   },
 ];
 
@@ -53,25 +53,25 @@ export async function whileStandbysStopped(
   );
   if (receivers.length < standbys.length) throw new MissedError('a standby received nothing');
   for (const receiver of receivers) signalTo(receiver, 'SIGSTOP');
-  let then: 'resume' | 'end' = 'resume';
+  let action: 'resume' | 'end' = 'resume';
   try {
-    then = await work();
+    action = await work();
   } finally {
-    for (const receiver of receivers) signalTo(receiver, then === 'end' ? 'SIGKILL' : 'SIGCONT');
+    for (const receiver of receivers) signalTo(receiver, action === 'end' ? 'SIGKILL' : 'SIGCONT');
   }
 }
 
 /** Acts on every waiting commit, and on those that follow, until the time is over. */
-async function toWaiting({ cluster, signal }: World, { to, crashes }: Act): Promise<void> {
+async function applyToWaiting({ cluster, signal }: World, { apply, crashes }: Act): Promise<void> {
   const client = await cluster.members.connect();
   try {
     const first = await until('a commit that waits', () => waiting(client), { msMax: WAIT_MS_MAX, signal });
-    await to(client, first);
-    const over = performance.now() + STOPPED_MS;
+    await apply(client, first);
+    const deadline = performance.now() + STOPPED_MS;
     // A crash of the server ends this connection, too.
-    for (; performance.now() < over; await setTimeout(20, undefined, { signal })) {
+    for (; performance.now() < deadline; await setTimeout(20, undefined, { signal })) {
       const more = crashes ? undefined : await waiting(client);
-      if (more) await to(client, more);
+      if (more) await apply(client, more);
     }
   } finally {
     await client.end().catch(() => {});
@@ -92,13 +92,13 @@ const healed = acts.map(
     name: `${act.name}, while commits wait for a standby`,
     inject: (world) =>
       whileStandbysStopped(world, async () => {
-        await toWaiting(world, act);
+        await applyToWaiting(world, act);
         return 'resume';
       }),
   }),
 );
 
-/** The standbys never receive the commits: visible for a moment, they are undone, and must not have been acknowledged. */
+/** The standbys never receive the commits, which are visible for a moment, then undone, and must not be acknowledged. */
 const undone = acts.map(
   (act): Fault => ({
     name: `${act.name}, while commits wait; then the primary dies`,
@@ -106,7 +106,7 @@ const undone = acts.map(
       const { cluster } = world;
       const primary = await cluster.members.primaryNow();
       await whileStandbysStopped(world, async () => {
-        await toWaiting(world, act);
+        await applyToWaiting(world, act);
         await primary.kill();
         return 'end';
       });
@@ -123,9 +123,9 @@ export const waitingFaults: readonly Fault[] = [...healed, ...undone];
 
 /**
  * A fault with which asynchronous replication is certain to lose commits: the standbys lag for a moment, then the primary
- * dies. A plain SIGKILL loses nothing on one machine, where the standbys lag by a fraction of a millisecond.
+ * is killed. A plain SIGKILL loses nothing on one machine, where the standbys lag by a fraction of a millisecond.
  */
-export const killedAhead: Fault = {
+export const killedWhileStandbysLag: Fault = {
   name: `SIGKILL of the primary, standbys lagging by ${STOPPED_MS} ms`,
   async inject({ cluster, signal, successorOf }) {
     const primary = await cluster.members.primaryNow();

@@ -26,7 +26,7 @@ export function check(history: History, truth: Truth, settled: boolean): Violati
   ];
 }
 
-/** Checks each request on its own. */
+/** Checks each request separately. */
 function checkOutcomes(history: History, truth: Truth): Violation[] {
   const { operations } = history;
   const keyed = operations.filter(isKeyed);

@@ -18,7 +18,7 @@ export function damageOf(history: History, truth: Truth): Damage[] {
     const acknowledged = adds.filter(({ operation }) => operation.outcome === 'acknowledged');
     const possible = adds.filter(({ outcome }) => outcome !== 'refused').length;
     const missing = acknowledged.filter(({ outcome }) => outcome !== 'acknowledged');
-    // Without keys, only the number of lost increments is known; the last ones are taken for them.
+    // Without keys, only the number of lost increments is known; the last ones are counted as lost.
     const lost = name === UNKEYED ? acknowledged.slice(Math.min(value, acknowledged.length)) : missing;
     for (const { operation } of lost) ofFault(damage, operation.fault).lost += 1;
     if (value > possible) addDoubled(damage, adds, value - possible);

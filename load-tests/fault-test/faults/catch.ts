@@ -12,7 +12,7 @@ const POLL_MS = 50;
  *
  * @throws {MissedError} if there is none within the time limit
  */
-export async function caughtBy(
+export async function intercept(
   trap: Trap,
   world: World,
   { proxy }: Replica,
@@ -25,11 +25,11 @@ export async function caughtBy(
   }
 }
 
-/** Intercepts a write that the server commits. Writes that are refused or have only known keys are passed on with their answers. */
-export async function committedIn(trap: Trap, world: World, replica: Replica): Promise<Caught> {
+/** Intercepts a write that the server commits. Writes that are refused or have only known keys are passed on. */
+export async function interceptCommit(trap: Trap, world: World, replica: Replica): Promise<Caught> {
   const signal = bounded(world);
   while (!signal.aborted) {
-    const caught = await caughtBy(trap, world, replica);
+    const caught = await intercept(trap, world, replica);
     if ((await within(world, caught.outcome, 'the server to answer')) === 'committed') return caught;
     caught.release();
   }

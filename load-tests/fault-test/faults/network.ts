@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { caughtBy, committedIn, expectOutcome, untilSettled } from './catch.ts';
+import { intercept, interceptCommit, expectOutcome, untilSettled } from './catch.ts';
 import { type Fault, within } from './fault.ts';
 
 /** How long connections carry no traffic, in milliseconds: longer than the service waits for an answer. */
@@ -16,7 +16,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'connection cut before the statement',
     async inject(world, replica) {
-      await caughtBy('cut before', world, replica);
+      await intercept('cut before', world, replica);
     },
   },
 
@@ -24,7 +24,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'connection cut after the commit, before the answer',
     async inject(world, replica) {
-      await committedIn('cut after', world, replica);
+      await interceptCommit('cut after', world, replica);
     },
   },
 
@@ -32,7 +32,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'half-open connection: committed, no answer',
     async inject(world, replica) {
-      const { abandoned, release } = await committedIn('hold answer', world, replica);
+      const { abandoned, release } = await interceptCommit('hold answer', world, replica);
       await within(world, abandoned, 'the service to time out');
       release();
     },
@@ -45,7 +45,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'statement delivered after its retry',
     async inject(world, replica) {
-      const caught = await caughtBy('hold', world, replica);
+      const caught = await intercept('hold', world, replica);
       await untilSettled(world, replica, 'not applied', () =>
         within(world, caught.abandoned, 'the service to time out'),
       );
@@ -61,7 +61,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'half-open connection: written, late commit',
     async inject(world, replica) {
-      const { abandoned, outcome, release } = await caughtBy('hold sync', world, replica);
+      const { abandoned, outcome, release } = await intercept('hold sync', world, replica);
       await within(world, abandoned, 'the service to time out');
       await setTimeout(LATE_MS);
       release();

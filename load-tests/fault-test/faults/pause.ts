@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { CounterStore } from '../../../src/counters/store.ts';
 import type { Caught } from '../network/trap.ts';
 import type { Postgres } from '../world/postgres.ts';
-import { caughtBy, committedIn, expectOutcome, untilSettled } from './catch.ts';
+import { intercept, interceptCommit, expectOutcome, untilSettled } from './catch.ts';
 import { bounded, type Fault, MissedError, orMissed, within, type World } from './fault.ts';
 import { asService } from './store.ts';
 import type { Replica } from '../world/replica.ts';
@@ -61,7 +61,7 @@ export const pauseFaults: readonly Fault[] = [
     name: 'SIGSTOP of a replica during a commit',
     scope: 'replica',
     async inject(world, replica) {
-      const caught = await committedIn('hold answer', world, replica);
+      const caught = await interceptCommit('hold answer', world, replica);
       await whileStopped(replica, async () => {});
       caught.release();
     },
@@ -72,7 +72,7 @@ export const pauseFaults: readonly Fault[] = [
     name: 'SIGSTOP of a replica, writer removed after the commit',
     scope: 'replica',
     async inject(world, replica) {
-      const caught = await committedIn('hold answer', world, replica);
+      const caught = await interceptCommit('hold answer', world, replica);
       await stopAndRemoveWriter(world, replica, caught, caught.cut);
     },
   },
@@ -81,7 +81,7 @@ export const pauseFaults: readonly Fault[] = [
     name: 'SIGSTOP of a replica, writer removed before the commit',
     scope: 'replica',
     async inject(world, replica) {
-      const caught = await caughtBy('hold', world, replica);
+      const caught = await intercept('hold', world, replica);
       await stopAndRemoveWriter(world, replica, caught, () => {});
       caught.release();
       // 22012, division_by_zero: the writer's row does not exist.
@@ -98,7 +98,7 @@ export const pauseFaults: readonly Fault[] = [
         await replica.shiftClock(bounded(world)).catch((error: unknown) => {
           throw new MissedError('the clock was not shifted', { cause: error });
         });
-        await committedIn('cut after', world, replica);
+        await interceptCommit('cut after', world, replica);
       }
     },
   },

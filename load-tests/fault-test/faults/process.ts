@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { caughtBy } from './catch.ts';
+import { intercept } from './catch.ts';
 import { bounded, type Fault, MissedError, type World } from './fault.ts';
 
 /** How long the server is stopped, in milliseconds: longer than the service waits for an answer. */
@@ -21,7 +21,7 @@ const killedDuringCommit: Fault = {
   name: 'SIGKILL of a replica during a commit',
   scope: 'replica',
   async inject(world, replica) {
-    const caught = await caughtBy('hold', world, replica);
+    const caught = await intercept('hold', world, replica);
     try {
       await replica.settled();
       await replica.end('SIGKILL');
@@ -33,7 +33,7 @@ const killedDuringCommit: Fault = {
 };
 
 /** Evaluates an SQL expression of the `pid` of a backend that is writing counters. */
-async function ofWritingBackend(world: World, expression: string): Promise<unknown> {
+async function queryWritingBackend(world: World, expression: string): Promise<unknown> {
   const { postgres } = world;
   const client = await postgres.connect();
   const signal = bounded(world);
@@ -74,7 +74,7 @@ export const processFaults: readonly Fault[] = [
     name: 'pg_terminate_backend',
     scope: 'server',
     async inject(world) {
-      if (!(await ofWritingBackend(world, 'pg_terminate_backend(pid)')))
+      if (!(await queryWritingBackend(world, 'pg_terminate_backend(pid)')))
         throw new MissedError('the backend had ended');
     },
   },
@@ -84,7 +84,7 @@ export const processFaults: readonly Fault[] = [
     name: 'SIGKILL of a backend',
     scope: 'server',
     async inject(world) {
-      const pid = Number(await ofWritingBackend(world, 'pid'));
+      const pid = Number(await queryWritingBackend(world, 'pid'));
       try {
         process.kill(pid, 'SIGKILL');
       } catch (error) {

@@ -2,7 +2,7 @@ import type { Caught, Trap, Wanted } from '../network/trap.ts';
 import { isDone } from '../network/link.ts';
 import type { WriterStatement } from '../network/statements.ts';
 import type { Replica } from '../world/replica.ts';
-import { caughtBy, expectOutcome } from './catch.ts';
+import { intercept, expectOutcome } from './catch.ts';
 import { bounded, type Fault, MissedError, orMissed, within, type World } from './fault.ts';
 
 /** Matches the statements of the same batch, optionally only those of one type. */
@@ -25,7 +25,7 @@ async function interceptSettlement(
 ): Promise<[Caught, Caught]> {
   const signal = bounded(world);
   while (!signal.aborted) {
-    const first = await caughtBy(firstTrap, world, replica);
+    const first = await intercept(firstTrap, world, replica);
     const over = new AbortController();
     // Set immediately, because the service retries as soon as the answer is lost.
     const next = replica.proxy.trap(

@@ -3,9 +3,9 @@ import { VALUE_MAX } from '../../../src/counters/counter.ts';
 import type { Increment } from '../../../src/counters/request.ts';
 
 /**
- * The kinds of requests. With an idempotency key:
+ * The kinds of requests. A separate counter is one that no other request uses. With an idempotency key:
  * - `single`: one increment of the hot counter;
- * - `bulk`: one increment each of the hot counter, another shared counter, and a counter of its own;
+ * - `bulk`: one increment each of the hot counter, another shared counter, and a separate counter;
  * - `amount`: a positive or negative amount;
  * - `stock`: a positive or negative amount for a counter with bounds, so that many are refused;
  * - `quota`: the same amounts for a window of time, with bounds that come with each request;
@@ -13,10 +13,10 @@ import type { Increment } from '../../../src/counters/request.ts';
  * - `again`: a `single` with the key of an earlier request, which has expired and was removed.
  *
  * Without a key:
- * - `unkeyed`: one increment of a counter of its own, so that a doubled increment is visible;
- * - `unkeyed-bulk`: one increment each of three counters of its own;
+ * - `unkeyed`: one increment of a separate counter, so that a doubled increment is visible;
+ * - `unkeyed-bulk`: one increment each of three separate counters;
  * - `shared`: one increment of a counter that all requests of this kind share;
- * - `edge`: amounts up to the highest value, or one beyond it, for a counter of its own;
+ * - `edge`: amounts up to the highest value, or one beyond it, for a separate counter;
  * - `put` and `delete`: sets or deletes a counter, on condition that it has not changed since it was read.
  */
 export const kinds = [
@@ -117,7 +117,7 @@ const increments: Record<Kind, (id: number, about: string) => Increment[]> = {
   unkeyed: (id) => byOne(ownName(id)),
   'unkeyed-bulk': (id) => byOne(ownName(id, '-a'), ownName(id, '-b'), ownName(id, '-c')),
   shared: () => byOne(UNKEYED),
-  // In range, the final value is -1, so that a duplicate is in range as well: a refusal would hide it, and others of its batch.
+  // In range, the final value is -1, so that a duplicate is in range as well: otherwise a refusal would hide it.
   edge: (id) =>
     [VALUE_MAX, ...(isInRange({ id }) ? [-VALUE_MAX, -1] : [1])].map((by) => ({ name: ownName(id), by })),
   put: () => [],

@@ -3,7 +3,10 @@ import type { Socket } from 'node:net';
 /** The most bytes to hold for one direction. */
 const HELD_BYTES_MAX = 32 * 2 ** 20;
 
-/** One direction of a connection. It can be held; on release, it delivers everything that was held, including the end of the stream. */
+/**
+ * One direction of a connection. It can be held; on release, it delivers everything that was held, including the end of
+ * the stream.
+ */
 export class Direction {
   readonly #to: Socket;
   #held: Buffer[] | undefined;

@@ -1,6 +1,7 @@
 /**
- * Loaded before the service: each SIGWINCH shifts its wall clock (six hours ahead, six hours back, correct again), as a wrong
- * time server would. The monotonic clock and timers are not affected. Each shift is reported on standard output.
+ * Loaded before the service: each SIGWINCH shifts its wall clock (in turn six hours ahead, six hours back, and correct
+ * again), as a wrong time server would. The monotonic clock and timers are not affected. Each shift is reported on
+ * standard output.
  */
 const HOUR_MS = 3_600_000;
 const STEPS_MS = [6 * HOUR_MS, -6 * HOUR_MS, 0];

@@ -59,8 +59,8 @@ export class Stepper {
       actor.waiting = undefined;
     });
     await this.#untilQuiet(actor);
-    // Sessions that this step has unblocked first run to their end, or to the next lock. They are polled again, since
-    // their state may have changed while the step ran.
+    // First, sessions that this step has unblocked run until they are answered or wait for the next lock. All are polled
+    // again, since their states may have changed while the step ran.
     for (const other of this.#actors.values()) await this.#untilQuiet(other);
   }
 

@@ -110,15 +110,15 @@ export class Scratch {
     return client;
   }
 
-  /** A backend whose client has gone keeps waiting for its lock, so it must be terminated. */
+  /** Terminates the backends: one whose client has disconnected would keep waiting for its lock. */
   async #endBackends(): Promise<void> {
     await this.outside.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
        where starts_with(application_name, $1) and pid <> pg_backend_pid()`,
       [this.schema],
     );
-    const giveUpAt = performance.now() + END_MS_MAX;
-    await this.observer.until((backends) => backends.length === 0 || performance.now() > giveUpAt);
+    const deadline = performance.now() + END_MS_MAX;
+    await this.observer.until((backends) => backends.length === 0 || performance.now() > deadline);
   }
 
   #own(close: () => Promise<unknown>): void {
@@ -147,7 +147,7 @@ export async function withScratch<T>(
   try {
     await scratch.open(setup);
     const working = work(scratch);
-    // After an abort it fails unobserved, since its connections are closed.
+    // After an abort, the work fails because its connections are closed, and no caller waits for it.
     working.catch(() => {});
     return await Promise.race([working, aborted.promise]);
   } finally {

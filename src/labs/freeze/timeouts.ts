@@ -30,9 +30,9 @@ alter role app set idle_in_transaction_session_timeout = '10s';`,
       const event = Promise.withResolvers<void>();
       const abandoned = await requests.abandon('abandoned', event.promise);
       const waiting = [requests.like('like 1'), requests.like('like 2')];
-      let over = 0;
-      for (const one of waiting) void one.then(() => (over += 1));
-      await scratch.observer.until((backends) => blocked(backends).length === 2 || over > 0);
+      let answered = 0;
+      for (const one of waiting) void one.then(() => (answered += 1));
+      await scratch.observer.until((backends) => blocked(backends).length === 2 || answered > 0);
       const unrelated = await requests.read('unrelated', 2);
       const likes = await Promise.all(waiting);
       const slow = await requests.execute('slow', 'select pg_sleep(20)');

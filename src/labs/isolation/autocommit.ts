@@ -4,7 +4,7 @@ import { withScratch } from '../bench/scratch.ts';
 import { ROWS, T1, T2, TABLE } from './sessions.ts';
 import { formatRows } from './transcript.ts';
 
-const whoAmI = 'select txid_current()::text as transaction_id';
+const readTransactionId = 'select txid_current()::text as transaction_id';
 
 /** The behaviour without an explicit transaction. */
 export const autocommit: Experiment = {
@@ -20,7 +20,7 @@ update test set value = value + 1 where id = 1 returning value;`,
       const state = async () =>
         formatRows((await scratch.outside.query('select id, value from test order by id')).rows);
 
-      const ids = await stepper.run([T1.step(whoAmI), T1.step(whoAmI)]);
+      const ids = await stepper.run([T1.step(readTransactionId), T1.step(readTransactionId)]);
       await stepper.run([T1.write(2, 99), T2.read(2), T1.abort]);
       const afterRollback = await state();
       const race = await stepper.run([T1.read(1), T2.read(1), T1.write(1, 11), T2.write(1, 11)]);

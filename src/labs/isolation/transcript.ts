@@ -31,10 +31,10 @@ function words({
   blocked_by: blockedBy,
   sqlstate,
 }: TimelineEntry): string[] {
-  const said: string[] = [];
-  if (blockedBy) said.push(`⏸ ${blockedBy.join(' ')}`);
-  if (sqlstate) said.push(`✗ ${sqlstate}`);
-  else if (sql.startsWith('select')) said.push(formatRows(rows ?? []) || 'none');
-  else if (/^(insert|update|delete)/.test(sql) && count !== 1) said.push(`${sql.slice(0, 6)} ${count}`);
-  return said;
+  const parts: string[] = [];
+  if (blockedBy) parts.push(`⏸ ${blockedBy.join(' ')}`);
+  if (sqlstate) parts.push(`✗ ${sqlstate}`);
+  else if (sql.startsWith('select')) parts.push(formatRows(rows ?? []) || 'none');
+  else if (/^(insert|update|delete)/.test(sql) && count !== 1) parts.push(`${sql.slice(0, 6)} ${count}`);
+  return parts;
 }

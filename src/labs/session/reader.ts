@@ -32,7 +32,7 @@ export async function openRouted(scratch: Scratch): Promise<Routed> {
   return routed;
 }
 
-/** The writer's log position: a standby that has replayed it has everything that was committed until now. */
+/** The current log position of the writer: a standby that has replayed it has everything that is committed by now. */
 export async function position({ outside }: Scratch): Promise<string> {
   const { rows } = await outside.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn');
   return rows[0]?.lsn ?? '';

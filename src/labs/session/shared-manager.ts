@@ -23,7 +23,7 @@ async function withoutTransaction(scratch: Scratch, em: EntityManager) {
   );
 }
 
-/** The same with a transaction for each task, as `@Transactional` would begin and commit it. */
+/** The same probe with a transaction for each task, as `@Transactional` would begin and commit it. */
 async function withTransactions(scratch: Scratch, em: EntityManager) {
   const [begun, seen] = [meetingOf(tasks.length), meetingOf(tasks.length)];
   const probes: Probe[] = [];

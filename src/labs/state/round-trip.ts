@@ -8,7 +8,7 @@ import { withCache } from './cache.ts';
 
 type PostClass = ReturnType<typeof newPostClass>;
 
-/** What came back from a cache. */
+/** Describes a value that was read from a cache. */
 function describe(value: unknown, Post: PostClass, em: EntityManager) {
   const fields = typeof value === 'object' && value !== null ? value : {};
   return {

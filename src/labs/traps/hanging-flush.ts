@@ -4,8 +4,8 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Round trips to the server after which an unanswered flush counts as hanging: no statement is in flight any more. */
-const PATIENCE = 20;
+/** The number of round trips after which an unanswered flush counts as hanging: no statement is in flight any more. */
+const ROUND_TRIPS = 20;
 
 /** Two concurrent flushes on EntityManagers that read the post before another session changed it. */
 async function twoFlushes(scratch: Scratch, managerOf: (em: EntityManager) => EntityManager) {
@@ -36,7 +36,7 @@ const task = async (pk: number) => {
     const answered = (async () => {
       answer = await second;
     })();
-    for (let i = 0; i < PATIENCE; i += 1) await em.execute('select 1');
+    for (let i = 0; i < ROUND_TRIPS; i += 1) await em.execute('select 1');
     const seen = first === 'refused' && answer === 'none';
     // The next successful flush also completes the forgotten one, which has nothing left to write.
     em.clear();

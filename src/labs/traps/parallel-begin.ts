@@ -5,7 +5,7 @@ import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-/** Three concurrent tasks, each with begin, an increment of its own post, and commit. */
+/** Three concurrent tasks, each with begin, an increment of a different post, and commit. */
 async function threeTasks(scratch: Scratch, name: string, managerOf: (em: EntityManager) => EntityManager) {
   const Post = newPostClass();
   const shared = scratch.orm([Post], { name }).em.fork();

@@ -3,7 +3,7 @@ import type { Experiment } from '../experiment.ts';
 import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 
-/** The result of one of the two ways. */
+/** The result of falling into the trap, or of avoiding it. */
 export interface Outcome {
   /** Whether the expected behaviour was observed: the trap, or that the guard avoids it. */
   seen: boolean;

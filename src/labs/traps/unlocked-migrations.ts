@@ -26,16 +26,16 @@ async function threeMigrate(scratch: Scratch, migrate: (orm: MikroORM) => Promis
   await scratch.outside.query('drop table if exists things, mikro_orm_migrations');
   const gate = await scratch.connect('gate');
   await gate.query('select pg_advisory_lock(1, hashtext(current_schema()))');
-  let over = 0;
+  let ended = 0;
   const ends = Promise.allSettled(
     orms.map((orm) =>
       migrate(orm).finally(() => {
-        over += 1;
+        ended += 1;
       }),
     ),
   );
   // One waits at the gate; the others wait as well, or have failed already, at the migrator's own table.
-  await scratch.observer.until((backends) => blocked(backends).length + over === 3);
+  await scratch.observer.until((backends) => blocked(backends).length + ended === 3);
   await gate.query('select pg_advisory_unlock(1, hashtext(current_schema()))');
   return { processes: (await ends).map(ending) };
 }

@@ -8,7 +8,7 @@ import type { Experiment } from './experiment.ts';
 export const tickets: Experiment = {
   name: 'tickets',
   summary: 'There are half as many tickets as buyers: each ticket must be sold, and none twice.',
-  // Only if the count is a column of the post, a write can compare it with the stock.
+  // A write can compare the count with the stock only if the count is a column of the post.
   takes: (strategy) => strategy.count === undefined,
   stockOf: (increments) => Math.ceil(increments / 2),
   violations: (history, stock) =>

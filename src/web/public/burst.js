@@ -3,14 +3,14 @@ import { post, Refusal, request } from './api.js';
 import { pause, whenAvailable } from './connection.js';
 
 /** Likes per request: a browser opens at most six connections to a host, so single likes would queue in the browser. */
-const IN_ONE = 10;
+const LIKES_PER_REQUEST = 10;
 const ATTEMPTS_MAX = 6;
 const WAIT_MS_MAX = 5000;
 
 /** Statuses after which a retry can succeed (0: no answer). The key makes a request count once, however often it is sent. */
-const LATER = new Set([0, 429, 503, 504]);
+const RETRYABLE = new Set([0, 429, 503, 504]);
 
-/** @typedef {{ counted: number, failed: number, again: number, requests: number, ms: number, why: string, commits?: number }} Burst */
+/** @typedef {{ counted: number, failed: number, retries: number, requests: number, ms: number, why: string, commits?: number }} Burst */
 
 /**
  * Sends likes, as many at once as the browser allows, and retries the requests that may succeed later.
@@ -22,14 +22,14 @@ const LATER = new Set([0, 429, 503, 504]);
  */
 export async function fireLikes(name, likes, onProgress) {
   /** @type {Burst} */
-  const burst = { counted: 0, failed: 0, again: 0, requests: 0, ms: 0, why: '' };
+  const burst = { counted: 0, failed: 0, retries: 0, requests: 0, ms: 0, why: '' };
   const id = Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join('');
   const before = await commitsSoFar();
   const startedAt = performance.now();
-  const sent = Array.from({ length: likes / IN_ONE }, async (_, i) => {
-    const items = Array.from({ length: IN_ONE }, () => ({ name, by: 1 }));
+  const sent = Array.from({ length: likes / LIKES_PER_REQUEST }, async (_, i) => {
+    const items = Array.from({ length: LIKES_PER_REQUEST }, () => ({ name, by: 1 }));
     const counted = await send(items, `${id}-${i}`, burst);
-    burst[counted ? 'counted' : 'failed'] += IN_ONE;
+    burst[counted ? 'counted' : 'failed'] += LIKES_PER_REQUEST;
     onProgress(burst);
   });
   await Promise.all(sent);
@@ -50,10 +50,10 @@ async function send(items, key, burst) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code === 'unauthorized') throw error;
       burst.why = error.message;
-      if (!LATER.has(error.status) || attempt >= ATTEMPTS_MAX) return false;
-      burst.again += 1;
+      if (!RETRYABLE.has(error.status) || attempt >= ATTEMPTS_MAX) return false;
+      burst.retries += 1;
       await whenAvailable();
-      // Jitter, so that the requests do not all come back at the same moment.
+      // Jitter, so that the requests are not all retried at the same moment.
       await pause(Math.min(WAIT_MS_MAX, (error.retryAfterS ?? 0.5) * 1000) * (0.5 + Math.random() / 2));
     }
   }

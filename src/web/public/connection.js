@@ -3,20 +3,20 @@ import { fill, id } from './dom.js';
 
 const FIRST_MS = 400;
 const LONGEST_MS = 5000;
-const BACK_MS = 4000;
+const NOTICE_MS = 4000;
 
-/** Resolves when the service is back; undefined while it is available. @type {Promise<void> | undefined} */
-let back;
+/** Resolves when the service answers again; undefined while it is available. @type {Promise<void> | undefined} */
+let recovery;
 
 /** Whether the service is known not to answer. */
-export const isUnavailable = () => back !== undefined;
+export const isUnavailable = () => recovery !== undefined;
 
 /** Resolves when the service answers; at once while it is available. */
-export const whenAvailable = () => back ?? Promise.resolve();
+export const whenAvailable = () => recovery ?? Promise.resolve();
 
-/** Reports that a request was not answered: shows a notice, and polls until the service is back. */
+/** Reports that a request was not answered: shows a notice, and polls until the service answers again. */
 export function reportUnavailable() {
-  back ??= untilAvailable();
+  recovery ??= untilAvailable();
 }
 
 async function untilAvailable() {
@@ -30,13 +30,13 @@ async function untilAvailable() {
     await pause(longest * (0.5 + Math.random() / 2));
     if (await answers()) break;
   }
-  back = undefined;
+  recovery = undefined;
   disableButtons(false);
   fill(banner, 'The service answers again.');
   banner.classList.add('good');
   setTimeout(() => {
-    if (!back) banner.hidden = true;
-  }, BACK_MS);
+    if (!recovery) banner.hidden = true;
+  }, NOTICE_MS);
 }
 
 async function answers() {
@@ -48,11 +48,11 @@ async function answers() {
   }
 }
 
-/** Marks the buttons as disabled, without taking the focus from them. @param {boolean} away */
-function disableButtons(away) {
-  document.documentElement.classList.toggle('is-away', away);
+/** Marks the buttons as disabled or enabled, without taking the focus from them. @param {boolean} disabled */
+function disableButtons(disabled) {
+  document.documentElement.classList.toggle('is-away', disabled);
   for (const button of document.querySelectorAll('[data-acts]')) {
-    if (away) button.setAttribute('aria-disabled', 'true');
+    if (disabled) button.setAttribute('aria-disabled', 'true');
     else button.removeAttribute('aria-disabled');
   }
 }
@@ -60,7 +60,7 @@ function disableButtons(away) {
 /** @param {number} ms */
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Makes the buttons that send requests do nothing while the service is away. */
+/** Makes the buttons that send requests do nothing while the service does not answer. */
 export function guardButtons() {
   for (const type of ['click', 'submit']) document.addEventListener(type, guard, { capture: true });
 }
@@ -69,7 +69,7 @@ export function guardButtons() {
 function guard(event) {
   const target = /** @type {Element} */ (event.target);
   const acts = event.type === 'submit' ? target.id === 'race-form' : target.closest('[data-acts]');
-  if (!back || !acts) return;
+  if (!recovery || !acts) return;
   event.preventDefault();
   event.stopImmediatePropagation();
 }

@@ -85,7 +85,7 @@ async function burst() {
 }
 
 /** @param {import('./burst.js').Burst} burst in progress, or finished */
-function showSpent({ counted, failed, again, requests, commits, why }) {
+function showSpent({ counted, failed, retries, requests, commits, why }) {
   const each = commits ? Math.round(counted / commits) : 0;
   fill(
     id('spent'),
@@ -103,11 +103,11 @@ function showSpent({ counted, failed, again, requests, commits, why }) {
           `About ${each} likes per commit: likes that wait are written together and answered after the commit.`,
         )
       : null,
-    again > 0 &&
+    retries > 0 &&
       el(
         'p.bad',
         {},
-        `${count(again, 'request')} had to be retried, with the same key, so that nothing counts twice. ${why}`,
+        `${count(retries, 'request')} had to be retried, with the same key, so that nothing counts twice. ${why}`,
       ),
     failed > 0 && el('p.bad', {}, `${count(failed, 'like')} failed. ${why}`),
     commits

@@ -10,14 +10,14 @@ import { explainTerms } from './terms.js';
 
 explainTerms();
 guardButtons();
-/** Opens each section; one that fails says why, and opens when the service is back. */
+/** Opens each section, by the id of the element that shows an error. */
 const sections = {
   verdict: openRace,
   'matrix-status': openMatrixAndLabs,
   'counter-status': openCounter,
 };
 
-for (const [place, open] of Object.entries(sections)) void opened(place, open);
+for (const [place, open] of Object.entries(sections)) void openSection(place, open);
 
 async function openMatrixAndLabs() {
   const labs = await get('/labs');
@@ -25,8 +25,8 @@ async function openMatrixAndLabs() {
   openLabs(labs);
 }
 
-/** @param {string} place where to show an error @param {() => Promise<void>} open */
-async function opened(place, open) {
+/** If a section cannot be opened, shows the error, and opens it once the service answers again. @param {string} place @param {() => Promise<void>} open */
+async function openSection(place, open) {
   for (;;) {
     try {
       return await open();

@@ -12,7 +12,7 @@ const skip: false | string = await findPrograms().then(
   (error: Error) => error.message,
 );
 
-/** Runs the command with a temporary folder of its own, in which it must leave nothing. */
+/** Runs the command with a separate temporary folder, in which it must leave nothing. */
 async function failoverTest(t: Test, ...args: string[]) {
   const TMPDIR = await testFolder(t, 'command');
   const journal = join(t.testdir(), 'journal');

@@ -8,7 +8,7 @@ import { readJournal } from '../../../load-tests/fault-test/journal/journal-read
 import { report } from '../../../load-tests/fault-test/report.ts';
 import { run, type RunResult, withPostgres } from '../../../load-tests/fault-test/run.ts';
 
-/** A fault that makes all of these at the same time, each on a replica of its own. */
+/** A fault that injects all of these at the same time, each on the next replica. */
 const together = (names: readonly string[]): Fault => ({
   name: names.join(' + '),
   scope: 'server',
@@ -21,14 +21,14 @@ const together = (names: readonly string[]): Fault => ({
 });
 
 /**
- * Asserts that nothing is lost or counted twice while these faults are made.
+ * Asserts that nothing is lost or counted twice while these faults are injected.
  *
- * @param scopes `made` must have every fault of these scopes, except "several at once"
- * @param made groups of faults; those of one group are made at the same time
+ * @param scopes `groups` must have every fault of these scopes, except "several faults at once"
+ * @param groups groups of faults; those of one group are injected at the same time
  */
 export function testFaults(
   scopes: readonly Fault['scope'][],
-  made: readonly (readonly string[])[],
+  groups: readonly (readonly string[])[],
   inspect: (result: RunResult) => void = () => {},
 ): void {
   t.test(
@@ -38,7 +38,7 @@ export function testFaults(
         ({ name, scope }) => scopes.includes(scope) && name !== 'several faults at once',
       );
       t.strictSame(
-        made.flat().toSorted(),
+        groups.flat().toSorted(),
         all.map(({ name }) => name).toSorted(),
         'every fault of these scopes',
       );
@@ -48,7 +48,7 @@ export function testFaults(
       const journal = join(t.testdir(), 'journal');
       const options = { acknowledged: 3000, replicas: 3, clients: 48, seed: 1, journal, signal: over.signal };
       const result = await withPostgres((postgres) =>
-        run(postgres, { ...options, faults: made.map(together) }),
+        run(postgres, { ...options, faults: groups.map(together) }),
       );
       t.strictSame(
         result.violations.map(({ rule, text }) => `${rules[rule]}: ${text}`),

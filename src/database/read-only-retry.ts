@@ -12,5 +12,7 @@ const RETRY = { attemptsMax: 50, elapsedMsMax: 5000, delayMsBase: 10, delayMsMax
  * @throws {RetriesExhaustedError} when no server accepted writes in time; its cause is the last refusal
  * @throws any other error of `work`
  */
-export const goingElsewhere = <T>(work: () => Promise<T>, onRetry?: (error: unknown) => void): Promise<T> =>
-  retry(work, { ...RETRY, retryable: isReadOnly, ...(onRetry ? { onRetry } : {}) });
+export const retryWhileReadOnly = <T>(
+  work: () => Promise<T>,
+  onRetry?: (error: unknown) => void,
+): Promise<T> => retry(work, { ...RETRY, retryable: isReadOnly, ...(onRetry ? { onRetry } : {}) });

@@ -7,7 +7,7 @@ import { slow } from '../pace.ts';
 const { databaseUrl, cluster, start, stop } = await ownServer(t);
 
 t.test(
-  'without a database: 503 with Retry-After, live but not ready; it recovers when the database is back',
+  'without a database, the service answers 503 with Retry-After, is live and not ready, and recovers when the database does',
   async (t) => {
     const app = await testApp(t, {}, databaseUrl);
     t.equal((await app.inject('/inc')).statusCode, 200);
@@ -25,7 +25,7 @@ t.test(
   },
 );
 
-t.test('while the database does not answer, every wait ends; it recovers afterwards', async (t) => {
+t.test('while the database does not answer, every wait ends; the service recovers afterwards', async (t) => {
   const env = { STATEMENT_TIMEOUT_MS: String(slow(200)), POOL_ACQUIRE_TIMEOUT_MS: String(slow(500)) };
   const app = await testApp(t, env, databaseUrl);
   const likes = async () => (await app.inject('/check')).json<{ like_result?: number }>().like_result;

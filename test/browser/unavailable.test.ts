@@ -3,7 +3,7 @@ import { startService, testDatabase } from '../helper.ts';
 import { skip, testBrowser, watchedPage } from './browser.ts';
 
 t.test(
-  'the page says that a killed service does not answer, and recovers by itself when it is back',
+  'the page says that a killed service does not answer, and recovers by itself when it answers again',
   { skip },
   async (t) => {
     const DATABASE_URL = await testDatabase(t);
