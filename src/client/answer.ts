@@ -1,4 +1,4 @@
-import type { Changed, CounterState, WindowCount } from './types.ts';
+import type { Changed, CounterState, Page, WindowCount } from './types.ts';
 
 /** A counter in an answer of the service. */
 interface CounterJson {
@@ -26,6 +26,16 @@ export function listIn(json: unknown, length?: number): unknown[] {
 export function stateIn(json: unknown): CounterState {
   const { value, min = null, max = null, expires_at: expiresAt = null } = counterIn(json);
   return { value, min, max, expiresAt };
+}
+
+/** @throws {TypeError} when it is no page of counters */
+export function pageIn(json: unknown): Page {
+  const { counters, next } = (json ?? {}) as { counters?: unknown; next?: unknown };
+  if (next !== null && typeof next !== 'string') throw new TypeError('the answer is not a page of counters');
+  return {
+    counters: listIn(counters).map((counter) => ({ name: counterIn(counter).name, ...stateIn(counter) })),
+    next,
+  };
 }
 
 /** The counters of a list, by name. @throws {TypeError} when the answer is not a list of counters */

@@ -1,5 +1,5 @@
 import { assertWellFormed, pathOf, windowOf } from './address.ts';
-import { changedIn, counterIn, isReplayed, listIn, stateIn, statesIn, windowsIn } from './answer.ts';
+import { changedIn, counterIn, isReplayed, listIn, pageIn, stateIn, statesIn, windowsIn } from './answer.ts';
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
 import type {
@@ -12,6 +12,8 @@ import type {
   IncrementItem,
   IncrementOptions,
   KeyedCallOptions,
+  Listing,
+  Page,
   WindowCount,
 } from './types.ts';
 
@@ -130,6 +132,36 @@ export class CounterClient {
     return this.#ask({ method: 'PUT', path: pathOf(name), headers, body, signal, read: changedIn });
   }
 
+  /**
+   * Deletes a counter; resolves as well if there is no such counter.
+   *
+   * @param expected `exists`: in any state; a state: it must be in this state
+   */
+  async delete(
+    name: string,
+    expected: ExpectedState | 'exists',
+    { signal }: CallOptions = {},
+  ): Promise<void> {
+    const headers = { 'if-match': expected === 'exists' ? '*' : etagOf(expected) };
+    try {
+      await this.#ask({ method: 'DELETE', path: pathOf(name), headers, signal, read: () => undefined });
+    } catch (error) {
+      // Also if the answer to an earlier attempt, which deleted it, was lost.
+      if (!(error instanceof CounterError && error.code === 'not_found')) throw error;
+    }
+  }
+
+  /** @returns a page of counters, in the order of the code points of their names */
+  async list({ prefix, after, limit, signal }: Listing = {}): Promise<Page> {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries({ prefix, after, limit: limit?.toString() })) {
+      if (value === undefined) continue;
+      assertWellFormed(value);
+      query.set(name, value);
+    }
+    return this.#ask({ method: 'GET', path: `/counters?${query}`, signal, read: pageIn });
+  }
+
   async #ask<T>(call: Call<T>): Promise<T> {
     let unknown = false;
     for (let attempt = 1; ; attempt += 1) {
@@ -168,7 +200,10 @@ export class CounterClient {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      if (response.ok) return { result: read(await response.json(), response.headers) };
+      if (response.ok) {
+        const json: unknown = response.status === 204 ? undefined : await response.json();
+        return { result: read(json, response.headers) };
+      }
       const problem = /problem\+json/.test(response.headers.get('content-type') ?? '')
         ? ((await response.json()) as CounterProblem)
         : undefined;

@@ -64,6 +64,24 @@ export interface CounterState {
   expiresAt: string | null;
 }
 
+export type NamedCounter = CounterState & { name: string };
+
+export interface Listing extends CallOptions {
+  /** Only names that begin with this text; by default all. */
+  prefix?: string;
+  /** Only names after this one: `next` of the previous page. */
+  after?: string;
+  /** The most counters, 1 to 1,000; 100 by default. */
+  limit?: number;
+}
+
+/** A page of counters. */
+export interface Page {
+  counters: NamedCounter[];
+  /** `after` for the next page; null: this is the last one. */
+  next: string | null;
+}
+
 /** A state that a counter must be in; fields that are not given must be null. */
 export type ExpectedState = Pick<CounterState, 'value'> & Partial<CounterState>;
 

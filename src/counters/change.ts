@@ -163,7 +163,7 @@ export async function remove(ask: Ask, name: string, precondition: Existing): Pr
   return removed.length > 0;
 }
 
-type Existing = Exclude<Precondition, 'missing'>;
+export type Existing = Exclude<Precondition, 'missing'>;
 
 /** Parameters: the values, bounds and expiries of the states that meet the precondition; null: all states do. */
 function statesOf(precondition: Existing): unknown[] {

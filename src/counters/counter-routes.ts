@@ -180,10 +180,8 @@ async function page(ask: Ask, query: Static<typeof listQuery>) {
     const found = await find(ask, names);
     return { counters: found.map((counter) => answerOf(counter.name, counter)), next: null };
   }
-  const { prefix = '', after = '', limit = 100 } = listing;
-  const found = await list(ask, { prefix, after, limit: limit + 1 });
-  const counters = found.slice(0, limit).map((counter) => answerOf(counter.name, counter));
-  return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
+  const { counters, next } = await list(ask, listing);
+  return { counters: counters.map((counter) => answerOf(counter.name, counter)), next };
 }
 
 /** The body of an answer. It has bounds and an expiry only if the counter has them. */

@@ -23,6 +23,24 @@ export interface Changed extends CounterState {
   replayed: boolean;
 }
 
+export interface Listing {
+  /** Only names that begin with this text; by default all. */
+  prefix?: string | undefined;
+  /** Only names after this one: `next` of the previous page. */
+  after?: string | undefined;
+  /** The most counters, 1 to 1,000; 100 by default. */
+  limit?: number | undefined;
+}
+
+export type NamedCounter = CounterState & { name: string };
+
+/** A page of counters. */
+export interface Page {
+  counters: NamedCounter[];
+  /** `after` for the next page; null: this is the last one. */
+  next: string | null;
+}
+
 /** A state as selected by `STATE`. The driver returns 64-bit integers as strings. */
 export interface CounterRow {
   value: string;

@@ -3,11 +3,11 @@ import type { Sessions } from '../database/sessions.ts';
 import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
 import { type Ask, askIn } from './ask.ts';
-import { assertChange, type Change, expectedState, set } from './change.ts';
-import { find, windowCounts } from './list.ts';
-import type { Changed, CounterState, ExpectedState } from './counter.ts';
-import type { Precondition } from './preconditions.ts';
+import { assertChange, type Change, type Existing, expectedState, remove, set } from './change.ts';
+import { find, list, windowCounts } from './list.ts';
+import type { Changed, CounterState, ExpectedState, Listing, Page } from './counter.ts';
 import { CounterReader } from './reader.ts';
+import { PAGE_MAX } from './schemas.ts';
 import { removeExpiredForEver } from './removal.ts';
 import { assertKey, assertName, type Increment } from './request.ts';
 import { CounterStore } from './store.ts';
@@ -199,14 +199,34 @@ export class Counters {
       assertName(name);
       assertChange(change satisfies Change);
       if (key !== undefined) assertKey('key', key);
-      const precondition: Precondition =
-        typeof expected === 'object' ? { oneOf: [expectedState(expected)] } : expected;
+      const precondition = expected === 'missing' ? expected : existing(expected);
       const changed = await set(this.ask, { name, change, precondition, key }, this.keyHours);
       if (changed) return changed;
-      throw new Problem(
-        'precondition_failed',
-        `the counter ${JSON.stringify(name)} is not in the expected state; read it again`,
-      );
+      throw notExpected(name);
+    });
+  }
+
+  /**
+   * Deletes a counter; resolves as well if there is no such counter.
+   *
+   * @param expected `exists`: in any state; a state: it must be in this state
+   */
+  async delete(name: string, expected: ExpectedState | 'exists'): Promise<void> {
+    return withProblems(async () => {
+      assertName(name);
+      const deleted = await remove(this.ask, name, existing(expected));
+      if (!deleted && (await this.reader.read(name)) !== undefined) throw notExpected(name);
+    });
+  }
+
+  /** @returns a page of counters, in the order of the code points of their names */
+  async list({ prefix = '', after = '', limit = 100 }: Listing = {}): Promise<Page> {
+    return withProblems(async () => {
+      if (typeof prefix !== 'string' || typeof after !== 'string')
+        throw new Problem('invalid_request', 'prefix and after must be texts');
+      if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
+        throw new Problem('invalid_request', `limit is ${limit}; allowed: 1 to ${PAGE_MAX}`);
+      return list(this.ask, { prefix, after, limit });
     });
   }
 
@@ -246,3 +266,12 @@ async function withProblems<T>(work: () => Promise<T>): Promise<T> {
     throw problem.code === 'internal_error' ? error : problem;
   }
 }
+
+const existing = (expected: ExpectedState | 'exists'): Existing =>
+  expected === 'exists' ? expected : { oneOf: [expectedState(expected)] };
+
+const notExpected = (name: string): Problem =>
+  new Problem(
+    'precondition_failed',
+    `the counter ${JSON.stringify(name)} is not in the expected state; read it again`,
+  );

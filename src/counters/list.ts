@@ -1,26 +1,23 @@
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
-import { type CounterRow, type CounterState, stateOf, timestamp } from './counter.ts';
+import {
+  type CounterRow,
+  type Listing,
+  type NamedCounter,
+  type Page,
+  stateOf,
+  timestamp,
+} from './counter.ts';
 import { ALIVE, STATE, type Statement, STATES } from './statements.ts';
 import { BUCKETS_MAX, bucketsOf } from './windows.ts';
 
-export interface Listing {
-  /** Only names that begin with this. */
-  prefix: string;
-  /** Only names after this one. */
-  after: string;
-  /** The most counters to return. */
-  limit: number;
-}
-
-/** Lists counters in the order of the code points of their names. */
-export async function list(
-  ask: Ask,
-  { prefix, after, limit }: Listing,
-): Promise<(CounterState & { name: string })[]> {
+/** @returns counters in the order of the code points of their names */
+export async function list(ask: Ask, { prefix = '', after = '', limit = 100 }: Listing): Promise<Page> {
   const pattern = `${prefix.replace(/[\\%_]/g, '\\$&')}%`;
-  const rows = await ask<CounterRow & { name: string }>(LIST, [after, pattern, limit]);
-  return rows.map(({ name, ...row }) => ({ name, ...stateOf(row) }));
+  // One more than asked for says whether there is another page.
+  const rows = await ask<CounterRow & { name: string }>(LIST, [after, pattern, limit + 1]);
+  const counters = rows.slice(0, limit).map(({ name, ...row }) => ({ name, ...stateOf(row) }));
+  return { counters, next: rows.length > limit ? (counters.at(-1)?.name ?? null) : null };
 }
 
 /** Has no name, so that it is planned each time for its pattern: the prefix becomes a range of the index. */
@@ -32,7 +29,7 @@ const LIST: Statement = {
 };
 
 /** Returns those of the named counters that exist, in the order of the names, all as of one moment. */
-export async function find(ask: Ask, names: readonly string[]): Promise<(CounterState & { name: string })[]> {
+export async function find(ask: Ask, names: readonly string[]): Promise<NamedCounter[]> {
   const rows = await ask<CounterRow & { name: string }>(STATES, [names]);
   const found = new Map(rows.map(({ name, ...row }) => [name, { name, ...stateOf(row) }]));
   return [...new Set(names)].flatMap((name) => found.get(name) ?? []);

@@ -12,7 +12,14 @@ export type {
   IncrementOptions,
   WindowCount,
 } from '../counters/counters.ts';
-export type { Changed, CounterState, ExpectedState } from '../counters/counter.ts';
+export type {
+  Changed,
+  CounterState,
+  ExpectedState,
+  Listing,
+  NamedCounter,
+  Page,
+} from '../counters/counter.ts';
 export { Problem, type ProblemCode } from '../errors/problem.ts';
 
 /** A MikroORM of `@mikro-orm/postgresql` 7, with its own pool. */

@@ -122,6 +122,24 @@ t.test('the client supports bounds, bulks, reads and conditional changes', async
   t.match(await errorOf(client.increment('sold', { by: 2 ** 53 })), { code: 'out_of_range', status: 422 });
 });
 
+t.test('the client supports lists and deletion', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const client = new CounterClient(await app.listen({ port: 0 }));
+  await client.incrementAll(['a', 'b', 'ü'].map((name) => ({ name })));
+  const { counters, next } = await client.list({ limit: 2 });
+  t.same(counters[1], { name: 'b', value: 1, min: null, max: null, expiresAt: null });
+  t.match(await client.list({ after: next ?? '' }), { counters: [{ name: 'ü' }], next: null });
+  t.same(await client.list({ prefix: 'x' }), { counters: [], next: null });
+  t.match(await errorOf(client.list({ limit: 0 })), { code: 'invalid_request' });
+  t.match(await errorOf(client.delete('a', { value: 2 })), { code: 'precondition_failed', status: 412 });
+  await client.delete('a', { value: 1 });
+  await client.delete('a', 'exists');
+  t.equal(await client.read('a'), undefined);
+  const { url, served } = await serve(t, [broken, problem(404, 'not_found')]);
+  await new CounterClient(url).delete('a', 'exists');
+  t.equal(served(), 2, 'the answer to the first attempt was lost');
+});
+
 t.test('the client supports windows, bounds of an increment, and expiry', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
@@ -235,6 +253,7 @@ t.test('an answer that the service cannot have sent is an error', async (t) => {
       client.readAll(['likes']),
       client.set('likes', { value: 1 }, 'exists'),
       client.readWindows('likes', '1h'),
+      client.list(),
     ];
     for (const call of calls) t.match(await errorOf(call), { code: 'no_answer', counted: 'unknown' }, body);
   }

