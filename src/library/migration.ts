@@ -2,7 +2,7 @@ import { steps } from '../counters/tables.ts';
 import type { Sessions } from '../database/sessions.ts';
 
 /** The key of the advisory lock: an arbitrary number that no other program uses. */
-const MIGRATION_LOCK = 4_157_112_104;
+const MIGRATION_LOCK = 4_157_112_105;
 
 /** The table of the steps that were applied to a schema, one row for each. */
 const STEPS =
