@@ -87,7 +87,7 @@ function outcome(all: number, broken: number, inconclusive: number): string {
   const inconclusiveNote = `${inconclusive} of ${all} claims are inconclusive: the service was too slow to tell`;
   if (broken) return `${broken} of ${all} claims do not hold${inconclusive ? `; ${inconclusiveNote}` : ''}.`;
   if (inconclusive) return `${inconclusiveNote}. The others hold.`;
-  return `All ${all} claims hold: the exact ones lost nothing, and the unsafe ones lost updates, as expected.`;
+  return `All ${all} claims hold: the exact ones lost nothing, and those that lose updates did, as expected.`;
 }
 
 const COLUMNS: Column[] = [

@@ -21,7 +21,10 @@ export interface CountersLimits {
   queueMax?: number;
   /** How long a request waits for a counter that another transaction has locked, in milliseconds; 5000 by default. */
   lockedMsMax?: number;
-  /** How long to try to settle a lost answer while no server answers, in milliseconds; 45000 by default. */
+  /**
+   * How long to try to settle a lost answer, that is, to find out whether its commit was applied, while no server
+   * answers, in milliseconds; 45000 by default.
+   */
   settleMsMax?: number;
 }
 

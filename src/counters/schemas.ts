@@ -141,7 +141,7 @@ export const putBody = Type.Object(
     expires_at: Type.Optional(
       Type.Union([Type.String(), Type.Null()], {
         description:
-          'The time from which the counter does not exist (RFC 3339, kept in milliseconds); null: never; if not given, it does not change',
+          'The time from which the counter does not exist (RFC 3339, kept to the millisecond); null: never; if not given, it does not change',
       }),
     ),
   },

@@ -47,9 +47,9 @@ export async function unusable(folder: string, error: unknown): Promise<unknown>
   const uid = process.getuid?.();
   const owner = await stat(folder).catch(() => undefined);
   const foreign =
-    owner && uid !== 0 && owner.uid !== uid ? ` and belongs to another user (uid ${owner.uid})` : '';
+    owner && uid !== 0 && owner.uid !== uid ? `, which belongs to another user (uid ${owner.uid}),` : '';
   return new StartupError(
-    `DATA_DIR ${folder} cannot be used${foreign}: ${messageOf(error)}; ` +
+    `DATA_DIR ${folder}${foreign} cannot be used: ${messageOf(error)}; ` +
       `allowed: a folder that this user${uid === undefined ? '' : ` (uid ${uid})`} may read and write, or one that can be created`,
     { cause: error },
   );

@@ -64,7 +64,7 @@ export class ProblemComponents {
 
   #refer(codes: readonly ProblemCode[]): OpenAPIV3.ReferenceObject {
     const sorted = codes.toSorted();
-    const name = codes === ANYWHERE ? 'AnyAddress' : sorted.join('-or-');
+    const name = codes === ANYWHERE ? 'AnyPath' : sorted.join('-or-');
     this.#responses[name] ??= answerOf(sorted);
     return { $ref: `#/components/responses/${name}` };
   }

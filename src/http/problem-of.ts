@@ -61,7 +61,7 @@ export function problemOf(error: unknown): Problem {
     const reason = failureOf(error.cause);
     // Not only conflicts are retried.
     if (reason === 'read_only' || reason === 'lost') return problemOf(error.cause);
-    return new Problem('retries_exhausted', error.message);
+    return new Problem('retries_exhausted', `${error.message}; try again later`);
   }
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return new Problem('out_of_time', 'the work was not complete within its time limit');

@@ -40,8 +40,10 @@ export class RefusalLog {
   }
 
   #write(): void {
-    for (const { code, caller, count, reason } of this.#refusals.values())
-      this.#log.warn({ code, caller, count, reason }, `${count} requests refused within ${LOG_MS} ms`);
+    for (const { code, caller, count, reason } of this.#refusals.values()) {
+      const requests = count === 1 ? '1 request' : `${count} requests`;
+      this.#log.warn({ code, caller, count, reason }, `${requests} refused within ${LOG_MS} ms`);
+    }
     this.#refusals.clear();
   }
 }

@@ -54,7 +54,7 @@ t.test('every peer counts each increment, and counts a repeated key once', { ski
       }
       for (const peer of [keyed, redis.keyed]) {
         await Promise.all([peer.increment('keyed'), peer.increment('keyed')]);
-        t.equal(await peer.sum(['keyed']), 2, `${peer.name}: each increment has a key of its own`);
+        t.equal(await peer.sum(['keyed']), 2, `${peer.name}: each increment has its own key`);
       }
       const repeat = () => redis.keyed.incrementOnce('once', 'the same');
       t.strictSame([await repeat(), await repeat(), await redis.keyed.sum(['once'])], [1, 1, 1]);

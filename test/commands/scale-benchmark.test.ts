@@ -43,7 +43,7 @@ t.test('the benchmark measures and prints how cost grows, and leaves nothing beh
     serverUs.every((us) => us === null || us > 0),
     'a closed connection does not reduce the server time',
   );
-  t.ok(perCommit('1') < 1.1, 'each increment of a single caller has a commit of its own');
+  t.ok(perCommit('1') < 1.1, 'each increment of a single caller has its own commit');
   t.ok(perCommit('128') > 20, 'many callers share commits');
   const wal = (title: string, name: string) => median(of(title, name), (turn) => turn.walBytesPerIncrement);
   t.ok(wal('with a key, 128 callers', 'all') > 200, 'each key is written to the log');

@@ -48,7 +48,7 @@ t.test('the migrations can be reverted and applied again', async (t) => {
   t.ok((await migrate({ databaseUrl, entities, config, log: silent })) > 0);
 });
 
-t.test('without an expiry, expired counters and windows do not come back', async (t) => {
+t.test('reverting the expiry deletes expired counters and windows', async (t) => {
   const databaseUrl = await testDatabase(t);
   const { orm, close } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(close);

@@ -45,7 +45,7 @@ async function asOrdinaryUser(t: Test): Promise<void> {
   });
   await t.rejects(findHome('/'), {
     name: 'StartupError',
-    message: /^DATA_DIR \/ cannot be used and belongs .* \(uid 0\)/,
+    message: /^DATA_DIR \/, which belongs .* \(uid 0\), cannot be used: /,
   });
   const home = await findHome(join(await folder(t, 0o700), 'data'));
   t.equal(home.account, undefined);
@@ -72,7 +72,7 @@ async function asRoot(t: Test): Promise<void> {
     t.match(
       outputAs(account, path),
       new RegExp(
-        `^StartupError: DATA_DIR ${path} cannot be used and belongs to another user \\(uid 0\\): EACCES.*; allowed: .*\n$`,
+        `^StartupError: DATA_DIR ${path}, which belongs to another user \\(uid 0\\), cannot be used: EACCES.*; allowed: .*\n$`,
       ),
     );
     await chmod(path, 0o777);

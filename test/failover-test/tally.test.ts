@@ -119,7 +119,7 @@ t.test('a session holds only if nothing was lost, doubled, answered wrongly or l
   t.notOk(holds({ ...good, tally }));
   t.notOk(holds({ ...good, violations: [{ rule: 'reads', text: 'hot' }] }));
   t.notOk(holds({ ...good, missed: ['a fault: why'] }));
-  t.notOk(holds({ ...good, failure: 'the cluster did not come back' }));
+  t.notOk(holds({ ...good, failure: 'the cluster did not recover' }));
 });
 
 t.test(

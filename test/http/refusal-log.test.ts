@@ -19,7 +19,13 @@ t.test('a thousand refusals in a second are one log line per code, with a reason
   await until(async () => lines.length > 0);
   t.match(lines, [
     { level: 40, code: 'queue_full', count: 1000, msg: '1000 requests refused within 1000 ms' },
-    { level: 40, code: 'busy', count: 1, reason: 'no connection: timeout' },
+    {
+      level: 40,
+      code: 'busy',
+      count: 1,
+      reason: 'no connection: timeout',
+      msg: '1 request refused within 1000 ms',
+    },
   ]);
   t.equal(lines.length, 2);
 });

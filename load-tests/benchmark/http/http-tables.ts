@@ -81,7 +81,7 @@ function overloaded(overload: readonly OverloadRound[]): string {
       figure(({ perSecond }) => perSecond),
       share(({ answers }) => answers[200] ?? 0),
       share(({ answers }) => answers[503] ?? 0),
-      share(({ gaveUp }) => gaveUp),
+      share(({ dropped }) => dropped),
       figure(({ served }) => served.p99).toFixed(0),
       figure(({ refused }) => refused.p50).toFixed(1),
       figure(({ refused }) => refused.p99).toFixed(1),

@@ -19,8 +19,8 @@ export interface Load {
 
 export interface Arrivals {
   perSecond: number;
-  /** Whether an arrival that finds every connection busy waits or gives up. */
-  whenBusy: 'wait' | 'give up';
+  /** Whether an arrival that finds every connection busy waits, or is dropped: not sent. */
+  whenBusy: 'wait' | 'drop';
 }
 
 /** Percentiles of a sample of times, in milliseconds. */
@@ -38,9 +38,9 @@ export interface Seen {
   answers: Record<string, number>;
   /** Answers with status 200 per second, while requests were sent. */
   perSecond: number;
-  /** Arrivals, and arrivals that gave up because every connection was busy. Open loop only. */
+  /** Arrivals, and those of them that were not sent because every connection was busy. Open loop only. */
   arrived: number;
-  gaveUp: number;
+  dropped: number;
   /** Latency from the intended start to the answer, of served and of refused (503) requests. */
   served: Percentiles;
   refused: Percentiles;

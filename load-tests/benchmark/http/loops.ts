@@ -59,7 +59,7 @@ export async function openLoop(
       const connection = free.pop();
       if (connection) send(next, connection);
       else if (whenBusy === 'wait') waiting.push(next);
-      else tally.gaveUp();
+      else tally.dropped();
     }
     if (next < tally.endsAt || busy > 0) setTimeout(look, POLL_MS);
     else resolve();

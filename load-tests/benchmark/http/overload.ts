@@ -61,14 +61,14 @@ async function openLoops(roomy: Workbench, short: Workbench, sliceMs: number): P
   const closed = { connections: PEAK_CONNECTIONS, ms: sliceMs };
   const { hot } = httpSubjects;
   const peak = await roomy.turn(hot, closed);
-  const at = (one: Turn, times: number, whenBusy: 'wait' | 'give up') => ({
+  const at = (one: Turn, times: number, whenBusy: 'wait' | 'drop') => ({
     connections: OVERLOAD_CONNECTIONS,
     ms,
     arrivals: { perSecond: Math.max(1, one.seen.perSecond * times), whenBusy },
   });
   const calm = await roomy.turn(hot, at(peak, CALM, 'wait'));
-  const tripled = await roomy.turn(hot, at(peak, OVERLOAD, 'give up'));
+  const tripled = await roomy.turn(hot, at(peak, OVERLOAD, 'drop'));
   const refusingPeak = await short.turn(hot, closed);
-  const refusing = await short.turn(hot, at(refusingPeak, OVERLOAD, 'give up'));
+  const refusing = await short.turn(hot, at(refusingPeak, OVERLOAD, 'drop'));
   return { peak, calm, tripled, refusing, refusingPeak };
 }

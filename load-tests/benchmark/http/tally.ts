@@ -11,7 +11,7 @@ export class Tally {
   readonly #lags: number[] = [];
   #inTime = 0;
   #arrived = 0;
-  #gaveUp = 0;
+  #dropped = 0;
 
   /** @param ms how long requests are sent, in milliseconds */
   constructor(ms: number) {
@@ -36,8 +36,8 @@ export class Tally {
     this.#lags.push(lateMs);
   }
 
-  gaveUp(): void {
-    this.#gaveUp += 1;
+  dropped(): void {
+    this.#dropped += 1;
   }
 
   seen(): Seen {
@@ -47,7 +47,7 @@ export class Tally {
       answers: this.#answers,
       perSecond: (this.#inTime / (this.#endsAt - this.startedAt)) * 1000,
       arrived: this.#arrived,
-      gaveUp: this.#gaveUp,
+      dropped: this.#dropped,
       served: percentiles(this.#served),
       refused: percentiles(this.#refused),
       lag: percentiles(this.#lags),

@@ -6,7 +6,7 @@ import type { Fault } from './fault.ts';
 /** How long the primary is stopped, in milliseconds: longer than its lease, one Patroni loop and an election. */
 const STOPPED_MS = 15_000;
 
-const WAKING = 'the stopped primary wakes up';
+const RESUMED = 'SIGCONT of the stopped primary';
 
 /** Faults of whole nodes and of a node's PostgreSQL. */
 export const nodeFaults: readonly Fault[] = [
@@ -47,13 +47,13 @@ export const nodeFaults: readonly Fault[] = [
   /** When it is resumed, it does not know of the pause, and acts as the primary for a moment. */
   {
     name: 'SIGSTOP of the primary for 15 s',
-    sequel: WAKING,
+    sequel: RESUMED,
     async inject({ cluster, signal, next, successorOf }) {
       const primary = await cluster.members.primaryNow();
       await primary.stop();
       try {
         await Promise.all([setTimeout(STOPPED_MS, undefined, { signal }), successorOf(primary)]);
-        next(WAKING);
+        next(RESUMED);
       } finally {
         await primary.resume();
       }

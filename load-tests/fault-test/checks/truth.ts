@@ -14,7 +14,7 @@ export async function readTruth(postgres: Pick<Postgres, 'connect'>, run: string
   try {
     await client.query('begin isolation level repeatable read read only');
     const counters = await client.query<{ name: string; value: string }>('select name, value from counters');
-    // Each window belongs to a counter without a value of its own.
+    // Each window belongs to a counter that has no row itself, so a name has one value.
     for (const { name, value } of counters.rows) truth.values.set(counterNamed(name).counter, Number(value));
     for (let after = '', full = true; full; ) {
       const { rows } = await client.query<{ key: string; values: string[] }>(

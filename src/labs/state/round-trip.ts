@@ -23,7 +23,7 @@ function describe(value: unknown, Post: PostClass, em: EntityManager) {
 export const roundTrip: Experiment = {
   name: 'round-trip',
   claim:
-    'An entity can be put into a cache without an error, even after its EntityManager was cleared, but comes back as a plain object: without its class, with dates as text, and changes to it are never saved.',
+    'An entity can be put into a cache without an error, even after its EntityManager was cleared, but is read back as a plain object, without its class and with dates as text, and changes to it are never saved.',
   cure: `
 // A plain value with the fields that are needed, never the entity.
 const { pk, like, modifiedAt } = await em.findOneOrFail(Post, 1);

@@ -30,10 +30,10 @@ const orm = new MikroORM({ ...options, contextName: 'likes' });
 const audit = new MikroORM({ ...auditOptions, contextName: 'audit' });`,
   async fallInto(scratch) {
     const pools = await servedBy(scratch, [{ contextName: 'default' }, { contextName: 'default' }]);
-    return { seen: pools === 'orm 1', figures: { the_other_asks: pools } };
+    return { seen: pools === 'orm 1', figures: { other_instance_uses: pools } };
   },
   async avoid(scratch) {
     const pools = await servedBy(scratch, [{}, {}]);
-    return { seen: pools === 'orm 2', figures: { the_other_asks: pools } };
+    return { seen: pools === 'orm 2', figures: { other_instance_uses: pools } };
   },
 });

@@ -46,10 +46,13 @@ await tx.transactional((inner) => mayFail(inner)).catch(() => {});`,
     return { seen: figures.transaction === 'done' && figures.like === 0, figures };
   },
   async avoid(scratch) {
-    const told = await tryWithin(scratch, guarded, failing);
+    const caught = await tryWithin(scratch, guarded, failing);
     const nested = await tryWithin(scratch, guarded, failingInside);
     const seen =
-      told.transaction !== 'done' && told.like === 0 && nested.transaction === 'done' && nested.like === 1;
-    return { seen, figures: { told, nested } };
+      caught.transaction !== 'done' &&
+      caught.like === 0 &&
+      nested.transaction === 'done' &&
+      nested.like === 1;
+    return { seen, figures: { caught, nested } };
   },
 });

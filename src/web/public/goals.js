@@ -32,8 +32,8 @@ export const goals = {
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
       `${number(attempted - acknowledged - soldOut)} refused because of conflicts, no ticket sold twice`,
     exact: 'Each ticket sold once',
-    loss: ({ strategy, acknowledged, stock }) =>
-      `${strategy} sold ${acknowledged} of ${count(stock ?? 0, 'ticket')}`,
+    loss: ({ strategy, acknowledged, final }) =>
+      `${strategy} sold ${count(final, 'ticket')} to ${count(acknowledged, 'buyer')}`,
     kept: 'sold no ticket twice',
     all: 'No ticket was sold twice.',
     rate: 'Tickets per second',
