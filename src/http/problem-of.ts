@@ -52,7 +52,7 @@ export function problemOf(error: unknown): Problem {
     const { code, message } = problemOf(error.cause);
     const detail =
       error.done > 0
-        ? `${error.done} increments are acknowledged and counted; the next one failed: ${message}`
+        ? `${error.done} increments are acknowledged and counted; the next one failed: ${message.split(';')[0]}; sending the request again would count them again`
         : message;
     return new Problem(code, detail, { cause: error.cause, partlyDone: error.done > 0 });
   }
