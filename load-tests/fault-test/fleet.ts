@@ -4,6 +4,7 @@ import { Callers } from './callers/callers.ts';
 import { Exchange } from './callers/exchange.ts';
 import { Readers } from './callers/readers.ts';
 import { Journal } from './journal/journal.ts';
+import { STOCK } from './journal/operation.ts';
 import type { Postgres } from './world/postgres.ts';
 import type { Random } from './world/random.ts';
 import { Replica } from './world/replica.ts';
@@ -45,6 +46,7 @@ export async function withFleet<T>(options: FleetOptions, work: (fleet: Fleet) =
   try {
     progress('starting the replicas');
     await Promise.all(replicas.map((replica) => replica.start(database)));
+    await createStock(replicas[0]?.port);
     readers.run();
     return await work({ replicas, journal, exchange, callers });
   } finally {
@@ -54,4 +56,17 @@ export async function withFleet<T>(options: FleetOptions, work: (fleet: Fleet) =
     await Promise.all(replicas.map(({ proxy }) => proxy.close()));
     journal.close();
   }
+}
+
+/** Creates the counter with bounds. */
+async function createStock(port = 0): Promise<void> {
+  const { name, min, max } = STOCK;
+  const { status } = await fetch(`http://127.0.0.1:${port}/counters/${name}`, {
+    method: 'PUT',
+    headers: { 'if-none-match': '*', 'content-type': 'application/json' },
+    body: JSON.stringify({ min, max }),
+  });
+  // A version without bounds does not accept them.
+  if (status !== 201 && status !== 400)
+    throw new Error(`the counter "${name}" could not be created: ${status}`);
 }

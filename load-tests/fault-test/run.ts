@@ -3,7 +3,6 @@ import { progress } from '../../src/command-line/progress.ts';
 import { type Fault, injectAndHeal, reasonMissed, type World } from './faults/fault.ts';
 import { type FaultFigures, Figures } from './figures.ts';
 import type { History } from './journal/history.ts';
-import { STOCK } from './journal/operation.ts';
 import type { Callers } from './callers/callers.ts';
 import type { Traffic } from './callers/traffic.ts';
 import { withFleet } from './fleet.ts';
@@ -73,11 +72,6 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
   const random = seeded(options.seed);
   const attemptsMax = acknowledged * 2 + 100_000 + faults.length * 20_000;
   return withFleet({ ...options, database: postgres, random, attemptsMax }, async ({ callers, ...fleet }) => {
-    await postgres.query('insert into counters (name, value, min, max) values ($1, 0, $2, $3)', [
-      STOCK.name,
-      STOCK.min,
-      STOCK.max,
-    ]);
     return new FaultRun(options, { ...fleet, postgres, random, signal }, callers).run();
   });
 }

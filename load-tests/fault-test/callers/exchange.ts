@@ -8,6 +8,8 @@ import { requestOf } from './request.ts';
 /** A process of the service. Its port on this machine may change when it is restarted. */
 export interface Target {
   readonly port: number;
+  /** How it ended, if no fault ended it. */
+  readonly died?: string | undefined;
 }
 
 /** The pause of a client after a refusal, in milliseconds: it doubles from the minimum to the maximum. */
@@ -156,13 +158,15 @@ export class Exchange {
   /**
    * Sends increments to a replica until it acknowledges one: by then, it has determined the outcomes of lost commits.
    *
-   * @throws {Error} if it acknowledges none within the time limit, in milliseconds
+   * @throws {Error} if it has ended by itself, or acknowledges none within the time limit, in milliseconds
    */
   async probe(replica: Target, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; ) {
       // A full journal ends the run.
       if (this.#journal.full) return;
+      if (replica.died)
+        throw new Error(`the replica on port ${replica.port} ended by itself: ${replica.died}`);
       const operation = this.#journal.begin('single');
       this.record(operation, await this.send(operation, replica), false);
       if (operation.outcome === 'acknowledged') return;

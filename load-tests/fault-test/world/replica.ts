@@ -24,6 +24,9 @@ const TIMEOUTS = {
 /** Loads the module that can shift the clock. */
 const NODE_OPTIONS = `--import=${pathToFileURL(join(import.meta.dirname, 'shifting-clock.ts')).href}`;
 
+/** The most characters of its output that are shown if a replica ends by itself. */
+const OUTPUT_MAX = 4000;
+
 /** The time limits for a replica to start and to end, in milliseconds. */
 const START_MS_MAX = 180_000;
 const END_MS_MAX = 15_000;
@@ -37,6 +40,7 @@ export class Replica {
   readonly #signal: AbortSignal;
   #running: Program | undefined;
   #port = 0;
+  #died: string | undefined;
   #settledBefore: Settled = noSettlements();
   #settledNow: Settled = noSettlements();
 
@@ -55,6 +59,11 @@ export class Replica {
 
   get port(): number {
     return this.#port;
+  }
+
+  /** How the process ended and its error output, if no fault ended it; undefined: it has not. */
+  get died(): string | undefined {
+    return this.#died;
   }
 
   /** Starts the process and waits until it is ready; retries while the database is unavailable. */
@@ -79,7 +88,7 @@ export class Replica {
         NODE_OPTIONS,
         ...this.#env,
       });
-      if (await this.#ready(this.#running, deadline)) return;
+      if (await this.#ready(this.#running, deadline)) return this.#watch(this.#running);
     }
   }
 
@@ -87,13 +96,13 @@ export class Replica {
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
     const running = this.#running;
     if (!running) return null;
+    this.#running = undefined;
     running.child.kill(signal);
     // A stopped process would not end.
     running.child.kill('SIGCONT');
     const timer = globalThis.setTimeout(() => running.child.kill('SIGKILL'), END_MS_MAX);
     const { code } = await running.ended;
     clearTimeout(timer);
-    this.#running = undefined;
     for (const outcome of settlements) this.#settledBefore[outcome] += this.#settledNow[outcome];
     this.#settledNow = noSettlements();
     return code;
@@ -128,6 +137,13 @@ export class Replica {
       counts[outcome] += now;
     }
     return counts;
+  }
+
+  #watch(running: Program): void {
+    void running.ended.then(({ code, signal, stdout, stderr }) => {
+      if (this.#running !== running) return;
+      this.#died = `${signal ?? `exit code ${code}`}: ${`${stdout}${stderr}`.slice(-OUTPUT_MAX)}`;
+    });
   }
 
   /** Ends the process if it is still starting. @returns its error output, if any */
