@@ -26,6 +26,12 @@ export interface ConnectionOwner {
 const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN';
 
 /**
+ * Without a listener, the error of a broken connection ends the process. It is not lost: the next statement fails with it,
+ * or says that the connection cannot be used.
+ */
+export const ignoreErrors = (client: Pick<PoolClient, 'on'>): void => void client.on('error', () => {});
+
+/**
  * A connection of the driver's pool, with safeguards that the driver leaves to its user:
  * - Statements are sent one after another, so that the state of the transaction is known when each one is sent.
  * - When the connection breaks, the error says whether the statement may have been applied, and the connection leaves
@@ -50,7 +56,7 @@ export class GuardedConnection implements Connection {
     this.#pool = pool;
     this.processID = (client as unknown as { processID: number }).processID;
     // A broken connection emits this event, too. Without a listener, it would end the process.
-    client.on('error', () => {});
+    ignoreErrors(client);
     client.on('notice', (notice) => {
       if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
     });

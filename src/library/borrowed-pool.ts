@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { ConnectionError } from '../database/failure.ts';
+import { ignoreErrors } from '../database/guarded-connection.ts';
 import type { ConnectionPool } from '../database/sessions.ts';
 
 /** The pool of an application. It is neither reconfigured nor ended here; the wait for a connection has a time limit. */
@@ -11,6 +12,8 @@ export class BorrowedPool implements ConnectionPool {
   constructor(pool: Pool, waitMsMax: number, warn: (message: string) => void) {
     this.#pool = pool;
     this.#waitMsMax = waitMsMax;
+    // Before the pool lends a new connection: the packet that accepts it can also contain the error that ends it.
+    pool.on('connect', ignoreErrors);
     // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
     pool.on('error', (error) => {
       if (!pool.ending) warn(`an idle connection to the database broke: ${error.message}`);

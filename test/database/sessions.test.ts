@@ -338,3 +338,27 @@ t.test('a session that was moved to a standby is closed', async (t) => {
   });
   t.not(await pidOf(orm.em.fork()), pid);
 });
+
+/** A message of the server. Source: PostgreSQL documentation, 54.7 "Message Formats". */
+function message(type: string, body: string): Buffer {
+  const bytes = Buffer.from(`${type}0000${body}`, 'latin1');
+  bytes.writeInt32BE(bytes.length - 1, 1);
+  return bytes;
+}
+
+t.test('a server that accepts and ends a connection in one packet does not end the process', async (t) => {
+  const accepted = message('R', '\0\0\0\0');
+  const ready = message('Z', 'I');
+  const ended = message('E', 'SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0');
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end(Buffer.concat([accepted, ready, ended])));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const databaseUrl = `postgresql://me:secret@127.0.0.1:${(server.address() as AddressInfo).port}/db`;
+  const sessions = openSessions({ databaseUrl, config: loadConfig({}), log: silent });
+  t.teardown(() => sessions.end());
+  await t.rejects(sessions.query({ name: '', text: 'select 1', values: [] }));
+  await t.rejects(sessions.query({ name: '', text: 'select 1', values: [] }), 'the next one as well');
+});
