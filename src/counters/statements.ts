@@ -15,7 +15,8 @@ export const prepared = (name: string, text: string): Statement => ({
   text,
 });
 
-const TABLES = /(?<=\b(?:from|into|update|join) )(?:counters|counter_writers|idempotency_keys)\b/g;
+const TABLES =
+  /(?<=\b(?:from|into|update|join|analyze \(skip_locked\)) )(?:counters|counter_writers|idempotency_keys)\b/g;
 
 /** Returns the statement for the tables of a schema, whatever the search_path of the session is. */
 export function inSchema({ name, text }: Statement, schema: string): Statement {
@@ -244,6 +245,10 @@ const removal = (table: string, primaryKey: string) =>
   )
   select count(*)::int as count, max(expires_at)::text as last from removed`,
   );
+
+/** A table that is being vacuumed is skipped: waiting for it would cancel an autovacuum. */
+export const ANALYZE_COUNTERS: Statement = { name: '', text: 'analyze (skip_locked) counters' };
+export const ANALYZE_KEYS: Statement = { name: '', text: 'analyze (skip_locked) idempotency_keys' };
 
 export const REMOVE_KEYS = removal('idempotency_keys', 'key');
 export const REMOVE_COUNTERS = removal('counters', 'name');

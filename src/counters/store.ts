@@ -5,7 +5,10 @@ import type { Batch } from './batch.ts';
 import { type CounterRow, type CounterState, stateOf } from './counter.ts';
 import { isSelective } from './selection.ts';
 import { numbers, optional, parametersOf, timestampOf, WRITE_SELECTIVE } from './selective-statement.ts';
+import { Statistics } from './statistics.ts';
 import {
+  ANALYZE_COUNTERS,
+  ANALYZE_KEYS,
   CLOSE,
   KNOWN_KEYS,
   REGISTER,
@@ -63,6 +66,10 @@ export interface StoreOptions {
 export class CounterStore {
   readonly #ask: Ask;
   readonly #options: StoreOptions;
+  readonly #statistics = new Statistics(async () => {
+    await this.#ask(ANALYZE_COUNTERS, []);
+    await this.#ask(ANALYZE_KEYS, []);
+  });
 
   constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
     this.#ask = askIn(sessions, options.schema);
@@ -81,7 +88,14 @@ export class CounterStore {
    * @throws {ConnectionError} `unknown` when the answer was lost
    * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfBounds`, `failureOf`
    */
-  async write(batch: Batch, { writer, seq }: BatchId, lockMs = Number.POSITIVE_INFINITY): Promise<Written> {
+  async write(batch: Batch, id: BatchId, lockMs = Number.POSITIVE_INFINITY): Promise<Written> {
+    const written = await this.#send(batch, id, lockMs);
+    const keys = batch.requests.reduce((count, { key }) => count + Number(key !== undefined), 0);
+    this.#statistics.wrote(batch.deltas.length + keys);
+    return written;
+  }
+
+  #send(batch: Batch, { writer, seq }: BatchId, lockMs: number): Promise<Written> {
     const { requests, deltas, steps } = batch;
     const head = [writer, seq, `${Math.min(lockMs, this.#options.lockMsMax)}ms`];
     if (isSelective(batch)) {

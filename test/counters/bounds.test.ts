@@ -70,11 +70,11 @@ const oneIsBlocked = (client: Client) =>
     return rowCount === 1;
   });
 
-/** Records the statements that write batches; the registration of a writer is not recorded. */
+/** Records the statements that write batches; neither registrations of writers, nor refreshes of statistics. */
 function counting(sessions: Query) {
   const sent: string[] = [];
   const query = (statement: PreparedStatement) => {
-    if (statementName(statement) !== 'register') sent.push(statementName(statement));
+    if (!['register', ''].includes(statementName(statement))) sent.push(statementName(statement));
     return sessions.query(statement);
   };
   return { sent, sessions: { query } as Query };

@@ -13,7 +13,7 @@ t.test('a statement for a schema qualifies every table with the schema, and noth
     t.notMatch(text, /(?:from|into|update|join)\s+(?:counters|counter_writers|idempotency_keys)\b/, name);
     t.match(text, /"a ""schema"""\.(?:counters|counter_writers|idempotency_keys)\b/, name);
     t.equal(text.replaceAll('"a ""schema""".', ''), statement.text, name);
-    t.not(prepared, statement.name, 'different texts have different names');
+    if (statement.name !== '') t.not(prepared, statement.name, 'different texts have different names');
     t.ok((prepared ?? '').length < 64, 'PostgreSQL does not truncate the name');
   }
 });
