@@ -96,7 +96,7 @@ const schema = Type.Object({
     maximum: 1_000_000,
     default: 4096,
     description:
-      'the maximum number of requests that wait for their commit, 1 to 1000000; further ones are refused at once; every five increments of a bulk count as one request',
+      'the maximum number of requests that wait for their batch, 1 to 1000000; further ones are refused at once; every five increments of a bulk count as one request',
   }),
   API_TOKEN: Type.Optional(
     Type.String({
