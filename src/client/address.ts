@@ -21,13 +21,15 @@ export function windowOf(window: string): string {
  * @throws {CounterError} `invalid_request`
  */
 export function assertWellFormed(name: string): void {
+  if (typeof name !== 'string') throw badName(name, 'text');
   if (/\p{Cs}/u.test(name)) throw badName(name, 'no lone surrogates');
 }
 
-const badName = (name: string, allowed: string): CounterError =>
+const badName = (name: unknown, allowed: string): CounterError =>
   invalid(`the name is ${JSON.stringify(name)}; allowed: ${allowed}`);
 
-const invalid = (detail: string): CounterError =>
+/** The error of a request that cannot be sent. */
+export const invalid = (detail: string): CounterError =>
   new CounterError(
     { code: 'invalid_request', title: 'Invalid request', detail },
     { status: undefined, counted: 'no' },

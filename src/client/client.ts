@@ -1,4 +1,5 @@
-import { assertWellFormed, pathOf, windowOf } from './address.ts';
+import { assertWellFormed, invalid, pathOf, windowOf } from './address.ts';
+import { assertKey, assertOptions } from './options.ts';
 import { changedIn, counterIn, isReplayed, listIn, pageIn, stateIn, statesIn, windowsIn } from './answer.ts';
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
@@ -43,6 +44,7 @@ export class CounterClient {
 
   /** @param url the address of the service, with the prefix of the routes if they have one: `http://localhost:3000` */
   constructor(url: string, options: ClientOptions = {}) {
+    assertOptions(url, options);
     this.#url = url.replace(/\/+$/, '');
     this.#options = options;
   }
@@ -163,14 +165,16 @@ export class CounterClient {
   }
 
   async #ask<T>(call: Call<T>): Promise<T> {
+    if (call.headers && KEY in call.headers) assertKey(call.headers[KEY]);
+    const body = textOf(call.body);
     let unknown = false;
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await this.#attempt(call);
+      const answer = await this.#attempt(call, body);
       if ('result' in answer) return answer.result;
       const { status, problem, retryAfterMs = 0, cause } = answer;
       // A 503 means that nothing was counted only if it comes from the service, and not from a proxy.
       const mayBeCounted = status === undefined || (status >= 500 && !(status === 503 && problem));
-      unknown ||= mayBeCounted;
+      unknown ||= mayBeCounted && call.method !== 'GET';
       const retryable = mayBeCounted || status === 429 || status === 503;
       if (!retryable || attempt >= (this.#options.attemptsMax ?? 8)) {
         throw new CounterError(problem, {
@@ -186,7 +190,10 @@ export class CounterClient {
     }
   }
 
-  async #attempt<T>({ method, path, headers, body, signal, read }: Call<T>): Promise<{ result: T } | Failed> {
+  async #attempt<T>(
+    { method, path, headers, signal, read }: Call<T>,
+    body: string | undefined,
+  ): Promise<{ result: T } | Failed> {
     const { token, timeoutMs = 20_000, fetch: send = fetch } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
@@ -197,7 +204,7 @@ export class CounterClient {
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(body === undefined ? {} : { body }),
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
       if (response.ok) {
@@ -213,6 +220,17 @@ export class CounterClient {
       signal?.throwIfAborted();
       return { cause };
     }
+  }
+}
+
+const KEY = 'idempotency-key';
+
+/** @throws {CounterError} `invalid_request` when the body contains a value that JSON does not have, such as a BigInt */
+function textOf(body: unknown): string | undefined {
+  try {
+    return body === undefined ? undefined : JSON.stringify(body);
+  } catch (error) {
+    throw invalid(`the request cannot be written as JSON: ${String(error)}`);
   }
 }
 

@@ -40,11 +40,18 @@ export class CounterError extends Error {
     },
   ) {
     const code = problem?.code ?? (status === undefined ? 'no_answer' : `http_${status}`);
-    super(`${code}: ${problem?.detail ?? 'no further details'}`, { cause });
+    super(`${code}: ${problem?.detail ?? (reasonOf(cause) || 'no further details')}`, { cause });
     this.code = code;
     this.status = status;
     this.counted = counted;
     this.retryAfterMs = retryAfterMs;
     this.problem = problem;
   }
+}
+
+/** The message of the innermost cause: `fetch` reports only that it failed. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const [first] = error instanceof AggregateError ? error.errors : [];
+  return reasonOf(error.cause ?? first) || error.message;
 }

@@ -57,6 +57,8 @@ function isTimestamp(text: unknown): text is string {
 
 /** @throws {Problem} `invalid_request` when its expiry is not a timestamp */
 export function expectedState({ value, min = null, max = null, expiresAt }: ExpectedState): CounterState {
+  for (const [field, number] of Object.entries({ value, min, max }))
+    if (number !== null) assertValue(field, number);
   if (expiresAt != null) assertTimestamp(expiresAt);
   return { value, min, max, expiresAt: expiresAt ?? null };
 }

@@ -9,7 +9,7 @@ import type { Changed, CounterState, ExpectedState, Listing, Page } from './coun
 import { CounterReader } from './reader.ts';
 import { PAGE_MAX } from './schemas.ts';
 import { removeExpiredForEver } from './removal.ts';
-import { assertKey, assertName, type Increment } from './request.ts';
+import { assertArray, assertKey, assertName, type Increment, isPartOfName } from './request.ts';
 import { CounterStore } from './store.ts';
 import { CounterWatch } from './watch.ts';
 import { CounterWriter, type WriterEvents } from './writer.ts';
@@ -39,6 +39,8 @@ export interface CountersEnvironment extends CountersLimits {
   warn: (message: string) => void;
   /** For lists and changes, which may take longer; by default the sessions of the increments. */
   listAndChangeSessions?: Pick<Sessions, 'query'>;
+  /** Called when the counters are closed. */
+  onClosed?: () => Promise<void>;
 }
 
 export interface IncrementOptions {
@@ -113,11 +115,14 @@ export class Counters {
   /** Aborted when `close` has waited long enough. */
   readonly #closeDeadline = new AbortController();
   readonly #removing: Promise<void>;
+  readonly #onClosed: () => Promise<void>;
+  #closed = false;
 
   /** @internal */
   constructor(sessions: Pick<Sessions, 'query'>, environment: CountersEnvironment) {
     const { statementMsMax, schema, events = noEvents, warn, listAndChangeSessions = sessions } = environment;
-    const { keyHours = 24, lockedMsMax = 5000 } = environment;
+    const { keyHours = 24, lockedMsMax = 5000, onClosed = async () => {} } = environment;
+    this.#onClosed = onClosed;
     // A wait for a lock times out before the statement does, early enough for another attempt.
     const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
     this.keyHours = keyHours;
@@ -151,16 +156,19 @@ export class Counters {
     increments: readonly IncrementItem[],
     { key }: Pick<IncrementOptions, 'key'> = {},
   ): Promise<number[]> {
-    const { values } = await this.#submit(
-      increments.map(({ name, by = 1, min, max, window }) => ({ name, by, min, max, window })),
-      key,
-    );
-    return values;
+    return this.#run(async () => {
+      assertArray('increments', increments);
+      const { values } = await this.#submit(
+        increments.map(({ name, by = 1, min, max, window }) => ({ name, by, min, max, window })),
+        key,
+      );
+      return values;
+    });
   }
 
   /** @returns the state, including every increment acknowledged before; undefined: there is no such counter */
   async read(name: string): Promise<CounterState | undefined> {
-    return withProblems(async () => {
+    return this.#run(async () => {
       assertName(name);
       return this.reader.read(name);
     });
@@ -168,7 +176,8 @@ export class Counters {
 
   /** @returns the counters that exist, by name, all as of one moment */
   async readAll(names: readonly string[]): Promise<Map<string, CounterState>> {
-    return withProblems(async () => {
+    return this.#run(async () => {
+      assertArray('names', names);
       for (const name of names) assertName(name);
       return new Map((await find(this.ask, names)).map(({ name, ...state }) => [name, state]));
     });
@@ -180,7 +189,7 @@ export class Counters {
    * @returns the count of each window, the current one first; windows without an increment have 0
    */
   async readWindows(name: string, window: string, last = 1): Promise<WindowCount[]> {
-    return withProblems(async () => {
+    return this.#run(async () => {
       assertName(name);
       return windowCounts(this.ask, { name, window, last });
     });
@@ -198,7 +207,7 @@ export class Counters {
     expected: ExpectedState | 'exists' | 'missing',
     { key }: Pick<IncrementOptions, 'key'> = {},
   ): Promise<Changed> {
-    return withProblems(async () => {
+    return this.#run(async () => {
       assertName(name);
       assertChange(change satisfies Change);
       if (key !== undefined) assertKey('key', key);
@@ -215,7 +224,7 @@ export class Counters {
    * @param expected `exists`: in any state; a state: it must be in this state
    */
   async delete(name: string, expected: ExpectedState | 'exists'): Promise<void> {
-    return withProblems(async () => {
+    return this.#run(async () => {
       assertName(name);
       const deleted = await remove(this.ask, name, existing(expected));
       if (!deleted && (await this.reader.read(name)) !== undefined) throw notExpected(name);
@@ -224,11 +233,11 @@ export class Counters {
 
   /** @returns a page of counters, in the order of the code points of their names */
   async list({ prefix = '', after = '', limit = 100 }: Listing = {}): Promise<Page> {
-    return withProblems(async () => {
-      if (typeof prefix !== 'string' || typeof after !== 'string')
-        throw new Problem('invalid_request', 'prefix and after must be texts');
+    return this.#run(async () => {
+      if (!isPartOfName(prefix) || !isPartOfName(after))
+        throw new Problem('invalid_request', 'prefix and after must be text without control characters');
       if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
-        throw new Problem('invalid_request', `limit is ${limit}; allowed: 1 to ${PAGE_MAX}`);
+        throw new Problem('invalid_request', `limit is ${JSON.stringify(limit)}; allowed: 1 to ${PAGE_MAX}`);
       return list(this.ask, { prefix, after, limit });
     });
   }
@@ -249,10 +258,18 @@ export class Counters {
     this.watch.close();
     await this.writer.drain();
     await this.#removing;
+    this.#closed = true;
+    await this.#onClosed();
+  }
+
+  /** Throws errors as problems, except defects, whose own errors say more. Requests during the closing are served. */
+  async #run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new Problem('shutting_down', 'these counters are closed');
+    return withProblems(work);
   }
 
   #submit(increments: readonly Increment[], key: string | undefined, partial = false) {
-    return withProblems(async () => {
+    return this.#run(async () => {
       for (const { name } of increments) assertName(name);
       if (key !== undefined) assertKey('key', key);
       return this.writer.submit({ increments, key, partial });

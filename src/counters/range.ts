@@ -4,6 +4,11 @@ import { VALUE_MAX } from './counter.ts';
 /** @throws {Problem} `out_of_range` when a counter cannot hold the number */
 export function assertValue(field: string, value: number): void {
   if (Number.isSafeInteger(value)) return;
+  if (typeof value !== 'number')
+    throw new Problem(
+      'invalid_request',
+      `${field} is ${typeof value === 'string' ? JSON.stringify(value) : String(value)}; allowed: a number`,
+    );
   throw new Problem(
     'out_of_range',
     `${field} is ${value}; allowed: whole numbers from -${VALUE_MAX} to ${VALUE_MAX}`,

@@ -46,6 +46,15 @@ export function assertKey(field: string, key: unknown): asserts key is string {
   );
 }
 
+/** Whether a text can be a part of a name, or empty. */
+export const isPartOfName = (text: unknown): boolean =>
+  typeof text === 'string' && new RegExp(`^${CHARACTER}*$`).test(text);
+
+/** @throws {Problem} `invalid_request` when it is not an array */
+export function assertArray(field: string, value: unknown): void {
+  if (!Array.isArray(value)) throw new Problem('invalid_request', `${field} must be an array`);
+}
+
 const NAME = new RegExp(`^${CHARACTER}{1,${NAME_MAX}}$`);
 
 /** @throws {Problem} `invalid_request` with the names that are allowed */

@@ -25,11 +25,29 @@ export interface ConnectionOwner {
 /** The server's function that waits for synchronous standbys; its name is the same in every language. */
 const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN';
 
+/** What a connection of the driver has reported besides the results of its statements. */
+interface Reports {
+  /** The server's warning, if the last statement was committed without the confirmation of a standby. */
+  unconfirmed: unknown;
+}
+
+const reports = new WeakMap<Pick<PoolClient, 'on'>, Reports>();
+
 /**
- * Without a listener, the error of a broken connection ends the process. It is not lost: the next statement fails with it,
- * or says that the connection cannot be used.
+ * Listens to a connection, once. Without a listener, the error of a broken connection ends the process. The error is not
+ * lost: the next statement fails with it, or says that the connection cannot be used.
  */
-export const ignoreErrors = (client: Pick<PoolClient, 'on'>): void => void client.on('error', () => {});
+export function listenTo(client: Pick<PoolClient, 'on'>): Reports {
+  const known = reports.get(client);
+  if (known) return known;
+  const own: Reports = { unconfirmed: undefined };
+  reports.set(client, own);
+  client.on('error', () => {});
+  client.on('notice', (notice) => {
+    if (notice.routine === WAITS_FOR_STANDBY) own.unconfirmed = notice;
+  });
+  return own;
+}
 
 /**
  * A connection of the driver's pool, with safeguards that the driver leaves to its user:
@@ -48,18 +66,13 @@ export class GuardedConnection implements Connection {
   readonly #waiting: (() => void)[] = [];
   #busy = false;
   #broken: unknown;
-  /** The server's warning, if the statement was committed without the confirmation of a standby. */
-  #unconfirmed: unknown;
+  readonly #reports: Reports;
 
   constructor(client: PoolClient, pool: ConnectionOwner) {
     this.#client = client;
     this.#pool = pool;
     this.processID = (client as unknown as { processID: number }).processID;
-    // A broken connection emits this event, too. Without a listener, it would end the process.
-    ignoreErrors(client);
-    client.on('notice', (notice) => {
-      if (notice.routine === WAITS_FOR_STANDBY) this.#unconfirmed = notice;
-    });
+    this.#reports = listenTo(client);
   }
 
   /** @throws {ConnectionError} `lost` or `unknown`: see `Failure` */
@@ -85,7 +98,7 @@ export class GuardedConnection implements Connection {
     const client = this.#client;
     if (this.#broken) throw neverSent(this.#broken);
     const status = client.getTransactionStatus();
-    this.#unconfirmed = undefined;
+    this.#reports.unconfirmed = undefined;
     let result: QueryResult;
     try {
       const { queryMsMax } = this.#pool;
@@ -96,9 +109,9 @@ export class GuardedConnection implements Connection {
     } catch (error) {
       throw this.#classify(error, sql, status);
     }
-    if (this.#unconfirmed) {
+    if (this.#reports.unconfirmed) {
       const message = 'no synchronous standby has confirmed the commit';
-      throw new ConnectionError('unknown', message, this.#unconfirmed);
+      throw new ConnectionError('unknown', message, this.#reports.unconfirmed);
     }
     // This happens if a failed statement inside the transaction was ignored. Kysely and MikroORM do not check it.
     if (result.command === 'ROLLBACK' && isCommit(sql)) {

@@ -68,7 +68,7 @@ export class Problem extends Error {
   readonly partlyDone: boolean;
   /** Further fields of the answer, for programs (RFC 9457, 3.2: extension members). */
   readonly members: Readonly<Record<string, unknown>> | undefined;
-  /** When another attempt can succeed, in seconds, where that is known better than from the code. */
+  /** When another attempt can succeed, in seconds; undefined: not known, or a part of the request was applied. */
   readonly retryAfterS: number | undefined;
 
   constructor(code: ProblemCode, detail: string, options?: ProblemOptions) {
@@ -76,7 +76,18 @@ export class Problem extends Error {
     this.code = code;
     this.partlyDone = options?.partlyDone ?? false;
     this.members = options?.members;
-    this.retryAfterS = options?.retryAfterS;
+    const kind: ProblemKind = problems[code];
+    this.retryAfterS = this.partlyDone ? undefined : (options?.retryAfterS ?? kind.retryAfterS);
+  }
+
+  /** The status with which Fastify answers if an application's own route throws this. */
+  get statusCode(): number {
+    return problems[this.code].status;
+  }
+
+  /** The headers of that answer. */
+  get headers(): Record<string, string> {
+    return this.retryAfterS === undefined ? {} : { 'retry-after': String(this.retryAfterS) };
   }
 }
 

@@ -15,11 +15,17 @@ declare module 'fastify' {
 /** The time that a client has to read the answer to invalid bytes before its connection is closed, in milliseconds. */
 const READ_MS_MAX = 1000;
 
-/** Answers the errors of routes as RFC 9457 (Problem Details for HTTP APIs) specifies. */
-export function answerErrors(app: FastifyInstance): void {
+/**
+ * Answers the errors of routes as RFC 9457 (Problem Details for HTTP APIs) specifies.
+ *
+ * @param isForeign whether an error is left to the enclosing application
+ */
+export function answerErrors(app: FastifyInstance, isForeign?: (error: FastifyError) => boolean): void {
   const refusals = new RefusalLog(app.log);
   app.decorate('refusals', refusals);
-  app.setErrorHandler((error, request, reply) => {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    // Fastify passes it on to the handler of the enclosing scope.
+    if (isForeign?.(error)) throw error;
     const problem = problemOf(error);
     const { status } = problems[problem.code];
     if (status === 500) request.log.error({ err: error }, 'the request failed');

@@ -1,23 +1,20 @@
 import type { Pool, PoolClient } from 'pg';
 import { ConnectionError } from '../database/failure.ts';
-import { ignoreErrors } from '../database/guarded-connection.ts';
+import { listenTo } from '../database/guarded-connection.ts';
 import type { ConnectionPool } from '../database/sessions.ts';
 
 /** The pool of an application. It is neither reconfigured nor ended here; the wait for a connection has a time limit. */
 export class BorrowedPool implements ConnectionPool {
   readonly #pool: Pool;
   readonly #waitMsMax: number;
+  readonly #warn: (message: string) => void;
 
   /** @param waitMsMax how long to wait for a connection, in milliseconds */
   constructor(pool: Pool, waitMsMax: number, warn: (message: string) => void) {
     this.#pool = pool;
     this.#waitMsMax = waitMsMax;
-    // Before the pool lends a new connection: the packet that accepts it can also contain the error that ends it.
-    pool.on('connect', ignoreErrors);
-    // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
-    pool.on('error', (error) => {
-      if (!pool.ending) warn(`an idle connection to the database broke: ${error.message}`);
-    });
+    this.#warn = warn;
+    warningsOf(pool).add(warn);
   }
 
   get options(): object {
@@ -54,7 +51,27 @@ export class BorrowedPool implements ConnectionPool {
     }
   }
 
+  /** Leaves the pool to the application, which ends it. */
   async end(): Promise<void> {
-    // The application ends its pool.
+    warningsOf(this.#pool).delete(this.#warn);
   }
+}
+
+type Warnings = Set<(message: string) => void>;
+
+const warnings = new WeakMap<Pool, Warnings>();
+
+/** The functions that are told of broken idle connections of a pool. It has one listener, however many counters use it. */
+function warningsOf(pool: Pool): Warnings {
+  const known = warnings.get(pool);
+  if (known) return known;
+  const own: Warnings = new Set();
+  warnings.set(pool, own);
+  // Before the pool lends a new connection: the packet that accepts it can also contain the error that ends it.
+  pool.on('connect', listenTo);
+  // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
+  pool.on('error', ({ message }) => {
+    if (!pool.ending) for (const warn of own) warn(`an idle connection to the database broke: ${message}`);
+  });
+  return own;
 }

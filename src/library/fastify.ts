@@ -1,7 +1,8 @@
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Counters } from '../counters/counters.ts';
 import { countersRoutes } from '../counters/routes.ts';
+import { Problem } from '../errors/problem.ts';
 import { answerErrors } from '../http/error-handler.ts';
 import { compileValidator, explainValidation } from '../http/validation.ts';
 import { type CountersOptions, createCounters } from './index.ts';
@@ -29,7 +30,7 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
   await app.register(
     async (scope) => {
       // The routes behave in the same way whatever the application has set for its own routes.
-      if (!scope.hasDecorator('refusals')) answerErrors(scope);
+      if (!scope.hasDecorator('refusals')) answerErrors(scope, isOfApplication);
       scope.setSchemaErrorFormatter(explainValidation);
       scope.setValidatorCompiler(compileValidator);
       if (scope.serializerCompiler) scope.setSerializerCompiler(() => JSON.stringify);
@@ -38,6 +39,13 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
     { prefix },
   );
 };
+
+/** Whether an error has a status that a hook of the application chose: it is answered as everywhere in the application. */
+const isOfApplication = (error: FastifyError): boolean =>
+  typeof error.statusCode === 'number' &&
+  !error.validation &&
+  !(error instanceof Problem) &&
+  !String(error.code).startsWith('FST_');
 
 /**
  * Closes the counters with the application. Requests in progress may still be counted, but their wait for the database has

@@ -61,11 +61,22 @@ export async function createCounters(options: CountersOptions): Promise<Counters
     );
   }
   assertLimits(limits);
-  const pool = new BorrowedPool(await poolOf(options), CONNECT_MS_MAX, warn);
+  const lender = await poolOf(options);
+  if (!lender.options.connectionTimeoutMillis)
+    warn(
+      'the pool has no connectionTimeoutMillis: after an interruption of the network, its connections can stay occupied for minutes; set it to 5000',
+    );
+  const pool = new BorrowedPool(lender, CONNECT_MS_MAX, warn);
   // The driver has no time limit by default, and a server that has stopped answering does not end a statement.
   const sessions = new Sessions(pool, { queryMsMax: STATEMENT_MS_MAX + 2000 });
-  await migrate(sessions, schema);
-  return new Counters(sessions, { ...limits, schema, warn, statementMsMax: STATEMENT_MS_MAX });
+  try {
+    await migrate(sessions, schema);
+  } catch (error) {
+    await sessions.end();
+    throw error;
+  }
+  const onClosed = () => sessions.end();
+  return new Counters(sessions, { ...limits, schema, warn, onClosed, statementMsMax: STATEMENT_MS_MAX });
 }
 
 const LIMIT_MAX = 2 ** 31 - 1;

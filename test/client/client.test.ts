@@ -122,6 +122,39 @@ t.test('the client supports bounds, bulks, reads and conditional changes', async
   t.match(await errorOf(client.increment('sold', { by: 2 ** 53 })), { code: 'out_of_range', status: 422 });
 });
 
+t.test('a request that cannot be sent is refused at once, and is not counted', async (t) => {
+  const client = new CounterClient('http://127.0.0.1:1');
+  const calls: [string, () => Promise<unknown>][] = [
+    ['key with a line break', () => client.increment('a', { key: 'a\nb' })],
+    ['key of an emoji', () => client.increment('a', { key: '😀' })],
+    ['key null', () => client.increment('a', { key: null as never })],
+    ['key that is too long', () => client.increment('a', { key: 'k'.repeat(256) })],
+    ['name undefined', () => client.increment(undefined as never)],
+    ['amount that is a BigInt', () => client.increment('a', { by: 1n as never })],
+  ];
+  for (const [what, call] of calls)
+    t.match(await errorOf(call()), { code: 'invalid_request', counted: 'no', status: undefined }, what);
+  const bad: [string, () => unknown][] = [
+    ['no protocol', () => new CounterClient('localhost:3000')],
+    ['empty', () => new CounterClient('')],
+    ['token', () => new CounterClient('http://a', { token: 'a\nb' })],
+    ['attemptsMax', () => new CounterClient('http://a', { attemptsMax: Number.NaN })],
+    ['timeoutMs', () => new CounterClient('http://a', { timeoutMs: 0 })],
+    ['fetch', () => new CounterClient('http://a', { fetch: 5 as never })],
+  ];
+  for (const [what, make] of bad) t.throws(make, { code: 'invalid_request', counted: 'no' }, what);
+});
+
+t.test('an error without an answer says why, and a read changes nothing', async (t) => {
+  const client = new CounterClient('http://127.0.0.1:1', { attemptsMax: 1 });
+  t.match(await errorOf(client.increment('a')), {
+    code: 'no_answer',
+    counted: 'unknown',
+    message: /ECONNREFUSED|bad port/,
+  });
+  t.match(await errorOf(client.read('a')), { code: 'no_answer', counted: 'no' });
+});
+
 t.test('the client supports lists and deletion', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
@@ -255,7 +288,7 @@ t.test('an answer that the service cannot have sent is an error', async (t) => {
       client.readWindows('likes', '1h'),
       client.list(),
     ];
-    for (const call of calls) t.match(await errorOf(call), { code: 'no_answer', counted: 'unknown' }, body);
+    for (const call of calls) t.match(await errorOf(call), { code: 'no_answer' }, body);
   }
 });
 

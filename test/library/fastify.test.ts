@@ -1,12 +1,15 @@
 import Fastify, { type FastifyServerOptions } from 'fastify';
 import { Pool } from 'pg';
 import t, { type Test } from 'tap';
-import { createCounters } from '../../src/library/index.ts';
+import { createCounters, Problem } from '../../src/library/index.ts';
 import counters, { type CountersPluginOptions } from '../../src/library/fastify.ts';
 import { silent, testDatabase } from '../helper.ts';
 
 async function application(t: Test, options: FastifyServerOptions = {}) {
-  const pool = new Pool({ connectionString: await testDatabase(t, { migrated: false }) });
+  const pool = new Pool({
+    connectionString: await testDatabase(t, { migrated: false }),
+    connectionTimeoutMillis: 5000,
+  });
   const app = Fastify(options);
   app.addHook('onClose', () => pool.end());
   t.teardown(() => app.close());
@@ -110,4 +113,38 @@ t.test('the registration fails if the database cannot be used', async (t) => {
   await t.rejects(async () => await app.register(counters, { pool }), {
     message: 'cannot connect to the database',
   });
+});
+
+t.test('an error of a hook of the application is answered as on its own routes', async (t) => {
+  const { app, pool } = await application(t);
+  app.addHook('onRequest', async (request) => {
+    const { status } = request.query as { status?: string };
+    if (status) throw Object.assign(new Error('mine'), { statusCode: Number(status) });
+  });
+  app.get('/own', async () => 'own');
+  await app.register(counters, { pool });
+  for (const status of [401, 402, 403, 404, 409, 429, 502, 503]) {
+    const [own, ours] = await Promise.all(
+      ['/own', '/counters/likes/increments'].map((url) =>
+        app.inject({ method: url === '/own' ? 'GET' : 'POST', url: `${url}?status=${status}` }),
+      ),
+    );
+    t.equal(ours?.statusCode, status);
+    t.equal(ours?.body, own?.body);
+  }
+});
+
+t.test('a problem that a route of the application throws has its status and Retry-After', async (t) => {
+  const { app, pool } = await application(t);
+  await app.register(counters, { pool });
+  await app.counters.set('tickets', { value: 0, max: 0 }, 'missing');
+  app.get('/buy', () => app.counters.increment('tickets'));
+  app.get('/limited', () => app.counters.increment('logins', { window: '1d', max: 1 }));
+  app.get('/busy', async () => {
+    throw new Problem('busy', 'no connection');
+  });
+  t.match(await app.inject('/buy'), { statusCode: 409, headers: { 'retry-after': undefined } });
+  t.match(await app.inject('/limited'), { statusCode: 200 });
+  t.match(await app.inject('/limited'), { statusCode: 409, headers: { 'retry-after': /^\d+$/ } });
+  t.match(await app.inject('/busy'), { statusCode: 503, headers: { 'retry-after': '1' } });
 });

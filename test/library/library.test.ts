@@ -305,3 +305,62 @@ t.test('counters work with the type parsers of the application', async (t) => {
   await t.rejects(likes.increment('likes', { by: 5 }), { code: 'out_of_bounds', members: { fits: 1 } });
   t.same(await likes.read('likes'), { value: 1, min: null, max: 2, expiresAt: null });
 });
+
+t.test('arguments of a wrong type are refused as problems', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  const calls: [string, () => Promise<unknown>][] = [
+    ['prefix', () => likes.list({ prefix: '\0' })],
+    ['after', () => likes.list({ after: 7 as never })],
+    ['limit', () => likes.list({ limit: '5' as never })],
+    ['expected value', () => likes.set('a', { value: 1 }, { value: 1.5 })],
+    ['expected min', () => likes.set('a', { value: 1 }, { value: 3, min: Number.NaN })],
+    ['names', () => likes.readAll('ok' as never)],
+    ['increments', () => likes.incrementAll({} as never)],
+    ['by', () => likes.increment('a', { by: '1' as never })],
+  ];
+  for (const [what, call] of calls)
+    await t.rejects(call(), { name: 'Problem', code: /^(invalid_request|out_of_range)$/ }, what);
+  await t.rejects(likes.increment('a', { by: '1' as never }), { message: 'by is "1"; allowed: a number' });
+});
+
+t.test('counters leave no listener behind, and refuse requests once they are closed', async (t) => {
+  const { connectionString } = await application(t);
+  const pool = new Pool({ connectionString, max: 1, connectionTimeoutMillis: 5000 });
+  t.teardown(() => pool.end());
+  const listeners = async () => {
+    const client = await pool.connect();
+    const counts = [
+      client.listenerCount('error'),
+      client.listenerCount('notice'),
+      pool.listenerCount('error'),
+    ];
+    client.release();
+    return counts;
+  };
+  let before: number[] | undefined;
+  for (let i = 0; i < 3; i += 1) {
+    const likes = await createCounters({ pool });
+    await likes.increment('likes');
+    await likes.close();
+    await t.rejects(likes.increment('likes'), { code: 'shutting_down' });
+    await t.rejects(likes.read('likes'), { code: 'shutting_down' });
+    before ??= await listeners();
+    t.same(await listeners(), before);
+  }
+});
+
+t.test('a pool without a limit for connecting is warned of', async (t) => {
+  const { pool, connectionString } = await application(t);
+  const limited = new Pool({ connectionString, connectionTimeoutMillis: 5000 });
+  t.teardown(() => limited.end());
+  for (const [one, expected] of [
+    [pool, [/connectionTimeoutMillis/]],
+    [limited, []],
+  ] as const) {
+    const warnings: string[] = [];
+    await counters(t, one, { warn: (message: string) => warnings.push(message) });
+    t.match(warnings, expected);
+    t.equal(warnings.length, expected.length);
+  }
+});

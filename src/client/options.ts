@@ -1,0 +1,41 @@
+import { invalid } from './address.ts';
+import type { ClientOptions } from './types.ts';
+
+const MS_MAX = 2 ** 31 - 1;
+
+/** What a header can contain without being changed on the way. */
+const VISIBLE = /^[\x21-\x7e]+$/;
+
+/** @throws {CounterError} `invalid_request`, saying what is allowed */
+export function assertOptions(
+  url: string,
+  { token, attemptsMax, timeoutMs, fetch: send }: ClientOptions,
+): void {
+  if (!isAddress(url))
+    throw invalid(`the URL is ${JSON.stringify(url)}; allowed: an address such as http://localhost:3000`);
+  if (token !== undefined && !VISIBLE.test(token))
+    throw invalid('the token contains other characters than visible ASCII');
+  assertWhole('attemptsMax', attemptsMax);
+  assertWhole('timeoutMs', timeoutMs);
+  if (send !== undefined && typeof send !== 'function') throw invalid('fetch must be a function');
+}
+
+/** @throws {CounterError} `invalid_request`: as a header, it would be refused, or changed */
+export function assertKey(key: unknown): void {
+  if (typeof key === 'string' && VISIBLE.test(key) && key.length <= 255) return;
+  throw invalid(
+    `the key is ${JSON.stringify(key)}; allowed: 1 to 255 visible ASCII characters without spaces, such as a UUID`,
+  );
+}
+
+/** A page may use a path: it is relative to the address of the page. */
+function isAddress(url: unknown): boolean {
+  if (typeof url !== 'string') return false;
+  if (!/^https?:/i.test(url)) return 'location' in globalThis && /^$|^\//.test(url);
+  return URL.canParse(url);
+}
+
+function assertWhole(name: string, value: number | undefined): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= MS_MAX)) return;
+  throw invalid(`${name} is ${String(value)}; allowed: whole numbers from 1 to ${MS_MAX}`);
+}
