@@ -78,7 +78,7 @@ const schema = Type.Object({
   ),
   FAILOVER_TIMEOUT_MS: timeoutMs(
     45_000,
-    'how long a failover of the database may take, in milliseconds, 1 to 3600000: for this time a starting service waits for a server that accepts writes, and a running one tries to find out whether a commit was applied',
+    'how long a failover of the database may take, in milliseconds, 1 to 3600000: for this time a starting service waits while servers answer but none accepts writes, and a running one tries to find out whether a commit was applied',
   ),
   ISOLATION_LEVEL: Type.Enum(['read uncommitted', 'read committed', 'repeatable read', 'serializable'], {
     default: 'read committed',

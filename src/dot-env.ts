@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { codeOf } from './errors/caught.ts';
+import { codeOf, messageOf } from './errors/caught.ts';
 import { StartupError } from './errors/startup-error.ts';
 
 /**
@@ -24,6 +24,6 @@ function read(path: string): Buffer | undefined {
     return readFileSync(path);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw new StartupError(`${path} cannot be read: ${String(error)}`, { cause: error });
+    throw new StartupError(`${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

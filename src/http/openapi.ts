@@ -45,6 +45,12 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { secured }: {
           markOptional(operation);
         }
       }
+      const used = new Set(
+        Object.values(openapiObject.paths ?? {}).flatMap((path) =>
+          [path?.get, path?.post, path?.put, path?.delete].flatMap((operation) => operation?.tags ?? []),
+        ),
+      );
+      openapiObject.tags = tags.filter(({ name }) => used.has(name));
       Object.assign(openapiObject, { components: { ...openapiObject.components, ...components.all } });
       return openapiObject;
     },

@@ -5,7 +5,7 @@ import { Type } from 'typebox';
 import { Problem } from '../errors/problem.ts';
 
 /** No field is removed silently: an unknown field is an error. */
-const options: Options = { useDefaults: true };
+const options: Options = { useDefaults: true, verbose: true };
 
 /** For paths, queries and headers, whose values are text; the values of a JSON body already have types. */
 const ofText = new Ajv({ ...options, allErrors: true });
@@ -63,6 +63,15 @@ export const refuseBody: preValidationAsyncHookHandler = async ({ body }) => {
   );
 };
 
+/** The form of a text, if its schema describes it: "1 to 200 characters", instead of a regular expression. */
+function formOf({ keyword, ...error }: FastifySchemaValidationError): string | undefined {
+  const { description = '' } = (error as { parentSchema?: { description?: string } }).parentSchema ?? {};
+  const isForm = /^\d+ to \d+ characters/.test(description);
+  return isForm && ['pattern', 'minLength', 'maxLength'].includes(keyword)
+    ? description.split(';')[0]
+    : undefined;
+}
+
 /** Describes what is wrong with a request and what is allowed, in one sentence. */
 export function explainValidation(errors: FastifySchemaValidationError[], where: string): Error {
   const part = where === 'querystring' ? 'query' : where === 'params' ? 'path' : where;
@@ -71,13 +80,17 @@ export function explainValidation(errors: FastifySchemaValidationError[], where:
     errors.flatMap(({ instancePath, keyword, params }) =>
       keyword === 'type' && instancePath === path ? String(params.type) : [],
     );
-  const sentences = errors.flatMap(({ instancePath, keyword, params, message }) => {
+  const sentences = errors.flatMap((error) => {
+    const { instancePath, keyword, params, message } = error;
     // Of a field that may be null; the errors of its types say it.
     if (keyword === 'anyOf') return [];
     const name = instancePath ? `${part} ${kind} "${instancePath.slice(1)}"` : `the ${part}`;
     if (keyword === 'additionalProperties')
       return `${name} has an unknown field "${String(params.additionalProperty)}"`;
     if (keyword === 'type') return `${name} must be ${types(instancePath).join(' or ')}`;
+    const form = formOf(error);
+    if (form) return `${name} must have ${form}`;
+    if (keyword === 'pattern') return `${name} contains characters that are not allowed`;
     if (keyword === 'enum') return `${name} must be one of ${(params.allowedValues as unknown[]).join(', ')}`;
     return `${name} ${message ?? 'is not valid'}`;
   });
