@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { retryWhileReadOnly } from '../database/read-only-retry.ts';
+import { failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
@@ -107,6 +108,13 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
     if (row && row.request !== fingerprint) throw keyReused();
     return row && changedOf(row);
   } catch (error) {
+    if (key !== null && failureOf(error) === 'unknown') {
+      throw new Problem(
+        'outcome_unknown',
+        'the connection to the database broke during the commit; send the request again with the same Idempotency-Key: the change is made once',
+        { cause: error },
+      );
+    }
     if (codeOf(error) !== CHECK_VIOLATION) throw error;
     throw new Problem(
       'out_of_bounds',

@@ -32,9 +32,21 @@ export function readExactJson(app: FastifyInstance): void {
         // The body is not JSON at all, for which the parser has a better message.
       }
     }
-    return parse(request, text, done);
+    return parse(request, text, (error, body) => done(error && isJson(text) ? forbiddenName() : error, body));
   });
 }
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const forbiddenName = (): Problem =>
+  new Problem('invalid_request', 'the body has a field named __proto__ or constructor, which is not allowed');
 
 /** A reviver that also gets the source text of each number (ECMAScript 2026, JSON.parse source text access). */
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;

@@ -184,3 +184,12 @@ t.test('without the demonstrations there is no page, and the root redirects to t
   t.match(await bare.inject('/'), { statusCode: 302, headers: { location: '/docs' } });
   t.equal((await bare.inject('/page/main.js')).statusCode, 404);
 });
+
+t.test('without the demonstrations, the document has only the tags that it uses', async (t) => {
+  const production = await testApp(t, { DEMOS: 'false' });
+  const { tags } = (await production.inject('/docs/json')).json<{ tags: { name: string }[] }>();
+  t.same(
+    tags.map(({ name }) => name),
+    ['Counters', 'Operations'],
+  );
+});
