@@ -11,7 +11,7 @@ export function pathOf(name: string): string {
 export function windowOf(window: string): string {
   if (/^\d+[smhd]$/.test(window)) return window;
   throw invalid(
-    `the window is ${JSON.stringify(window)}; allowed: 1 to 9999 followed by a unit (s, m, h or d), such as 15m`,
+    `the window is ${shown(window)}; allowed: 1 to 9999 followed by a unit (s, m, h or d), such as 15m`,
   );
 }
 
@@ -26,7 +26,11 @@ export function assertWellFormed(name: string): void {
 }
 
 const badName = (name: unknown, allowed: string): CounterError =>
-  invalid(`the name is ${JSON.stringify(name)}; allowed: ${allowed}`);
+  invalid(`the name is ${shown(name)}; allowed: ${allowed}`);
+
+/** A value in a message; JSON does not have all of them. */
+export const shown = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value) : String(value);
 
 /** The error of a request that cannot be sent. */
 export const invalid = (detail: string): CounterError =>

@@ -50,8 +50,8 @@ export class CounterError extends Error {
 }
 
 /** The message of the innermost cause: `fetch` reports only that it failed. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return '';
+function reasonOf(error: unknown, depth = 0): string {
+  if (!(error instanceof Error) || depth > 9) return '';
   const [first] = error instanceof AggregateError ? error.errors : [];
-  return reasonOf(error.cause ?? first) || error.message;
+  return reasonOf(error.cause ?? first, depth + 1) || error.message;
 }

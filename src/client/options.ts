@@ -1,4 +1,4 @@
-import { invalid } from './address.ts';
+import { invalid, shown } from './address.ts';
 import type { ClientOptions } from './types.ts';
 
 const MS_MAX = 2 ** 31 - 1;
@@ -11,11 +11,11 @@ export function assertOptions(
   url: string,
   { token, attemptsMax, timeoutMs, fetch: send }: ClientOptions,
 ): void {
-  if (!isAddress(url))
-    throw invalid(`the URL is ${JSON.stringify(url)}; allowed: an address such as http://localhost:3000`);
-  if (token !== undefined && !VISIBLE.test(token))
-    throw invalid('the token contains other characters than visible ASCII');
-  assertWhole('attemptsMax', attemptsMax);
+  if (!isAddress(url, send))
+    throw invalid(`the URL is ${shown(url)}; allowed: an address such as http://localhost:3000`);
+  if (token !== undefined && !(typeof token === 'string' && VISIBLE.test(token)))
+    throw invalid('the token is empty or contains other characters than visible ASCII');
+  if (attemptsMax !== Number.POSITIVE_INFINITY) assertWhole('attemptsMax', attemptsMax);
   assertWhole('timeoutMs', timeoutMs);
   if (send !== undefined && typeof send !== 'function') throw invalid('fetch must be a function');
 }
@@ -24,15 +24,20 @@ export function assertOptions(
 export function assertKey(key: unknown): void {
   if (typeof key === 'string' && VISIBLE.test(key) && key.length <= 255) return;
   throw invalid(
-    `the key is ${JSON.stringify(key)}; allowed: 1 to 255 visible ASCII characters without spaces, such as a UUID`,
+    `the key is ${shown(key)}; allowed: 1 to 255 visible ASCII characters without spaces, such as a UUID`,
   );
 }
 
-/** A page may use a path: it is relative to the address of the page. */
-function isAddress(url: unknown): boolean {
+/** On a page, and for a `fetch` of the caller's, the address may be relative. */
+function isAddress(url: unknown, send: unknown): boolean {
   if (typeof url !== 'string') return false;
-  if (!/^https?:/i.test(url)) return 'location' in globalThis && /^$|^\//.test(url);
-  return URL.canParse(url);
+  if (!/^https?:/i.test(url))
+    return send !== undefined || (globalThis as { location?: unknown }).location != null;
+  try {
+    return new URL(url).href !== '';
+  } catch {
+    return false;
+  }
 }
 
 function assertWhole(name: string, value: number | undefined): void {

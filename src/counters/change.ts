@@ -59,7 +59,7 @@ function isTimestamp(text: unknown): text is string {
 /** @throws {Problem} `invalid_request` when its expiry is not a timestamp */
 export function expectedState({ value, min = null, max = null, expiresAt }: ExpectedState): CounterState {
   for (const [field, number] of Object.entries({ value, min, max }))
-    if (number !== null) assertValue(field, number);
+    if (number !== null || field === 'value') assertValue(field, number as number);
   if (expiresAt != null) assertTimestamp(expiresAt);
   return { value, min, max, expiresAt: expiresAt ?? null };
 }
@@ -214,6 +214,9 @@ const KEPT = `
   union all
   select $2::text, "values"::text[], false from changed`;
 
+/** The rows that a change can create: a counter and a key. */
+const CREATES = 2;
+
 /** $4 to $8: the counter, its value, its bounds and its expiry. An expired counter is replaced. */
 const CREATE = prepared(
   'create',
@@ -229,6 +232,7 @@ const CREATE = prepared(
     returning array[c.value, c.min, c.max, null, ${EXPIRES}] as "values"
   ),
   ${KEPT}`,
+  CREATES,
 );
 
 /** $4: the counter; $5 to $8: the states that meet the precondition; $9 to $15: the new state. */
@@ -252,6 +256,7 @@ const CHANGE = prepared(
     returning array[c.value, c.min, c.max, t.value, ${EXPIRES}] as "values"
   ),
   ${KEPT}`,
+  CREATES,
 );
 
 const REMOVE = prepared(

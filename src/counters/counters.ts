@@ -10,6 +10,7 @@ import { CounterReader } from './reader.ts';
 import { PAGE_MAX } from './schemas.ts';
 import { removeExpiredForEver } from './removal.ts';
 import { assertArray, assertKey, assertName, type Increment, isPartOfName } from './request.ts';
+import type { Statement } from './statements.ts';
 import { CounterStore } from './store.ts';
 import { CounterWatch } from './watch.ts';
 import { CounterWriter, type WriterEvents } from './writer.ts';
@@ -117,6 +118,7 @@ export class Counters {
   readonly #removing: Promise<void>;
   readonly #onClosed: () => Promise<void>;
   #closed = false;
+  readonly #running = new Set<Promise<unknown>>();
 
   /** @internal */
   constructor(sessions: Pick<Sessions, 'query'>, environment: CountersEnvironment) {
@@ -129,7 +131,11 @@ export class Counters {
     const store = new CounterStore(sessions, { keyHours, lockMsMax, schema });
     const semaphore = new Semaphore(LISTS_AND_CHANGES);
     const ask = askIn(listAndChangeSessions, schema);
-    this.ask = (statement, values) => semaphore.run(() => ask(statement, values));
+    this.ask = async <Row extends object>(statement: Statement, values: readonly unknown[]) => {
+      const rows = await semaphore.run(() => ask<Row>(statement, values));
+      store.wrote(statement.creates ?? 0);
+      return rows;
+    };
     this.reader = new CounterReader(store);
     this.watch = new CounterWatch((names) => store.states(names));
     this.writer = new CounterWriter(store, events, { ...environment, closing: this.#closeDeadline.signal });
@@ -237,9 +243,28 @@ export class Counters {
       if (!isPartOfName(prefix) || !isPartOfName(after))
         throw new Problem('invalid_request', 'prefix and after must be text without control characters');
       if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
-        throw new Problem('invalid_request', `limit is ${JSON.stringify(limit)}; allowed: 1 to ${PAGE_MAX}`);
+        throw new Problem(
+          'invalid_request',
+          `limit is ${typeof limit === 'string' ? JSON.stringify(limit) : String(limit)}; allowed: 1 to ${PAGE_MAX}`,
+        );
       return list(this.ask, { prefix, after, limit });
     });
+  }
+
+  /**
+   * Begins the time after which requests in progress end with a `Problem`; until `close`, further ones are served.
+   *
+   * @internal
+   */
+  beginToClose(): void {
+    if (this.#closing.signal.aborted) return;
+    const reason = new Problem(
+      'shutting_down',
+      'the service is shutting down; send the request to another replica, or again later',
+    );
+    setTimeout(() => this.#closeDeadline.abort(reason), CLOSE_MS_MAX).unref();
+    this.#closing.abort();
+    this.watch.close();
   }
 
   /**
@@ -247,25 +272,24 @@ export class Counters {
    * open.
    */
   async close(): Promise<void> {
-    if (!this.#closing.signal.aborted) {
-      const reason = new Problem(
-        'shutting_down',
-        'the service is shutting down; send the request to another replica, or again later',
-      );
-      setTimeout(() => this.#closeDeadline.abort(reason), CLOSE_MS_MAX).unref();
-    }
-    this.#closing.abort();
-    this.watch.close();
-    await this.writer.drain();
+    this.beginToClose();
     await this.#removing;
     this.#closed = true;
+    await Promise.allSettled(this.#running);
+    await this.writer.drain();
     await this.#onClosed();
   }
 
   /** Throws errors as problems, except defects, whose own errors say more. Requests during the closing are served. */
   async #run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new Problem('shutting_down', 'these counters are closed');
-    return withProblems(work);
+    const running = withProblems(work);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
   }
 
   #submit(increments: readonly Increment[], key: string | undefined, partial = false) {

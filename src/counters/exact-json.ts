@@ -23,7 +23,8 @@ export function readExactJson(app: FastifyInstance): void {
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
     // Decoding would replace all invalid bytes by the same character, and so make different names equal.
     if (!isUtf8(bytes)) return done(new Problem('invalid_request', 'the body is not UTF-8'));
-    const text = bytes.toString();
+    // JSON.parse does not accept a byte order mark; the parser would remove it.
+    const text = bytes.toString().replace(/^\uFEFF/, '');
     if (SUSPICIOUS.test(text)) {
       try {
         refuseFractions(text);

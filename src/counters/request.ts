@@ -62,7 +62,7 @@ export function assertName(name: unknown): asserts name is string {
   if (typeof name === 'string' && NAME.test(name)) return;
   throw new Problem(
     'invalid_request',
-    `the name is ${JSON.stringify(name)?.slice(0, NAME_MAX)}; allowed: 1 to ${NAME_MAX} characters, without control characters`,
+    `the name is ${(typeof name === 'string' ? JSON.stringify(name) : String(name)).slice(0, NAME_MAX)}; allowed: 1 to ${NAME_MAX} characters, without control characters`,
   );
 }
 

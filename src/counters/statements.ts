@@ -4,13 +4,16 @@ export interface Statement {
   /** The name under which each connection prepares it once; empty: it is planned each time, for its values. */
   name: string;
   text: string;
+  /** How many rows it may create, if it is not one of those that write batches. */
+  creates?: number;
 }
 
 /**
  * Adds a digest of the text to the name: behind a pooler that shares a server connection between several versions of the
  * service, one name never stands for two texts.
  */
-export const prepared = (name: string, text: string): Statement => ({
+export const prepared = (name: string, text: string, creates = 0): Statement => ({
+  creates,
   name: `${name}-${hash('sha256', text, 'base64url').slice(0, 12)}`,
   text,
 });
@@ -245,6 +248,16 @@ const removal = (table: string, primaryKey: string) =>
   )
   select count(*)::int as count, max(expires_at)::text as last from removed`,
   );
+
+/** How many rows the planner supposes that a table has; -1: it does not know; no row: the table is empty. */
+const supposed = (table: string) =>
+  prepared(
+    `supposed-${table}`,
+    `select reltuples::text as rows from pg_class where oid = (select tableoid from ${table} limit 1)`,
+  );
+
+export const SUPPOSED_COUNTERS = supposed('counters');
+export const SUPPOSED_KEYS = supposed('idempotency_keys');
 
 /** A table that is being vacuumed is skipped: waiting for it would cancel an autovacuum. */
 export const ANALYZE_COUNTERS: Statement = { name: '', text: 'analyze (skip_locked) counters' };

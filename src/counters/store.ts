@@ -18,6 +18,8 @@ import {
   type Statement,
   UNLOCKED,
   STATES,
+  SUPPOSED_COUNTERS,
+  SUPPOSED_KEYS,
   WRITE,
   WRITE_KEYED,
   WRITE_ONE,
@@ -62,13 +64,16 @@ export interface StoreOptions {
   schema?: string | undefined;
 }
 
+/** The planner never scans a table of so many rows for a few keys. */
+const SMALL_ROWS = 10_000;
+
 /** The counters in the database. Each method runs one statement, which is one transaction. */
 export class CounterStore {
   readonly #ask: Ask;
   readonly #options: StoreOptions;
   readonly #statistics = new Statistics(async () => {
-    await this.#ask(ANALYZE_COUNTERS, []);
-    await this.#ask(ANALYZE_KEYS, []);
+    await this.#analyzeIfSmall(SUPPOSED_COUNTERS, ANALYZE_COUNTERS);
+    await this.#analyzeIfSmall(SUPPOSED_KEYS, ANALYZE_KEYS);
   });
 
   constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
@@ -91,8 +96,13 @@ export class CounterStore {
   async write(batch: Batch, id: BatchId, lockMs = Number.POSITIVE_INFINITY): Promise<Written> {
     const written = await this.#send(batch, id, lockMs);
     const keys = batch.requests.reduce((count, { key }) => count + Number(key !== undefined), 0);
-    this.#statistics.wrote(batch.deltas.length + keys);
+    this.wrote(batch.deltas.length + keys);
     return written;
+  }
+
+  /** To be called after so many rows may have been created. */
+  wrote(rows: number): void {
+    this.#statistics.wrote(rows);
   }
 
   #send(batch: Batch, { writer, seq }: BatchId, lockMs: number): Promise<Written> {
@@ -179,6 +189,12 @@ export class CounterStore {
   /** Removes a portion of the expired counters in the same way. */
   removeCounters(rowsMax: number, since?: string): Promise<Removed> {
     return this.#remove(REMOVE_COUNTERS, rowsMax, since);
+  }
+
+  /** A table that the planner knows to be large has no plan for a small one. */
+  async #analyzeIfSmall(supposed: Statement, analyze: Statement): Promise<void> {
+    const [row] = await this.#ask<{ rows: string }>(supposed, []);
+    if (row && Number(row.rows) < SMALL_ROWS) await this.#ask(analyze, []);
   }
 
   async #remove(statement: Statement, rowsMax: number, since = '-infinity'): Promise<Removed> {

@@ -20,12 +20,15 @@ const READ_MS_MAX = 1000;
  *
  * @param isForeign whether an error is left to the enclosing application
  */
-export function answerErrors(app: FastifyInstance, isForeign?: (error: FastifyError) => boolean): void {
+export function answerErrors(
+  app: FastifyInstance,
+  isForeign?: (error: FastifyError, reply: FastifyReply) => boolean,
+): void {
   const refusals = new RefusalLog(app.log);
   app.decorate('refusals', refusals);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     // Fastify passes it on to the handler of the enclosing scope.
-    if (isForeign?.(error)) throw error;
+    if (isForeign?.(error, reply)) throw error;
     const problem = problemOf(error);
     const { status } = problems[problem.code];
     if (status === 500) request.log.error({ err: error }, 'the request failed');

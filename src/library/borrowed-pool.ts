@@ -13,8 +13,9 @@ export class BorrowedPool implements ConnectionPool {
   constructor(pool: Pool, waitMsMax: number, warn: (message: string) => void) {
     this.#pool = pool;
     this.#waitMsMax = waitMsMax;
-    this.#warn = warn;
-    warningsOf(pool).add(warn);
+    // A function of its own, since several counters may share `warn`.
+    this.#warn = (message) => warn(message);
+    warningsOf(pool).add(this.#warn);
   }
 
   get options(): object {

@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyInstance, FastifyPluginAsync } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Counters } from '../counters/counters.ts';
 import { countersRoutes } from '../counters/routes.ts';
@@ -40,12 +40,16 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
   );
 };
 
-/** Whether an error has a status that a hook of the application chose: it is answered as everywhere in the application. */
-const isOfApplication = (error: FastifyError): boolean =>
-  typeof error.statusCode === 'number' &&
-  !error.validation &&
-  !(error instanceof Problem) &&
-  !String(error.code).startsWith('FST_');
+/**
+ * Whether a hook of the application chose the status of an error: then it is answered as everywhere in the application.
+ * Errors of Fastify itself have a status, too, and a code that begins with FST_ERR_; those of its plugins (FST_JWT_…) are
+ * the application's.
+ */
+function isOfApplication(error: FastifyError & { status?: number }, reply: FastifyReply): boolean {
+  const { statusCode, status, validation, code } = error;
+  const isChosen = (statusCode ?? status) !== undefined || reply.statusCode >= 400;
+  return isChosen && !validation && !(error instanceof Problem) && !String(code).startsWith('FST_ERR_');
+}
 
 /**
  * Closes the counters with the application. Requests in progress may still be counted, but their wait for the database has
@@ -56,7 +60,7 @@ function closeWith(app: FastifyInstance, counters: Counters): void {
   let closing = false;
   app.addHook('preClose', async () => {
     closing = true;
-    void counters.close();
+    counters.beginToClose();
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing) reply.header('connection', 'close');

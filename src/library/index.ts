@@ -62,7 +62,7 @@ export async function createCounters(options: CountersOptions): Promise<Counters
   }
   assertLimits(limits);
   const lender = await poolOf(options);
-  if (!lender.options.connectionTimeoutMillis)
+  if (!lender.options?.connectionTimeoutMillis)
     warn(
       'the pool has no connectionTimeoutMillis: after an interruption of the network, its connections can stay occupied for minutes; set it to 5000',
     );

@@ -130,6 +130,7 @@ t.test('a request that cannot be sent is refused at once, and is not counted', a
     ['key null', () => client.increment('a', { key: null as never })],
     ['key that is too long', () => client.increment('a', { key: 'k'.repeat(256) })],
     ['name undefined', () => client.increment(undefined as never)],
+    ['name of a BigInt', () => client.increment(1n as never)],
     ['amount that is a BigInt', () => client.increment('a', { by: 1n as never })],
   ];
   for (const [what, call] of calls)
@@ -138,10 +139,12 @@ t.test('a request that cannot be sent is refused at once, and is not counted', a
     ['no protocol', () => new CounterClient('localhost:3000')],
     ['empty', () => new CounterClient('')],
     ['token', () => new CounterClient('http://a', { token: 'a\nb' })],
+    ['empty token', () => new CounterClient('http://a', { token: '' })],
     ['attemptsMax', () => new CounterClient('http://a', { attemptsMax: Number.NaN })],
     ['timeoutMs', () => new CounterClient('http://a', { timeoutMs: 0 })],
     ['fetch', () => new CounterClient('http://a', { fetch: 5 as never })],
   ];
+  t.doesNotThrow(() => new CounterClient('/api', { fetch, attemptsMax: Number.POSITIVE_INFINITY }));
   for (const [what, make] of bad) t.throws(make, { code: 'invalid_request', counted: 'no' }, what);
 });
 

@@ -345,4 +345,8 @@ t.test('a refusal says what is allowed, in words', async (t) => {
   ]);
   t.match(await bad('POST', '/counters/x/increments', '{"__proto__":1}'), [400, /__proto__ or constructor/]);
   t.match(await bad('POST', '/counters/x/increments', '{"by":1'), [400, /JSON/]);
+  t.match(await bad('POST', '/counters/x/increments', '\uFEFF{"by":1.00000000000000000001}'), [
+    400,
+    /whole numbers/,
+  ]);
 });

@@ -117,19 +117,28 @@ t.test('the registration fails if the database cannot be used', async (t) => {
 
 t.test('an error of a hook of the application is answered as on its own routes', async (t) => {
   const { app, pool } = await application(t);
-  app.addHook('onRequest', async (request) => {
-    const { status } = request.query as { status?: string };
-    if (status) throw Object.assign(new Error('mine'), { statusCode: Number(status) });
+  app.addHook('onRequest', async (request, reply) => {
+    const { status, code, how } = request.query as Record<string, string>;
+    if (!status) return;
+    if (how === 'reply') reply.code(Number(status));
+    const chosen = how === 'reply' ? {} : { [how ?? 'statusCode']: Number(status) };
+    throw Object.assign(new Error('mine'), chosen, code === undefined ? {} : { code });
   });
   app.get('/own', async () => 'own');
   await app.register(counters, { pool });
-  for (const status of [401, 402, 403, 404, 409, 429, 502, 503]) {
+  const statuses = [401, 402, 403, 404, 409, 429, 502, 503].map(String);
+  const others = [
+    '401&code=FST_JWT_NO_AUTHORIZATION_IN_HEADER',
+    '503&code=FST_UNDER_PRESSURE',
+    '401&how=status',
+  ];
+  for (const status of [...statuses, ...others, '401&how=reply']) {
     const [own, ours] = await Promise.all(
       ['/own', '/counters/likes/increments'].map((url) =>
         app.inject({ method: url === '/own' ? 'GET' : 'POST', url: `${url}?status=${status}` }),
       ),
     );
-    t.equal(ours?.statusCode, status);
+    t.equal(ours?.statusCode, Number.parseInt(status, 10), status);
     t.equal(ours?.body, own?.body);
   }
 });

@@ -364,3 +364,36 @@ t.test('a pool without a limit for connecting is warned of', async (t) => {
     t.equal(warnings.length, expected.length);
   }
 });
+
+t.test('closing counters waits for lists, reads and changes, too', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  const calls = Array.from({ length: 20 }, (_, i) => [
+    likes.set(`likes ${i}`, { value: i }, 'missing'),
+    likes.readAll([`likes ${i}`]),
+    likes.list(),
+    likes.increment('likes'),
+  ]).flat();
+  let settled = 0;
+  for (const call of calls) void call.then(() => (settled += 1));
+  await likes.close();
+  t.equal(settled, calls.length);
+});
+
+t.test('each of several counters on one pool is told of a broken connection', async (t) => {
+  const { connectionString, client } = await application(t);
+  const pool = new Pool({ connectionString, max: 1, connectionTimeoutMillis: 5000 });
+  t.teardown(() => pool.end());
+  const warnings: string[] = [];
+  const warn = (message: string) => warnings.push(message);
+  const closed = await createCounters({ pool, warn });
+  const open = await createCounters({ pool, warn });
+  t.teardown(() => open.close());
+  await closed.close();
+  await until(async () => {
+    await open.increment('likes');
+    await client.query(END_ALL_OTHERS);
+    while (pool.totalCount > 0) await new Promise(setImmediate);
+    return warnings.some((warning) => warning.includes('idle connection'));
+  });
+});

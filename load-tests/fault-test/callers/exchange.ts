@@ -163,10 +163,10 @@ export class Exchange {
   async probe(replica: Target, elapsedMsMax: number): Promise<void> {
     const deadline = performance.now() + elapsedMsMax;
     for (let pauseMs = PAUSE_MS_MIN; performance.now() < deadline; ) {
-      // A full journal ends the run.
-      if (this.#journal.full) return;
       if (replica.died)
         throw new Error(`the replica on port ${replica.port} ended by itself: ${replica.died}`);
+      // A full journal ends the run.
+      if (this.#journal.full) return;
       const operation = this.#journal.begin('single');
       this.record(operation, await this.send(operation, replica), false);
       if (operation.outcome === 'acknowledged') return;
