@@ -329,23 +329,28 @@ t.test('concurrent increments, also through different replicas, get different va
   }
 });
 
+/** The status and the detail of the answer to a request that is refused. */
+const refusal = async (method: 'GET' | 'POST', url: string, payload?: string) => {
+  const headers = payload === undefined ? {} : { 'content-type': 'application/json' };
+  const answer = await app.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
+  return [answer.statusCode, answer.json().detail];
+};
+
 t.test('a refusal says what is allowed, in words', async (t) => {
-  const bad = async (method: 'GET' | 'POST', url: string, payload?: string) => {
-    const headers = payload === undefined ? {} : { 'content-type': 'application/json' };
-    const answer = await app.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
-    return [answer.statusCode, answer.json().detail];
-  };
   const form = 'must have 1 to 200 characters, without control characters';
-  t.same(await bad('GET', '/counters/a%00b'), [400, `path parameter "name" ${form}`]);
-  t.same(await bad('GET', `/counters/${'x'.repeat(201)}`), [400, `path parameter "name" ${form}`]);
-  t.same(await bad('POST', '/increments', '[{"name":""}]'), [400, `body field "0/name" ${form}`]);
-  t.same(await bad('GET', '/counters?prefix=%01'), [
+  t.same(await refusal('GET', '/counters/a%00b'), [400, `path parameter "name" ${form}`]);
+  t.same(await refusal('GET', `/counters/${'x'.repeat(201)}`), [400, `path parameter "name" ${form}`]);
+  t.same(await refusal('POST', '/increments', '[{"name":""}]'), [400, `body field "0/name" ${form}`]);
+  t.same(await refusal('GET', '/counters?prefix=%01'), [
     400,
     'query parameter "prefix" contains characters that are not allowed',
   ]);
-  t.match(await bad('POST', '/counters/x/increments', '{"__proto__":1}'), [400, /__proto__ or constructor/]);
-  t.match(await bad('POST', '/counters/x/increments', '{"by":1'), [400, /JSON/]);
-  t.match(await bad('POST', '/counters/x/increments', '\uFEFF{"by":1.00000000000000000001}'), [
+  t.match(await refusal('POST', '/counters/x/increments', '{"__proto__":1}'), [
+    400,
+    /__proto__ or constructor/,
+  ]);
+  t.match(await refusal('POST', '/counters/x/increments', '{"by":1'), [400, /JSON/]);
+  t.match(await refusal('POST', '/counters/x/increments', '\uFEFF{"by":1.00000000000000000001}'), [
     400,
     /whole numbers/,
   ]);

@@ -88,7 +88,7 @@ export class Replica {
         NODE_OPTIONS,
         ...this.#env,
       });
-      if (await this.#ready(this.#running, deadline)) return this.#watch(this.#running);
+      if (await this.#ready(this.#running, deadline)) return void this.#watch(this.#running);
     }
   }
 
@@ -139,11 +139,10 @@ export class Replica {
     return counts;
   }
 
-  #watch(running: Program): void {
-    void running.ended.then(({ code, signal, stdout, stderr }) => {
-      if (this.#running !== running) return;
-      this.#died = `${signal ?? `exit code ${code}`}: ${`${stdout}${stderr}`.slice(-OUTPUT_MAX)}`;
-    });
+  async #watch(running: Program): Promise<void> {
+    const { code, signal, stdout, stderr } = await running.ended;
+    if (this.#running !== running) return;
+    this.#died = `${signal ?? `exit code ${code}`}: ${`${stdout}${stderr}`.slice(-OUTPUT_MAX)}`;
   }
 
   /** Ends the process if it is still starting. @returns its error output, if any */
