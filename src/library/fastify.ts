@@ -48,7 +48,7 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
 function isOfApplication(error: FastifyError & { status?: number }, reply: FastifyReply): boolean {
   const { statusCode, status, validation, code } = error;
   const isChosen = (statusCode ?? status) !== undefined || reply.statusCode >= 400;
-  return isChosen && !validation && !(error instanceof Problem) && !code?.startsWith('FST_ERR_');
+  return isChosen && !validation && !(error instanceof Problem) && !/^FST_ERR_/.test(code);
 }
 
 /**
