@@ -1,22 +1,37 @@
 import { setTimeout } from 'node:timers/promises';
 import { MissedError } from '../../fault-test/faults/fault.ts';
 import { until } from '../waiting.ts';
-import type { Fault } from './fault.ts';
+import type { Node } from '../cluster/node.ts';
+import type { Fault, World } from './fault.ts';
 
 /** How long the primary is stopped, in milliseconds: longer than its lease, one Patroni loop and an election. */
 const STOPPED_MS = 15_000;
 
 const RESUMED = 'SIGCONT of the stopped primary';
 
+/** How long to wait for a failover that Patroni may refuse, in milliseconds. */
+const SUCCESSOR_MS_MAX = 20_000;
+
+/**
+ * Starts a killed primary when another node is the primary. If Patroni knows of no standby that has every commit, as it may
+ * after a crash, it promotes none: then the old primary has to come back.
+ */
+export async function startAfterFailover(
+  primary: Node,
+  { successorOf }: Pick<World, 'successorOf'>,
+): Promise<void> {
+  await successorOf(primary, SUCCESSOR_MS_MAX).catch(() => {});
+  await primary.start();
+}
+
 /** Faults of whole nodes and of a node's PostgreSQL. */
 export const nodeFaults: readonly Fault[] = [
   {
     name: 'SIGKILL of the primary and its Patroni',
-    async inject({ cluster, successorOf }) {
-      const primary = await cluster.members.primaryNow();
+    async inject(world) {
+      const primary = await world.cluster.members.primaryNow();
       await primary.kill();
-      await successorOf(primary);
-      await primary.start();
+      await startAfterFailover(primary, world);
     },
   },
 

@@ -4,6 +4,7 @@ import { MissedError } from '../../fault-test/faults/fault.ts';
 import { type Process, signalTo } from '../cluster/processes.ts';
 import { until } from '../waiting.ts';
 import type { Fault, World } from './fault.ts';
+import { startAfterFailover } from './nodes.ts';
 
 /** The time limit for commits of the service to be seen waiting for a standby, in milliseconds. */
 const WAIT_MS_MAX = 2000;
@@ -13,9 +14,6 @@ const WAIT_MS_MAX = 2000;
  * Patroni would promote neither of them.
  */
 const STOPPED_MS = 700;
-
-/** The time limit for a failover that Patroni may refuse, in milliseconds. */
-const SUCCESSOR_MS_MAX = 20_000;
 
 /** Acts on backends whose commits wait for a standby: the commits are on the primary's disk, and become visible. */
 interface Act {
@@ -110,11 +108,7 @@ const undone = acts.map(
         await primary.kill();
         return 'end';
       });
-      // After a crash Patroni may know that no standby has everything: then it promotes only the old primary.
-      await world.successorOf(primary, act.crashes ? SUCCESSOR_MS_MAX : undefined).catch((error: unknown) => {
-        if (!act.crashes) throw error;
-      });
-      await primary.start();
+      await startAfterFailover(primary, world);
     },
   }),
 );
@@ -127,14 +121,14 @@ export const waitingFaults: readonly Fault[] = [...healed, ...undone];
  */
 export const killedWhileStandbysLag: Fault = {
   name: `SIGKILL of the primary, standbys lagging by ${STOPPED_MS} ms`,
-  async inject({ cluster, signal, successorOf }) {
+  async inject(world) {
+    const { cluster, signal } = world;
     const primary = await cluster.members.primaryNow();
     await whileStandbysStopped({ cluster }, async () => {
       await setTimeout(STOPPED_MS, undefined, { signal });
       await primary.kill();
       return 'end';
     });
-    await successorOf(primary);
-    await primary.start();
+    await startAfterFailover(primary, world);
   },
 };
