@@ -45,10 +45,13 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
  * Errors of Fastify itself have a status, too, and a code that begins with FST_ERR_; those of its plugins (FST_JWT_…) are
  * the application's.
  */
-function isOfApplication(error: FastifyError & { status?: number }, reply: FastifyReply): boolean {
+function isOfApplication(
+  error: Omit<FastifyError, 'code'> & { status?: number; code?: unknown },
+  reply: FastifyReply,
+): boolean {
   const { statusCode, status, validation, code } = error;
   const isChosen = (statusCode ?? status) !== undefined || reply.statusCode >= 400;
-  return isChosen && !validation && !(error instanceof Problem) && !/^FST_ERR_/.test(code);
+  return isChosen && !validation && !(error instanceof Problem) && !String(code).startsWith('FST_ERR_');
 }
 
 /**
