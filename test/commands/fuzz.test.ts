@@ -85,7 +85,7 @@ async function fuzzAll(t: Test, subject: Subject, headers: Sent['headers'] = [])
   const least = (sum.accepted + sum.refused) / 5;
   t.ok(sum.accepted > least && sum.refused > least, `${sum.accepted} were accepted, ${sum.refused} refused`);
   const { client, model, log } = subject;
-  t.ok(model.expected.length > 3, 'some counters exist');
+  t.ok(model.expected.length > 1, 'some counters exist');
   t.strictSame(await countersOf(client), model.expected, 'every counter has the acknowledged value');
   t.match(await client.send({ method: 'GET', target: '/health/ready', headers: [] }), { status: 200 });
   t.strictSame(log, [], 'nothing is logged as an error');

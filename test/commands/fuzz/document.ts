@@ -4,6 +4,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 export interface Schema {
   type?: string;
   enum?: unknown[];
+  anyOf?: Schema[];
   minimum?: number;
   maximum?: number;
   minLength?: number;

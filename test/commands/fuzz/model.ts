@@ -4,6 +4,8 @@ import type { Answer, HttpClient, Sent } from './http-client.ts';
 interface Counter {
   name: string;
   value: number;
+  /** What was added, if the increment is partial. */
+  added?: number;
 }
 
 interface Increment {
@@ -36,10 +38,10 @@ export class CounterModel {
   /** A replay repeats the values of the first answer, and adds nothing. A window is no part of the counter. */
   #increment(increments: Increment[], counters: Counter[], { headers }: Answer): string | undefined {
     if (headers['idempotency-replayed'] === 'true') return undefined;
-    for (const [i, { name, value }] of counters.entries()) {
+    for (const [i, { name, value, added }] of counters.entries()) {
       const { by = 1, window } = increments[i] ?? {};
       if (window !== undefined) continue;
-      const expected = (this.#values.get(name) ?? 0) + by;
+      const expected = (this.#values.get(name) ?? 0) + (added ?? by);
       if (value !== expected) return `${JSON.stringify(name)} is ${value}, expected ${expected}`;
       this.#values.set(name, value);
     }
@@ -61,7 +63,7 @@ export async function countersOf(client: HttpClient): Promise<Counter[]> {
     const target = `/counters?prefix=&limit=3&after=${encodeURIComponent(after)}`;
     const { text } = await client.send({ method: 'GET', target, headers: [] });
     const page = JSON.parse(text) as { counters: Counter[]; next: string | null };
-    all.push(...page.counters);
+    all.push(...page.counters.map(({ name, value }) => ({ name, value })));
     after = page.next;
   }
   return sorted(all);

@@ -4,6 +4,18 @@ import type { Schema } from './document.ts';
 /** Parameters that set the amount of work: kept small, since the fuzz test does not measure load. */
 const SIZES = new Set(['workers', 'increments']);
 
+/** Texts of a form that a schema only describes. */
+const FORMS: Record<string, string[]> = {
+  window: ['1s', '60s', '15m', '1h', '7d', '9999d'],
+  expires_at: ['2100-01-31T12:00:00Z', '2100-01-31T12:00:00.5+01:00', '2001-01-01T00:00:00Z'],
+};
+
+/** Bounds that do not contradict each other, nor most of the values. */
+const RANGES: Record<string, fc.Arbitrary<number>> = {
+  min: fc.integer({ min: -20, max: -5 }),
+  max: fc.integer({ min: 5, max: 20 }),
+};
+
 /** A few names, so that requests find what earlier ones have created. */
 const COMMON = ['likes', 'views', 'ünïcödé', '👍🏽', 'a b', 'x%y_z\\', '1', '2', '3'];
 
@@ -49,6 +61,14 @@ export function near(schema: Schema, name = '', example?: unknown): fc.Arbitrary
 }
 
 function fitting(schema: Schema, name: string): fc.Arbitrary<unknown> {
+  const form = FORMS[name];
+  if (form) return fc.oneof({ arbitrary: fc.constantFrom(...form), weight: 20 }, text);
+  const range = RANGES[name];
+  if (range && schema.type === 'integer')
+    return fc.oneof({ arbitrary: range, weight: 9 }, integer(schema, name));
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map((one) => fitting(one, name)));
+  if (schema.type === 'boolean') return fc.boolean();
+  if (schema.type === 'null') return fc.constant(null);
   if (schema.enum) return fc.oneof({ arbitrary: fc.constantFrom(...schema.enum), weight: 20 }, text);
   if (schema.type === 'integer') return integer(schema, name);
   if (schema.type === 'array') return fc.array(near(schema.items ?? {}, name), { maxLength: 4 });
@@ -67,7 +87,11 @@ function integer({ minimum = -5, maximum = 2 ** 53 }: Schema, name: string): fc.
 
 /** Mostly the documented fields; sometimes a required one is missing, or one is added. */
 function object({ properties = {}, required = [] }: Schema): fc.Arbitrary<object> {
-  const fields = Object.entries(properties).map(([name, schema]) => [name, near(schema, name)] as const);
+  const fields = Object.entries(properties).map(([name, schema]) => {
+    const value = near(schema, name);
+    // Most increments are to count in the counter itself.
+    return [name, name === 'window' ? fc.option(value, { nil: undefined, freq: 1 }) : value] as const;
+  });
   const known = fc.record(Object.fromEntries(fields), { requiredKeys: required });
   const broken = fc.record({ ...Object.fromEntries(fields), extra: ofAnotherType }, { requiredKeys: [] });
   return fc.oneof({ arbitrary: known, weight: 20 }, { arbitrary: broken, weight: 1 });
