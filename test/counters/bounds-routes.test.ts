@@ -1,22 +1,11 @@
-import type { InjectOptions } from 'fastify';
 import t from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { testApp } from '../helper.ts';
+import { countersOf, NEW } from './http.ts';
 
 const app = await testApp(t, { DEMOS: 'false' });
 
-async function ask(method: InjectOptions['method'], url: string, payload?: object, headers = {}) {
-  const answer = await app.inject({ method, url, headers, ...(payload ? { payload } : {}) } as InjectOptions);
-  return { status: answer.statusCode, body: answer.body && answer.json(), headers: answer.headers };
-}
-
-const NEW = { 'if-none-match': '*' };
-const ANY = { 'if-match': '*' };
-const put = (name: string, payload: object, headers: object = ANY) =>
-  ask('PUT', `/counters/${name}`, payload, headers);
-const get = (name: string) => ask('GET', `/counters/${name}`);
-const add = (name: string, payload?: object, headers = {}) =>
-  ask('POST', `/counters/${name}/increments`, payload, headers);
+const { ask, get, put, add } = countersOf(app);
 
 t.test('bounds are set with a counter, kept by later changes, changed and removed', async (t) => {
   t.match(await put('kept', { value: 3, min: 0, max: 5 }, NEW), {

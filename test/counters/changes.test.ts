@@ -1,18 +1,10 @@
-import type { InjectOptions } from 'fastify';
 import t from 'tap';
 import { testApp } from '../helper.ts';
+import { ANY, countersOf, NEW } from './http.ts';
 
 const app = await testApp(t, { DEMOS: 'false' });
 
-async function ask(method: InjectOptions['method'], url: string, payload?: object, headers = {}) {
-  const answer = await app.inject({ method, url, headers, ...(payload ? { payload } : {}) } as InjectOptions);
-  return { status: answer.statusCode, body: answer.body && answer.json(), headers: answer.headers };
-}
-
-const NEW = { 'if-none-match': '*' };
-const ANY = { 'if-match': '*' };
-const put = (name: string, payload: object, headers: object = ANY) =>
-  ask('PUT', `/counters/${name}`, payload, headers);
+const { ask, put } = countersOf(app);
 const keyed = (key: string, condition: object = ANY) => ({ ...condition, 'idempotency-key': key });
 
 t.test(

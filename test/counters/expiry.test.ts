@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { InjectOptions } from 'fastify';
 import t from 'tap';
 import { REGISTER, WRITE_ONE } from '../../src/counters/statements.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter } from '../../src/counters/writer.ts';
 import { testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+import { ANY, countersOf, NEW } from './http.ts';
 
 const { sessions, databaseUrl } = await testOrm(t);
 const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
@@ -12,18 +12,7 @@ const client = await testClient(t, databaseUrl);
 const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 60_000 });
 const events = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
-async function ask(method: InjectOptions['method'], url: string, payload?: object, headers = {}) {
-  const answer = await app.inject({ method, url, headers, ...(payload ? { payload } : {}) } as InjectOptions);
-  return { status: answer.statusCode, body: answer.body && answer.json(), headers: answer.headers };
-}
-
-const NEW = { 'if-none-match': '*' };
-const ANY = { 'if-match': '*' };
-const put = (name: string, payload: object, headers: object = ANY) =>
-  ask('PUT', `/counters/${name}`, payload, headers);
-const get = (name: string) => ask('GET', `/counters/${name}`);
-const add = (name: string, payload?: object, headers = {}) =>
-  ask('POST', `/counters/${name}/increments`, payload, headers);
+const { ask, get, put, add } = countersOf(app);
 
 /** Makes a counter expire: its expiry is a millisecond ago. */
 const expire = (name: string) =>

@@ -1,21 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { InjectOptions } from 'fastify';
 import t from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { testApp, testDatabase } from '../helper.ts';
+import { countersOf } from './http.ts';
 
 const app = await testApp(t);
 
 const at = (name: string) => `/counters/${encodeURIComponent(name)}`;
 
-/** Sends a request. @returns the status, the body and the headers of the answer */
-async function ask(method: InjectOptions['method'], url: string, payload?: object, headers = {}) {
-  const answer = await app.inject({ method, url, headers, ...(payload ? { payload } : {}) } as InjectOptions);
-  return { status: answer.statusCode, body: answer.body && answer.json(), headers: answer.headers };
-}
-
-const add = (name: string, payload?: object, headers = {}) =>
-  ask('POST', `${at(name)}/increments`, payload, headers);
+const { ask, add } = countersOf(app);
 
 t.test(
   'an increment creates its counter and adds 1, or the amount given; a read returns the value',
