@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { Problem } from '../errors/problem.ts';
 import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { sendEvents } from '../http/sse.ts';
+import { noQuery } from '../http/validation.ts';
 import type { Ask } from './ask.ts';
 import { assertChange, remove, set } from './change.ts';
 import type { CounterState } from './counter.ts';
@@ -16,7 +17,6 @@ import {
   eventsAnswer,
   listAnswer,
   listQuery,
-  noQuery,
   putAnswer,
   putBody,
   putHeaders,

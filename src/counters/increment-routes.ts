@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DATABASE_READ } from '../http/problem-answers.ts';
-import { allowNoBody } from '../http/validation.ts';
+import { allowNoBody, noQuery } from '../http/validation.ts';
 import { refuseWhenFull } from './refusal.ts';
 import { type Increment, keyOf } from './request.ts';
 import {
@@ -11,7 +11,6 @@ import {
   incrementAnswer,
   incrementBody,
   incrementHeaders,
-  noQuery,
 } from './schemas.ts';
 import type { CounterWriter } from './writer.ts';
 

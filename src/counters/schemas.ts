@@ -23,9 +23,6 @@ const name = Type.String({
   examples: ['likes'],
 });
 
-/** For routes without query parameters: one that is sent is refused rather than ignored. */
-export const noQuery = Type.Object({}, { additionalProperties: false });
-
 /** Has no bounds: an integer out of range is answered with 422 by the handler, which says more than a 400 of the schema. */
 const amount = (description: string) => Type.Integer({ description });
 
