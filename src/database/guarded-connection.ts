@@ -1,4 +1,4 @@
-import type { PoolClient, QueryConfig, QueryResult } from 'pg';
+import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
 import { type Observe, observed } from './observed.ts';
@@ -37,7 +37,7 @@ const reports = new WeakMap<Pick<PoolClient, 'on'>, Reports>();
  * Listens to a connection, once. Without a listener, the error of a broken connection ends the process. The error is not
  * lost: the next statement fails with it, or says that the connection cannot be used.
  */
-export function listenTo(client: Pick<PoolClient, 'on'>): Reports {
+function listenTo(client: Pick<PoolClient, 'on'>): Reports {
   const known = reports.get(client);
   if (known) return known;
   const own: Reports = { unconfirmed: undefined };
@@ -47,6 +47,17 @@ export function listenTo(client: Pick<PoolClient, 'on'>): Reports {
     if (notice.routine === WAITS_FOR_STANDBY) own.unconfirmed = notice;
   });
   return own;
+}
+
+/** Listens to a pool and to each of its connections. @param warn called when an idle connection breaks */
+export function listenToPool(pool: Pool, warn: (message: string) => void): void {
+  // Before the pool lends a new connection: the packet that accepts it can also contain the error that ends it.
+  pool.on('connect', listenTo);
+  // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
+  pool.on('error', ({ message }) => {
+    // While the pool ends, an embedded server may shut down before the connections are closed.
+    if (!pool.ending) warn(`an idle connection to the database broke: ${message}`);
+  });
 }
 
 /**

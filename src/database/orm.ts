@@ -6,7 +6,7 @@ import { PostgresDialect } from 'kysely';
 import { Pool, type PoolConfig, TypeOverrides, types } from 'pg';
 import { parseAddress } from './address.ts';
 import { type Driver, driverFor } from './driver.ts';
-import { listenTo } from './guarded-connection.ts';
+import { listenToPool } from './guarded-connection.ts';
 import { Sessions } from './sessions.ts';
 import { type DatabaseConfig, type SessionKind, sessionSettings } from './settings.ts';
 
@@ -58,13 +58,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 export function openSessions(options: Omit<DatabaseOptions, 'entities'>): Sessions {
   const { log, session, onError } = options;
   const pool = new Pool(poolOptions(options));
-  // Before the pool lends a new connection: the packet that accepts it can also contain the error that ends it.
-  pool.on('connect', listenTo);
-  // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
-  pool.on('error', (error) => {
-    // While the pool ends, an embedded server may shut down before the connections are closed.
-    if (!pool.ending) log.warn(`an idle connection to the database broke: ${error.message}`);
-  });
+  listenToPool(pool, log.warn);
   return new Sessions(pool, { prepares: !session?.pooled, onError });
 }
 

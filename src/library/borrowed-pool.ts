@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { ConnectionError } from '../database/failure.ts';
-import { listenTo } from '../database/guarded-connection.ts';
+import { listenToPool } from '../database/guarded-connection.ts';
 import type { ConnectionPool } from '../database/sessions.ts';
 
 /** The pool of an application. It is neither reconfigured nor ended here; the wait for a connection has a time limit. */
@@ -68,11 +68,8 @@ function warningsOf(pool: Pool): Warnings {
   if (known) return known;
   const own: Warnings = new Set();
   warnings.set(pool, own);
-  // Before the pool lends a new connection: the packet that accepts it can also contain the error that ends it.
-  pool.on('connect', listenTo);
-  // The pool discards a connection that breaks while idle. Without a listener, the event would end the process.
-  pool.on('error', ({ message }) => {
-    if (!pool.ending) for (const warn of own) warn(`an idle connection to the database broke: ${message}`);
+  listenToPool(pool, (message) => {
+    for (const warn of own) warn(message);
   });
   return own;
 }
