@@ -41,6 +41,14 @@ export interface Page {
   next: string | null;
 }
 
+/** The count of one window of time. */
+export interface WindowCount {
+  /** When the window begins, as an RFC 3339 timestamp in UTC. */
+  start: string;
+  /** The sum of the increments in the window. */
+  value: number;
+}
+
 /** A state as selected by `STATE`. The driver returns 64-bit integers as strings. */
 export interface CounterRow {
   value: string;

@@ -5,11 +5,12 @@ import { problemOf } from '../http/problem-of.ts';
 import { type Ask, askIn } from './ask.ts';
 import { assertChange, type Change, type Existing, expectedState, remove, set } from './change.ts';
 import { find, list, windowCounts } from './list.ts';
-import type { Changed, CounterState, ExpectedState, Listing, Page } from './counter.ts';
+import type { Changed, CounterState, ExpectedState, Listing, Page, WindowCount } from './counter.ts';
+import { shown } from './range.ts';
 import { CounterReader } from './reader.ts';
 import { PAGE_MAX } from './schemas.ts';
 import { removeExpiredForEver } from './removal.ts';
-import { assertArray, assertKey, assertName, type Increment, isPartOfName } from './request.ts';
+import { assertArray, assertKey, assertName, type Increment, incrementOf, isPartOfName } from './request.ts';
 import type { Statement } from './statements.ts';
 import { CounterStore } from './store.ts';
 import { CounterWatch } from './watch.ts';
@@ -63,14 +64,6 @@ export type IncrementItem = { /** The name of the counter. */ name: string } & P
   IncrementOptions,
   'by' | 'min' | 'max' | 'window'
 >;
-
-/** The count of one window of time. */
-export interface WindowCount {
-  /** When the window begins, as an RFC 3339 timestamp in UTC. */
-  start: string;
-  /** The sum of the increments in the window. */
-  value: number;
-}
 
 export interface Incremented {
   /** The value after the increment. */
@@ -162,14 +155,9 @@ export class Counters {
     increments: readonly IncrementItem[],
     { key }: Pick<IncrementOptions, 'key'> = {},
   ): Promise<number[]> {
-    return this.#run(async () => {
-      assertArray('increments', increments);
-      const { values } = await this.#submit(
-        increments.map(({ name, by = 1, min, max, window }) => ({ name, by, min, max, window })),
-        key,
-      );
-      return values;
-    });
+    assertArray('increments', increments);
+    const { values } = await this.#submit(increments.map(incrementOf), key);
+    return values;
   }
 
   /** @returns the state, including every increment acknowledged before; undefined: there is no such counter */
@@ -243,10 +231,7 @@ export class Counters {
       if (!isPartOfName(prefix) || !isPartOfName(after))
         throw new Problem('invalid_request', 'prefix and after must be text without control characters');
       if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
-        throw new Problem(
-          'invalid_request',
-          `limit is ${typeof limit === 'string' ? JSON.stringify(limit) : String(limit)}; allowed: 1 to ${PAGE_MAX}`,
-        );
+        throw new Problem('invalid_request', `limit is ${shown(limit)}; allowed: 1 to ${PAGE_MAX}`);
       return list(this.ask, { prefix, after, limit });
     });
   }

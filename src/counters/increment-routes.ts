@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DATABASE_READ } from '../http/problem-answers.ts';
 import { allowNoBody, noQuery } from '../http/validation.ts';
 import { refuseWhenFull } from './refusal.ts';
-import { type Increment, keyOf } from './request.ts';
+import { type Increment, incrementOf, keyOf } from './request.ts';
 import {
   bulkAnswer,
   bulkBody,
@@ -51,9 +51,9 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     preValidation: allowNoBody,
     handler: async (request, reply) => {
       const { name } = request.params;
-      const { by = 1, partial = false, min, max, window } = request.body;
-      const increment = { name, by, min, max, window };
-      const [value = Number.NaN, added] = await write(writer, request, reply, [increment], partial);
+      const { partial = false, ...item } = request.body;
+      const increments = [incrementOf({ name, ...item })];
+      const [value = Number.NaN, added] = await write(writer, request, reply, increments, partial);
       return added === undefined ? { name, value } : { name, value, added };
     },
   });
@@ -70,13 +70,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     },
     onRequest,
     handler: async (request, reply) => {
-      const increments = request.body.map(({ name, by = 1, min, max, window }) => ({
-        name,
-        by,
-        min,
-        max,
-        window,
-      }));
+      const increments = request.body.map(incrementOf);
       const values = await write(writer, request, reply, increments);
       return increments.map(({ name }, i) => ({ name, value: values[i] ?? Number.NaN }));
     },

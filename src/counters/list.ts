@@ -7,6 +7,7 @@ import {
   type Page,
   stateOf,
   timestamp,
+  type WindowCount,
 } from './counter.ts';
 import { ALIVE, STATE, type Statement, STATES } from './statements.ts';
 import { BUCKETS_MAX, bucketsOf } from './windows.ts';
@@ -43,7 +44,7 @@ export async function find(ask: Ask, names: readonly string[]): Promise<NamedCou
 export async function windowCounts(
   ask: Ask,
   { name, window, last }: { name: string; window: string; last: number },
-): Promise<{ start: string; value: number }[]> {
+): Promise<WindowCount[]> {
   if (!Number.isInteger(last) || last < 1 || last > BUCKETS_MAX)
     throw new Problem('invalid_request', `last is ${last}; allowed: 1 to ${BUCKETS_MAX} windows`);
   const buckets = bucketsOf(name, window, Date.now(), last);

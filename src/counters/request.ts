@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 import type { Caller } from '../http/request-caller.ts';
-import { assertValue } from './range.ts';
+import { assertValue, shown } from './range.ts';
 import { BULK_MAX, CHARACTER, NAME_MAX } from './schemas.ts';
 
 export interface Increment {
@@ -15,6 +15,15 @@ export interface Increment {
   /** The increment counts in the current window of this length, such as `1h`, and not in the counter itself. */
   window?: string | undefined;
 }
+
+/** An increment as callers give it: `by` is 1 by default. */
+export const incrementOf = ({
+  name,
+  by = 1,
+  min,
+  max,
+  window,
+}: Omit<Increment, 'by'> & { by?: number | undefined }): Increment => ({ name, by, min, max, window });
 
 /** The request of one caller, which is applied as a whole or not at all. */
 export interface IncrementRequest {
@@ -46,9 +55,10 @@ export function assertKey(field: string, key: unknown): asserts key is string {
   );
 }
 
+const PART_OF_NAME = new RegExp(`^${CHARACTER}*$`);
+
 /** Whether a text can be a part of a name, or empty. */
-export const isPartOfName = (text: unknown): boolean =>
-  typeof text === 'string' && new RegExp(`^${CHARACTER}*$`).test(text);
+export const isPartOfName = (text: unknown): boolean => typeof text === 'string' && PART_OF_NAME.test(text);
 
 /** @throws {Problem} `invalid_request` when it is not an array */
 export function assertArray(field: string, value: unknown): void {
@@ -62,7 +72,7 @@ export function assertName(name: unknown): asserts name is string {
   if (typeof name === 'string' && NAME.test(name)) return;
   throw new Problem(
     'invalid_request',
-    `the name is ${(typeof name === 'string' ? JSON.stringify(name) : String(name)).slice(0, NAME_MAX)}; allowed: 1 to ${NAME_MAX} characters, without control characters`,
+    `the name is ${shown(name).slice(0, NAME_MAX)}; allowed: 1 to ${NAME_MAX} characters, without control characters`,
   );
 }
 

@@ -46,19 +46,6 @@ export const STATE = `c.value, c.min, c.max, ${EXPIRES} as expires`;
 /** Whether the counter `c` has not expired. An expired counter counts as missing; its row is removed later. */
 export const ALIVE = '(c.expires_at <= now()) is not true';
 
-/*
- * The three statements that write a batch as a whole have their first parameters and their last part in common:
- * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If the row has this number
- *   or a later one already, `seq` becomes null, which violates its constraint, and the whole statement fails. If the row
- *   is missing, the division fails, and with it the whole statement. So each number is applied once or never.
- * - $3: how long to wait for each lock. `set_config` with `is_local` lasts as long as the statement, so no session state
- *   is left.
- * If a partial sum leaves the range, or the bounds of the counter or of an increment, `values` becomes null, which
- * violates its constraint; if the final value does, it violates a constraint of the table. `values` also becomes null if
- * the counter has expired. Then the batch is written again with WRITE_SELECTIVE, which counts an expired counter from 0.
- * Every replica writes counters in the order of their names, so that batches do not deadlock.
- */
-
 /**
  * The expiry of a row that is created: at least ten minutes from now. If the clock of the service is behind, a bucket
  * could otherwise be expired when it is created, and each increment would start it again from 0.
@@ -78,6 +65,19 @@ const allowed = (d: Record<'total' | 'low' | 'high' | 'least' | 'most', string>)
   and (w.value - ${d.total} < ${d.least}) is not true
   and (w.value - ${d.total} > ${d.most}) is not true
   and (w.expires_at <= now()) is not true`;
+
+/*
+ * The three statements that write a batch as a whole have their first parameters and their last part in common:
+ * - $1, $2: the writer and the number of the batch. The writer's row takes the number last. If the row has this number
+ *   or a later one already, `seq` becomes null, which violates its constraint, and the whole statement fails. If the row
+ *   is missing, the division fails, and with it the whole statement. So each number is applied once or never.
+ * - $3: how long to wait for each lock. `set_config` with `is_local` lasts as long as the statement, so no session state
+ *   is left.
+ * If a partial sum leaves the range, or the bounds of the counter or of an increment, `values` becomes null, which
+ * violates its constraint; if the final value does, it violates a constraint of the table. `values` also becomes null if
+ * the counter has expired. Then the batch is written again with WRITE_SELECTIVE, which counts an expired counter from 0.
+ * Every replica writes counters in the order of their names, so that batches do not deadlock.
+ */
 
 /**
  * Writes one counter: the common case of a single caller or a single hot counter. $4 to $10: name, total, low, high, least,
@@ -249,6 +249,9 @@ const removal = (table: string, primaryKey: string) =>
   select count(*)::int as count, max(expires_at)::text as last from removed`,
   );
 
+export const REMOVE_KEYS = removal('idempotency_keys', 'key');
+export const REMOVE_COUNTERS = removal('counters', 'name');
+
 /** How many rows the planner supposes that a table has; -1: it does not know; no row: the table is empty. */
 const supposed = (table: string) =>
   prepared(
@@ -262,9 +265,6 @@ export const SUPPOSED_KEYS = supposed('idempotency_keys');
 /** A table that is being vacuumed is skipped: waiting for it would cancel an autovacuum. */
 export const ANALYZE_COUNTERS: Statement = { name: '', text: 'analyze (skip_locked) counters' };
 export const ANALYZE_KEYS: Statement = { name: '', text: 'analyze (skip_locked) idempotency_keys' };
-
-export const REMOVE_KEYS = removal('idempotency_keys', 'key');
-export const REMOVE_COUNTERS = removal('counters', 'name');
 
 /** Removes writers without a batch for seven days: most have ended. One that is merely idle registers again. */
 export const REMOVE_WRITERS = prepared(

@@ -94,8 +94,8 @@ export class CounterStore {
    * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfBounds`, `failureOf`
    */
   async write(batch: Batch, id: BatchId, lockMs = Number.POSITIVE_INFINITY): Promise<Written> {
-    const written = await this.#send(batch, id, lockMs);
     const keys = batch.requests.reduce((count, { key }) => count + Number(key !== undefined), 0);
+    const written = await this.#send(batch, id, { lockMs, keyed: keys > 0 });
     this.wrote(batch.deltas.length + keys);
     return written;
   }
@@ -105,14 +105,17 @@ export class CounterStore {
     this.#statistics.wrote(rows);
   }
 
-  #send(batch: Batch, { writer, seq }: BatchId, lockMs: number): Promise<Written> {
+  #send(
+    batch: Batch,
+    { writer, seq }: BatchId,
+    { lockMs, keyed }: { lockMs: number; keyed: boolean },
+  ): Promise<Written> {
     const { requests, deltas, steps } = batch;
     const head = [writer, seq, `${Math.min(lockMs, this.#options.lockMsMax)}ms`];
     if (isSelective(batch)) {
       const parameters = parametersOf(batch.selection);
       return this.#write(WRITE_SELECTIVE, [...head, ...parameters, this.#options.keyHours]);
     }
-    const keyed = requests.some(({ key }) => key !== undefined);
     const [only] = deltas;
     if (!keyed && only && deltas.length === 1) {
       const { name, total, low, high, least, most, expiresAt } = only;

@@ -1,5 +1,5 @@
 import { Problem } from '../errors/problem.ts';
-import { compose, type PendingRequest } from './batch.ts';
+import { compose, type PendingIncrement, type PendingRequest } from './batch.ts';
 import { VALUE_MAX } from './counter.ts';
 import type { Answer } from './request.ts';
 import type { SelectiveBatch } from './selection.ts';
@@ -82,28 +82,23 @@ function leavesOwnBounds(
     return new Problem(
       'out_of_bounds',
       `${quoted(name)} is ${before}, and the ${isAbove ? 'max' : 'min'} of the increment is ${limit}: ${fits} would fit, not ${by}`,
-      { ...membersOf(name, before, { min, max }, fits), ...retryAfter(name, sum, { min, max }) },
+      { members: membersOf(name, before, { min, max }, fits), ...retryAfter(name, sum, { min, max }) },
     );
   }
   throw new Error('a request that fits was refused');
 }
 
-interface OwnBounds {
-  min?: number | undefined;
-  max?: number | undefined;
-}
+type OwnBounds = Pick<PendingIncrement, 'min' | 'max'>;
 
 /** The members of the problem that programs can evaluate. */
 function membersOf(name: string, value: bigint, bounds: OwnBounds, fits: bigint) {
   const { counter, window } = counterNamed(name);
   return {
-    members: {
-      name: counter,
-      ...(window === undefined ? {} : { window }),
-      value: Number(value),
-      ...bounds,
-      fits: Number(fits),
-    },
+    name: counter,
+    ...(window === undefined ? {} : { window }),
+    value: Number(value),
+    ...bounds,
+    fits: Number(fits),
   };
 }
 
@@ -134,7 +129,7 @@ function leavesBounds(
   return new Problem(
     'out_of_bounds',
     `${quoted(name)} is ${value}, and its ${limit === max ? 'max' : 'min'} is ${limit}: ${fits} would fit, not ${wanted}`,
-    membersOf(name, value, bounds, fits),
+    { members: membersOf(name, value, bounds, fits) },
   );
 }
 

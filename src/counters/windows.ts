@@ -21,20 +21,24 @@ export interface Bucket {
 }
 
 /**
- * Returns the last buckets of a counter, the current one first. Windows of one length follow each other without a gap,
- * from 1970-01-01T00:00:00Z on; equal lengths (`60s`, `1m`) share their buckets.
+ * Returns the bucket of a counter at a time, in milliseconds since 1970. Windows of one length follow each other without a
+ * gap, from 1970-01-01T00:00:00Z on; equal lengths (`60s`, `1m`) share their buckets.
  *
- * @param at the current time, in milliseconds since 1970
  * @throws {Problem} `invalid_request` when the window is not a number of seconds, minutes, hours or days
  */
-export function bucketsOf(counter: string, window: string, at: number, count = 1): Bucket[] {
+export const bucketOf = (counter: string, window: string, at: number): Bucket =>
+  bucketAt(counter, lengthOf(window), at);
+
+/** Returns the last buckets of a counter at a time, the current one first. @throws {Problem} as `bucketOf` */
+export function bucketsOf(counter: string, window: string, at: number, count: number): Bucket[] {
   const ms = lengthOf(window);
-  const current = at - (at % ms);
-  return Array.from({ length: count }, (_, i) => {
-    const start = current - i * ms;
-    const name = [SEPARATOR, ms, SEPARATOR, start, SEPARATOR, counter].join('');
-    return { name, start, expiresAt: start + BUCKETS_MAX * ms + KEPT_MS };
-  });
+  return Array.from({ length: count }, (_, i) => bucketAt(counter, ms, at - i * ms));
+}
+
+function bucketAt(counter: string, ms: number, at: number): Bucket {
+  const start = Math.floor(at / ms) * ms;
+  const name = ['', ms, start, counter].join(SEPARATOR);
+  return { name, start, expiresAt: start + BUCKETS_MAX * ms + KEPT_MS };
 }
 
 /** Parses a name in the database. Only a bucket has `window`, and `start` and `end`, in milliseconds since 1970. */

@@ -14,7 +14,7 @@ import {
   keyReused,
 } from './request.ts';
 import type { CounterStore } from './store.ts';
-import { bucketsOf } from './windows.ts';
+import { bucketOf } from './windows.ts';
 
 export interface WriterEvents extends BatchEvents {
   /** The attempt to settle a lost answer has ended. */
@@ -207,6 +207,6 @@ export class CounterWriter {
 /** @throws {Problem} `invalid_request` when the window is not valid */
 function inBucket({ window, ...increment }: Increment): PendingIncrement {
   if (window === undefined) return increment;
-  const [bucket] = bucketsOf(increment.name, window, Date.now());
-  return { ...increment, name: bucket?.name ?? '', expiresAt: bucket?.expiresAt };
+  const { name, expiresAt } = bucketOf(increment.name, window, Date.now());
+  return { ...increment, name, expiresAt };
 }

@@ -10,7 +10,6 @@ export type {
   Incremented,
   IncrementItem,
   IncrementOptions,
-  WindowCount,
 } from '../counters/counters.ts';
 export type {
   Changed,
@@ -19,6 +18,7 @@ export type {
   Listing,
   NamedCounter,
   Page,
+  WindowCount,
 } from '../counters/counter.ts';
 export { Problem, type ProblemCode } from '../errors/problem.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { Ajv } from 'ajv';
 import t, { type Test } from 'tap';
-import { BUCKETS_MAX, bucketsOf, counterNamed, quoted } from '../../src/counters/windows.ts';
+import { BUCKETS_MAX, bucketOf, bucketsOf, counterNamed, quoted } from '../../src/counters/windows.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter } from '../../src/counters/writer.ts';
 import { Problem } from '../../src/errors/problem.ts';
@@ -60,10 +60,10 @@ t.test(
       }),
       { numRuns: 200 },
     );
-    const [bucket] = bucketsOf('likes', '3600s', Date.parse('2026-11-29T15:30:00Z'));
-    t.equal(quoted(bucket?.name ?? ''), '"likes" in the window of 1h from 2026-11-29T15:00:00.000Z');
+    const bucket = bucketOf('likes', '3600s', Date.parse('2026-11-29T15:30:00Z'));
+    t.equal(quoted(bucket.name), '"likes" in the window of 1h from 2026-11-29T15:00:00.000Z');
     for (const wrong of ['', 'h', '0h', '01h', '1', '1w', '10000s', '-1h', '1.5h', '1h ', ' 1h', '1h\n'])
-      t.throws(() => bucketsOf('likes', wrong, 0), { code: 'invalid_request' }, wrong);
+      t.throws(() => bucketOf('likes', wrong, 0), { code: 'invalid_request' }, wrong);
   },
 );
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { entities } from '../../src/entities.ts';
-import { bucketsOf } from '../../src/counters/windows.ts';
+import { bucketOf } from '../../src/counters/windows.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { openDatabase } from '../../src/database/orm.ts';
 import { silent, testClient, testDatabase } from '../helper.ts';
@@ -53,11 +53,11 @@ t.test('reverting the expiry deletes expired counters and windows', async (t) =>
   const { orm, close } = openDatabase({ databaseUrl, entities, config, log: silent });
   t.teardown(close);
   const client = await testClient(t, databaseUrl);
-  const [window] = bucketsOf('likes', '1d', Date.now());
+  const window = bucketOf('likes', '1d', Date.now());
   await client.query(
     `insert into counters (name, value, expires_at) values
        ('likes', 1, null), ('offer', 2, now() + interval '1 day'), ('over', 3, now()), ($1, 4, now() + interval '1 day')`,
-    [window?.name],
+    [window.name],
   );
   await orm.migrator.down();
   const { rows } = await client.query('select name from counters order by name');
