@@ -100,7 +100,7 @@ function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary
   );
   return fc.tuple(fc.tuple(...each), extra).map(([values, more]) => {
     const pairs = known.flatMap(({ name }, i) => (values[i] ?? []).map((value): Pair => [name, value]));
-    const valid = known.every((one, i) => {
+    const verdicts = known.map((one, i) => {
       const [first, second] = values[i] ?? [];
       if (one.schema.type === 'array') return first === undefined || acceptsAll(document, one, values[i]);
       if (second !== undefined) return false;
@@ -112,7 +112,7 @@ function queryOf({ parameters }: Operation, document: ApiDocument): fc.Arbitrary
     );
     return {
       value: [...pairs, ...more],
-      valid: valid && more.length === 0 && (hasOthers ? undefined : true),
+      valid: combined([...verdicts, more.length === 0, hasOthers ? undefined : true]),
     };
   });
 }
@@ -230,13 +230,20 @@ function bodyOf({ body, method }: Operation, document: ApiDocument): fc.Arbitrar
 }
 
 /** Whether the parameter accepts the value that the text in a URL stands for. */
-function accepts(document: ApiDocument, { schema }: Parameter, text: string): boolean {
+function accepts(document: ApiDocument, { schema }: Parameter, text: string): boolean | undefined {
   const isNumber = schema.type === 'integer' && /^-?\d+$/.test(text);
-  return document.accepts(schema, isNumber ? Number(text) : text);
+  return document.accepts(schema, isNumber ? Number(text) : text) && encodable([text]);
 }
 
-const acceptsAll = (document: ApiDocument, { schema }: Parameter, texts: readonly string[] = []): boolean =>
-  document.accepts(schema, texts);
+const acceptsAll = (
+  document: ApiDocument,
+  { schema }: Parameter,
+  texts: readonly string[] = [],
+): boolean | undefined => document.accepts(schema, texts) && encodable(texts);
+
+/** A schema does not say that lone surrogates, which it accepts, have no UTF-8 and so no place in a URL. */
+const encodable = (texts: readonly string[]): true | undefined =>
+  texts.every((text) => text.isWellFormed()) || undefined;
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
