@@ -61,7 +61,7 @@ const schema = Type.Object({
     maximum: 1000,
     default: 10,
     description:
-      'the maximum number of database connections, 4 to 1000, of which the demonstrations use all but two; the counters have six more',
+      'the size of the connection pool, 4 to 1000, of which the demonstrations use all but two; the counters have six more connections',
   }),
   POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(
     5000,
@@ -83,7 +83,7 @@ const schema = Type.Object({
   ISOLATION_LEVEL: Type.Enum(['read uncommitted', 'read committed', 'repeatable read', 'serializable'], {
     default: 'read committed',
     description:
-      'the isolation level of transactions that do not set one: read uncommitted, read committed, repeatable read or serializable',
+      'the isolation level of transactions that do not set one, except for those of counters, which are read committed: read uncommitted, read committed, repeatable read or serializable',
   }),
   IDEMPOTENCY_KEY_HOURS: Type.Integer({
     minimum: 1,

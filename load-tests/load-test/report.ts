@@ -24,7 +24,7 @@ const charts: (Chart & { file: string; caption: string })[] = [
     scale: 'log',
     value: (row) => row.incrementsPerSecond,
     caption:
-      'Acknowledged increments of a single post per second, by number of concurrent callers. The strategies that lose updates are fast because they never wait for another transaction.',
+      'Acknowledged increments of a single post per second, by number of concurrent callers. Some of those of the strategies that lose updates are not in the count.',
   },
   {
     file: 'latency.svg',

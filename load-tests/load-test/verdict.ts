@@ -40,5 +40,7 @@ export function judge(claim: Claim, observation: Observation): Verdict {
   if (claim === 'rejects' && contention > 1 && conflicts === 0)
     return { holds: false, verdict: 'rejected nothing (unexpected)' };
   if (open > 0) return { holds: true, verdict: `within bounds: ${open} open` };
+  if (claim === 'rejects' && contention > 1)
+    return { holds: true, verdict: `lost none, ${conflicts} conflicts` };
   return { holds: true, verdict: conflicts > 0 ? `exact, ${conflicts} conflicts` : 'exact' };
 }

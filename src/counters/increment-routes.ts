@@ -62,7 +62,7 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     config: { problems: INCREMENT },
     schema: {
       tags,
-      summary: 'Increment up to 1,000 counters, all or nothing',
+      summary: 'Send up to 1,000 increments, all or nothing',
       querystring: noQuery,
       headers,
       body: bulkBody,

@@ -30,7 +30,7 @@ const HOST = /^(?<host>\[[^\]]*\]|[^:[\]]*)(?::(?<port>[^:]*))?$/;
 /** Parameters that name hosts: they are removed, because the driver supports only a single host. */
 const HOST_PARAMETERS = /^(host|port|target_session_attrs)=/;
 
-const ENCODE = 'in a name or a password, the characters : / ? # @ , and % are written in percent-encoding';
+const ENCODE = 'percent-encode the characters : / ? # @ , and % in a name or a password';
 
 /**
  * Reads an address as libpq does, with any number of hosts: `host1:5432,host2` before the path, or `?host=` and `?port=`

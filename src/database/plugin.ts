@@ -19,7 +19,6 @@ declare module 'fastify' {
 export interface ServiceDatabase extends Database {
   /** Connections for the counters only, so that they do not wait for lists or demonstrations. */
   counters: Sessions;
-  disk: DiskWatch;
   server: ServerWatch;
 }
 
@@ -43,7 +42,9 @@ export const databasePlugin = fastifyPlugin(
     const prepare = async () => {
       const session = await probeSessions(databaseUrl, config, log.warn);
       const applied = await migrate({ ...options, log, session });
-      log.info(`the database is up to date: ${applied} migrations applied`);
+      log.info(
+        `the database is up to date: ${applied} ${applied === 1 ? 'migration' : 'migrations'} applied`,
+      );
       return session;
     };
     const waitMsMax = config.FAILOVER_TIMEOUT_MS;
@@ -59,8 +60,8 @@ export const databasePlugin = fastifyPlugin(
       config: { ...config, POOL_MAX: options.counterConnections, ISOLATION_LEVEL: 'read committed' },
     });
     counters.shareServerWith(database.sessions);
-    const server = new ServerWatch(database.sessions, log);
-    app.decorate('database', { ...database, counters, disk, server });
+    const server = new ServerWatch(database.sessions, disk, log);
+    app.decorate('database', { ...database, counters, server });
     await server.ask(ASK_MS_MAX).catch((error: unknown) => {
       log.warn(`the durability settings of the database could not be read: ${messageOf(error)}`);
     });

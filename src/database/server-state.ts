@@ -2,7 +2,7 @@ import type { Sessions } from './sessions.ts';
 
 /** Risks for writes: that they are lost although the commit was confirmed, or that they are refused. */
 export const risks = {
-  fsync_off: 'fsync is off: a crash of the machine can lose acknowledged writes, or the database',
+  fsync_off: 'fsync is off: a crash of the machine can lose acknowledged writes or corrupt the database',
   synchronous_commit_off: 'synchronous_commit is off: a crash of the server can lose acknowledged writes',
   asynchronous_standbys:
     'standbys replicate asynchronously: a failover to one of them can lose acknowledged writes',

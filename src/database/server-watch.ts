@@ -1,3 +1,4 @@
+import type { DiskWatch } from './disk-watch.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
 import type { DatabaseLog } from './orm.ts';
 import { type Risk, risks, type ServerState, serverState } from './server-state.ts';
@@ -6,12 +7,14 @@ import type { Sessions } from './sessions.ts';
 /** Reads the state of the server on demand, and logs what has changed since the last time. */
 export class ServerWatch {
   readonly #sessions: Sessions;
+  readonly #disk: DiskWatch;
   readonly #log: DatabaseLog;
   #readOnly = false;
   #risks: readonly Risk[] = [];
 
-  constructor(sessions: Sessions, log: DatabaseLog) {
+  constructor(sessions: Sessions, disk: DiskWatch, log: DatabaseLog) {
     this.#sessions = sessions;
+    this.#disk = disk;
     this.#log = log;
   }
 
@@ -29,7 +32,7 @@ export class ServerWatch {
     const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);
     const timer = setTimeout(() => late.reject(error), deadlineMs);
     try {
-      const state = await Promise.race([asked, late.promise]);
+      const state = this.#withDisk(await Promise.race([asked, late.promise]));
       this.#note(state);
       return state;
     } finally {
@@ -51,6 +54,10 @@ export class ServerWatch {
     }
   }
 
+  #withDisk(state: ServerState): ServerState {
+    return this.#disk.isFull ? { ...state, risks: [...state.risks, 'disk_full'] } : state;
+  }
+
   #note({ readOnly, risks: now }: ServerState): void {
     if (readOnly) this.#sessions.empty();
     if (readOnly && !this.#readOnly)
@@ -60,7 +67,7 @@ export class ServerWatch {
     // A standby does not know the risks of its primary.
     if (readOnly) return;
     for (const risk of now) if (!this.#risks.includes(risk)) this.#log.warn(risks[risk]);
-    for (const risk of this.#risks) if (!now.includes(risk)) this.#log.info(`no longer: ${risks[risk]}`);
+    for (const risk of this.#risks) if (!now.includes(risk)) this.#log.info(`risk resolved: ${risks[risk]}`);
     this.#risks = now;
   }
 }

@@ -48,7 +48,7 @@ export function databaseMetrics(app: FastifyInstance): void {
   app.metrics.registerMetric(
     new Gauge({
       name: 'safe_counters_durability_risk',
-      help: `1: acknowledged increments can be lost. ${Object.values(risks).join('; ')}`,
+      help: `1: the risk applies. ${Object.values(risks).join('; ')}`,
       labelNames: ['risk'],
       registers: [],
       async collect() {

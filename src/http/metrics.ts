@@ -74,14 +74,16 @@ const routeOf = ({ routeOptions }: FastifyRequest): string => routeOptions.url ?
 function poolMetrics(app: FastifyInstance, register: Registry): void {
   const connections = new Gauge({
     name: 'safe_counters_pool_connections',
-    help: 'Database connections that are idle or used, and callers waiting for one',
-    labelNames: ['state'],
+    help: 'Connections of the pool of POOL_MAX (main) and of that of the counters: idle and used ones, and callers waiting for one',
+    labelNames: ['pool', 'state'],
     registers: [],
     collect() {
-      const { total, idle, waiting } = app.database.sessions.load;
-      this.set({ state: 'idle' }, idle);
-      this.set({ state: 'used' }, total - idle);
-      this.set({ state: 'waiting' }, waiting);
+      const { sessions: main, counters } = app.database;
+      for (const [pool, { load }] of Object.entries({ main, counters })) {
+        this.set({ pool, state: 'idle' }, load.idle);
+        this.set({ pool, state: 'used' }, load.total - load.idle);
+        this.set({ pool, state: 'waiting' }, load.waiting);
+      }
     },
   });
   register.registerMetric(connections);

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { type Risk, risks } from '../database/server-state.ts';
+import { risks } from '../database/server-state.ts';
 import { Problem, problems } from '../errors/problem.ts';
 import { DATABASE_READ } from './problem-answers.ts';
 
@@ -58,8 +58,7 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'the database accepts no writes: it is a standby, or read-only; try again later',
         );
       // With a full disk, reads still work: a 503 here would take all replicas out of service.
-      const names: Risk[] = app.database.disk.isFull ? [...state.risks, 'disk_full'] : state.risks;
-      return { status: 'ready', risks: names.map((risk) => ({ risk, meaning: risks[risk] })) };
+      return { status: 'ready', risks: state.risks.map((risk) => ({ risk, meaning: risks[risk] })) };
     },
   });
 

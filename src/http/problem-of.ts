@@ -14,10 +14,7 @@ const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
     'conflict',
     'another transaction changed the same rows first; nothing was changed: send the request again',
   ],
-  busy: [
-    'busy',
-    'the wait for a lock, a statement or a connection took too long; nothing was changed: try again later',
-  ],
+  busy: ['busy', 'a lock, statement or connection timeout expired; nothing was changed: try again later'],
   full: [
     'disk_full',
     'the disk of the database is full; nothing was changed, and reads still work: try again when there is room',

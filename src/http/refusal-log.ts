@@ -14,8 +14,8 @@ interface Refusals {
 }
 
 /**
- * Logs refused requests (503, 504, and refusals because of a token) once a second, with their number. Under overload
- * there are thousands a second, and logging each one with a stack would cost more than serving it.
+ * Logs requests that are refused (503, or because of a token) or have an unknown outcome (504) once a second, with their
+ * number. Under overload there are thousands a second, and logging each one with a stack would cost more than serving it.
  */
 export class RefusalLog {
   readonly #log: FastifyBaseLogger;
@@ -42,7 +42,10 @@ export class RefusalLog {
   #write(): void {
     for (const { code, caller, count, reason } of this.#refusals.values()) {
       const requests = count === 1 ? '1 request' : `${count} requests`;
-      this.#log.warn({ code, caller, count, reason }, `${requests} refused within ${LOG_MS} ms`);
+      this.#log.warn(
+        { code, caller, count, reason },
+        `${requests} answered with ${code} within ${LOG_MS} ms`,
+      );
     }
     this.#refusals.clear();
   }

@@ -61,6 +61,6 @@ export const endpoints: readonly Endpoint[] = [
     workers: 1,
     increments: 1,
     message: 'Versioning test completed',
-    summary: 'Increment once with a version check, and report like and version',
+    summary: 'Increment once with a version check; report the likes and the version',
   },
 ];

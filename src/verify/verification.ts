@@ -134,7 +134,7 @@ function judgementOf(result: TrialResult): Judgement & { increments_per_second: 
   const { holds, verdict, lost, attempted, acknowledged, violations, increments_per_second } = result;
   const words = {
     exact: 'exact',
-    rejects: `exact, ${attempted - acknowledged} of ${attempted} refused`,
+    rejects: `lost none, ${attempted - acknowledged} of ${attempted} refused`,
     loses: `lost ${lost} of ${acknowledged}${holds ? ' (expected)' : ''}`,
     inconclusive: `inconclusive: too slow to tell, ${acknowledged} acknowledged`,
   };

@@ -122,7 +122,7 @@ t.test('the demonstrations on the page', { skip }, async (t) => {
   t.test('strategies that lose likes sell tickets twice, and no other does', async (t) => {
     const { page, errors } = await watchedPage(browser);
     await page.goto(`${url}/#race-form`);
-    await page.getByLabel('Race for').selectOption('tickets');
+    await page.getByLabel('Kind of race').selectOption('tickets');
     await page.getByLabel('Buyers each').waitFor();
     await page.getByRole('button', { name: 'Race' }).click();
     await page

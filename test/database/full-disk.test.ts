@@ -49,6 +49,7 @@ t.test(
     const ready = await app.inject('/health/ready');
     t.equal(ready.statusCode, 200);
     t.ok(ready.json<{ risks: { risk: string }[] }>().risks.some(({ risk }) => risk === 'disk_full'));
+    t.match((await app.inject('/metrics')).body, /^safe_counters_durability_risk\{risk="disk_full"\} 1$/m);
 
     rmSync(filler);
     const again = await write('full');

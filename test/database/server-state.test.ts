@@ -82,7 +82,7 @@ t.test(
     await administrator.query(`alter system set synchronous_standby_names = '*'`);
     await administrator.query('select pg_reload_conf()');
     await until(async () => !(await risks()).includes('asynchronous_standbys'));
-    t.equal(logged(/no longer: standbys replicate asynchronously/), 1);
+    t.equal(logged(/risk resolved: standbys replicate asynchronously/), 1);
     await administrator.query('alter system reset synchronous_standby_names');
     await administrator.query('select pg_reload_conf()');
     await until(async () => (await risks()).includes('asynchronous_standbys'));

@@ -18,13 +18,18 @@ t.test('a thousand refusals in a second are one log line per code, with a reason
   // The timer does not keep a process alive; the test does.
   await until(async () => lines.length > 0);
   t.match(lines, [
-    { level: 40, code: 'queue_full', count: 1000, msg: '1000 requests refused within 1000 ms' },
+    {
+      level: 40,
+      code: 'queue_full',
+      count: 1000,
+      msg: '1000 requests answered with queue_full within 1000 ms',
+    },
     {
       level: 40,
       code: 'busy',
       count: 1,
       reason: 'no connection: timeout',
-      msg: '1 request refused within 1000 ms',
+      msg: '1 request answered with busy within 1000 ms',
     },
   ]);
   t.equal(lines.length, 2);

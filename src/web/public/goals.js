@@ -26,7 +26,7 @@ export const goals = {
     note: (lost) => `${lost} likes were lost in this race. These statements show how one of them was lost.`,
   },
   tickets: {
-    title: 'Tickets, for half of the buyers',
+    title: 'Tickets (half as many as buyers)',
     each: 'Buyers each',
     missing: ({ lost }) => `${count(lost, 'buyer')} too many`,
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
