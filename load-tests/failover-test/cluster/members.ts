@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Client } from 'pg';
 import { until } from '../waiting.ts';
 import { SERVICE } from './entrance.ts';
@@ -35,7 +36,11 @@ export class Members {
 
   /** @throws {Error} when there is none within the time limit */
   synchronousStandby(): Promise<Node> {
-    return until('a synchronous standby', () => this.#nodeThatIs('sync'), this.#bound(PROMOTION_MS_MAX));
+    const look = async () => {
+      const names = (await (await this.primary())?.synchronousStandbys()) ?? [];
+      return this.nodes.find(({ name }) => names.includes(name));
+    };
+    return until('a synchronous standby', look, this.#bound(PROMOTION_MS_MAX));
   }
 
   /** Waits until another node is primary. @throws {Error} when none is within the time limit */
@@ -47,14 +52,20 @@ export class Members {
     return until(`another primary than ${node.name}`, look, this.#bound(msMax));
   }
 
-  /** Waits for a primary with both other nodes streaming from it. @throws {Error} when they do not within the time limit */
+  /**
+   * Waits for a primary with both other nodes streaming from it. With synchronous replication, one of them must be the
+   * synchronous standby for the primary and in etcd: a primary that has just been promoted waits for any standby, and until
+   * it has chosen one, no standby may take over from it.
+   *
+   * @throws {Error} when they do not within the time limit
+   */
   async whole(): Promise<void> {
     const look = async () => {
       const primary = await this.primary();
       if (!primary) return false;
       const [row] = await this.query(
         `select count(*) filter (where state = 'streaming')::int as streaming,
-                count(*) filter (where sync_state in ('sync', 'quorum'))::int as synchronous
+                array_agg(application_name) filter (where sync_state = 'sync') as synchronous
          from pg_stat_replication where application_name like 'pg_'`,
         primary,
       );
@@ -62,7 +73,7 @@ export class Members {
       const others = this.nodes.filter((node) => node !== primary);
       if (!(await Promise.all(others.map((node) => node.is('replica')))).every(Boolean)) return false;
       if (!this.#synchronous) return true;
-      return row.synchronous === 1 && (await this.#nodeThatIs('sync')) !== undefined;
+      return isDeepStrictEqual(row.synchronous, await primary.synchronousStandbys());
     };
     await until('a primary and two standbys', look, this.#bound(WHOLE_MS_MAX));
   }

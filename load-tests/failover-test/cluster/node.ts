@@ -111,6 +111,19 @@ export class Node {
     return response.ok;
   }
 
+  /**
+   * The synchronous standbys that etcd names at the moment: only they may be promoted. The roles that a node confirms
+   * (`is`) are as old as its last look at etcd. Source: Patroni's documentation, GET /cluster.
+   */
+  async synchronousStandbys(): Promise<string[]> {
+    const response = await fetch(`http://127.0.0.1:${this.ports.rest}/cluster`, {
+      signal: AbortSignal.timeout(5000),
+      headers: { connection: 'close' },
+    });
+    const { members } = (await response.json()) as { members: { name: string; role: string }[] };
+    return members.filter(({ role }) => role === 'sync_standby').map(({ name }) => name);
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.toEtcd, this.fromPeers, ...this.fromEntrance].map((link) => link.close()));
   }
