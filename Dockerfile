@@ -21,8 +21,9 @@ COPY src src
 RUN ln -s /app/src/verify/main.ts /usr/local/bin/verify
 USER node
 EXPOSE 3000
-# Through node, because the image has no curl; a failed fetch rejects, which ends node with 1 too.
+# Not /health/ready: an orchestrator would restart all replicas while the database is away. Through node, because the image
+# has no curl; a failed fetch rejects, which ends node with 1 too.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/health/live`).then((r) => process.exit(r.ok ? 0 : 1))"]
 # No shell and no npm in between: node is process 1 and receives SIGTERM itself.
 CMD ["node", "src/server.ts"]
