@@ -20,7 +20,7 @@ import { metrics } from './http/metrics.ts';
 import { refuseOtherOrigins } from './http/origin.ts';
 import { openapi } from './http/openapi.ts';
 import { operationsRoutes } from './http/operations.ts';
-import { securityHeaders } from './http/security-headers.ts';
+import { addSecurityHeaders, securityHeaders } from './http/security-headers.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
 import { refuseUnread } from './http/unread.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
@@ -47,7 +47,9 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     ...(logger ? { loggerInstance: logger } : {}),
     genReqId: () => randomUUID(),
     schemaErrorFormatter: explainValidation,
-    frameworkErrors: handleFrameworkError,
+    frameworkErrors: (error, request, reply) => {
+      handleFrameworkError(error, request, reply.headers(securityHeaders));
+    },
     clientErrorHandler: handleClientError,
     serverFactory: boundedServer(connectionBounds),
     // No limit here: waiting for the migrations of another process takes longer, and has its own limit.
@@ -65,7 +67,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     counterConnections: COUNTER_CONNECTIONS,
   });
   const closing = drainOnClose(app);
-  securityHeaders(app);
+  addSecurityHeaders(app);
   await app.register(metrics);
   databaseMetrics(app);
   requireTokens(app, callers);

@@ -1,5 +1,5 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { sendProblem } from '../http/error-handler.ts';
+import { refusals, sendProblem } from '../http/error-handler.ts';
 import type { CounterWriter } from './writer.ts';
 
 /** The interval at which paused connections are resumed, in milliseconds. */
@@ -25,7 +25,7 @@ export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHoo
   const paused = new PausedConnections(queue);
   return (request, reply, done) => {
     if (queue.room > 0) return done();
-    app.refusals.add('queue_full');
+    app[refusals].add('queue_full');
     // Not earlier: until the answer is written, the connection may have to be read (the rest of the body).
     reply.raw.once('finish', () => paused.add(request.raw.socket));
     sendProblem(request, reply, {

@@ -8,7 +8,7 @@ import type {
 import { Problem, type ProblemCode } from '../errors/problem.ts';
 import { CallerMetrics } from './caller-metrics.ts';
 import { type Callers, digestOf } from './caller.ts';
-import { sendProblem } from './error-handler.ts';
+import { refusals, sendProblem } from './error-handler.ts';
 import type { Caller } from './request-caller.ts';
 import { writes } from './writes.ts';
 
@@ -101,7 +101,7 @@ function refuse(
   message: string,
 ): void {
   if (code === 'insufficient_scope') reply.header('www-authenticate', `Bearer error="${code}"`);
-  request.server.refusals.add(code, message, caller.name);
+  request.server[refusals].add(code, message, caller.name);
   request.server.callerMetrics.refused(caller, code);
   sendProblem(request, reply, { code, message, partlyDone: false });
 }

@@ -6,9 +6,12 @@ import { Problem, type ProblemCode, type ProblemKind, problems } from '../errors
 import { problemOf } from './problem-of.ts';
 import { RefusalLog } from './refusal-log.ts';
 
+/** A symbol, since the routes of counters also run in applications, which may have a decorator of any name. */
+export const refusals = Symbol('safe-counters.refusals');
+
 declare module 'fastify' {
   interface FastifyInstance {
-    refusals: RefusalLog;
+    [refusals]: RefusalLog;
   }
 }
 
@@ -24,15 +27,15 @@ export function answerErrors(
   app: FastifyInstance,
   isForeign?: (error: FastifyError, reply: FastifyReply) => boolean,
 ): void {
-  const refusals = new RefusalLog(app.log);
-  app.decorate('refusals', refusals);
+  const log = new RefusalLog(app.log);
+  app.decorate(refusals, log);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     // Fastify passes it on to the handler of the enclosing scope.
     if (isForeign?.(error, reply)) throw error;
     const problem = problemOf(error);
     const { status } = problems[problem.code];
     if (status === 500) request.log.error({ err: error }, 'the request failed');
-    else if (status > 500) refusals.add(problem.code, error);
+    else if (status > 500) log.add(problem.code, error);
     return sendProblem(request, reply, problem);
   });
 }

@@ -69,7 +69,8 @@ export function problemOf(error: unknown): Problem {
   }
   const failure = failureOf(error);
   if (failure) return new Problem(...byFailure[failure], { cause: error });
-  const { code, statusCode = 500, validation, message = '' } = error as Partial<FastifyError>;
+  // Anything can be thrown, also undefined.
+  const { code, statusCode = 500, validation, message = '' } = (error ?? {}) as Partial<FastifyError>;
   const known = byFastifyCode[code ?? ''];
   if (known === 'unsupported_media_type') return new Problem(known, MEDIA_TYPE);
   if (known) return new Problem(known, message);

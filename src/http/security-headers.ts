@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import helmet from 'helmet';
 
@@ -9,16 +9,22 @@ const setHeaders = helmet({
 });
 
 /**
- * Adds Helmet's headers to every answer. They are always the same and are computed once. Computing them for each answer,
- * as Helmet's plugin does, takes a seventh of the time of a small request.
+ * Helmet's headers, which are the same for every answer. Computing them for each one, as Helmet's plugin does, takes a
+ * seventh of the time of a small request.
  */
-export function securityHeaders(app: FastifyInstance): void {
+export const securityHeaders: Readonly<OutgoingHttpHeaders> = computeHeaders();
+
+function computeHeaders(): OutgoingHttpHeaders {
   const request = { method: 'GET' } as IncomingMessage;
   const response = new ServerResponse(request);
   setHeaders(request, response, () => {});
-  const headers = { ...response.getHeaders() };
+  return { ...response.getHeaders() };
+}
+
+/** Adds the headers to every answer to a request that has a path; Fastify runs no hook for the others. */
+export function addSecurityHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(headers);
+    reply.headers(securityHeaders);
     done();
   });
 }

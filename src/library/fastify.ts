@@ -3,7 +3,7 @@ import fastifyPlugin from 'fastify-plugin';
 import type { Counters } from '../counters/counters.ts';
 import { countersRoutes } from '../counters/routes.ts';
 import { Problem } from '../errors/problem.ts';
-import { answerErrors } from '../http/error-handler.ts';
+import { answerErrors, refusals } from '../http/error-handler.ts';
 import { compileValidator, explainValidation } from '../http/validation.ts';
 import { type CountersOptions, createCounters } from './index.ts';
 
@@ -30,7 +30,7 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
   await app.register(
     async (scope) => {
       // The routes behave in the same way whatever the application has set for its own routes.
-      if (!scope.hasDecorator('refusals')) answerErrors(scope, isOfApplication);
+      if (!scope.hasDecorator(refusals)) answerErrors(scope, isOfApplication);
       scope.setSchemaErrorFormatter(explainValidation);
       scope.setValidatorCompiler(compileValidator);
       if (scope.serializerCompiler) scope.setSerializerCompiler(() => JSON.stringify);

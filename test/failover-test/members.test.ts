@@ -25,15 +25,18 @@ async function fakeNode(t: Test, name: string, roles: readonly string[], inEtcd:
   return new Node('patroni', name, '/nowhere', run, ports, 1);
 }
 
-t.test('a synchronous standby is one that etcd names, even if its Patroni confirms an older role', async (t) => {
-  const looks = [[], [], ['pg2']];
-  const inEtcd = () => looks.shift() ?? ['pg2'];
-  const nodes = [
-    await fakeNode(t, 'pg1', ['/replica', '/sync'], () => []),
-    await fakeNode(t, 'pg2', ['/replica'], () => []),
-    await fakeNode(t, 'pg3', ['/primary'], inEtcd),
-  ];
-  const members = new Members(nodes, true, new AbortController().signal);
-  t.equal((await members.synchronousStandby()).name, 'pg2');
-  t.equal(looks.length, 0, 'it was waited for');
-});
+t.test(
+  'a synchronous standby is one that etcd names, even if its Patroni confirms an older role',
+  async (t) => {
+    const looks = [[], [], ['pg2']];
+    const inEtcd = () => looks.shift() ?? ['pg2'];
+    const nodes = [
+      await fakeNode(t, 'pg1', ['/replica', '/sync'], () => []),
+      await fakeNode(t, 'pg2', ['/replica'], () => []),
+      await fakeNode(t, 'pg3', ['/primary'], inEtcd),
+    ];
+    const members = new Members(nodes, true, new AbortController().signal);
+    t.equal((await members.synchronousStandby()).name, 'pg2');
+    t.equal(looks.length, 0, 'it was waited for');
+  },
+);

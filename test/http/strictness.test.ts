@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
+import { problemOf } from '../../src/http/problem-of.ts';
 import { testApp } from '../helper.ts';
 
 const app = await testApp(t);
@@ -25,6 +26,27 @@ t.test(
     }
   },
 );
+
+t.test(
+  'every answer has the security headers, also if the path is unknown or cannot be decoded',
+  async (t) => {
+    const wanted = { 'content-security-policy': String, 'x-content-type-options': 'nosniff' };
+    for (const [path, status] of [
+      ['/health/live', 200],
+      ['/nothing', 404],
+      ['/%zz', 400],
+    ] as const) {
+      const { statusCode, headers } = await app.inject(path);
+      t.equal(statusCode, status, path);
+      t.match(headers, wanted, path);
+    }
+  },
+);
+
+t.test('whatever is thrown is an internal error', async (t) => {
+  for (const thrown of [undefined, null, 'text', 1])
+    t.match(problemOf(thrown), { code: 'internal_error', cause: thrown }, String(thrown));
+});
 
 t.test('unknown query parameters are refused, except by the pages', async (t) => {
   const paths = [

@@ -50,6 +50,7 @@ t.test('settings of the application apply to its own routes, and not to those of
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) =>
     done(null, 'mine'),
   );
+  app.decorate('refusals', 'mine');
   app.setSerializerCompiler(() => (data) => `mine ${JSON.stringify(data)}`);
   app.setValidatorCompiler(() => () => true);
   await app.register(counters, { pool });
