@@ -26,8 +26,14 @@ const versions = { ...service.devDependencies, ...service.dependencies };
 const readme = await read('README.md');
 const [pluginCode = '', processCode = '', clientCode = ''] = codeOf(await read('docs/library.md'));
 
+const FLAGS = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
 const folder = await testFolder(t, 'package');
 await install(folder);
+
+/** The lowest version of a package of the application that is accepted. The service is tested with the newest ones. */
+function lowest(name: string): string {
+  return `${name}@${library.peerDependencies[name]?.slice(1)}`;
+}
 
 /** Packs the package, and installs it in an empty project with the other packages that docs/library.md uses. */
 async function install(project: string): Promise<void> {
@@ -35,9 +41,8 @@ async function install(project: string): Promise<void> {
   const { stdout } = await run('npm', pack, join(CHECKOUT, 'library'));
   const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [{ filename: string }];
   await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }');
-  const besides = ['fastify', 'pg', '@types/pg', '@types/node'].map((name) => `${name}@${versions[name]}`);
-  const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  await run('npm', ['install', ...flags, `./${filename}`, ...besides]);
+  const types = ['@types/pg', '@types/node'].map((name) => `${name}@${versions[name]}`);
+  await run('npm', ['install', ...FLAGS, `./${filename}`, lowest('fastify'), lowest('pg'), ...types]);
 }
 
 /** Runs a file of the project; it ends with the test at the latest. */
@@ -65,10 +70,10 @@ const post = (url: string, body: object = {}) =>
   fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
 t.test(
-  'the package has the version of the service, and its dependencies have the tested versions',
+  'the package has the version of the service, and the same versions of their common dependencies',
   async (t) => {
     t.equal(library.version, service.version);
-    for (const [name, range] of Object.entries({ ...library.dependencies, ...library.peerDependencies }))
+    for (const [name, range] of Object.entries(library.dependencies))
       t.equal(range, `^${versions[name]}`, name);
   },
 );
@@ -176,4 +181,29 @@ t.test('the client of docs/library.md increments counters of the application', a
     .ended;
   t.match({ code, stderr }, { code: 0, stderr: '' });
   t.equal(stdout, `5 { value: 5, min: null, max: null, expiresAt: null }\ninvalid_request 400 no\n`);
+});
+
+const ormCode = `
+import { MikroORM } from '@mikro-orm/postgresql';
+import { createCounters } from 'safe-counters';
+
+const orm = await MikroORM.init({
+  clientUrl: process.env.DATABASE_URL,
+  entities: [],
+  discovery: { warnWhenNoEntities: false },
+  driverOptions: { connectionTimeoutMillis: 5000 },
+});
+const counters = await createCounters({ orm });
+console.log(await counters.increment('likes', { by: 2, key: 'once' }));
+await counters.close();
+await orm.close();
+`;
+
+t.test('the counters use the pool of a MikroORM instance', async (t) => {
+  const postgresql = lowest('@mikro-orm/postgresql');
+  await run('npm', ['install', ...FLAGS, postgresql, postgresql.replace('postgresql', 'core')]);
+  const DATABASE_URL = await testDatabase(t, { migrated: false });
+  const { code, stdout, stderr } = await (await runCode(t, 'orm.ts', ormCode, { DATABASE_URL })).ended;
+  t.match({ code, stderr }, { code: 0, stderr: '' });
+  t.equal(stdout, '{ value: 2, added: 2, replayed: false }\n');
 });
