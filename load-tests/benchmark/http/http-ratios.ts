@@ -29,7 +29,10 @@ export function httpRatios(
     // The inverse is no target: a row has to be written for each counter, and that costs time.
     compared(many, hot, c),
     {
-      name: `${hot.name}: c = ${most} ÷ its peak, c = ${peak}`,
+      name:
+        most === peak
+          ? `${hot.name}: its peak is at c = ${most}`
+          : `${hot.name}: c = ${most} ÷ its peak, c = ${peak}`,
       spread: over(rounds, (turns) => speed(turns, hot, most) / speed(turns, hot, peak)),
       atLeast: 0.9,
       aim: 0.95,
@@ -40,8 +43,11 @@ export function httpRatios(
       atLeast: 20,
       aim: 50,
     },
-    goodput('3 × the peak arrives ÷ the peak', overload, ({ tripled, peak: own }) => [tripled, own]),
-    goodput('3 × the peak arrives, most is refused ÷ the peak', overload, ({ refusing, refusingPeak }) => [
+    goodput('served at 3 × the peak ÷ the peak, the default queue', overload, ({ tripled, peak: own }) => [
+      tripled,
+      own,
+    ]),
+    goodput('served at 3 × the peak ÷ the peak, a queue of 256', overload, ({ refusing, refusingPeak }) => [
       refusing,
       refusingPeak,
     ]),

@@ -99,7 +99,7 @@ function overloaded(overload: readonly OverloadRound[]): string {
     'p99 ms',
   ];
   return table(headings, [
-    row('the usual queue', ({ tripled, peak }) => [tripled, peak]),
+    row('the default queue, 4,096', ({ tripled, peak }) => [tripled, peak]),
     row(`a queue of ${SHORT_QUEUE}`, ({ refusing, refusingPeak }) => [refusing, refusingPeak]),
   ]);
 }
