@@ -87,10 +87,12 @@ t.test('a bad address is reported without its password', async (t) => {
   t.match(loadConfig({ DATABASE_REPLICA_URLS: `${good},${good}` }), { DATABASE_REPLICA_URLS: String });
 });
 
+/** The rows of a table of variables. */
+const rowsOf = (text: string) => text.split('\n').filter((line) => /^\| `[A-Z_]+` \|/.test(line));
+
 t.test(
   'docs/operation.md describes every variable, with its default, and the README repeats some rows',
   async (t) => {
-    const rowsOf = (text: string) => text.split('\n').filter((line) => /^\| `[A-Z_]+` \|/.test(line));
     const rows = rowsOf(await readFile(join(CHECKOUT, 'docs/operation.md'), 'utf8'));
     const beginnings = variables.map(
       ({ name, default: value }) =>
