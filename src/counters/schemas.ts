@@ -1,5 +1,5 @@
-import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
+import { eventStream, sseEvent } from '../http/sse.ts';
 import { VALUE_MAX } from './counter.ts';
 import { BUCKETS_MAX } from './windows.ts';
 
@@ -235,13 +235,10 @@ export const windowAnswer = Type.Object(
   },
 );
 
-const example = 'event: value\ndata: {"name":"likes","value":42}\n\n';
-
-export const eventsAnswer = {
-  description:
-    'Events: `value` at once and after each change (null: the counter does not exist); `problem` while the counter cannot be read',
-  content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string', example }) } },
-};
+export const eventsAnswer = eventStream(
+  'Events: `value` at once and after each change (null: the counter does not exist); `problem` while the counter cannot be read',
+  sseEvent('value', { name: 'likes', value: 42 }),
+);
 
 /** Without a pattern, for the description only: the handler validates the key and explains the error better. */
 const idempotencyKey = Type.Optional(

@@ -221,7 +221,7 @@ export class CounterStore {
 }
 
 /** The row of a writer was removed like that of a writer that ended long ago. */
-export class ForgottenWriterError extends Error {
+class ForgottenWriterError extends Error {
   override name = 'ForgottenWriterError';
 }
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { eventStream } from '../http/sse.ts';
+import { eventStream, sseEvent } from '../http/sse.ts';
 import { timelineEntry } from '../database/timeline.ts';
 import { strategies } from '../strategies/index.ts';
 import { claim } from '../strategies/schemas.ts';
@@ -164,7 +164,7 @@ export const streamSchema = {
   response: {
     200: eventStream(
       'Events with JSON data; the data of `result` is what POST /races answers for one strategy',
-      'event: start\ndata: {"strategy":"unsafe","claim":"loses","expected":50}\n\n',
+      sseEvent('start', { strategy: 'unsafe', claim: 'loses', expected: 50 }),
     ),
   },
 };

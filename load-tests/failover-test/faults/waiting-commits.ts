@@ -40,7 +40,7 @@ const acts: readonly Act[] = [
  * Stops the WAL receivers of both standbys while `work` runs, and then resumes them, or kills them where buffered WAL must
  * not be replayed.
  */
-export async function whileStandbysStopped(
+async function whileStandbysStopped(
   { cluster }: Pick<World, 'cluster'>,
   work: () => Promise<'resume' | 'end'>,
 ): Promise<void> {

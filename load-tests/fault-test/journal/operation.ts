@@ -81,7 +81,7 @@ export const UNKEYED = 'unkeyed';
 export const STOCK = { name: 'stock', min: 0, max: 100 };
 
 /** The counter of all operations of the kind `quota`, with a window that does not end during a run. */
-export const QUOTA = { name: 'quota', window: '9999d', min: 0, max: 100 };
+const QUOTA = { name: 'quota', window: '9999d', min: 0, max: 100 };
 
 /** The counters with bounds, by their names. */
 export const BOUNDED: ReadonlyMap<string, { min: number; max: number }> = new Map(
