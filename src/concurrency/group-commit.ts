@@ -150,10 +150,11 @@ export class GroupCommit<Item, Result> {
   #refuseLate(waitMsMax: number): void {
     this.#timer = undefined;
     const latest = performance.now() - waitMsMax;
-    while (this.#queue[0] && this.#queue[0].since <= latest) {
-      const [late] = this.#queue.splice(0, 1);
-      this.#waitingWeight -= late?.weight ?? 0;
-      late?.reject(new QueueFullError(`waited ${waitMsMax} ms in the queue`));
+    const inTime = this.#queue.findIndex(({ since }) => since > latest);
+    // All at once: removing them one by one would move the rest of a long queue each time.
+    for (const late of this.#queue.splice(0, inTime < 0 ? this.#queue.length : inTime)) {
+      this.#waitingWeight -= late.weight;
+      late.reject(new QueueFullError(`waited ${waitMsMax} ms in the queue`));
     }
     this.#startTimer();
   }

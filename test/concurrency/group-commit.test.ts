@@ -203,3 +203,26 @@ t.test('an item that waited too long for a stalled batch is rejected, and not wr
   await group.drain();
   t.strictSame(written, [1]);
 });
+
+t.test('the time to refuse a long queue grows linearly', async (t) => {
+  const stuck = Promise.withResolvers<never>();
+  const refusalMs = async (length: number) => {
+    const group = new GroupCommit<number, number>({
+      write: () => stuck.promise,
+      batchMax: 1,
+      queueMax: length,
+      waitMsMax: 1,
+    });
+    void group.submit(0).catch(() => {});
+    await setImmediate();
+    const refused = Array.from({ length }, (_, i) => group.submit(i).catch(() => {}));
+    const since = performance.now();
+    await Promise.all(refused);
+    return performance.now() - since;
+  };
+  const alive = setInterval(() => {}, 1000);
+  await refusalMs(20_000);
+  const [short, long] = [await refusalMs(20_000), await refusalMs(160_000)];
+  clearInterval(alive);
+  t.ok(long < 32 * (short + 5), `${short} ms for 20,000, ${long} ms for 160,000`);
+});
