@@ -37,6 +37,8 @@ export interface BatchWriterOptions {
   lane: Lane;
   events: BatchEvents;
   onLocked: OnLocked;
+  /** For how long no request of a batch may be decided, in milliseconds: each attempt may wait for the lock of a table. */
+  lockedMsMax: number;
 }
 
 /** How long a conflict is retried, not counting the time spent settling lost answers. */
@@ -47,6 +49,12 @@ const FULL_MAX = 1000;
 
 /** How many times in a row a batch may be written without any of its requests being decided. */
 const UNDECIDED_MAX = 20;
+
+/**
+ * Errors that can be due to the values of one request: data exceptions, violated constraints, limits of the program, and
+ * what triggers raise.
+ */
+const OF_ONE_REQUEST = /^(22|23|44|54|P0)/;
 
 /**
  * Writes requests together and sets aside those that cannot be written, so that the others are written. Each request is
@@ -71,17 +79,23 @@ export class BatchWriter {
   async write(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcome[]> {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter((request) => !request.abandoned?.());
+    const { lane, lockedMsMax } = this.#options;
+    let since = lane.now();
     for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX; undecided += 1) {
+      if (undecided > 0 && lane.now() - since >= lockedMsMax) break;
       const decisions = await this.#decide(this.#compose(open), undecided > 0, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
       }
       const rest = open.filter((request) => !outcomes.has(request));
-      if (rest.length < open.length) undecided = 0;
+      if (rest.length < open.length) {
+        undecided = 0;
+        since = lane.now();
+      }
       open = rest;
     }
-    for (const request of open) outcomes.set(request, retriesExhausted());
+    for (const request of open) outcomes.set(request, locked());
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
@@ -102,12 +116,28 @@ export class BatchWriter {
         if (isOutOfBounds(error) && !isSelective(batch))
           return await this.#decide(select(batch.requests), repeated, lockMs);
         if (isLocked(error)) return await onLocked(batch, error as Error, repeated);
-        return batch.requests.map(() => error as Error);
+        const { requests } = batch;
+        if (requests.length > 1 && OF_ONE_REQUEST.test(codeOf(error) ?? ''))
+          return await this.#decideInHalves(requests, repeated, lockMs);
+        return requests.map(() => error as Error);
       } catch (failure) {
         // Nothing was applied, even if the attempt to find out why failed as well.
         return batch.requests.map(() => failure as Error);
       }
     }
+  }
+
+  /** Separates a request that the server refuses, for a reason that is not foreseen here, from the others. */
+  async #decideInHalves(
+    requests: readonly PendingRequest[],
+    repeated: boolean,
+    lockMs?: number,
+  ): Promise<Decisions> {
+    const middle = Math.ceil(requests.length / 2);
+    const first = await this.#decide(this.#compose(requests.slice(0, middle)), repeated, lockMs);
+    const second = await this.#decide(this.#compose(requests.slice(middle)), repeated, lockMs);
+    // A selective batch may contain only the first ones of its requests.
+    return [...Array.from({ length: middle }, (_, i) => first[i]), ...second];
   }
 
   /** Retries while a retry can succeed and nothing was applied. */
@@ -179,8 +209,8 @@ export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';
 
 const clientGone = () => new Problem('client_gone', 'the client disconnected before its batch began');
 
-const retriesExhausted = () =>
+const locked = () =>
   new Problem(
-    'retries_exhausted',
-    `the batch timed out waiting for a lock ${UNDECIDED_MAX} times, although each lock was free afterwards; nothing was changed: try again later`,
+    'busy',
+    'the batch timed out waiting for a lock, although no row of it is locked: perhaps the table is; nothing was changed: try again later',
   );

@@ -110,6 +110,8 @@ export function assertRequest({ increments, partial = false }: IncrementRequest)
         `min is ${min} and max is ${max}; min must not be greater than max`,
       );
   }
+  if (typeof partial !== 'boolean')
+    throw new Problem('invalid_request', `partial is ${shown(partial)}; allowed: true or false`);
   const { length } = increments;
   const allowed = length > 0 && length <= (partial ? 1 : BULK_MAX);
   if (allowed) return;

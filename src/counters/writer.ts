@@ -82,7 +82,7 @@ export class CounterWriter {
     const onSettled = (settlement: Settlement) => events.settled(settlement);
     const batchWriter = (onLocked: OnLocked) => {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
-      return new BatchWriter({ store, lane, events, onLocked });
+      return new BatchWriter({ store, lane, events, onLocked, lockedMsMax });
     };
     const main = batchWriter((batch, _error, repeated) => this.#isolate(batch, repeated));
     const sides = Array.from({ length: SIDE_LANES }, () =>
@@ -132,7 +132,7 @@ export class CounterWriter {
   }
 
   /**
-   * @throws {Problem} `out_of_range`, `out_of_bounds`, `key_reused`, `busy`, `client_gone`, `retries_exhausted`: not counted;
+   * @throws {Problem} `out_of_range`, `out_of_bounds`, `key_reused`, `busy`, `client_gone`, `shutting_down`: not counted;
    *   `outcome_unknown`: perhaps counted
    * @throws {QueueFullError} not counted
    * @throws {RetriesExhaustedError} not counted

@@ -5,7 +5,7 @@ import { isLocked } from '../../src/counters/batch-writer.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
 import { Problem } from '../../src/errors/problem.ts';
-import { testClient, testOrm, until } from '../helper.ts';
+import { testApp, testClient, testOrm, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
 const noEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
@@ -197,4 +197,30 @@ t.test('a counter that is free again is soon written, although many are still lo
   t.ok(ms < slow(2000), `took ${Math.round(ms)} ms after the release`);
   await release();
   await Promise.all(pending);
+});
+
+t.test('while the table is locked, an increment is refused as busy within the time for locks', async (t) => {
+  const { databaseUrl } = await testOrm(t);
+  const holder = await testClient(t, databaseUrl);
+  const app = await testApp(t, { LOCK_TIMEOUT_MS: '1500' }, databaseUrl);
+  const increment = () => app.inject({ method: 'POST', url: '/counters/likes/increments' });
+  await increment();
+  await holder.query('begin; lock table counters in share mode');
+  const since = performance.now();
+  const answer = await increment();
+  t.match(answer.json(), { code: 'busy', detail: /perhaps the table is/ });
+  t.ok(performance.now() - since < slow(5000), `it took ${performance.now() - since} ms`);
+  await holder.query('rollback');
+  t.equal((await increment()).json<{ value: number }>().value, 2, 'it was not counted');
+});
+
+t.test('a request that the database refuses for a reason of its own does not fail its batch', async (t) => {
+  const { newWriter, holder } = await setUp(t);
+  await holder.query(`
+    create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
+    create trigger refuse before insert on counters for each row when (new.name like 'bad%') execute function refuse()`);
+  const writer = newWriter();
+  const names = ['a', 'bad', 'b', 'c', 'bad too', 'd'];
+  const outcomes = await Promise.all(names.map((name) => outcomeOf(writer, one(name))));
+  t.strictSame(outcomes, [[1], 'error: not this one', [1], [1], 'error: not this one', [1]]);
 });
