@@ -40,7 +40,7 @@ export interface CountersEnvironment extends CountersLimits {
   /** Called with each warning that concerns no single request. */
   warn: (message: string) => void;
   /** For lists and changes, which may take longer; by default the sessions of the increments. */
-  listAndChangeSessions?: Pick<Sessions, 'query'>;
+  listAndChangeSessions?: Pick<Sessions, 'query' | 'abandon'>;
   /** Called when the counters are closed. */
   onClosed?: () => Promise<void>;
 }
@@ -114,7 +114,7 @@ export class Counters {
   readonly #running = new Set<Promise<unknown>>();
 
   /** @internal */
-  constructor(sessions: Pick<Sessions, 'query'>, environment: CountersEnvironment) {
+  constructor(sessions: Pick<Sessions, 'query' | 'abandon'>, environment: CountersEnvironment) {
     const { statementMsMax, schema, events = noEvents, warn, listAndChangeSessions = sessions } = environment;
     const { keyHours = 24, lockedMsMax = 5000, onClosed = async () => {} } = environment;
     this.#onClosed = onClosed;
@@ -132,6 +132,9 @@ export class Counters {
     this.reader = new CounterReader(store);
     this.watch = new CounterWatch((names) => store.states(names));
     this.writer = new CounterWriter(store, events, { ...environment, closing: this.#closeDeadline.signal });
+    this.#closeDeadline.signal.addEventListener('abort', () => {
+      for (const each of new Set([sessions, listAndChangeSessions])) each.abandon();
+    });
     this.#removing = removeExpiredForEver(store, this.#closing.signal, warn);
   }
 

@@ -55,9 +55,11 @@ export class Lane {
    *
    * @param lockMs how long to wait for each lock, in milliseconds; by default, and at most, as long as the store does
    * @throws {Problem} `outcome_unknown` when the outcome could not be found out in time
+   * @throws the reason of `closing`, if it is aborted: nothing was applied
    * @throws the error with which the server refused the batch: nothing was applied
    */
   async write(batch: Batch, lockMs?: number): Promise<Written> {
+    this.#options.closing.throwIfAborted();
     this.#writer ??= await this.#register();
     this.#seq += 1;
     const id = { writer: this.#writer, seq: this.#seq };

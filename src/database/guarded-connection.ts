@@ -1,6 +1,7 @@
 import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
+import { requestCancel } from './cancel.ts';
 import { type Observe, observed } from './observed.ts';
 
 /** A connection of a pool; `release` returns it when the work is done. */
@@ -16,10 +17,14 @@ export interface Connection {
 export interface ConnectionOwner {
   /** Called with each error of the server. */
   onError(error: unknown): void;
+  /** Called when the connection leaves its user, also if it is broken. */
+  onReleased(): void;
   /** Whether the pool still wants the connection. */
   keeps(): boolean;
   /** How long a statement may stay without an answer, in milliseconds; undefined: the driver's `query_timeout`. */
   readonly queryMsMax?: number | undefined;
+  /** After how long the server is asked to cancel a statement, in milliseconds; undefined: its own timeout does that. */
+  readonly cancelMs?: number | undefined;
 }
 
 /** The server's function that waits for synchronous standbys; its name is the same in every language. */
@@ -101,8 +106,26 @@ export class GuardedConnection implements Connection {
 
   release(): void {
     if (this.#broken) return;
-    const inTransaction = this.#client.getTransactionStatus() !== 'I';
-    this.#client.release(!this.#pool.keeps() || this.#busy || inTransaction);
+    this.#pool.onReleased();
+    this.#client.release(!this.#pool.keeps() || this.#busy || this.inTransaction);
+  }
+
+  /** Whether the last answer left the session inside a transaction. */
+  get inTransaction(): boolean {
+    return this.#client.getTransactionStatus() !== 'I';
+  }
+
+  /** Closes the connection. A statement in progress fails at once; whether it is applied is unknown. */
+  abandon(): void {
+    this.#breakWith(new Error('the connection was closed while it was in use'));
+  }
+
+  #breakWith(error: Error): void {
+    if (!this.#broken) {
+      this.#pool.onReleased();
+      this.#client.release(error);
+    }
+    this.#broken = error;
   }
 
   async #send(sql: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {
@@ -110,15 +133,18 @@ export class GuardedConnection implements Connection {
     if (this.#broken) throw neverSent(this.#broken);
     const status = client.getTransactionStatus();
     this.#reports.unconfirmed = undefined;
+    const { queryMsMax, cancelMs } = this.#pool;
+    const canceling = cancelMs === undefined ? undefined : setTimeout(() => requestCancel(client), cancelMs);
     let result: QueryResult;
     try {
-      const { queryMsMax } = this.#pool;
       const statement: QueryConfig & { query_timeout?: number } = { text: sql, values: values as unknown[] };
       if (name !== undefined) statement.name = name;
       if (queryMsMax !== undefined) statement.query_timeout = queryMsMax;
       result = await observed(this.observe, sql, this.processID, () => client.query(statement));
     } catch (error) {
       throw this.#classify(error, sql, status);
+    } finally {
+      clearTimeout(canceling);
     }
     if (this.#reports.unconfirmed) {
       const message = 'no synchronous standby has confirmed the commit';
@@ -135,8 +161,7 @@ export class GuardedConnection implements Connection {
     this.#pool.onError(error);
     if (isServerError(error)) return error;
     const lost = connectionLost(error, sql, status);
-    this.#broken = lost;
-    this.#client.release(lost);
+    this.#breakWith(lost);
     return lost;
   }
 }

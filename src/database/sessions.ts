@@ -40,6 +40,8 @@ interface SessionsOptions {
   onError?: ((error: unknown) => void) | undefined;
   /** How long a statement may stay without an answer, in milliseconds; undefined: the pool's `query_timeout`. */
   queryMsMax?: number | undefined;
+  /** After how long the server is asked to cancel a statement, in milliseconds; undefined: its own timeout does that. */
+  cancelMs?: number | undefined;
 }
 
 /** invalid_sql_statement_name, duplicate_prepared_statement: the server lacks the statement, or has it already. */
@@ -54,22 +56,23 @@ export class Sessions implements PostgresPool {
   readonly #pool: ConnectionPool;
   readonly #observe: Observe | undefined;
   readonly #onError: ((error: unknown) => void) | undefined;
-  readonly #queryMsMax: number | undefined;
+  readonly #limits: Pick<SessionsOptions, 'queryMsMax' | 'cancelMs'>;
   /** One for each connection of the driver, because Kysely identifies connections by their object. */
   readonly #guarded = new WeakMap<PoolClient, GuardedConnection>();
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
   #prepares: boolean;
   readonly #sharing = new Set<Sessions>();
+  readonly #lent = new Set<GuardedConnection>();
   #ended: Promise<void> | undefined;
   /** How often the pool was emptied: a connection that was opened before the last time is not kept. */
   #emptied = 0;
 
-  constructor(pool: ConnectionPool, { prepares = true, observe, onError, queryMsMax }: SessionsOptions = {}) {
+  constructor(pool: ConnectionPool, { prepares = true, observe, onError, ...limits }: SessionsOptions = {}) {
     this.#pool = pool;
     this.#prepares = prepares;
     this.#observe = observe;
     this.#onError = onError;
-    this.#queryMsMax = queryMsMax;
+    this.#limits = limits;
   }
 
   get options(): object {
@@ -92,6 +95,11 @@ export class Sessions implements PostgresPool {
   end(): Promise<void> {
     this.#ended ??= this.#pool.end();
     return this.#ended;
+  }
+
+  /** Closes all connections that are in use. The statements in progress fail at once; their outcomes are unknown. */
+  abandon(): void {
+    for (const connection of this.#lent) connection.abandon();
   }
 
   /** Lets both empty their pools when one of them detects a failure of the server. */
@@ -139,14 +147,19 @@ export class Sessions implements PostgresPool {
   /**
    * Runs one statement, without the ORM, as a separate transaction. If it has a name, it is planned once on each connection.
    *
-   * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
+   * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke; `unknown` when it turned out to
+   *   be inside a transaction
    */
   async query<R extends QueryResultRow>(statement: PreparedStatement): Promise<QueryResult<R>> {
     const { text, values } = statement;
-    const connection: Connection = this.#pinned.getStore() ?? (await this.#lend());
     const name = this.#prepares ? statement.name : undefined;
+    const connection: Connection = this.#pinned.getStore() ?? (await this.#lend());
     try {
-      return await connection.query(text, values, name);
+      const result = await connection.query(text, values, name);
+      // A statement that an application sent without waiting for it, before it released the connection, began a transaction.
+      if (connection instanceof GuardedConnection && connection.inTransaction)
+        throw new ConnectionError('unknown', 'the connection was released inside a transaction');
+      return result;
     } catch (error) {
       if (name === undefined || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
       // There is a pooler in transaction mode that did not refuse our settings. The statement was not run. Other
@@ -162,21 +175,35 @@ export class Sessions implements PostgresPool {
     const client = await this.#acquire();
     let connection = this.#guarded.get(client);
     if (!connection) this.#guarded.set(client, (connection = this.#guard(client)));
+    this.#lent.add(connection);
+    // An application released it inside a transaction.
+    if (connection.inTransaction) await this.#leaveTransaction(connection);
     connection.observe = this.#observe;
     return connection;
   }
 
+  async #leaveTransaction(connection: GuardedConnection): Promise<void> {
+    try {
+      await connection.query('rollback', []);
+    } catch (error) {
+      connection.release();
+      throw error;
+    }
+  }
+
   #guard(client: PoolClient): GuardedConnection {
     const emptiedBefore = this.#emptied;
-    return new GuardedConnection(client, {
-      queryMsMax: this.#queryMsMax,
+    const connection = new GuardedConnection(client, {
+      ...this.#limits,
       keeps: () => emptiedBefore === this.#emptied,
+      onReleased: () => this.#lent.delete(connection),
       onError: (error) => {
         // The first connection that detects it empties the pool for all.
         if ((isReadOnly(error) || isSilence(error)) && emptiedBefore === this.#emptied) this.empty();
         this.#onError?.(error);
       },
     });
+    return connection;
   }
 
   async #acquire(): Promise<PoolClient> {

@@ -2,6 +2,7 @@ import type { ClientConfig } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
 import { newClient } from './driver.ts';
+import { unsuitableEncoding } from './encoding.ts';
 import { ConnectionError } from './failure.ts';
 
 /** The part of the service's configuration that the database layer uses. Times are in milliseconds. */
@@ -59,7 +60,7 @@ export function sessionSettings(config: DatabaseConfig, synchronousCommit?: stri
  * ignores them; then they have to be set on the role.
  *
  * @param warn called with the settings that the role needs
- * @throws {StartupError} when sessions do not get the configured isolation level
+ * @throws {StartupError} when sessions do not get the configured isolation level, or the encoding is not suitable
  * @throws {ConnectionError} `read_only` when the server accepts no writes
  * @throws the error of connecting
  */
@@ -75,6 +76,8 @@ export async function probeSessions(
     return currentSettings(databaseUrl, config, {});
   });
   if (seen.readOnly) throw new ConnectionError('read_only', 'the server is a standby, or read-only');
+  const unsuitable = unsuitableEncoding(seen.encoding);
+  if (unsuitable) throw new StartupError(unsuitable);
   if (seen.isolation !== config.ISOLATION_LEVEL) {
     throw new StartupError(
       `sessions have the isolation level "${seen.isolation}", not ISOLATION_LEVEL "${config.ISOLATION_LEVEL}": ` +
@@ -109,18 +112,21 @@ async function currentSettings(databaseUrl: string, config: DatabaseConfig, sett
       lock: string;
       statement: string;
       synchronous: string | null;
+      encoding: string;
       read_only: boolean;
     }>(
       `select current_setting('default_transaction_isolation') as isolation,
               extract(epoch from current_setting('lock_timeout')::interval) * 1000 as lock,
               extract(epoch from current_setting('statement_timeout')::interval) * 1000 as statement,
               current_setting('synchronous_commit', true) as synchronous,
+              current_setting('server_encoding') as encoding,
               current_setting('transaction_read_only') = 'on' as read_only`,
     );
     const [row] = rows;
     return {
       isolation: row?.isolation,
       synchronousCommit: row?.synchronous ?? 'on',
+      encoding: row?.encoding ?? '',
       readOnly: row?.read_only,
       lockTimeoutMs: Number(row?.lock),
       statementTimeoutMs: Number(row?.statement),

@@ -67,8 +67,8 @@ export async function createCounters(options: CountersOptions): Promise<Counters
       'the pool has no connectionTimeoutMillis: after an interruption of the network, its connections can stay occupied for minutes; set it to 5000',
     );
   const pool = new BorrowedPool(lender, CONNECT_MS_MAX, warn);
-  // The driver has no time limit by default, and a server that has stopped answering does not end a statement.
-  const sessions = new Sessions(pool, { queryMsMax: STATEMENT_MS_MAX + 2000 });
+  // By default, neither the server nor the driver has a time limit.
+  const sessions = new Sessions(pool, { cancelMs: STATEMENT_MS_MAX, queryMsMax: STATEMENT_MS_MAX + 2000 });
   try {
     await migrate(sessions, schema);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { steps } from '../counters/tables.ts';
+import { unsuitableEncoding } from '../database/encoding.ts';
 import type { Sessions } from '../database/sessions.ts';
 
 /** The key of the advisory lock: an arbitrary number that no other program uses. */
@@ -14,6 +15,12 @@ const STEPS =
  */
 export const migrate = (sessions: Sessions, schema: string): Promise<void> =>
   sessions.withSession(async () => {
+    const [row] = await run<{ encoding: string }>(
+      sessions,
+      `select current_setting('server_encoding') as encoding`,
+    );
+    const unsuitable = unsuitableEncoding(row?.encoding ?? '');
+    if (unsuitable) throw new Error(unsuitable);
     if ((await countAppliedSteps(sessions, schema)) >= steps.length) return;
     // All settings are local to the transaction, so that the connection is returned unchanged.
     await run(sessions, 'begin isolation level read committed');

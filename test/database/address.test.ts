@@ -59,10 +59,10 @@ t.test('target_session_attrs is parsed, and other parameters are passed to the d
 
 t.test('an error names what is wrong with an address, without a possible password', async (t) => {
   const cases = {
-    'mysql://secret@host/db': /^it does not have the allowed form; .*percent-encoding/,
+    'mysql://secret@host/db': /^it does not have the allowed form; percent-encode the characters/,
     'postgresql://me:se#cret@host/db': /^it does not have the allowed form/,
     'postgresql://me:se/cret@host/db':
-      /^the port of host 1 is not a whole number from 1 to 65535; in a name or a password/,
+      /^the port of host 1 is not a whole number from 1 to 65535; percent-encode the characters/,
     'postgresql://me:secret@one,,three/db': /^host 2 is empty$/,
     'postgresql://me:secret@one:5432,two:0/db': /^the port of host 2 is not a whole number/,
     'postgresql://me:secret@one:x/db': /^the port of host 1 is not/,

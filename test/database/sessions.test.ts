@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Pool } from 'pg';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { failureOf } from '../../src/database/failure.ts';
 import type { Observe } from '../../src/database/observed.ts';
 import { openSessions } from '../../src/database/orm.ts';
+import { Sessions } from '../../src/database/sessions.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/database/timeline.ts';
 import { Post } from '../../src/strategies/post.ts';
 import { silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
@@ -361,4 +363,17 @@ t.test('a server that accepts and ends a connection in one packet does not end t
   t.teardown(() => sessions.end());
   await t.rejects(sessions.query({ name: '', text: 'select 1', values: [] }));
   await t.rejects(sessions.query({ name: '', text: 'select 1', values: [] }), 'the next one as well');
+});
+
+t.test('a statement that waits for a table is canceled, and is not applied later', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const holder = await testClient(t, databaseUrl);
+  const pool = new Pool({ connectionString: databaseUrl });
+  t.teardown(() => pool.end());
+  const sessions = new Sessions(pool, { cancelMs: 50, queryMsMax: slow(5000) });
+  await holder.query('begin; lock table counters in share mode');
+  const insert = { name: '', text: `insert into counters values ('late', 1)`, values: [] };
+  await t.rejects(sessions.query(insert), { code: '57014' });
+  await holder.query('rollback');
+  t.strictSame((await holder.query('select from counters')).rows, []);
 });

@@ -1,5 +1,5 @@
 import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql';
-import { type CustomTypesConfig, Pool, types as builtin } from 'pg';
+import { type CustomTypesConfig, Pool, type PoolClient, types as builtin } from 'pg';
 import t, { type Test } from 'tap';
 import { BorrowedPool } from '../../src/library/borrowed-pool.ts';
 import { createCounters } from '../../src/library/index.ts';
@@ -395,5 +395,72 @@ t.test('each of several counters on one pool is told of a broken connection', as
     await client.query(END_ALL_OTHERS);
     while (pool.totalCount > 0) await new Promise(setImmediate);
     return warnings.some((warning) => warning.includes('idle connection'));
+  });
+});
+
+t.test('a client that the application released inside a transaction is not used', async (t) => {
+  const { pool } = await application(t, 1);
+  const likes = await counters(t, pool);
+  await likes.increment('likes');
+  const leaks: [string, (client: PoolClient) => unknown][] = [
+    ['open', (client) => client.query('begin')],
+    ['failed', (client) => client.query('begin; select 1 / 0').catch(() => {})],
+    ['begun without waiting', (client) => void client.query('begin')],
+    [
+      'committed without waiting',
+      async (client) => {
+        await client.query('begin');
+        void client.query('commit').catch(() => {});
+      },
+    ],
+  ];
+  for (const [i, [what, leak]] of leaks.entries()) {
+    const client = await pool.connect();
+    await leak(client);
+    client.release();
+    t.equal((await likes.increment('likes')).value, i + 2, what);
+    t.equal((await likes.read('likes'))?.value, i + 2, what);
+  }
+});
+
+t.test('an invalid option of one increment does not fail the others of its batch', async (t) => {
+  const { pool } = await application(t);
+  const likes = await counters(t, pool);
+  const partial = 'maybe' as never;
+  const [bad, good] = await Promise.allSettled([
+    likes.increment('a', { partial }),
+    likes.increment('b', { by: 2 }),
+  ]);
+  t.match(bad, {
+    reason: { code: 'invalid_request', message: 'partial is "maybe"; allowed: true or false' },
+  });
+  t.match(good, { value: { value: 2 } });
+});
+
+t.test('closing ends requests that wait for a table, and closes their connections', async (t) => {
+  const { pool, client } = await application(t);
+  const likes = await createCounters({ pool, warn: silent.warn });
+  await likes.increment('likes');
+  await client.query('begin; lock table safe_counters.counters in share mode');
+  const pending = likes.increment('likes').catch((error: unknown) => error);
+  const changing = likes.set('likes', { value: 9 }, 'exists').catch((error: unknown) => error);
+  await likes.close();
+  const closed = { cause: { message: /^Connection terminated/ } };
+  t.match(await pending, { code: 'outcome_unknown', cause: closed }, 'it did not wait for its time limit');
+  t.match(await changing, { code: 'outcome_unknown' });
+  t.equal(pool.totalCount - pool.idleCount, 0, 'no connection is in use');
+});
+
+t.test('a database whose encoding lacks characters is refused', async (t) => {
+  const { client, connectionString } = await application(t);
+  const name = `${new URL(connectionString).pathname.slice(1)}_latin1`;
+  await client.query(`create database ${name} encoding 'LATIN1' locale 'C' template template0`);
+  const pool = new Pool({ connectionString: connectionString.replace(/[^/]+$/, name) });
+  t.teardown(async () => {
+    await pool.end();
+    await client.query(`drop database ${name} with (force)`);
+  });
+  await t.rejects(createCounters({ pool, warn: silent.warn }), {
+    message: /encoding of the database is LATIN1/,
   });
 });
