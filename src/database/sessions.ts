@@ -44,6 +44,11 @@ interface SessionsOptions {
   cancelMs?: number | undefined;
 }
 
+/** in_failed_sql_transaction: the statement was not run. */
+const IN_FAILED_TRANSACTION = '25P02';
+
+const RELEASED_INSIDE = 'the connection was released inside a transaction';
+
 /** invalid_sql_statement_name, duplicate_prepared_statement: the server lacks the statement, or has it already. */
 const NOT_PREPARED = /^(26000|42P05)$/;
 
@@ -158,9 +163,12 @@ export class Sessions implements PostgresPool {
       const result = await connection.query(text, values, name);
       // A statement that an application sent without waiting for it, before it released the connection, began a transaction.
       if (connection instanceof GuardedConnection && connection.inTransaction)
-        throw new ConnectionError('unknown', 'the connection was released inside a transaction');
+        throw new ConnectionError('unknown', RELEASED_INSIDE);
       return result;
     } catch (error) {
+      // The driver reports an error of the application's statement before it knows the state of the transaction.
+      if (codeOf(error) === IN_FAILED_TRANSACTION && connection instanceof GuardedConnection)
+        throw new ConnectionError('lost', RELEASED_INSIDE, error);
       if (name === undefined || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
       // There is a pooler in transaction mode that did not refuse our settings. The statement was not run. Other
       // statements may fail in the same way at the same time.

@@ -53,18 +53,25 @@ export class Members {
   }
 
   /**
-   * Waits for a primary with both other nodes streaming from it. With synchronous replication, one of them must be the
-   * synchronous standby for the primary and in etcd: a primary that has just been promoted waits for any standby, and until
-   * it has chosen one, no standby may take over from it.
+   * Waits for a primary from which both other nodes receive what it writes. (A standby with another history streams as
+   * well for a moment, before it is rewound.) With synchronous replication, one of them must be the synchronous standby
+   * for the primary and in etcd: a primary that has just been promoted waits for any standby, and until it has chosen one,
+   * no standby may take over from it.
    *
    * @throws {Error} when they do not within the time limit
    */
   async whole(): Promise<void> {
+    let written: { by: Node; lsn: string } | undefined;
     const look = async () => {
       const primary = await this.primary();
       if (!primary) return false;
+      if (written?.by !== primary) {
+        await this.committed(primary);
+        const [row] = await this.query('select pg_current_wal_lsn() as lsn', primary);
+        written = { by: primary, lsn: String(row?.lsn) };
+      }
       const [row] = await this.query(
-        `select count(*) filter (where state = 'streaming')::int as streaming,
+        `select count(*) filter (where state = 'streaming' and replay_lsn >= '${written.lsn}')::int as streaming,
                 array_agg(application_name) filter (where sync_state = 'sync') as synchronous
          from pg_stat_replication where application_name like 'pg_'`,
         primary,
