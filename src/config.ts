@@ -21,7 +21,7 @@ const schema = Type.Object({
     Type.String({
       pattern: '^postgres(ql)?://[^,]+(,postgres(ql)?://[^,]+)*$',
       description:
-        'standbys that the session laboratory reads from: addresses of the form postgresql://user:password@host:port/database, comma-separated',
+        'standbys that the session laboratory reads from: addresses of the form postgresql://user:password@host:port/database, comma-separated; an experiment pauses the replay of the first one for a moment',
     }),
   ),
   REDIS_URL: Type.Optional(

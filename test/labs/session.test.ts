@@ -3,6 +3,7 @@ import { loadConfig } from '../../src/config.ts';
 import { session } from '../../src/labs/session/index.ts';
 import { readYourWrites } from '../../src/labs/session/read-your-writes.ts';
 import { readerWriter } from '../../src/labs/session/reader-writer.ts';
+import { testClient, until } from '../helper.ts';
 import { completePostgres, startPair } from '../standby.ts';
 import { holdAndLeaveNothing, labContext } from './lab-helper.ts';
 
@@ -11,10 +12,11 @@ t.test('session: every claim holds', async (t) => {
 });
 
 const bin = await completePostgres();
+const skip = bin ? false : 'pg_basebackup is not installed';
 
 t.test(
   'with a streaming standby, reads go to the standby, and writes that it lacks are read from the primary',
-  { skip: bin ? false : 'pg_basebackup is not installed' },
+  { skip },
   async (t) => {
     const { primary, standby } = await startPair(t, bin ?? '');
     const { signal } = new AbortController();
@@ -30,5 +32,41 @@ t.test(
     t.match(written.evidence.figures, { standby: true, paused: true, at_once: 0, refreshed: 0 });
     const both = await Promise.all([1, 2].map(() => readYourWrites.run(context)));
     for (const one of both) t.match(one, { holds: true }, 'two callers at once');
+  },
+);
+
+t.test(
+  'a caller that disconnects while the standby is paused does not leave it paused',
+  { skip },
+  async (t) => {
+    const { primary, standby } = await startPair(t, bin ?? '');
+    const [client, observer] = [await testClient(t, primary), await testClient(t, standby)];
+    const paused = async () => {
+      const { rows } = await observer.query<{ paused: boolean }>(
+        'select pg_is_wal_replay_paused() as paused',
+      );
+      return rows[0]?.paused === true;
+    };
+    const stop = new AbortController();
+    const context = {
+      databaseUrl: primary,
+      config: loadConfig({ DATABASE_REPLICA_URLS: standby }),
+      log: { info: () => {}, warn: () => {} },
+      signal: stop.signal,
+    };
+    // The experiment waits until its table is locked, then pauses the standby, and then waits for the table.
+    const gate = `hashtext('safe-counters: a standby that lags')`;
+    await client.query(`select pg_advisory_lock(${gate})`);
+    const running = readYourWrites.run(context);
+    const table = `select relnamespace::regnamespace || '.posts' as posts from pg_class where relname = 'posts'`;
+    await until(async () => (await client.query(table)).rowCount === 1);
+    const { rows } = await client.query<{ posts: string }>(table);
+    await client.query(`begin; lock table ${rows[0]?.posts} in exclusive mode`);
+    await client.query(`select pg_advisory_unlock(${gate})`);
+    await until(paused);
+    stop.abort(new Error('the client disconnected'));
+    await client.query('rollback');
+    await t.rejects(running, { message: 'the client disconnected' });
+    t.notOk(await paused());
   },
 );

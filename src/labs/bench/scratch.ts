@@ -41,7 +41,7 @@ export class Scratch {
   /** Opens a session on its own backend. */
   async connect(name: string, settings: PoolSettings = {}): Promise<Client> {
     const client = this.#newClient(name, settings);
-    this.#own(() => client.end());
+    this.atEnd(() => client.end());
     await client.connect();
     return client;
   }
@@ -53,7 +53,7 @@ export class Scratch {
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
     const sessions = new Sessions(pool, { observe: this.timeline.observe(name) });
-    this.#own(async () => {
+    this.atEnd(async () => {
       // Not awaited: it waits for connections that are checked out, and abandoned ones are never returned.
       if (!pool.ended) void pool.end();
     });
@@ -81,6 +81,15 @@ export class Scratch {
     });
   }
 
+  /**
+   * Registers what must be done when the experiment ends, also after an abort. The last one registered runs first, so
+   * that it can use a session that was opened before.
+   */
+  atEnd(close: () => Promise<unknown>): void {
+    if (this.#closed) throw new Error('the experiment is over');
+    this.#closers.push(close);
+  }
+
   /** Creates the schema and runs the setup in it. */
   async open(setup: string): Promise<void> {
     await this.outside.connect();
@@ -93,7 +102,7 @@ export class Scratch {
   async close(): Promise<void> {
     this.#closed = true;
     try {
-      for (const closer of this.#closers.splice(0)) await closer();
+      for (const closer of this.#closers.splice(0).toReversed()) await closer();
       await this.#endBackends().catch(() => {
         // The engine lacks these functions: its sessions end with their connections.
       });
@@ -119,11 +128,6 @@ export class Scratch {
     );
     const deadline = performance.now() + END_MS_MAX;
     await this.observer.until((backends) => backends.length === 0 || performance.now() > deadline);
-  }
-
-  #own(close: () => Promise<unknown>): void {
-    if (this.#closed) throw new Error('the experiment is over');
-    this.#closers.push(close);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Experiment } from '../experiment.ts';
-import { codeOf } from '../../errors/caught.ts';
+import { codeOf, messageOf } from '../../errors/caught.ts';
 import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { caughtUp, openRouted, position, type Routed } from './reader.ts';
@@ -7,15 +7,28 @@ import { caughtUp, openRouted, position, type Routed } from './reader.ts';
 /** Only one experiment at a time may pause the standby; otherwise one would end the pause of another. */
 const ALONE = `select pg_advisory_lock(hashtext('safe-counters: a standby that lags'))`;
 
-/** Pauses the replay of the standby, if the role may do so. */
-async function pause({ standby, reader }: Routed): Promise<boolean> {
+const RESUME = 'select pg_wal_replay_resume()';
+
+/** insufficient_privilege: the standby then has only its natural lag. */
+const isForbidden = (error: unknown) => codeOf(error) === '42501';
+
+/** Pauses the replay of the standby, if the role may do so; it is resumed when the experiment ends, at the latest. */
+async function pause(scratch: Scratch, { standby, reader }: Routed): Promise<boolean> {
   if (!standby) return false;
+  // Registered before the pause is sent, because the experiment may be aborted before it is answered.
+  scratch.atEnd(async () => {
+    await reader.query(RESUME).catch((error: unknown) => {
+      if (isForbidden(error)) return;
+      scratch.context.log.warn(
+        `the standby may still be paused (${messageOf(error)}): run "${RESUME}" on it`,
+      );
+    });
+  });
   try {
     await reader.query('select pg_wal_replay_pause()');
     return true;
   } catch (error) {
-    // 42501: insufficient privilege. The standby then has only its natural lag.
-    if (codeOf(error) !== '42501') throw error;
+    if (!isForbidden(error)) throw error;
     return false;
   }
 }
@@ -25,22 +38,18 @@ async function writeAndRead(scratch: Scratch, routed: Routed) {
   const { timeline } = scratch;
   const read = async (options: { connectionType?: 'write' } = {}) =>
     (await orm.em.fork().findOneOrFail(Post, 1, options)).like;
-  const paused = await pause(routed);
-  try {
-    const em = orm.em.fork();
-    (await em.findOneOrFail(Post, 1)).like = 100;
-    await em.flush();
-    const lsn = await position(scratch);
-    const atOnce = await read();
-    const refreshed = (await em.findOneOrFail(Post, 1, { refresh: true })).like;
-    const fromWriter = await read({ connectionType: 'write' });
-    if (paused) await routed.reader.query('select pg_wal_replay_resume()');
-    await caughtUp(scratch, routed, lsn);
-    timeline.note('reader', `has replayed ${lsn}`);
-    return { paused, at_once: atOnce, refreshed, from_the_writer: fromWriter, caught_up: await read() };
-  } finally {
-    if (paused) await routed.reader.query('select pg_wal_replay_resume()');
-  }
+  const paused = await pause(scratch, routed);
+  const em = orm.em.fork();
+  (await em.findOneOrFail(Post, 1)).like = 100;
+  await em.flush();
+  const lsn = await position(scratch);
+  const atOnce = await read();
+  const refreshed = (await em.findOneOrFail(Post, 1, { refresh: true })).like;
+  const fromWriter = await read({ connectionType: 'write' });
+  if (paused) await routed.reader.query(RESUME);
+  await caughtUp(scratch, routed, lsn);
+  timeline.note('reader', `has replayed ${lsn}`);
+  return { paused, at_once: atOnce, refreshed, from_the_writer: fromWriter, caught_up: await read() };
 }
 
 export const readYourWrites: Experiment = {
