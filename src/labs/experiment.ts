@@ -5,11 +5,12 @@ import type { Term } from './glossary.ts';
 /** What was observed: the steps of each session, and the figures that decide the claim. */
 interface Evidence {
   timeline: readonly TimelineEntry[];
-  figures: Readonly<Record<string, unknown>>;
+  figures: Readonly<Record<string, unknown> & { verdict?: string }>;
 }
 
 export interface Findings {
-  holds: boolean;
+  /** null: the server or the configuration lacks what the claim needs; the figure `verdict` says what. */
+  holds: boolean | null;
   evidence: Evidence;
 }
 

@@ -73,7 +73,7 @@ async function runLab(laboratory: Laboratory, lab: Lab, stop: AbortSignal) {
     findings.set(experiment.name, found);
     experiments.push(resultOf(lab, experiment, found));
   }
-  const holds = experiments.every((one) => one.holds);
+  const holds = experiments.every((one) => one.holds !== false);
   return { lab: lab.name, holds, conclusions: lab.conclude?.(findings) ?? {}, experiments };
 }
 

@@ -7,7 +7,10 @@ const fields = {
   lab: text('The name of the lab'),
   experiment: text('The name of the experiment'),
   claim: text('The claim: what the experiment must observe, in one sentence'),
-  holds: Type.Boolean({ description: 'Whether the claim holds' }),
+  holds: Type.Union([Type.Boolean(), Type.Null()], {
+    description:
+      'Whether the claim holds; null if it is not supported here: the figure `verdict` says what it needs',
+  }),
   evidence: Type.Object(
     {
       timeline: Type.Array(timelineEntry, {
@@ -61,7 +64,9 @@ const experimentAnswer = Type.Object(fields, {
 const labAnswer = Type.Object(
   {
     lab: text('The name of the lab'),
-    holds: Type.Boolean({ description: 'Whether all claims hold' }),
+    holds: Type.Boolean({
+      description: 'Whether all claims hold, apart from those that are not supported here',
+    }),
     conclusions: Type.Record(Type.String(), Type.Unknown(), {
       description:
         'Conclusions from all experiments together; for isolation, the two matrices; otherwise empty',

@@ -122,7 +122,9 @@ function experimentsOf({ databaseUrl, signal }: Verification, pooled: boolean) {
               holds: true,
               verdict: 'not supported: needs dedicated sessions, which a pooler does not provide',
             };
-          const { holds } = await laboratory.run(experiment, signal);
+          const { holds, evidence } = await laboratory.run(experiment, signal);
+          if (holds === null)
+            return { holds: true, verdict: `not supported: ${evidence.figures.verdict ?? ''}` };
           return { holds, verdict: holds ? 'holds' : 'does not hold' };
         },
       }),

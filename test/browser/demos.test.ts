@@ -186,6 +186,10 @@ t.test('the demonstrations on the page', { skip }, async (t) => {
     await page.getByRole('tab', { name: /State/ }).click();
     await page.getByRole('button', { name: 'Run all 5' }).click();
     await page.locator('#panel-state .seen[data-holds=true]').nth(4).waitFor();
+
+    await page.getByRole('tab', { name: /Session/ }).click();
+    await page.getByRole('button', { name: 'Run Read your writes' }).click();
+    await page.getByText('Not supported here: needs a standby.').waitFor();
     t.strictSame(errors, []);
   });
 });

@@ -38,6 +38,8 @@ async function verifies(t: Test, databaseUrl: string): Promise<VerificationResul
     [],
   );
   t.ok(result.experiments.length >= 50);
+  const lagging = result.experiments.find(({ experiment }) => experiment === 'read-your-writes');
+  t.match(lagging, { verdict: /^not supported: needs / });
   return result;
 }
 

@@ -7,11 +7,22 @@ import { testClient, until } from '../helper.ts';
 import { completePostgres, startPair } from '../standby.ts';
 import { holdAndLeaveNothing, labContext } from './lab-helper.ts';
 
-t.test('session: every claim holds', async (t) => {
-  await holdAndLeaveNothing(t, session.experiments, await labContext(t));
+t.test('session: every claim holds that needs no standby', async (t) => {
+  const experiments = session.experiments.filter((one) => one !== readYourWrites);
+  await holdAndLeaveNothing(t, experiments, await labContext(t));
+});
+
+t.test('without a standby, read-your-writes is not supported', async (t) => {
+  t.match(await readYourWrites.run(await labContext(t)), {
+    holds: null,
+    evidence: {
+      figures: { verdict: 'needs a standby', standby: false, from_the_writer: 100, caught_up: 100 },
+    },
+  });
 });
 
 const bin = await completePostgres();
+const asApp = (url: string) => url.replace('postgres:test@', 'app:test@');
 const skip = bin ? false : 'pg_basebackup is not installed';
 
 t.test(
@@ -34,6 +45,18 @@ t.test(
     for (const one of both) t.match(one, { holds: true }, 'two callers at once');
   },
 );
+
+t.test('without the right to pause the standby, read-your-writes is not supported', { skip }, async (t) => {
+  const { primary, standby } = await startPair(t, bin ?? '');
+  const client = await testClient(t, primary);
+  await client.query(`create role app login password 'test'; grant create on database postgres to app`);
+  const context = await labContext(t, { DATABASE_REPLICA_URLS: asApp(standby) });
+  const run = async () => readYourWrites.run({ ...context, databaseUrl: asApp(primary) });
+  const verdict = /^needs a role that may pause the standby/;
+  t.match(await run(), { holds: null, evidence: { figures: { verdict, standby: true, paused: false } } });
+  await client.query('grant execute on function pg_wal_replay_pause, pg_wal_replay_resume to app');
+  t.match(await run(), { holds: true, evidence: { figures: { paused: true } } });
+});
 
 t.test(
   'a caller that disconnects while the standby is paused does not leave it paused',

@@ -52,6 +52,13 @@ async function writeAndRead(scratch: Scratch, routed: Routed) {
   return { paused, at_once: atOnce, refreshed, from_the_writer: fromWriter, caught_up: await read() };
 }
 
+/** What is missing for a read that certainly lags, if anything. */
+function lackOf({ standby }: Routed, paused: boolean): string | undefined {
+  if (!standby) return 'needs a standby';
+  if (!paused) return 'needs a role that may pause the standby, with pg_wal_replay_pause()';
+  return undefined;
+}
+
 export const readYourWrites: Experiment = {
   name: 'read-your-writes',
   claim:
@@ -65,9 +72,11 @@ const post = await em.fork().findOneOrFail(Post, pk, options);`,
       await scratch.outside.query(ALONE);
       const routed = await openRouted(scratch);
       const seen = await writeAndRead(scratch, routed);
-      const lagged = !seen.paused || (seen.at_once === 0 && seen.refreshed === 0);
-      const holds = lagged && seen.from_the_writer === 100 && seen.caught_up === 100;
-      const figures = { standby: routed.standby, ...seen };
+      const lacks = lackOf(routed, seen.paused);
+      const current = seen.from_the_writer === 100 && seen.caught_up === 100;
+      const lagged = lacks ? null : seen.at_once === 0 && seen.refreshed === 0;
+      const holds = current && lagged;
+      const figures = { ...(lacks ? { verdict: lacks } : {}), standby: routed.standby, ...seen };
       return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
     }),
 };

@@ -66,7 +66,8 @@ export class Experiment {
     this.button.setAttribute('aria-label', `Run again: ${this.title}`);
     this.verdict.dataset.holds = String(holds);
     const { verdict } = evidence.figures;
-    fill(this.verdict, el('b', {}, holds ? 'Holds' : 'Does not hold here'), verdict ? `: ${verdict}.` : '.');
+    const words = holds === null ? 'Not supported here' : holds ? 'Holds' : 'Does not hold here';
+    fill(this.verdict, el('b', {}, words), verdict ? `: ${verdict}.` : '.');
     fill(this.findings, findings(evidence.figures));
     fill(this.evidence, timeline(evidence.timeline, { label: `Timeline: ${this.title}` }));
     this.cure?.setAttribute('open', '');
