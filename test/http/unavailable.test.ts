@@ -12,9 +12,15 @@ t.test(
     const app = await testApp(t, {}, databaseUrl);
     t.equal((await app.inject('/inc')).statusCode, 200);
     await stop();
-    for (const path of ['/check', '/init', '/2th-plock', '/health/ready']) {
-      const response = await app.inject(path);
-      t.match(response, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } }, path);
+    for (const [method, url] of [
+      ['GET', '/check'],
+      ['GET', '/init'],
+      ['GET', '/2th-plock'],
+      ['GET', '/health/ready'],
+      ['POST', '/labs/isolation/autocommit'],
+    ] as const) {
+      const response = await app.inject({ method, url });
+      t.match(response, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } }, url);
       t.match(response.json(), { code: 'database_unavailable' });
       t.notMatch(response.body, /ECONNREFUSED|127\.0\.0\.1|at /);
     }

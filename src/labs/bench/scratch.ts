@@ -3,6 +3,7 @@ import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect, type PostgresPool } from 'kysely';
 import { type Client, Pool } from 'pg';
 import { parseAddress } from '../../database/address.ts';
+import { ConnectionError } from '../../database/failure.ts';
 import { Sessions } from '../../database/sessions.ts';
 import type { LabContext } from './context.ts';
 import { Observer } from './observer.ts';
@@ -38,11 +39,15 @@ export class Scratch {
     this.observer = new Observer(this.outside, this.schema, this.timeline);
   }
 
-  /** Opens a session on its own backend. */
+  /**
+   * Opens a session on its own backend.
+   *
+   * @throws {ConnectionError} when it cannot be opened
+   */
   async connect(name: string, settings: PoolSettings = {}): Promise<Client> {
     const client = this.#newClient(name, settings);
     this.atEnd(() => client.end());
-    await client.connect();
+    await connect(client);
     return client;
   }
 
@@ -90,9 +95,17 @@ export class Scratch {
     this.#closers.push(close);
   }
 
+  /**
+   * Connects. If that fails, there is nothing to close.
+   *
+   * @throws {ConnectionError} when the server cannot be reached
+   */
+  open(): Promise<void> {
+    return connect(this.outside);
+  }
+
   /** Creates the schema and runs the setup in it. */
-  async open(setup: string): Promise<void> {
-    await this.outside.connect();
+  async setUp(setup: string): Promise<void> {
     await sweep(this.outside);
     await this.outside.query(`create schema ${this.schema}`);
     if (setup) await this.outside.query(setup);
@@ -131,10 +144,20 @@ export class Scratch {
   }
 }
 
+async function connect(client: Client): Promise<void> {
+  try {
+    await client.connect();
+  } catch (error) {
+    if (error instanceof ConnectionError) throw error;
+    throw new ConnectionError('unavailable', 'cannot connect to the database', error);
+  }
+}
+
 /**
  * Runs `work` with a temporary schema, and always removes the schema and its sessions afterwards.
  *
  * @param setup SQL that creates the tables
+ * @throws {ConnectionError} when the server cannot be reached
  * @throws what `work` throws; the signal's reason when it is aborted
  */
 export async function withScratch<T>(
@@ -142,14 +165,15 @@ export async function withScratch<T>(
   setup: string,
   work: (scratch: Scratch) => Promise<T>,
 ): Promise<T> {
-  context.signal.throwIfAborted();
   const scratch = new Scratch(context);
+  await scratch.open();
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(context.signal.reason);
   context.signal.addEventListener('abort', abort, { once: true });
   aborted.promise.catch(() => {});
   try {
-    await scratch.open(setup);
+    context.signal.throwIfAborted();
+    await scratch.setUp(setup);
     const working = work(scratch);
     // After an abort, the work fails because its connections are closed, and no caller waits for it.
     working.catch(() => {});
