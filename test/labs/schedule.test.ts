@@ -1,5 +1,6 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
+import { failureOf } from '../../src/database/failure.ts';
 import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/isolation/sessions.ts';
 import { Stepper } from '../../src/labs/bench/schedule.ts';
 import { withScratch } from '../../src/labs/bench/scratch.ts';
@@ -69,6 +70,18 @@ t.test('an abort while sessions wait for each other leaves nothing on the server
   });
   await t.rejects(stopped, { message: 'enough' });
   t.strictSame(await leftovers(client), { schemas: 0, tables: 0, connections: 0, transactions: 0, locks: 0 });
+});
+
+t.test('a connection that breaks during an experiment is reported as lost', async (t) => {
+  const context = await labContext(t);
+  const client = await testClient(t, context.databaseUrl);
+  const broken = withScratch(context, setup, async (scratch) => {
+    const killed =
+      'select pg_terminate_backend(pid) from pg_stat_activity where starts_with(application_name, $1)';
+    await client.query(killed, [scratch.schema]);
+    await scratch.outside.query(ROWS);
+  });
+  t.equal(await broken.catch(failureOf), 'lost');
 });
 
 t.test('the leftovers of a killed process are removed by the next experiment', async (t) => {

@@ -3,6 +3,7 @@ import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect, type PostgresPool } from 'kysely';
 import { type Client, Pool } from 'pg';
 import { parseAddress } from '../../database/address.ts';
+import { isServerError } from '../../database/connection-loss.ts';
 import { ConnectionError } from '../../database/failure.ts';
 import { Sessions } from '../../database/sessions.ts';
 import type { LabContext } from './context.ts';
@@ -111,7 +112,11 @@ export class Scratch {
     if (setup) await this.outside.query(setup);
   }
 
-  /** Ends every session of the run, including waiting and abandoned ones, and drops the schema. */
+  /**
+   * Ends every session of the run, including waiting and abandoned ones, and drops the schema.
+   *
+   * @throws {ConnectionError} `lost` when the connection broke; a later experiment then drops the schema
+   */
   async close(): Promise<void> {
     this.#closed = true;
     try {
@@ -120,6 +125,9 @@ export class Scratch {
         // The engine lacks these functions: its sessions end with their connections.
       });
       await this.outside.query(`drop schema if exists ${this.schema} cascade`);
+    } catch (error) {
+      if (isServerError(error)) throw error;
+      throw new ConnectionError('lost', 'the connection to the database broke', error);
     } finally {
       await this.outside.end();
     }
