@@ -1,9 +1,12 @@
+import type { Client } from 'pg';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { failureOf } from '../../src/database/failure.ts';
 import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/isolation/sessions.ts';
+import { Observer } from '../../src/labs/bench/observer.ts';
 import { Stepper } from '../../src/labs/bench/schedule.ts';
 import { withScratch } from '../../src/labs/bench/scratch.ts';
+import { Timeline } from '../../src/labs/bench/timeline.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 import { labContext, leftovers } from './lab-helper.ts';
 
@@ -70,6 +73,14 @@ t.test('an abort while sessions wait for each other leaves nothing on the server
   });
   await t.rejects(stopped, { message: 'enough' });
   t.strictSame(await leftovers(client), { schemas: 0, tables: 0, connections: 0, transactions: 0, locks: 0 });
+});
+
+t.test('between two polls of the server there is a pause', async (t) => {
+  const client = { query: async () => ({ rows: [] }) } as unknown as Client;
+  const startedAt = performance.now();
+  let polls = 0;
+  await new Observer(client, 'run', new Timeline()).until(() => (polls += 1) > 100);
+  t.ok(performance.now() - startedAt >= 100);
 });
 
 t.test('a connection that breaks during an experiment is reported as lost', async (t) => {

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { pause } from './pause.ts';
 import type { Timeline } from './timeline.ts';
 
 /** A backend of the run, from pg_stat_activity. */
@@ -48,6 +49,7 @@ export class Observer {
     for (;;) {
       const backends = await this.poll();
       if (seen(backends)) return backends;
+      await pause();
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { observed } from '../../database/observed.ts';
 import type { TimelineEntry } from '../../database/timeline.ts';
+import { pause } from './pause.ts';
 import type { Scratch } from './scratch.ts';
 
 /** One statement of one session. A schedule is a list of steps in the order in which they are sent. */
@@ -68,6 +69,7 @@ export class Stepper {
     while (actor.waiting) {
       const backends = await this.#scratch.observer.poll();
       if (backends.some(({ name, blockedBy }) => name === actor.name && blockedBy.length > 0)) return;
+      await Promise.race([actor.waiting, pause()]);
     }
   }
 

@@ -1,6 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import type { Client } from 'pg';
+import { pause } from '../bench/pause.ts';
 import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
@@ -45,5 +46,6 @@ export async function caughtUp({ context }: Scratch, { reader }: Routed, lsn: st
     context.signal.throwIfAborted();
     const { rows } = await reader.query<{ there: boolean }>(sql, [lsn]);
     if (rows[0]?.there) return;
+    await pause();
   }
 }
