@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 import { DATABASE_WRITE } from '../http/problem-answers.ts';
-import { clientGone } from '../http/signals.ts';
+import { clientGone, withDeadline } from '../http/signals.ts';
 import { refuseBody } from '../http/validation.ts';
 import type { LabConfig } from './bench/context.ts';
 import type { Experiment, Findings, Lab } from './experiment.ts';
@@ -17,21 +16,25 @@ interface LabsOptions {
   databaseUrl: string;
   /** Aborted when the service stops waiting for requests in flight. */
   closing: AbortSignal;
+  /** How long all experiments of a lab may take, including the wait for their turn, in milliseconds. */
+  labMsMax?: number;
 }
+
+/** The time limit for a lab, in milliseconds: as for races. */
+const LAB_MS_MAX = 120_000;
 
 /** The problems of a route that runs experiments. */
 const EXPERIMENT = [...DATABASE_WRITE, 'not_found', 'queue_full', 'out_of_time'] as const;
 
 /** Lists the laboratories and runs their experiments. */
 export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, options) => {
-  const { config, databaseUrl, closing } = options;
+  const { config, databaseUrl, closing, labMsMax = LAB_MS_MAX } = options;
   const log = {
     info: (message: string) => app.log.info(message),
     warn: (message: string) => app.log.warn(message),
   };
   if (config.REDIS_URL) await importRedis();
   const laboratory = new Laboratory({ databaseUrl, config, log });
-  const stop = (reply: FastifyReply) => AbortSignal.any([clientGone(reply), closing]);
   app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
   app.addHook('preValidation', refuseBody);
 
@@ -39,7 +42,11 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
   app.post('/labs/:lab', {
     config: { problems: EXPERIMENT },
     schema: labSchema,
-    handler: async ({ params }, reply) => runLab(laboratory, labNamed(params.lab), stop(reply)),
+    handler: async ({ params }, reply) => {
+      const lab = labNamed(params.lab);
+      const stops = [clientGone(reply), closing];
+      return withDeadline(labMsMax, stops, (stop) => runLab(laboratory, lab, stop));
+    },
   });
   app.post('/labs/:lab/:experiment', {
     config: { problems: EXPERIMENT },
@@ -47,7 +54,8 @@ export const labsRoutes: FastifyPluginAsyncTypebox<LabsOptions> = async (app, op
     handler: async ({ params }, reply) => {
       const lab = labNamed(params.lab);
       const experiment = experimentNamed(lab, params.experiment);
-      return resultOf(lab, experiment, await laboratory.run(experiment, stop(reply)));
+      const stop = AbortSignal.any([clientGone(reply), closing]);
+      return resultOf(lab, experiment, await laboratory.run(experiment, stop));
     },
   });
 };

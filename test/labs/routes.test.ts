@@ -1,5 +1,9 @@
+import Fastify from 'fastify';
 import t from 'tap';
+import { loadConfig } from '../../src/config.ts';
+import { handleErrors } from '../../src/http/error-handler.ts';
 import { labs } from '../../src/labs/index.ts';
+import { labsRoutes } from '../../src/labs/routes.ts';
 import { testApp, testClient, testDatabase } from '../helper.ts';
 import { leftovers } from './lab-helper.ts';
 
@@ -88,6 +92,19 @@ t.test('an unknown lab or experiment is 404, and a body is refused', async (t) =
     payload: { level: 'snapshot' },
   });
   t.match(response.json(), { status: 400, code: 'invalid_request' });
+});
+
+t.test('a lab that is not complete in time is answered, and leaves nothing on the server', async (t) => {
+  const before = await leftovers(client);
+  const hurried = Fastify();
+  t.teardown(() => hurried.close());
+  handleErrors(hurried);
+  const closing = new AbortController().signal;
+  await hurried.register(labsRoutes, { config: loadConfig({}), databaseUrl, closing, labMsMax: 100 });
+  const answer = await hurried.inject({ method: 'POST', url: '/labs/freeze' });
+  t.match(answer, { statusCode: 503, headers: { 'retry-after': '1' } });
+  t.match(answer.json(), { code: 'out_of_time', detail: /within 0.1 s/ });
+  t.match(await leftovers(client), { ...before, connections: Number });
 });
 
 t.test('without the demonstrations there are no labs', async (t) => {
