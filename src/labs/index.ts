@@ -1,4 +1,4 @@
-import type { Lab } from './experiment.ts';
+import type { Lab } from './bench/experiment.ts';
 import { freeze } from './freeze/index.ts';
 import { isolation } from './isolation/index.ts';
 import { session } from './session/index.ts';

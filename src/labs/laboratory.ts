@@ -1,6 +1,6 @@
 import { Semaphore } from '../concurrency/semaphore.ts';
 import type { LabContext } from './bench/context.ts';
-import type { Experiment, Findings } from './experiment.ts';
+import type { Experiment, Findings } from './bench/experiment.ts';
 
 /** The maximum number of concurrent experiments. Each opens a few connections in addition to those of the service's pool. */
 const EXPERIMENTS_MAX = 2;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { levels } from '../../src/labs/isolation/levels.ts';
+import { levels } from '../../src/labs/bench/levels.ts';
 import { anomalies } from '../../src/labs/isolation/anomalies.ts';
 import type { Cells } from '../../src/labs/isolation/anomaly.ts';
 import { isolation } from '../../src/labs/isolation/index.ts';

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import type { LabContext } from '../../src/labs/bench/context.ts';
-import type { Experiment } from '../../src/labs/experiment.ts';
+import type { Experiment } from '../../src/labs/bench/experiment.ts';
 import { testClient, testDatabase } from '../helper.ts';
 
 /** The context of an experiment, on an empty database for this test alone. */

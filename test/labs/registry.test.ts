@@ -13,7 +13,7 @@ const others: Record<string, string[]> = {
   session: ['index', 'reader'],
   state: ['cache', 'index', 'read-through'],
   traps: ['index', 'trap'],
-  isolation: ['anomalies', 'anomaly', 'index', 'levels', 'matrices', 'sessions', 'transcript'],
+  isolation: ['anomalies', 'anomaly', 'index', 'matrices'],
 };
 
 t.test('every folder of a lab is in the registry', async (t) => {

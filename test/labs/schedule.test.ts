@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { failureOf } from '../../src/database/failure.ts';
-import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/isolation/sessions.ts';
+import { ROWS, T1, T2, T3, TABLE } from '../../src/labs/bench/sessions.ts';
 import { Observer } from '../../src/labs/bench/observer.ts';
 import { Stepper } from '../../src/labs/bench/schedule.ts';
 import { withScratch } from '../../src/labs/bench/scratch.ts';

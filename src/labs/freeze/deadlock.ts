@@ -1,7 +1,7 @@
-import { transactional } from '../../database/transactional.ts';
-import type { Experiment } from '../experiment.ts';
-import { ROWS, T1, T2, TABLE } from '../isolation/sessions.ts';
-import { transcript } from '../isolation/transcript.ts';
+import { transactional } from '../bench/transactional.ts';
+import type { Experiment } from '../bench/experiment.ts';
+import { ROWS, T1, T2, TABLE } from '../bench/sessions.ts';
+import { transcript } from '../bench/transcript.ts';
 import { meetingOf } from '../bench/meeting.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';

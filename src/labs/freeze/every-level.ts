@@ -1,7 +1,7 @@
-import type { Experiment } from '../experiment.ts';
-import { levels } from '../isolation/levels.ts';
-import { ROWS, T1, T2, T3, TABLE } from '../isolation/sessions.ts';
-import { transcript } from '../isolation/transcript.ts';
+import type { Experiment } from '../bench/experiment.ts';
+import { levels } from '../bench/levels.ts';
+import { ROWS, T1, T2, T3, TABLE } from '../bench/sessions.ts';
+import { transcript } from '../bench/transcript.ts';
 import { Stepper } from '../bench/schedule.ts';
 import { withScratch } from '../bench/scratch.ts';
 

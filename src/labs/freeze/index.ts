@@ -1,4 +1,4 @@
-import type { Lab } from '../experiment.ts';
+import type { Lab } from '../bench/experiment.ts';
 import { deadlock } from './deadlock.ts';
 import { everyLevel } from './every-level.ts';
 import { frozen } from './frozen.ts';

@@ -1,4 +1,4 @@
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { blocked } from '../bench/observer.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { withScratch } from '../bench/scratch.ts';

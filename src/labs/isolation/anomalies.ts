@@ -1,6 +1,6 @@
 import type { Anomaly, Run } from './anomaly.ts';
-import { T1, T2, T3 } from './sessions.ts';
-import { formatRows } from './transcript.ts';
+import { T1, T2, T3 } from '../bench/sessions.ts';
+import { formatRows } from '../bench/transcript.ts';
 
 const below = {
   serializable: ['read uncommitted', 'read committed', 'repeatable read'],

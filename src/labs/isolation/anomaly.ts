@@ -1,10 +1,10 @@
 import type { TimelineEntry } from '../../database/timeline.ts';
-import type { AnomalyDescription, Experiment } from '../experiment.ts';
+import type { AnomalyDescription, Experiment } from '../bench/experiment.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
-import { byLevel, type Level, levels } from './levels.ts';
-import { ROWS, TABLE } from './sessions.ts';
-import { isRow, type TestRow, formatRows, transcript } from './transcript.ts';
+import { byLevel, type Level, levels } from '../bench/levels.ts';
+import { ROWS, TABLE } from '../bench/sessions.ts';
+import { isRow, type TestRow, formatRows, transcript } from '../bench/transcript.ts';
 
 /** What was observed of one schedule at one level. */
 export interface Run {

@@ -1,8 +1,8 @@
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { Stepper } from '../bench/schedule.ts';
 import { withScratch } from '../bench/scratch.ts';
-import { ROWS, T1, T2, TABLE } from './sessions.ts';
-import { formatRows } from './transcript.ts';
+import { ROWS, T1, T2, TABLE } from '../bench/sessions.ts';
+import { formatRows } from '../bench/transcript.ts';
 
 const readTransactionId = 'select txid_current()::text as transaction_id';
 

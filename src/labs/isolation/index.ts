@@ -1,4 +1,4 @@
-import type { Lab } from '../experiment.ts';
+import type { Lab } from '../bench/experiment.ts';
 import { anomalies } from './anomalies.ts';
 import { experimentOf } from './anomaly.ts';
 import { autocommit } from './autocommit.ts';

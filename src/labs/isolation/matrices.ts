@@ -1,6 +1,6 @@
-import type { Findings } from '../experiment.ts';
+import type { Findings } from '../bench/experiment.ts';
 import { type Cells, type Phenomenon, phenomena } from './anomaly.ts';
-import { byLevel, type Level } from './levels.ts';
+import { byLevel, type Level } from '../bench/levels.ts';
 
 type Word = 'possible' | 'not possible' | 'allowed, but not in PostgreSQL';
 

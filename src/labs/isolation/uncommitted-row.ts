@@ -1,9 +1,9 @@
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { Stepper } from '../bench/schedule.ts';
 import { withScratch } from '../bench/scratch.ts';
-import { type Level, levels } from './levels.ts';
-import { T1, T2, TABLE } from './sessions.ts';
-import { transcript } from './transcript.ts';
+import { type Level, levels } from '../bench/levels.ts';
+import { T1, T2, TABLE } from '../bench/sessions.ts';
+import { transcript } from '../bench/transcript.ts';
 
 /** The steps of the blog post, and one more read after the commit. */
 const steps = [T1.insert(1, 10), T2.read(1), T1.write(1, 11), T2.read(1), T1.commit, T2.read(1), T2.commit];

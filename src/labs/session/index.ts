@@ -1,4 +1,4 @@
-import type { Lab } from '../experiment.ts';
+import type { Lab } from '../bench/experiment.ts';
 import { forkPerTask } from './fork-per-task.ts';
 import { oneTransaction } from './one-transaction.ts';
 import { readYourWrites } from './read-your-writes.ts';

@@ -1,6 +1,6 @@
 import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { POSTS } from '../bench/post-table.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';
 import { openRouted, type Routed } from './reader.ts';

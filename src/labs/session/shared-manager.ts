@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { meetingOf } from '../bench/meeting.ts';
 import { ending } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';

@@ -1,7 +1,7 @@
 import { TransactionPropagation } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { transactional as transactionalOf } from '../../database/transactional.ts';
-import type { Experiment } from '../experiment.ts';
+import { transactional as transactionalOf } from '../bench/transactional.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, type Probe, probe } from '../bench/probe.ts';

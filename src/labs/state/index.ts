@@ -1,4 +1,4 @@
-import type { Lab } from '../experiment.ts';
+import type { Lab } from '../bench/experiment.ts';
 import { plainValue } from './plain-value.ts';
 import { resultCache } from './result-cache.ts';
 import { roundTrip } from './round-trip.ts';

@@ -1,5 +1,5 @@
 import { LockMode } from '@mikro-orm/core';
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { retry } from '../../concurrency/retry.ts';
 import { isConflict } from '../../database/failure.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';

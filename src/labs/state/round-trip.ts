@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Experiment } from '../experiment.ts';
+import type { Experiment } from '../bench/experiment.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { withScratch } from '../bench/scratch.ts';

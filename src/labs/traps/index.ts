@@ -1,4 +1,4 @@
-import type { Lab } from '../experiment.ts';
+import type { Lab } from '../bench/experiment.ts';
 import { batchedFlush } from './batched-flush.ts';
 import { cachedLock } from './cached-lock.ts';
 import { commitError } from './commit-error.ts';

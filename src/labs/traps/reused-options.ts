@@ -20,7 +20,7 @@ export const reusedOptions = experimentOf({
   claim:
     'Inside a transaction, em.transactional() stores that transaction in its options object: the next call with the same object tries to create a savepoint in a transaction that has ended, and fails.',
   expectation: 'Options are only read, so a constant can be reused.',
-  guard: 'A new options object for each call, as in src/database/transactional.ts.',
+  guard: 'A new options object for each call, as in src/labs/bench/transactional.ts.',
   cure: `
 // A function, not a constant: MikroORM writes into the options object.
 const options = () => ({ isolationLevel: IsolationLevel.SERIALIZABLE });

@@ -1,4 +1,4 @@
-import type { Step } from '../bench/schedule.ts';
+import type { Step } from './schedule.ts';
 
 /** The table of every schedule: two rows, 1 → 10 and 2 → 20. */
 export const TABLE = 'create table test (id integer primary key, value integer not null)';

@@ -1,5 +1,5 @@
-import type { TimelineEntry } from '../database/timeline.ts';
-import type { LabContext } from './bench/context.ts';
+import type { TimelineEntry } from '../../database/timeline.ts';
+import type { LabContext } from './context.ts';
 import type { Term } from './glossary.ts';
 
 /** What was observed: the steps of each session, and the figures that decide the claim. */

@@ -1,7 +1,7 @@
 import { TransactionPropagation, type TransactionOptions } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { retry, type RetryPolicy } from '../concurrency/retry.ts';
-import { isConflict } from './failure.ts';
+import { retry, type RetryPolicy } from '../../concurrency/retry.ts';
+import { isConflict } from '../../database/failure.ts';
 
 interface TransactionalOptions extends Omit<TransactionOptions, 'ctx'> {
   /** How the whole transaction is retried after a conflict. Without it, there is no retry. */
