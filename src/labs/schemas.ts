@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { timelineEntry } from '../database/timeline.ts';
+import { timelineEntry } from '../timeline/entry.ts';
 
 const text = (description: string) => Type.String({ description });
 

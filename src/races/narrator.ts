@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify';
-import type { TimelineEntry } from '../database/timeline.ts';
+import type { TimelineEntry } from '../timeline/entry.ts';
 
 /**
  * Logs the steps of a worker's session at level debug: the value before and after, and when a lock was acquired and

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { eventStream, sseEvent } from '../http/sse.ts';
-import { timelineEntry } from '../database/timeline.ts';
+import { timelineEntry } from '../timeline/entry.ts';
 import { strategies } from '../strategies/index.ts';
 import { claim } from '../strategies/schemas.ts';
 import { experiments } from './experiments/index.ts';

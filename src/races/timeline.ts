@@ -1,4 +1,4 @@
-import type { TimelineEntry } from '../database/timeline.ts';
+import type { TimelineEntry } from '../timeline/entry.ts';
 import type { Increment } from './worker.ts';
 
 /** The maximum number of reported statements; a race can have many thousands. */

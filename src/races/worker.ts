@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Background } from '../concurrency/background.ts';
 import type { Add } from '../concurrency/history.ts';
 import type { Observe } from '../database/observed.ts';
-import { StatementRecord, type TimelineEntry } from '../database/timeline.ts';
+import { StatementRecord, type TimelineEntry } from '../timeline/entry.ts';
 import { runStrategy } from '../strategies/run.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import { narrator } from './narrator.ts';

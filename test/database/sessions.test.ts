@@ -7,7 +7,7 @@ import { failureOf } from '../../src/database/failure.ts';
 import type { Observe } from '../../src/database/observed.ts';
 import { openSessions } from '../../src/database/orm.ts';
 import { Sessions } from '../../src/database/sessions.ts';
-import { StatementRecord, type TimelineEntry } from '../../src/database/timeline.ts';
+import { StatementRecord, type TimelineEntry } from '../../src/timeline/entry.ts';
 import { Post } from '../../src/strategies/post.ts';
 import { silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
 import { slow } from '../pace.ts';

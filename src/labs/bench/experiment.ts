@@ -1,4 +1,4 @@
-import type { TimelineEntry } from '../../database/timeline.ts';
+import type { TimelineEntry } from '../../timeline/entry.ts';
 import type { LabContext } from './context.ts';
 import type { Term } from './glossary.ts';
 

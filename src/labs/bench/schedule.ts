@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { observed } from '../../database/observed.ts';
-import type { TimelineEntry } from '../../database/timeline.ts';
+import type { TimelineEntry } from '../../timeline/entry.ts';
 import { pause } from './pause.ts';
 import type { Scratch } from './scratch.ts';
 

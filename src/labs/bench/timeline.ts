@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Observe } from '../../database/observed.ts';
-import { hundredths, StatementRecord, type TimelineEntry } from '../../database/timeline.ts';
+import { hundredths, StatementRecord, type TimelineEntry } from '../../timeline/entry.ts';
 
 const ENTRIES_MAX = 1000;
 

@@ -1,4 +1,4 @@
-import type { TimelineEntry } from '../../database/timeline.ts';
+import type { TimelineEntry } from '../../timeline/entry.ts';
 
 /** A row of the table `test`. */
 export interface TestRow {

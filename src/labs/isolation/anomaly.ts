@@ -1,4 +1,4 @@
-import type { TimelineEntry } from '../../database/timeline.ts';
+import type { TimelineEntry } from '../../timeline/entry.ts';
 import type { AnomalyDescription, Experiment } from '../bench/experiment.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';
 import { type Scratch, withScratch } from '../bench/scratch.ts';

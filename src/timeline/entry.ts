@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { codeOf, messageOf } from '../errors/caught.ts';
-import type { StatementObserver, StatementResult } from './observed.ts';
+import type { StatementObserver, StatementResult } from '../database/observed.ts';
 import { summaryOf } from './statement-summary.ts';
 
 const text = (description: string) => Type.String({ description });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { summaryOf } from '../../src/database/statement-summary.ts';
+import { summaryOf } from '../../src/timeline/statement-summary.ts';
 
 const done = { failed: false, row_count: 1 };
 
