@@ -1,6 +1,6 @@
 import { Semaphore } from '../concurrency/semaphore.ts';
 import type { LabContext } from './bench/context.ts';
-import type { Experiment, Findings } from './bench/experiment.ts';
+import { type Experiment, type Findings, runExperiment } from './bench/experiment.ts';
 
 /** The maximum number of concurrent experiments. Each opens a few connections in addition to those of the service's pool. */
 const EXPERIMENTS_MAX = 2;
@@ -21,13 +21,11 @@ export class Laboratory {
    * @throws {QueueFullError} when too many are waiting, or this one waited too long
    * @throws what the experiment throws; the signal's reason when it is aborted, a TimeoutError at the time limit
    */
-  async run(experiment: Experiment, stop: AbortSignal): Promise<Findings> {
-    const release = await this.#permits.acquire(1, stop);
-    try {
+  run(experiment: Experiment, stop: AbortSignal): Promise<Findings> {
+    const runInTime = () => {
       const signal = AbortSignal.any([stop, AbortSignal.timeout(EXPERIMENT_MS_MAX)]);
-      return await experiment.run({ ...this.#context, signal });
-    } finally {
-      release();
-    }
+      return runExperiment(experiment, { ...this.#context, signal });
+    };
+    return this.#permits.run(runInTime, stop);
   }
 }

@@ -102,13 +102,8 @@ function experimentNamed(lab: Lab, wanted: string): Experiment {
   );
 }
 
-function resultOf(lab: Lab, { name: experiment, claim }: Experiment, { holds, evidence }: Findings) {
-  const { timeline, figures } = evidence;
-  return {
-    lab: lab.name,
-    experiment,
-    claim,
-    holds,
-    evidence: { timeline: [...timeline], figures: { ...figures } },
-  };
+function resultOf(lab: Lab, { name: experiment, claim }: Experiment, found: Findings) {
+  const { holds, timeline, figures } = found;
+  const evidence = { timeline: [...timeline], figures: { ...figures } };
+  return { lab: lab.name, experiment, claim, holds, evidence };
 }

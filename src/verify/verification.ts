@@ -122,9 +122,8 @@ function experimentsOf({ databaseUrl, signal }: Verification, pooled: boolean) {
               holds: true,
               verdict: 'not supported: needs dedicated sessions, which a pooler does not provide',
             };
-          const { holds, evidence } = await laboratory.run(experiment, signal);
-          if (holds === null)
-            return { holds: true, verdict: `not supported: ${evidence.figures.verdict ?? ''}` };
+          const { holds, figures } = await laboratory.run(experiment, signal);
+          if (holds === null) return { holds: true, verdict: `not supported: ${figures.verdict ?? ''}` };
           return { holds, verdict: holds ? 'holds' : 'does not hold' };
         },
       }),

@@ -12,6 +12,7 @@ import { openDatabase } from '../../src/database/orm.ts';
 import { probeSessions } from '../../src/database/settings.ts';
 import { freePort } from '../../src/embedded-postgres/server.ts';
 import { entities } from '../../src/entities.ts';
+import { runExperiment } from '../../src/labs/bench/experiment.ts';
 import { readerWriter } from '../../src/labs/session/reader-writer.ts';
 import { CHECKOUT, silent } from '../helper.ts';
 import { completePostgres, startPair } from '../standby.ts';
@@ -134,7 +135,8 @@ t.test('of several servers, the driver connects to a suitable one', { skip }, as
     t.teardown(() => orm.close());
     await orm.em.fork().execute('insert into posts default values');
     const { signal } = new AbortController();
-    t.match(await readerWriter.run({ databaseUrl, config, log: silent, signal }), { holds: true });
+    const context = { databaseUrl, config, log: silent, signal };
+    t.match(await runExperiment(readerWriter, context), { holds: true });
   });
 
   await t.test('a client that is ended while it looks for a server does not connect', async (t) => {

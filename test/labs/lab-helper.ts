@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import type { LabContext } from '../../src/labs/bench/context.ts';
-import type { Experiment } from '../../src/labs/bench/experiment.ts';
+import { type Experiment, runExperiment } from '../../src/labs/bench/experiment.ts';
 import { testClient, testDatabase } from '../helper.ts';
 
 /** The context of an experiment, on an empty database for this test alone. */
@@ -21,8 +21,8 @@ export async function holdAndLeaveNothing(
   const client = await testClient(t, context.databaseUrl);
   const before = await leftovers(client);
   for (const experiment of experiments) {
-    const { holds, evidence } = await experiment.run(context);
-    t.ok(holds, `${experiment.name}: ${experiment.claim}`, { figures: evidence.figures });
+    const { holds, figures } = await runExperiment(experiment, context);
+    t.ok(holds, `${experiment.name}: ${experiment.claim}`, { figures });
     t.strictSame(await leftovers(client), before, `${experiment.name} leaves nothing behind`);
   }
 }

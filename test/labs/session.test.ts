@@ -1,5 +1,6 @@
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
+import { runExperiment } from '../../src/labs/bench/experiment.ts';
 import { session } from '../../src/labs/session/index.ts';
 import { readYourWrites } from '../../src/labs/session/read-your-writes.ts';
 import { readerWriter } from '../../src/labs/session/reader-writer.ts';
@@ -13,11 +14,9 @@ t.test('session: every claim holds that needs no standby', async (t) => {
 });
 
 t.test('without a standby, read-your-writes is not supported', async (t) => {
-  t.match(await readYourWrites.run(await labContext(t)), {
+  t.match(await runExperiment(readYourWrites, await labContext(t)), {
     holds: null,
-    evidence: {
-      figures: { verdict: 'needs a standby', standby: false, from_the_writer: 100, caught_up: 100 },
-    },
+    figures: { verdict: 'needs a standby', standby: false, from_the_writer: 100, caught_up: 100 },
   });
 });
 
@@ -38,10 +37,13 @@ t.test(
       signal,
     };
     await holdAndLeaveNothing(t, [readerWriter, readYourWrites], context);
-    const [routed, written] = await Promise.all([readerWriter.run(context), readYourWrites.run(context)]);
-    t.match(routed.evidence.figures, { standby: true, reader: { in_recovery: true } });
-    t.match(written.evidence.figures, { standby: true, paused: true, at_once: 0, refreshed: 0 });
-    const both = await Promise.all([1, 2].map(() => readYourWrites.run(context)));
+    const [routed, written] = await Promise.all([
+      runExperiment(readerWriter, context),
+      runExperiment(readYourWrites, context),
+    ]);
+    t.match(routed.figures, { standby: true, reader: { in_recovery: true } });
+    t.match(written.figures, { standby: true, paused: true, at_once: 0, refreshed: 0 });
+    const both = await Promise.all([1, 2].map(() => runExperiment(readYourWrites, context)));
     for (const one of both) t.match(one, { holds: true }, 'two callers at once');
   },
 );
@@ -51,11 +53,11 @@ t.test('without the right to pause the standby, read-your-writes is not supporte
   const client = await testClient(t, primary);
   await client.query(`create role app login password 'test'; grant create on database postgres to app`);
   const context = await labContext(t, { DATABASE_REPLICA_URLS: asApp(standby) });
-  const run = async () => readYourWrites.run({ ...context, databaseUrl: asApp(primary) });
+  const run = async () => runExperiment(readYourWrites, { ...context, databaseUrl: asApp(primary) });
   const verdict = /^needs a role that may pause the standby/;
-  t.match(await run(), { holds: null, evidence: { figures: { verdict, standby: true, paused: false } } });
+  t.match(await run(), { holds: null, figures: { verdict, standby: true, paused: false } });
   await client.query('grant execute on function pg_wal_replay_pause, pg_wal_replay_resume to app');
-  t.match(await run(), { holds: true, evidence: { figures: { paused: true } } });
+  t.match(await run(), { holds: true, figures: { paused: true } });
 });
 
 t.test(
@@ -80,7 +82,7 @@ t.test(
     // The experiment waits until its table is locked, then pauses the standby, and then waits for the table.
     const gate = `hashtext('safe-counters: a standby that lags')`;
     await client.query(`select pg_advisory_lock(${gate})`);
-    const running = readYourWrites.run(context);
+    const running = runExperiment(readYourWrites, context);
     const table = `select relnamespace::regnamespace || '.posts' as posts from pg_class where relname = 'posts'`;
     await until(async () => (await client.query(table)).rowCount === 1);
     const { rows } = await client.query<{ posts: string }>(table);

@@ -1,5 +1,6 @@
 import KeyvRedis from '@keyv/redis';
 import t from 'tap';
+import { runExperiment } from '../../src/labs/bench/experiment.ts';
 import { roundTrip } from '../../src/labs/state/round-trip.ts';
 import { state } from '../../src/labs/state/index.ts';
 import { hasRedis, startRedis } from '../redis.ts';
@@ -15,7 +16,7 @@ t.test('state, with Redis: every claim holds, and no key is left', { skip }, asy
   const url = await startRedis(t);
   const context = await labContext(t, { REDIS_URL: url });
   await holdAndLeaveNothing(t, state.experiments, context);
-  t.match((await roundTrip.run(context)).evidence.figures, { cache: 'redis' });
+  t.match((await runExperiment(roundTrip, context)).figures, { cache: 'redis' });
   const client = await new KeyvRedis(url).getClient();
   t.equal('dbSize' in client ? await client.dbSize() : undefined, 0);
   await client.close();
@@ -23,5 +24,5 @@ t.test('state, with Redis: every claim holds, and no key is left', { skip }, asy
 
 t.test('an unreachable Redis is an error, not a hang', async (t) => {
   const context = await labContext(t, { REDIS_URL: 'redis://127.0.0.1:1' });
-  await t.rejects(roundTrip.run(context), /ECONNREFUSED|connect/i);
+  await t.rejects(runExperiment(roundTrip, context), /ECONNREFUSED|connect/i);
 });

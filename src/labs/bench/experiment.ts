@@ -1,17 +1,19 @@
 import type { TimelineEntry } from '../../timeline/entry.ts';
 import type { LabContext } from './context.ts';
 import type { Term } from './glossary.ts';
+import { type Scratch, withScratch } from './scratch.ts';
 
-/** What was observed: the steps of each session, and the figures that decide the claim. */
-interface Evidence {
-  timeline: readonly TimelineEntry[];
+/** What an experiment has observed. */
+interface Observation {
+  /** Whether its claim holds; null: the server or the configuration lacks what it needs, and `verdict` says what. */
+  holds: boolean | null;
+  /** The figures that decide the claim. */
   figures: Readonly<Record<string, unknown> & { verdict?: string }>;
 }
 
-export interface Findings {
-  /** null: the server or the configuration lacks what the claim needs; the figure `verdict` says what. */
-  holds: boolean | null;
-  evidence: Evidence;
+export interface Findings extends Observation {
+  /** The steps of each session. */
+  timeline: readonly TimelineEntry[];
 }
 
 /** An anomaly that a schedule looks for. */
@@ -34,13 +36,10 @@ export interface Experiment {
   readonly cure?: string;
   /** The anomaly that it tests at every isolation level, if it is about one. */
   readonly anomaly?: AnomalyDescription;
-  /**
-   * Tests whether the claim holds. Leaves nothing on the server.
-   *
-   * @throws the server's error, with its SQLSTATE, for example if the engine lacks a feature
-   * @throws the signal's reason when it is aborted
-   */
-  run(context: LabContext): Promise<Findings>;
+  /** SQL that creates its tables, if it needs any. */
+  readonly setup?: string;
+  /** Tests whether the claim holds, with the sessions, pools and schema of `scratch` and no others. */
+  run(scratch: Scratch): Promise<Observation>;
 }
 
 /** Experiments on one subject. */
@@ -54,3 +53,16 @@ export interface Lab {
   /** What follows from all experiments together. */
   readonly conclude?: (findings: ReadonlyMap<string, Findings>) => Record<string, unknown>;
 }
+
+/**
+ * Runs an experiment. Leaves nothing on the server.
+ *
+ * @throws {ConnectionError} when the server cannot be reached
+ * @throws the server's error, with its SQLSTATE, for example if the engine lacks a feature
+ * @throws the signal's reason when it is aborted
+ */
+export const runExperiment = (experiment: Experiment, context: LabContext): Promise<Findings> =>
+  withScratch(context, experiment.setup ?? '', async (scratch) => ({
+    ...(await experiment.run(scratch)),
+    timeline: scratch.timeline.entries,
+  }));

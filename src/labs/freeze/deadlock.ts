@@ -6,7 +6,7 @@ import { meetingOf } from '../bench/meeting.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 const RETRY = { attemptsMax: 10, elapsedMsMax: 10_000, delayMsBase: 2, delayMsMax: 50 };
 
@@ -66,22 +66,22 @@ const likeAll = transactional(
   },
   { retry }, // for the deadlocks that remain
 );`,
-  run: (context) =>
-    withScratch(context, `${TABLE}; ${POSTS}`, async (scratch) => {
-      const stepper = new Stepper(scratch);
-      const figures = {
-        crossed: await schedule(scratch, stepper, 'crossed', crossed),
-        ordered: await schedule(scratch, stepper, 'in one order', ordered),
-        retried: await retried(scratch),
-      };
-      const holds =
-        /^T1 ⏸ T2.*T2 ⏸ T1/.test(figures.crossed) &&
-        figures.crossed.match(/40P01/g)?.length === 1 &&
-        figures.ordered === 'T2 ⏸ T1' &&
-        figures.retried.tasks.every((end) => end === 'done') &&
-        figures.retried.deadlocks === 1 &&
-        figures.retried.attempts > 2 &&
-        figures.retried.likes.join() === '2,2';
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: `${TABLE}; ${POSTS}`,
+  async run(scratch) {
+    const stepper = new Stepper(scratch);
+    const figures = {
+      crossed: await schedule(scratch, stepper, 'crossed', crossed),
+      ordered: await schedule(scratch, stepper, 'in one order', ordered),
+      retried: await retried(scratch),
+    };
+    const holds =
+      /^T1 ⏸ T2.*T2 ⏸ T1/.test(figures.crossed) &&
+      figures.crossed.match(/40P01/g)?.length === 1 &&
+      figures.ordered === 'T2 ⏸ T1' &&
+      figures.retried.tasks.every((end) => end === 'done') &&
+      figures.retried.deadlocks === 1 &&
+      figures.retried.attempts > 2 &&
+      figures.retried.likes.join() === '2,2';
+    return { holds, figures };
+  },
 };

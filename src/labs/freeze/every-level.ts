@@ -3,7 +3,6 @@ import { levels } from '../bench/levels.ts';
 import { ROWS, T1, T2, T3, TABLE } from '../bench/sessions.ts';
 import { transcript } from '../bench/transcript.ts';
 import { Stepper } from '../bench/schedule.ts';
-import { withScratch } from '../bench/scratch.ts';
 
 const steps = [
   T1.write(1, 11),
@@ -22,17 +21,17 @@ export const everyLevel: Experiment = {
   cure: `
 -- For this transaction only; the other limits stay as they are.
 set local lock_timeout = '200ms';`,
-  run: (context) =>
-    withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
-      const stepper = new Stepper(scratch);
-      const seen: Record<string, string> = {};
-      for (const level of levels) {
-        await scratch.outside.query(ROWS);
-        scratch.timeline.part = level;
-        const begins = [T1, T2, T3].map(({ step }) => step(`begin isolation level ${level}`));
-        seen[level] = transcript(await stepper.run([...begins, ...steps]));
-      }
-      const holds = levels.every((level) => seen[level] === 'T3 1→10, T2 ⏸ T1, T2 ✗ 55P03');
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures: { seen } } };
-    }),
+  setup: `${TABLE}; ${ROWS}`,
+  async run(scratch) {
+    const stepper = new Stepper(scratch);
+    const seen: Record<string, string> = {};
+    for (const level of levels) {
+      await scratch.outside.query(ROWS);
+      scratch.timeline.part = level;
+      const begins = [T1, T2, T3].map(({ step }) => step(`begin isolation level ${level}`));
+      seen[level] = transcript(await stepper.run([...begins, ...steps]));
+    }
+    const holds = levels.every((level) => seen[level] === 'T3 1→10, T2 ⏸ T1, T2 ✗ 55P03');
+    return { holds, figures: { seen } };
+  },
 };

@@ -3,7 +3,7 @@ import type { Experiment } from '../bench/experiment.ts';
 import { meetingOf } from '../bench/meeting.ts';
 import { blocked } from '../bench/observer.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { Requests } from './requests.ts';
 
 /** Longer than it takes to observe the wait, and short enough for an experiment. */
@@ -50,18 +50,18 @@ await em.transactional(async (tx) => {
   await tx.nativeUpdate(Post, pk, { like: 1 });
   await tx.count(Post); // on tx: the connection that it already has
 });`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      scratch.timeline.part = 'a second connection';
-      const exhausted = await twoRequests(scratch, (other) => other);
-      scratch.timeline.part = 'the same connection';
-      const avoided = await twoRequests(scratch, (_other, tx) => tx);
-      const holds =
-        exhausted.waiting_for_a_connection === 2 &&
-        exhausted.waiting_for_a_lock === 0 &&
-        exhausted.requests.some(({ failure }) => failure === 'busy') &&
-        avoided.requests.every(({ end }) => end === 'done');
-      const figures = { exhausted, avoided };
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    scratch.timeline.part = 'a second connection';
+    const exhausted = await twoRequests(scratch, (other) => other);
+    scratch.timeline.part = 'the same connection';
+    const avoided = await twoRequests(scratch, (_other, tx) => tx);
+    const holds =
+      exhausted.waiting_for_a_connection === 2 &&
+      exhausted.waiting_for_a_lock === 0 &&
+      exhausted.requests.some(({ failure }) => failure === 'busy') &&
+      avoided.requests.every(({ end }) => end === 'done');
+    const figures = { exhausted, avoided };
+    return { holds, figures };
+  },
 };

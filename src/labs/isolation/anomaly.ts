@@ -1,7 +1,7 @@
 import type { TimelineEntry } from '../../timeline/entry.ts';
 import type { AnomalyDescription, Experiment } from '../bench/experiment.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { byLevel, type Level, levels } from '../bench/levels.ts';
 import { ROWS, TABLE } from '../bench/sessions.ts';
 import { isRow, type TestRow, formatRows, transcript } from '../bench/transcript.ts';
@@ -62,15 +62,15 @@ export function experimentOf(anomaly: Anomaly): Experiment {
     name: anomaly.name,
     claim: claimOf(anomaly),
     anomaly: describe(anomaly),
-    run: (context) =>
-      withScratch(context, TABLE, async (scratch) => {
-        const stepper = new Stepper(scratch);
-        const seen = new Map<Level, Cell>();
-        for (const level of levels) seen.set(level, await cellAt(level, anomaly, scratch, stepper));
-        const cells = byLevel((level) => seen.get(level));
-        const holds = [...seen.values()].every((cell) => cell.as_expected);
-        return { holds, evidence: { timeline: scratch.timeline.entries, figures: { cells } } };
-      }),
+    setup: TABLE,
+    async run(scratch) {
+      const stepper = new Stepper(scratch);
+      const seen = new Map<Level, Cell>();
+      for (const level of levels) seen.set(level, await cellAt(level, anomaly, scratch, stepper));
+      const cells = byLevel((level) => seen.get(level));
+      const holds = [...seen.values()].every((cell) => cell.as_expected);
+      return { holds, figures: { cells } };
+    },
   };
 }
 

@@ -1,6 +1,5 @@
 import type { Experiment } from '../bench/experiment.ts';
 import { Stepper } from '../bench/schedule.ts';
-import { withScratch } from '../bench/scratch.ts';
 import { ROWS, T1, T2, TABLE } from '../bench/sessions.ts';
 import { formatRows } from '../bench/transcript.ts';
 
@@ -14,28 +13,28 @@ export const autocommit: Experiment = {
   cure: `
 -- A single statement that reads and writes needs no explicit transaction.
 update test set value = value + 1 where id = 1 returning value;`,
-  run: (context) =>
-    withScratch(context, `${TABLE}; ${ROWS}`, async (scratch) => {
-      const stepper = new Stepper(scratch);
-      const state = async () =>
-        formatRows((await scratch.outside.query('select id, value from test order by id')).rows);
+  setup: `${TABLE}; ${ROWS}`,
+  async run(scratch) {
+    const stepper = new Stepper(scratch);
+    const state = async () =>
+      formatRows((await scratch.outside.query('select id, value from test order by id')).rows);
 
-      const ids = await stepper.run([T1.step(readTransactionId), T1.step(readTransactionId)]);
-      await stepper.run([T1.write(2, 99), T2.read(2), T1.abort]);
-      const afterRollback = await state();
-      const race = await stepper.run([T1.read(1), T2.read(1), T1.write(1, 11), T2.write(1, 11)]);
-      const figures = {
-        transaction_ids: ids.flatMap(({ rows }) => rows ?? []),
-        after_rollback: afterRollback,
-        after_two_increments: await state(),
-        waited: race.filter(({ blocked_by: by }) => by).length,
-      };
-      const [first, second] = figures.transaction_ids.map((row) => JSON.stringify(row));
-      const holds =
-        first !== second &&
-        afterRollback === '1→10 2→99' &&
-        figures.after_two_increments === '1→11 2→99' &&
-        figures.waited === 0;
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+    const ids = await stepper.run([T1.step(readTransactionId), T1.step(readTransactionId)]);
+    await stepper.run([T1.write(2, 99), T2.read(2), T1.abort]);
+    const afterRollback = await state();
+    const race = await stepper.run([T1.read(1), T2.read(1), T1.write(1, 11), T2.write(1, 11)]);
+    const figures = {
+      transaction_ids: ids.flatMap(({ rows }) => rows ?? []),
+      after_rollback: afterRollback,
+      after_two_increments: await state(),
+      waited: race.filter(({ blocked_by: by }) => by).length,
+    };
+    const [first, second] = figures.transaction_ids.map((row) => JSON.stringify(row));
+    const holds =
+      first !== second &&
+      afterRollback === '1→10 2→99' &&
+      figures.after_two_increments === '1→11 2→99' &&
+      figures.waited === 0;
+    return { holds, figures };
+  },
 };

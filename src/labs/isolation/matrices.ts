@@ -27,8 +27,8 @@ const documented: Record<Level, readonly Word[]> = {
  */
 export function matrices(findings: ReadonlyMap<string, Findings>): Record<string, unknown> {
   const cells = new Map<string, Cells>();
-  for (const [name, { evidence }] of findings) {
-    if ('cells' in evidence.figures) cells.set(name, evidence.figures.cells as Cells);
+  for (const [name, { figures }] of findings) {
+    if ('cells' in figures) cells.set(name, figures.cells as Cells);
   }
   const table = byLevel((level) => {
     const seen = new Set([...cells.values()].flatMap((row) => row[level].phenomena));

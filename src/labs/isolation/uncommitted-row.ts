@@ -1,6 +1,5 @@
 import type { Experiment } from '../bench/experiment.ts';
 import { Stepper } from '../bench/schedule.ts';
-import { withScratch } from '../bench/scratch.ts';
 import { type Level, levels } from '../bench/levels.ts';
 import { T1, T2, TABLE } from '../bench/sessions.ts';
 import { transcript } from '../bench/transcript.ts';
@@ -16,17 +15,17 @@ export const uncommittedRow: Experiment = {
   name: 'uncommitted-row',
   claim:
     'An uncommitted row is invisible to all other sessions, at every level: a read finds nothing, without an error and without waiting.',
-  run: (context) =>
-    withScratch(context, TABLE, async (scratch) => {
-      const stepper = new Stepper(scratch);
-      const seen: Record<string, string> = {};
-      for (const level of levels) {
-        await scratch.outside.query('delete from test');
-        scratch.timeline.part = level;
-        const begins = [T1, T2].map(({ step }) => step(`begin isolation level ${level}`));
-        seen[level] = transcript(await stepper.run([...begins, ...steps]));
-      }
-      const holds = levels.every((level) => seen[level] === expected(level));
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures: { seen } } };
-    }),
+  setup: TABLE,
+  async run(scratch) {
+    const stepper = new Stepper(scratch);
+    const seen: Record<string, string> = {};
+    for (const level of levels) {
+      await scratch.outside.query('delete from test');
+      scratch.timeline.part = level;
+      const begins = [T1, T2].map(({ step }) => step(`begin isolation level ${level}`));
+      seen[level] = transcript(await stepper.run([...begins, ...steps]));
+    }
+    const holds = levels.every((level) => seen[level] === expected(level));
+    return { holds, figures: { seen } };
+  },
 };

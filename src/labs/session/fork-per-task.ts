@@ -3,7 +3,6 @@ import { blocked } from '../bench/observer.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, probe } from '../bench/probe.ts';
-import { withScratch } from '../bench/scratch.ts';
 
 const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 
@@ -14,40 +13,40 @@ export const forkPerTask: Experiment = {
   cure: `
 const task = (pk: number) => em.fork().transactional((tx) => like(tx, pk));
 await Promise.allSettled(pks.map(task));`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      const Post = newPostClass();
-      const { em } = scratch.orm([Post]);
-      const keeper = await scratch.connect('gate keeper');
-      await keeper.query('select pg_advisory_lock(hashtext(current_schema()))');
-      const task = (pk: number) =>
-        em.fork().transactional(async (tx) => {
-          await tx.execute(`select ${gate}`);
-          const seen = await probe(tx);
-          (await tx.findOneOrFail(Post, pk)).like += 1;
-          await tx.flush();
-          if (pk === 2) throw new Error('this one fails');
-          return seen;
-        });
-      // Awaited from the start: the one that fails may do so before the unlock is answered.
-      const tasks = Promise.allSettled(
-        [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk))),
-      );
-      const waiting = blocked(await scratch.observer.untilBlocked(3));
-      await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
-      const ends = await tasks;
-      const probes = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
-      const figures = {
-        waiting_at_once: waiting.length,
-        tasks: ends.map(ending),
-        backends: probes.map(({ backend }) => backend),
-        transactions: probes.map(({ transaction }) => transaction),
-        likes: await likesOf(scratch.outside),
-      };
-      const holds =
-        figures.waiting_at_once === 3 &&
-        different(figures.transactions) === 2 &&
-        figures.likes.join() === '1,0,1';
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    const Post = newPostClass();
+    const { em } = scratch.orm([Post]);
+    const keeper = await scratch.connect('gate keeper');
+    await keeper.query('select pg_advisory_lock(hashtext(current_schema()))');
+    const task = (pk: number) =>
+      em.fork().transactional(async (tx) => {
+        await tx.execute(`select ${gate}`);
+        const seen = await probe(tx);
+        (await tx.findOneOrFail(Post, pk)).like += 1;
+        await tx.flush();
+        if (pk === 2) throw new Error('this one fails');
+        return seen;
+      });
+    // Awaited from the start: the one that fails may do so before the unlock is answered.
+    const tasks = Promise.allSettled(
+      [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk))),
+    );
+    const waiting = blocked(await scratch.observer.untilBlocked(3));
+    await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
+    const ends = await tasks;
+    const probes = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+    const figures = {
+      waiting_at_once: waiting.length,
+      tasks: ends.map(ending),
+      backends: probes.map(({ backend }) => backend),
+      transactions: probes.map(({ transaction }) => transaction),
+      likes: await likesOf(scratch.outside),
+    };
+    const holds =
+      figures.waiting_at_once === 3 &&
+      different(figures.transactions) === 2 &&
+      figures.likes.join() === '1,0,1';
+    return { holds, figures };
+  },
 };

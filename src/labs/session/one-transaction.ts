@@ -3,7 +3,7 @@ import { blocked } from '../bench/observer.ts';
 import { ending, endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, probe } from '../bench/probe.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 
@@ -63,18 +63,18 @@ await em.transactional(async (tx) => {
 });
 // In parallel: a transaction for each.
 await Promise.all(tasks.map((task) => em.fork().transactional(task)));`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      const together = await atOnce(scratch);
-      const failing = await oneFails(scratch);
-      const holds =
-        together.waiting_at_once === 1 &&
-        together.backends === 1 &&
-        together.transactions === 1 &&
-        failing.tasks[1] === '22012' &&
-        failing.tasks.includes('25P02') &&
-        failing.likes.join() === '0,0,0';
-      const figures = { at_once: together, one_fails: failing };
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    const together = await atOnce(scratch);
+    const failing = await oneFails(scratch);
+    const holds =
+      together.waiting_at_once === 1 &&
+      together.backends === 1 &&
+      together.transactions === 1 &&
+      failing.tasks[1] === '22012' &&
+      failing.tasks.includes('25P02') &&
+      failing.likes.join() === '0,0,0';
+    const figures = { at_once: together, one_fails: failing };
+    return { holds, figures };
+  },
 };

@@ -1,7 +1,7 @@
 import type { Experiment } from '../bench/experiment.ts';
 import { codeOf, messageOf } from '../../errors/caught.ts';
 import { POSTS } from '../bench/post-table.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { caughtUp, openRouted, position, type Routed } from './reader.ts';
 
 /** Only one experiment at a time may pause the standby; otherwise one would end the pause of another. */
@@ -67,16 +67,16 @@ export const readYourWrites: Experiment = {
 await em.flush();
 const options = { connectionType: 'write' } as const;
 const post = await em.fork().findOneOrFail(Post, pk, options);`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      await scratch.outside.query(ALONE);
-      const routed = await openRouted(scratch);
-      const seen = await writeAndRead(scratch, routed);
-      const lacks = lackOf(routed, seen.paused);
-      const current = seen.from_the_writer === 100 && seen.caught_up === 100;
-      const lagged = lacks ? null : seen.at_once === 0 && seen.refreshed === 0;
-      const holds = current && lagged;
-      const figures = { ...(lacks ? { verdict: lacks } : {}), standby: routed.standby, ...seen };
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    await scratch.outside.query(ALONE);
+    const routed = await openRouted(scratch);
+    const seen = await writeAndRead(scratch, routed);
+    const lacks = lackOf(routed, seen.paused);
+    const current = seen.from_the_writer === 100 && seen.caught_up === 100;
+    const lagged = lacks ? null : seen.at_once === 0 && seen.refreshed === 0;
+    const holds = current && lagged;
+    const figures = { ...(lacks ? { verdict: lacks } : {}), standby: routed.standby, ...seen };
+    return { holds, figures };
+  },
 };

@@ -2,7 +2,7 @@ import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../bench/experiment.ts';
 import { POSTS } from '../bench/post-table.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { openRouted, type Routed } from './reader.ts';
 
 type Operation = (em: EntityManager, Post: Routed['Post']) => Promise<unknown>;
@@ -55,18 +55,18 @@ const replicas = [{ name: 'reader', host: 'standby.internal' }];
 const { em } = new MikroORM({ clientUrl, entities, replicas });
 await em.fork().findOne(Post, pk); // from the reader
 await em.fork().transactional((tx) => tx.findOne(Post, pk)); // from the writer`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      const routed = await openRouted(scratch);
-      const served: Record<string, string> = {};
-      for (const [name, { run }] of Object.entries(operations)) {
-        served[name] = await servedBy(scratch, routed, name, run);
-      }
-      const { rows } = await routed.reader.query(
-        `select pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only') as read_only`,
-      );
-      const holds = Object.entries(operations).every(([name, { goesTo }]) => served[name] === goesTo);
-      const figures = { standby: routed.standby, reader: rows[0], served };
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    const routed = await openRouted(scratch);
+    const served: Record<string, string> = {};
+    for (const [name, { run }] of Object.entries(operations)) {
+      served[name] = await servedBy(scratch, routed, name, run);
+    }
+    const { rows } = await routed.reader.query(
+      `select pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only') as read_only`,
+    );
+    const holds = Object.entries(operations).every(([name, { goesTo }]) => served[name] === goesTo);
+    const figures = { standby: routed.standby, reader: rows[0], served };
+    return { holds, figures };
+  },
 };

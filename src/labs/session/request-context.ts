@@ -5,7 +5,6 @@ import { meetingOf } from '../bench/meeting.ts';
 import { endingOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different } from '../bench/probe.ts';
-import { withScratch } from '../bench/scratch.ts';
 
 /** The EntityManager that code anywhere below a request resolves to. */
 const managerOf = (em: EntityManager): number => em.id;
@@ -18,29 +17,29 @@ export const requestContext: Experiment = {
 app.addHook('onRequest', (_request, _reply, done) =>
   RequestContext.create(orm.em, done),
 );`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      const Post = newPostClass();
-      const { em } = scratch.orm([Post]);
-      const meet = meetingOf(2);
-      const request = (name: string, like: number) =>
-        RequestContext.create(em, () =>
-          scratch.timeline.as(name, async () => {
-            const post = await em.findOneOrFail(Post, 1);
-            post.like = like;
-            await meet();
-            const deep = await Promise.resolve().then(() => managerOf(em));
-            const again = await em.findOneOrFail(Post, 1);
-            return { managers: [managerOf(em), deep], like: again.like, same_entity: again === post };
-          }),
-        );
-      const requests = await Promise.all([request('request 1', 10), request('request 2', 20)]);
-      const outside = await endingOf(em.find(Post, {}));
-      const holds =
-        different(requests.flatMap(({ managers }) => managers)) === 2 &&
-        requests.map(({ like }) => like).join() === '10,20' &&
-        requests.every((one) => one.same_entity && different(one.managers) === 1) &&
-        outside.includes('global EntityManager');
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures: { requests, outside } } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    const Post = newPostClass();
+    const { em } = scratch.orm([Post]);
+    const meet = meetingOf(2);
+    const request = (name: string, like: number) =>
+      RequestContext.create(em, () =>
+        scratch.timeline.as(name, async () => {
+          const post = await em.findOneOrFail(Post, 1);
+          post.like = like;
+          await meet();
+          const deep = await Promise.resolve().then(() => managerOf(em));
+          const again = await em.findOneOrFail(Post, 1);
+          return { managers: [managerOf(em), deep], like: again.like, same_entity: again === post };
+        }),
+      );
+    const requests = await Promise.all([request('request 1', 10), request('request 2', 20)]);
+    const outside = await endingOf(em.find(Post, {}));
+    const holds =
+      different(requests.flatMap(({ managers }) => managers)) === 2 &&
+      requests.map(({ like }) => like).join() === '10,20' &&
+      requests.every((one) => one.same_entity && different(one.managers) === 1) &&
+      outside.includes('global EntityManager');
+    return { holds, figures: { requests, outside } };
+  },
 };

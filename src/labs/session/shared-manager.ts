@@ -4,7 +4,7 @@ import { meetingOf } from '../bench/meeting.ts';
 import { ending } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, type Probe, probe } from '../bench/probe.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 const tasks = ['first', 'second', 'third'];
 
@@ -46,19 +46,19 @@ export const sharedManager: Experiment = {
   claim:
     'Three concurrent tasks on one EntityManager use three backends as long as none begins a transaction; with begin and commit, all three work in the transaction that was begun last, and two connections stay idle in transaction.',
   cure: 'await Promise.all(tasks.map((task) => em.fork().transactional(task)));',
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      const em = scratch.orm([newPostClass()]).em.fork();
-      const loose = await withoutTransaction(scratch, em);
-      const bound = await withTransactions(scratch, em);
-      const statements = loose.flatMap(({ before, after }) => [before.transaction, after.transaction]);
-      const holds =
-        different(loose.map(({ before }) => before.backend)) === 3 &&
-        different(statements) === 6 &&
-        different(bound.probes.map(({ backend }) => backend)) === 1 &&
-        different(bound.probes.map(({ transaction }) => transaction)) === 1 &&
-        bound.idle_in_transaction.length === 2;
-      const figures = { without_transaction: loose, with_transactions: bound };
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    const em = scratch.orm([newPostClass()]).em.fork();
+    const loose = await withoutTransaction(scratch, em);
+    const bound = await withTransactions(scratch, em);
+    const statements = loose.flatMap(({ before, after }) => [before.transaction, after.transaction]);
+    const holds =
+      different(loose.map(({ before }) => before.backend)) === 3 &&
+      different(statements) === 6 &&
+      different(bound.probes.map(({ backend }) => backend)) === 1 &&
+      different(bound.probes.map(({ transaction }) => transaction)) === 1 &&
+      bound.idle_in_transaction.length === 2;
+    const figures = { without_transaction: loose, with_transactions: bound };
+    return { holds, figures };
+  },
 };

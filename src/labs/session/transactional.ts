@@ -5,7 +5,7 @@ import type { Experiment } from '../bench/experiment.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, type Probe, probe } from '../bench/probe.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 /** The functions of a service: each runs in its own transaction, or joins that of its caller. */
 function service(Post: ReturnType<typeof newPostClass>) {
@@ -73,18 +73,18 @@ const like = transactional(async (em, pk: number) => {
   (await em.findOneOrFail(Post, pk)).like += 1;
 });
 await like(orm.em.fork(), 1);`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      const figures: Record<string, Awaited<ReturnType<typeof runPart>>> = {};
-      for (const [name, { run }] of Object.entries(parts)) figures[name] = await runPart(scratch, name, run);
-      const asWanted = Object.entries(parts).every(
-        ([name, { likes, end }]) => figures[name]?.likes === likes && figures[name].end === end,
-      );
-      const holds =
-        asWanted &&
-        figures.joined?.transactions === 1 &&
-        figures['savepoints, and one fails']?.transactions === 1 &&
-        figures['three at once, a fork each']?.transactions === 3;
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    const figures: Record<string, Awaited<ReturnType<typeof runPart>>> = {};
+    for (const [name, { run }] of Object.entries(parts)) figures[name] = await runPart(scratch, name, run);
+    const asWanted = Object.entries(parts).every(
+      ([name, { likes, end }]) => figures[name]?.likes === likes && figures[name].end === end,
+    );
+    const holds =
+      asWanted &&
+      figures.joined?.transactions === 1 &&
+      figures['savepoints, and one fails']?.transactions === 1 &&
+      figures['three at once, a fork each']?.transactions === 3;
+    return { holds, figures };
+  },
 };

@@ -4,7 +4,7 @@ import { retry } from '../../concurrency/retry.ts';
 import { isConflict } from '../../database/failure.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 const RETRY = { attemptsMax: 5, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 4, retryable: isConflict };
 
@@ -45,20 +45,20 @@ await retry(async () => {
   post.like += 1;
   await fork.flush();
 }, policy);`,
-  run: (context) =>
-    withScratch(context, POSTS, async (scratch) => {
-      scratch.timeline.part = 'through the result cache';
-      const cached = await increment(scratch, true);
-      scratch.timeline.part = 'without it';
-      const plain = await increment(scratch, false);
-      const holds =
-        cached.attempts === RETRY.attemptsMax &&
-        cached.like === 100 &&
-        cached.read_with_a_lock === 0 &&
-        plain.end === 'done' &&
-        plain.like === 101 &&
-        plain.read_with_a_lock === 101;
-      const figures = { through_the_cache: cached, without_it: plain };
-      return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-    }),
+  setup: POSTS,
+  async run(scratch) {
+    scratch.timeline.part = 'through the result cache';
+    const cached = await increment(scratch, true);
+    scratch.timeline.part = 'without it';
+    const plain = await increment(scratch, false);
+    const holds =
+      cached.attempts === RETRY.attemptsMax &&
+      cached.like === 100 &&
+      cached.read_with_a_lock === 0 &&
+      plain.end === 'done' &&
+      plain.like === 101 &&
+      plain.read_with_a_lock === 101;
+    const figures = { through_the_cache: cached, without_it: plain };
+    return { holds, figures };
+  },
 };

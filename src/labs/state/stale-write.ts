@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../bench/experiment.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 import { type Cache, withCache } from './cache.ts';
 
 /** The same table, mapped without a version property. */
@@ -52,33 +52,32 @@ const PostSchema = defineEntity({
     version: p.integer().version(), // a write with an old version is refused
   },
 });`,
-  run: (context) =>
-    withScratch(context, POSTS, (scratch) =>
-      withCache(scratch, async (cache) => {
-        const [Unversioned, Post] = [newUnversionedClass(), newPostClass()];
-        scratch.timeline.part = 'without a version';
-        const unversioned = await writeBack(
-          scratch,
-          cache,
-          scratch.orm([Unversioned]).em,
-          (em) => em.findOneOrFail(Unversioned, 1),
-          (em, post) => em.merge(Unversioned, post),
-        );
-        scratch.timeline.part = 'with a version';
-        const versioned = await writeBack(
-          scratch,
-          cache,
-          scratch.orm([Post]).em,
-          (em) => em.findOneOrFail(Post, 1),
-          (em, post) => em.merge(Post, post),
-        );
-        const holds =
-          unversioned.flush === 'done' &&
-          unversioned.like === 1 &&
-          versioned.flush === 'refused' &&
-          versioned.like === 100;
-        const figures = { cache: cache.kind, unversioned, versioned };
-        return { holds, evidence: { timeline: scratch.timeline.entries, figures } };
-      }),
-    ),
+  setup: POSTS,
+  run: (scratch) =>
+    withCache(scratch, async (cache) => {
+      const [Unversioned, Post] = [newUnversionedClass(), newPostClass()];
+      scratch.timeline.part = 'without a version';
+      const unversioned = await writeBack(
+        scratch,
+        cache,
+        scratch.orm([Unversioned]).em,
+        (em) => em.findOneOrFail(Unversioned, 1),
+        (em, post) => em.merge(Unversioned, post),
+      );
+      scratch.timeline.part = 'with a version';
+      const versioned = await writeBack(
+        scratch,
+        cache,
+        scratch.orm([Post]).em,
+        (em) => em.findOneOrFail(Post, 1),
+        (em, post) => em.merge(Post, post),
+      );
+      const holds =
+        unversioned.flush === 'done' &&
+        unversioned.like === 1 &&
+        versioned.flush === 'refused' &&
+        versioned.like === 100;
+      const figures = { cache: cache.kind, unversioned, versioned };
+      return { holds, figures };
+    }),
 };

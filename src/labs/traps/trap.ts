@@ -1,7 +1,7 @@
 import { Utils } from '@mikro-orm/core';
 import type { Experiment } from '../bench/experiment.ts';
 import { POSTS } from '../bench/post-table.ts';
-import { type Scratch, withScratch } from '../bench/scratch.ts';
+import type { Scratch } from '../bench/scratch.ts';
 
 /** The result of falling into the trap, or of avoiding it. */
 export interface Outcome {
@@ -30,27 +30,26 @@ export function experimentOf({ name, claim, expectation, guard, cure, fallInto, 
     name,
     claim,
     cure,
-    run: (context) =>
-      withScratch(context, '', async (scratch) => {
-        const { timeline } = scratch;
-        const runPart = async (part: string, way: Trap['avoid']) => {
-          await scratch.outside.query(`drop table if exists posts; ${POSTS}`);
-          timeline.part = part;
-          return way(scratch);
-        };
-        const trap = await runPart('trap', fallInto);
-        const guarded = await runPart('guard', avoid);
-        const verdict = verdictOf(trap.seen, guarded.seen);
-        const figures = {
-          verdict,
-          expectation,
-          trap: trap.figures,
-          guard,
-          guarded: guarded.figures,
-          mikro_orm: Utils.getORMVersion(),
-        };
-        return { holds: trap.seen && guarded.seen, evidence: { timeline: timeline.entries, figures } };
-      }),
+    async run(scratch) {
+      const { timeline } = scratch;
+      const runPart = async (part: string, way: Trap['avoid']) => {
+        await scratch.outside.query(`drop table if exists posts; ${POSTS}`);
+        timeline.part = part;
+        return way(scratch);
+      };
+      const trap = await runPart('trap', fallInto);
+      const guarded = await runPart('guard', avoid);
+      const verdict = verdictOf(trap.seen, guarded.seen);
+      const figures = {
+        verdict,
+        expectation,
+        trap: trap.figures,
+        guard,
+        guarded: guarded.figures,
+        mikro_orm: Utils.getORMVersion(),
+      };
+      return { holds: trap.seen && guarded.seen, figures };
+    },
   };
 }
 
