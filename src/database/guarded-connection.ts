@@ -2,7 +2,7 @@ import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
 import { requestCancel } from './cancel.ts';
-import { type Observe, observed } from './observed.ts';
+import { backendPidOf, type Observe, observed } from './observed.ts';
 
 /** A connection of a pool; `release` returns it when the work is done. */
 export interface Connection {
@@ -87,7 +87,7 @@ export class GuardedConnection implements Connection {
   constructor(client: PoolClient, pool: ConnectionOwner) {
     this.#client = client;
     this.#pool = pool;
-    this.processID = (client as unknown as { processID: number }).processID;
+    this.processID = backendPidOf(client);
     this.#reports = listenTo(client);
   }
 

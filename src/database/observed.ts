@@ -1,3 +1,5 @@
+import type { ClientBase } from 'pg';
+
 /** The driver's result of a successful statement. */
 export interface StatementResult {
   rows?: unknown[] | undefined;
@@ -14,6 +16,10 @@ export interface StatementObserver {
 
 /** Called with each statement when it is sent. */
 export type Observe = (sql: string, backendPid: number) => StatementObserver | undefined;
+
+/** The process id of a connection's backend, which the types of the driver lack. */
+export const backendPidOf = (client: ClientBase): number =>
+  (client as unknown as { processID: number }).processID;
 
 /** Sends a statement and reports it to `observe`; without an observer it costs nothing. */
 export function observed<Result extends StatementResult>(

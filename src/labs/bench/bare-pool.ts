@@ -1,6 +1,6 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type { Pool } from 'pg';
-import { type Observe, observed } from '../../database/observed.ts';
+import { backendPidOf, type Observe, observed } from '../../database/observed.ts';
 
 /** The driver's pool without the safeguards of `src/database`, as other applications use it with MikroORM. */
 export function barePool(pool: Pool, observe: Observe): PostgresPool {
@@ -9,7 +9,7 @@ export function barePool(pool: Pool, observe: Observe): PostgresPool {
     end: () => pool.end(),
     async connect() {
       const client = await pool.connect();
-      const { processID } = client as unknown as { processID: number };
+      const processID = backendPidOf(client);
       const query = (sql: string, values: unknown[]) =>
         observed(observe, sql, processID, () => client.query(sql, values));
       return {

@@ -15,6 +15,12 @@ export async function endingOf(work: Promise<unknown>): Promise<string> {
   return ending(end);
 }
 
+/** Whether another session has locked the row of post 1. */
+export async function isLocked(client: Client): Promise<boolean> {
+  const { rowCount } = await client.query('select from posts where pk = 1 for update skip locked');
+  return rowCount === 0;
+}
+
 /** The likes of all posts in the table, ordered by key. */
 export async function likesOf(client: Client): Promise<number[]> {
   const { rows } = await client.query<{ like: number }>('select "like" from posts order by pk');

@@ -21,3 +21,5 @@ export function newPostClass() {
   schema.setClass(Post);
   return Post;
 }
+
+export type PostClass = ReturnType<typeof newPostClass>;

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { observed } from '../../database/observed.ts';
+import { backendPidOf, observed } from '../../database/observed.ts';
 import type { TimelineEntry } from '../../timeline/entry.ts';
 import { pause } from './pause.ts';
 import type { Scratch } from './scratch.ts';
@@ -76,10 +76,9 @@ export class Stepper {
   async #send(actor: Actor, sql: string): Promise<void> {
     const { timeline } = this.#scratch;
     const { client, name } = actor;
-    const { processID } = client as unknown as { processID: number };
     actor.begun = sql.startsWith('begin') || (actor.begun && !/^(commit|rollback)$/.test(sql));
     try {
-      await observed(timeline.observe(name), sql, processID, () => client.query(sql));
+      await observed(timeline.observe(name), sql, backendPidOf(client), () => client.query(sql));
     } catch {
       actor.failed = true;
       if (actor.begun) await this.#send(actor, 'rollback');

@@ -2,7 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { PoolClient } from 'pg';
 import { failureOf } from '../../database/failure.ts';
 import { ending } from '../bench/outcome.ts';
-import type { newPostClass } from '../bench/post-table.ts';
+import type { PostClass } from '../bench/post-table.ts';
 import type { Scratch, ScratchPool } from '../bench/scratch.ts';
 
 /** The outcome of a request, as its caller sees it: `busy` is 503. */
@@ -18,10 +18,10 @@ interface RequestEnd {
 export class Requests {
   readonly #scratch: Scratch;
   readonly #orm: MikroORM;
-  readonly #Post: ReturnType<typeof newPostClass>;
+  readonly #Post: PostClass;
   readonly #pool: ScratchPool['pool'];
 
-  constructor(scratch: Scratch, { pool, sessions }: ScratchPool, Post: ReturnType<typeof newPostClass>) {
+  constructor(scratch: Scratch, { pool, sessions }: ScratchPool, Post: PostClass) {
     this.#scratch = scratch;
     this.#pool = pool;
     this.#Post = Post;

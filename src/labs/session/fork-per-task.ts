@@ -1,10 +1,9 @@
 import type { Experiment } from '../bench/experiment.ts';
+import { closeGate, PASS_GATE } from '../bench/gate.ts';
 import { blocked } from '../bench/observer.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, probe } from '../bench/probe.ts';
-
-const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
 
 export const forkPerTask: Experiment = {
   name: 'fork-per-task',
@@ -17,11 +16,10 @@ await Promise.allSettled(pks.map(task));`,
   async run(scratch) {
     const Post = newPostClass();
     const { em } = scratch.orm([Post]);
-    const keeper = await scratch.connect('gate keeper');
-    await keeper.query('select pg_advisory_lock(hashtext(current_schema()))');
+    const openGate = await closeGate(scratch);
     const task = (pk: number) =>
       em.fork().transactional(async (tx) => {
-        await tx.execute(`select ${gate}`);
+        await tx.execute(PASS_GATE);
         const seen = await probe(tx);
         (await tx.findOneOrFail(Post, pk)).like += 1;
         await tx.flush();
@@ -33,7 +31,7 @@ await Promise.allSettled(pks.map(task));`,
       [1, 2, 3].map((pk) => scratch.timeline.as(`task ${pk}`, () => task(pk))),
     );
     const waiting = blocked(await scratch.observer.untilBlocked(3));
-    await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
+    await openGate();
     const ends = await tasks;
     const probes = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
     const figures = {

@@ -1,30 +1,28 @@
 import type { Experiment } from '../bench/experiment.ts';
+import { closeGate, PASS_GATE } from '../bench/gate.ts';
 import { blocked } from '../bench/observer.ts';
 import { ending, endingOf, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, probe } from '../bench/probe.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
-const gate = 'pg_advisory_xact_lock_shared(hashtext(current_schema()))';
-
 /** Counts how many of three tasks in one transaction wait at a closed gate at the same time. */
 async function atOnce(scratch: Scratch) {
   scratch.timeline.part = 'at once';
   const orm = scratch.orm([newPostClass()]);
-  const keeper = await scratch.connect('gate keeper');
-  await keeper.query('select pg_advisory_lock(hashtext(current_schema()))');
+  const openGate = await closeGate(scratch);
   const work = orm.em.fork().transactional((tx) =>
     Promise.all(
       [1, 2, 3].map((task) =>
         scratch.timeline.as(`task ${task}`, async () => {
-          await tx.execute(`select ${gate}`);
+          await tx.execute(PASS_GATE);
           return probe(tx);
         }),
       ),
     ),
   );
   const waiting = blocked(await scratch.observer.untilBlocked(1));
-  await keeper.query('select pg_advisory_unlock(hashtext(current_schema()))');
+  await openGate();
   const probes = await work;
   return {
     waiting_at_once: waiting.length,

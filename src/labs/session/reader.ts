@@ -2,12 +2,12 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import type { Client } from 'pg';
 import { pause } from '../bench/pause.ts';
-import { newPostClass } from '../bench/post-table.ts';
+import { newPostClass, type PostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
 /** MikroORM with a writer and a reader, and a direct connection to the reader's server. */
 export interface Routed {
-  Post: ReturnType<typeof newPostClass>;
+  Post: PostClass;
   orm: MikroORM;
   /** Whether the reader is a standby; otherwise it is a read-only connection to the same server. */
   standby: boolean;

@@ -3,12 +3,12 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { transactional as transactionalOf } from '../bench/transactional.ts';
 import type { Experiment } from '../bench/experiment.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
-import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { newPostClass, type PostClass, POSTS } from '../bench/post-table.ts';
 import { different, type Probe, probe } from '../bench/probe.ts';
 import type { Scratch } from '../bench/scratch.ts';
 
 /** The functions of a service: each runs in its own transaction, or joins that of its caller. */
-function service(Post: ReturnType<typeof newPostClass>) {
+function service(Post: PostClass) {
   const probes: Probe[] = [];
   const like = async (em: EntityManager, pk: number, fails = false) => {
     probes.push(await probe(em));

@@ -2,10 +2,8 @@ import { deserialize, serialize } from 'node:v8';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../bench/experiment.ts';
 import { endingOf, likesOf } from '../bench/outcome.ts';
-import { newPostClass, POSTS } from '../bench/post-table.ts';
+import { newPostClass, type PostClass, POSTS } from '../bench/post-table.ts';
 import { withCache } from './cache.ts';
-
-type PostClass = ReturnType<typeof newPostClass>;
 
 /** Describes a value that was read from a cache. */
 function describe(value: unknown, Post: PostClass, em: EntityManager) {

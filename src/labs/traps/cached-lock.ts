@@ -1,4 +1,5 @@
 import { LockMode } from '@mikro-orm/core';
+import { isLocked } from '../bench/outcome.ts';
 import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
@@ -13,8 +14,7 @@ async function lockedRead(scratch: Scratch, cached: boolean) {
   return em.fork().transactional(async (tx) => {
     const options = { lockMode: LockMode.PESSIMISTIC_WRITE, ...(cached ? { cache } : {}) };
     const { like } = await tx.findOneOrFail(Post, 1, options);
-    const { rowCount } = await scratch.outside.query('select from posts where pk = 1 for update skip locked');
-    return { like, locked: rowCount === 0 };
+    return { like, locked: await isLocked(scratch.outside) };
   });
 }
 

@@ -2,13 +2,11 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { retry } from '../../concurrency/retry.ts';
 import { isConflict } from '../../database/failure.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
-import { newPostClass } from '../bench/post-table.ts';
+import { newPostClass, type PostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
 const RETRY = { attemptsMax: 50, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 16, retryable: isConflict };
-
-type PostClass = ReturnType<typeof newPostClass>;
 
 async function increment(em: EntityManager, Post: PostClass): Promise<void> {
   const post = await em.findOneOrFail(Post, 1);

@@ -1,10 +1,11 @@
 import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { newPostClass } from '../bench/post-table.ts';
+import { isLocked } from '../bench/outcome.ts';
+import { newPostClass, type PostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
-type Post = InstanceType<ReturnType<typeof newPostClass>>;
+type Post = InstanceType<PostClass>;
 
 async function likeUnderLock(scratch: Scratch, lock: (tx: EntityManager, post: Post) => Promise<unknown>) {
   const Post = newPostClass();
@@ -15,10 +16,7 @@ async function likeUnderLock(scratch: Scratch, lock: (tx: EntityManager, post: P
       const post = await tx.findOneOrFail(Post, 1);
       await scratch.outside.query('update posts set "like" = 100, version = version + 1 where pk = 1');
       await lock(tx, post);
-      const { rowCount } = await scratch.outside.query(
-        'select from posts where pk = 1 for update skip locked',
-      );
-      return { like_under_lock: post.like, locked: rowCount === 0 };
+      return { like_under_lock: post.like, locked: await isLocked(scratch.outside) };
     });
 }
 

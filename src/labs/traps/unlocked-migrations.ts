@@ -1,6 +1,7 @@
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { ending } from '../bench/outcome.ts';
+import { closeGate, PASS_GATE } from '../bench/gate.ts';
 import { blocked } from '../bench/observer.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
@@ -8,7 +9,7 @@ import { experimentOf } from './trap.ts';
 /** Waits for the gate, so that all processes have listed the pending migrations before one of them runs them. */
 class CreateThings extends Migration {
   override up(): void {
-    this.addSql('select pg_advisory_xact_lock_shared(1, hashtext(current_schema()))');
+    this.addSql(PASS_GATE);
     this.addSql('create table things (pk integer primary key)');
   }
 }
@@ -24,8 +25,7 @@ async function threeMigrate(scratch: Scratch, migrate: (orm: MikroORM) => Promis
     return scratch.orm([], { name: `process ${process}` }, options);
   });
   await scratch.outside.query('drop table if exists things, mikro_orm_migrations');
-  const gate = await scratch.connect('gate');
-  await gate.query('select pg_advisory_lock(1, hashtext(current_schema()))');
+  const openGate = await closeGate(scratch);
   let ended = 0;
   const ends = Promise.allSettled(
     orms.map((orm) =>
@@ -36,14 +36,14 @@ async function threeMigrate(scratch: Scratch, migrate: (orm: MikroORM) => Promis
   );
   // One waits at the gate; the others wait as well, or have failed already, at the migrator's own table.
   await scratch.observer.until((backends) => blocked(backends).length + ended === 3);
-  await gate.query('select pg_advisory_unlock(1, hashtext(current_schema()))');
+  await openGate();
   return { processes: (await ends).map(ending) };
 }
 
 /** As src/database/migrate.ts does it. */
 const migrateUnderLock = (orm: MikroORM) =>
   orm.em.fork().transactional(async (em) => {
-    await em.execute('select pg_advisory_xact_lock(2, hashtext(current_schema()))');
+    await em.execute('select pg_advisory_xact_lock(1, hashtext(current_schema()))');
     await orm.migrator.up({ transaction: em.getTransactionContext() });
   });
 

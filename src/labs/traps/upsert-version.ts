@@ -1,5 +1,5 @@
 import { endingOf } from '../bench/outcome.ts';
-import { newPostClass } from '../bench/post-table.ts';
+import { newPostClass, type PostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';
 
@@ -15,7 +15,6 @@ async function writeBetween(scratch: Scratch, write: (em: Manager, Post: PostCla
   return { version_after_the_write: rows[0]?.version, flush_of_the_reader: await endingOf(reader.flush()) };
 }
 
-type PostClass = ReturnType<typeof newPostClass>;
 type Manager = ReturnType<Scratch['orm']>['em'];
 
 export const upsertVersion = experimentOf({
