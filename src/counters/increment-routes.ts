@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DATABASE_READ } from '../http/problem-answers.ts';
+import { isClosed } from '../http/signals.ts';
 import { allowNoBody, noQuery } from '../http/validation.ts';
 import { refuseWhenFull } from './refusal.ts';
 import { type Increment, incrementOf, keyOf } from './request.ts';
@@ -90,7 +91,7 @@ async function write(
     partial,
     key: keyOf(headers, caller),
     // Checked when the batch begins: a request whose client has disconnected by then is not counted.
-    abandoned: () => reply.raw.destroyed,
+    abandoned: () => isClosed(reply),
   });
   if (replayed) reply.header('idempotency-replayed', 'true');
   return values;

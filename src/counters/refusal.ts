@@ -18,8 +18,9 @@ type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
 
 /**
  * While the queue is full, refuses requests before their bodies are read. Refusing takes processor time from serving, so it
- * is cheap (no error with a stack, one log line a second for all refusals) and limited: a connection whose request was
- * refused is paused, and resumed when there is room, or at the latest when it is its turn.
+ * is cheap (no error with a stack, one log line a second for all refusals) and limited: an HTTP/1 connection whose request
+ * was refused is paused, and resumed when there is room, or at the latest when it is its turn. (An HTTP/2 connection also
+ * has other requests.)
  */
 export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHookHandler {
   const paused = new PausedConnections(queue);
@@ -27,7 +28,7 @@ export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHoo
     if (queue.room > 0) return done();
     app[refusals].add('queue_full');
     // Not earlier: until the answer is written, the connection may have to be read (the rest of the body).
-    reply.raw.once('finish', () => paused.add(request.raw.socket));
+    if (request.raw.httpVersionMajor === 1) reply.raw.once('finish', () => paused.add(request.raw.socket));
     sendProblem(request, reply, {
       code: 'queue_full',
       message: `${queue.waiting} requests are already waiting; try again later`,

@@ -1,6 +1,13 @@
 import type { FastifyReply } from 'fastify';
 import { Problem } from '../errors/problem.ts';
 
+/** Whether the answer can no longer be sent, since the client has disconnected or the answer is complete. */
+export function isClosed({ raw }: FastifyReply): boolean {
+  // An answer of HTTP/2 has a stream, and no state of its own.
+  const { stream } = raw as { stream?: { destroyed: boolean } };
+  return (stream ?? raw).destroyed;
+}
+
 /** Aborted when the client disconnects before it is answered. (`request.signal` is also aborted once a body was read.) */
 export function clientGone({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
