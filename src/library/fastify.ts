@@ -34,6 +34,8 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
       scope.setSchemaErrorFormatter(explainValidation);
       scope.setValidatorCompiler(compileValidator);
       if (scope.serializerCompiler) scope.setSerializerCompiler(() => JSON.stringify);
+      // None, since Fastify serializes by the schemas then; its types do not know that.
+      scope.setReplySerializer(null as never);
       await scope.register(countersRoutes, { counters });
     },
     { prefix },

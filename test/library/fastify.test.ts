@@ -68,6 +68,28 @@ t.test('settings of the application apply to its own routes, and not to those of
   t.equal((await app.inject('/fails')).statusCode, 418);
 });
 
+t.test(
+  "answers of the routes are serialized by their schemas, and not by the application's serializer",
+  async (t) => {
+    for (const when of ['never', 'before', 'after']) {
+      const { app, pool } = await application(t);
+      const wrap = () => app.setReplySerializer((data) => JSON.stringify({ mine: data }));
+      app.addHook('preSerialization', async (_request, _reply, data: object) => ({ ...data, unknown: 1 }));
+      if (when === 'before') wrap();
+      await app.register(counters, { pool });
+      if (when === 'after') wrap();
+      app.get('/own', async () => ({ own: true }));
+      const url = '/counters/likes/increments';
+      t.same((await app.inject({ method: 'POST', url })).json(), { name: 'likes', value: 1 }, when);
+      t.match((await app.inject('/counters/nothing')).json(), { code: 'not_found' }, when);
+      const headers = { 'if-match': '*' };
+      t.equal((await app.inject({ method: 'DELETE', url: '/counters/likes', headers })).body, '', when);
+      const own = { own: true, unknown: 1 };
+      t.same((await app.inject('/own')).json(), when === 'never' ? own : { mine: own });
+    }
+  },
+);
+
 t.test('a hook that the application added before the plugin guards the routes', async (t) => {
   const { app, pool } = await application(t);
   app.addHook('onRequest', async (_request, reply) => reply.status(401).send({ mine: true }));
