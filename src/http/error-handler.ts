@@ -50,7 +50,10 @@ export function handleErrors(app: FastifyInstance): void {
       return sendProblem(
         request,
         reply,
-        new Problem('not_found', `there is no route ${request.method} ${path}`),
+        new Problem(
+          'route_not_found',
+          `there is no route ${request.method} ${path}; /docs describes all routes`,
+        ),
       );
     }
     reply.header('allow', allowed.join(', '));

@@ -28,6 +28,7 @@ const BODIES = ['body_too_large', 'unsupported_media_type'] as const satisfies r
 
 /** The problems that every path can answer; they are not repeated for each operation. */
 const ANYWHERE = [
+  'route_not_found',
   'request_too_slow',
   'unsupported_media_type',
   'expectation_failed',
@@ -56,7 +57,10 @@ export class ProblemComponents {
 
   /** The answers of an operation with these problems, by status; `default` has those of every path. */
   answers(codes: readonly ProblemCode[]): Answers {
-    const byStatus = Object.groupBy(new Set(codes), (code) => problems[code].status);
+    const statuses = new Set(codes.map((code) => problems[code].status));
+    // An answer with a status of the operation is not described by `default`.
+    const shared = ANYWHERE.filter((code) => statuses.has(problems[code].status));
+    const byStatus = Object.groupBy(new Set([...codes, ...shared]), (code) => problems[code].status);
     const answers: Answers = {};
     for (const [status, some = []] of Object.entries(byStatus)) answers[status] = this.#refer(some);
     return { ...answers, default: this.#refer(ANYWHERE) };

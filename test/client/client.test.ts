@@ -29,6 +29,9 @@ const problem = (status: number, code: string, more: object = {}): Handler => {
     void response.writeHead(status, { 'content-type': 'application/problem+json' }).end(body);
 };
 
+const counted: Handler = (_request, response) =>
+  void response.writeHead(200, { 'content-type': 'application/json' }).end('{"name":"likes","value":1}');
+
 const broken: Handler = (_request, response) => void response.destroy();
 
 const proxy: Handler = (_request, response) => void response.writeHead(503).end('<h1>503</h1>');
@@ -176,6 +179,22 @@ t.test('the client supports lists and deletion', async (t) => {
   t.equal(served(), 2, 'the answer to the first attempt was lost');
 });
 
+t.test('with a wrong address of the service, a counter is not taken for missing or deleted', async (t) => {
+  const app = await testApp(t, { DEMOS: 'false' });
+  const url = await app.listen({ port: 0 });
+  await new CounterClient(url).increment('likes');
+  const wrong = new CounterClient(`${url}/api`);
+  const refused = { code: 'route_not_found', status: 404, counted: 'no', message: /no route \w+ \/api/ };
+  const calls = [
+    () => wrong.read('likes'),
+    () => wrong.delete('likes', 'exists'),
+    () => wrong.increment('likes'),
+    () => wrong.list(),
+  ];
+  for (const call of calls) t.match(await errorOf(call()), refused);
+  t.match(await new CounterClient(url).read('likes'), { value: 1 });
+});
+
 t.test('the client supports windows, bounds of an increment, and expiry', async (t) => {
   const app = await testApp(t, { DEMOS: 'false' });
   const client = new CounterClient(await app.listen({ port: 0 }));
@@ -258,11 +277,7 @@ t.test('an aborted signal ends an attempt, or the wait for the next one', async 
 });
 
 t.test('an attempt without an answer times out, and is followed by another one', async (t) => {
-  const { url, served } = await serve(t, [
-    () => {},
-    (_request, response) =>
-      void response.writeHead(200, { 'content-type': 'application/json' }).end('{"name":"likes","value":1}'),
-  ]);
+  const { url, served } = await serve(t, [() => {}, counted]);
   t.match(await new CounterClient(url, { timeoutMs: slow(500) }).increment('likes'), { value: 1 });
   t.equal(served(), 2);
 });

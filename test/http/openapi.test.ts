@@ -98,6 +98,9 @@ t.test('an operation documents exactly the problems that it can answer, with the
   t.equal(statuses('get', '/init'), '200 400 403 409 503 504 default');
   const bulk = document.paths['/increments']?.post?.responses['422'];
   t.match(bulk, { $ref: '#/components/responses/key_reused-or-out_of_range' });
+  // A path whose name is too long has no route.
+  const one = document.paths['/counters/{name}']?.get?.responses['404'];
+  t.match(one, { $ref: '#/components/responses/not_found-or-route_not_found' });
 
   const limited = await testApp(t, { DEMO_RATE_LIMIT: '10', API_TOKEN: 'a-token-of-the-tests' });
   const { paths } = (await limited.inject('/docs/json')).json<typeof document>();
