@@ -175,7 +175,8 @@ export class CounterClient {
       // A 503 means that nothing was counted only if it comes from the service, and not from a proxy.
       const mayBeCounted = status === undefined || (status >= 500 && !(status === 503 && problem));
       unknown ||= mayBeCounted && call.method !== 'GET';
-      const retryable = mayBeCounted || status === 429 || status === 503;
+      const isTransient = status === 429 || status === 503 || problem?.code === 'conflict';
+      const retryable = mayBeCounted || isTransient;
       if (!retryable || attempt >= (this.#options.attemptsMax ?? 8)) {
         throw new CounterError(problem, {
           status,

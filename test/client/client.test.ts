@@ -242,6 +242,21 @@ t.test('an error says whether the increment may have been counted', async (t) =>
   t.same(await outcome(1, proxy), ['http_503', 503, 'unknown']);
 });
 
+t.test('a request that was refused because of a conflict is sent again', async (t) => {
+  const { url, served } = await serve(t, [problem(409, 'conflict'), counted]);
+  t.match(await new CounterClient(url).set('likes', { value: 1 }, 'exists'), { value: 1 });
+  t.equal(served(), 2);
+  for (const [code, attempts] of [
+    ['conflict', 3],
+    ['out_of_bounds', 1],
+  ] as const) {
+    const refusing = await serve(t, [problem(409, code)]);
+    const client = new CounterClient(refusing.url, { attemptsMax: 3 });
+    t.match(await errorOf(client.delete('likes', 'exists')), { code, status: 409, counted: 'no' });
+    t.equal(refusing.served(), attempts, code);
+  }
+});
+
 t.test('a change whose answer was lost is sent again under the same key', async (t) => {
   const keys: unknown[] = [];
   const noteKey =
