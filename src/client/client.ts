@@ -212,11 +212,13 @@ export class CounterClient {
         const json: unknown = response.status === 204 ? undefined : await response.json();
         return { result: read(json, response.headers) };
       }
-      const problem = /problem\+json/.test(response.headers.get('content-type') ?? '')
-        ? ((await response.json()) as CounterProblem)
-        : undefined;
       const retryAfterMs = 1000 * Number(response.headers.get('retry-after')) || 0;
-      return { status: response.status, problem, retryAfterMs };
+      const failed = { status: response.status, retryAfterMs };
+      if (/problem\+json/.test(response.headers.get('content-type') ?? ''))
+        return { ...failed, problem: (await response.json()) as CounterProblem };
+      // Otherwise, it would keep its connection. The call does not wait for it.
+      response.body?.cancel().catch(() => {});
+      return failed;
     } catch (cause) {
       signal?.throwIfAborted();
       return { cause };

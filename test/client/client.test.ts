@@ -257,6 +257,32 @@ t.test('a request that was refused because of a conflict is sent again', async (
   }
 });
 
+t.test(
+  'the body of an answer that is not from the service is cancelled, so that its connection is closed',
+  async (t) => {
+    let cancelled = 0;
+    const reactions = [
+      () => {},
+      () => Promise.reject(new Error('closed')),
+      () => new Promise<void>(() => {}),
+    ];
+    for (const react of reactions) {
+      const cancel = () => {
+        cancelled += 1;
+        return react();
+      };
+      const answer = async () => new Response(new ReadableStream({ cancel }), { status: 502 });
+      const client = new CounterClient('http://portal', { attemptsMax: 2, fetch: answer });
+      t.match(await errorOf(client.increment('likes')), {
+        code: 'http_502',
+        status: 502,
+        counted: 'unknown',
+      });
+    }
+    t.equal(cancelled, 2 * reactions.length);
+  },
+);
+
 t.test('a change whose answer was lost is sent again under the same key', async (t) => {
   const keys: unknown[] = [];
   const noteKey =
