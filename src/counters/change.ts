@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
+import { RetriesExhaustedError, retry } from '../concurrency/retry.ts';
 import { retryWhileReadOnly } from '../database/read-only-retry.ts';
-import { failureOf } from '../database/failure.ts';
+import { failureOf, isConflict } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import type { Ask } from './ask.ts';
@@ -104,7 +105,7 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
           expiry,
         ]);
   try {
-    const [row] = await retryWhileReadOnly(() => (key === null ? write() : retryOnce(write)));
+    const [row] = await persist(() => (key === null ? write() : retryOnce(write)));
     if (row && row.request !== fingerprint) throw keyReused();
     return row && changedOf(row);
   } catch (error) {
@@ -123,6 +124,19 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
     );
   }
 }
+
+/** For changes that conflict, as they do at REPEATABLE READ and SERIALIZABLE. */
+const CONFLICT_RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 1, delayMsMax: 100 };
+
+/** Repeats a change while nothing was applied and another attempt, which decides on the state that it sees, can succeed. */
+const persist = <T>(change: () => Promise<T>): Promise<T> =>
+  retryWhileReadOnly(async () => {
+    try {
+      return await retry(change, { ...CONFLICT_RETRY, retryable: isConflict });
+    } catch (error) {
+      throw error instanceof RetriesExhaustedError ? error.cause : error;
+    }
+  });
 
 /**
  * A statement sees keys as they were when it began. While it waited for a lock, the same request may have committed on
@@ -169,7 +183,7 @@ function changedOf({ values, replayed }: ChangedRow): Changed {
 
 /** Deletes a counter. @returns false: the precondition did not hold */
 export async function remove(ask: Ask, name: string, precondition: Existing): Promise<boolean> {
-  const removed = await retryWhileReadOnly(() => ask(REMOVE, [name, ...statesOf(precondition)]));
+  const removed = await persist(() => ask(REMOVE, [name, ...statesOf(precondition)]));
   return removed.length > 0;
 }
 

@@ -1,0 +1,111 @@
+import { Pool } from 'pg';
+import t, { type Test } from 'tap';
+import { remove, set } from '../../src/counters/change.ts';
+import { type Counters, createCounters } from '../../src/library/index.ts';
+import { silent, testClient, testDatabase, until } from '../helper.ts';
+
+/** Counters in two processes whose sessions have an isolation level at which concurrent changes conflict. */
+async function replicas(t: Test, level: string) {
+  const connectionString = await testDatabase(t, { migrated: false });
+  const options = `-c default_transaction_isolation=${level.replace(' ', '\\ ')}`;
+  const open = async () => {
+    const pool = new Pool({ connectionString, options });
+    t.teardown(() => pool.end());
+    const counters = await createCounters({ pool, warn: silent.warn });
+    t.teardown(() => counters.close());
+    return counters;
+  };
+  const observer = await testClient(t, connectionString);
+  const holder = await testClient(t, connectionString);
+
+  /** Lets a change wait for a lock of another transaction, which sets the counter to 5 and then commits. */
+  const meetConflict = async <T>(
+    change: () => Promise<T>,
+    waiting = 1,
+  ): Promise<PromiseSettledResult<T>[]> => {
+    await holder.query(`begin; update safe_counters.counters set value = 5 where name = 'likes'`);
+    const changes = Array.from({ length: waiting }, change);
+    const settled = Promise.allSettled(changes);
+    await until(async () => {
+      const locked = await observer.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return locked.rowCount === waiting;
+    });
+    await holder.query('commit');
+    return settled;
+  };
+  return { all: [await open(), await open()] as [Counters, Counters], meetConflict };
+}
+
+for (const level of ['repeatable read', 'serializable']) {
+  t.test(
+    `${level}: a change that met a conflict is decided on the state that the conflict left`,
+    async (t) => {
+      const { all, meetConflict } = await replicas(t, level);
+      const [counters] = all;
+      await counters.set('likes', { value: 1 }, 'missing');
+      const [changed] = await meetConflict(() => counters.set('likes', { value: 7 }, 'exists'));
+      t.match(changed, { status: 'fulfilled', value: { value: 7, replaced: 5 } });
+      const refused = { status: 'rejected', reason: { code: 'precondition_failed' } };
+      t.match(await meetConflict(() => counters.set('likes', { value: 1 }, { value: 7 })), [refused]);
+      t.match(await counters.read('likes'), { value: 5 });
+      await counters.set('likes', { value: 7 }, 'exists');
+      t.match(await meetConflict(() => counters.delete('likes', { value: 7 })), [refused]);
+      t.match(await meetConflict(() => counters.delete('likes', 'exists')), [{ status: 'fulfilled' }]);
+      t.equal(await counters.read('likes'), undefined);
+    },
+  );
+
+  t.test(`${level}: a change that two replicas make at once, with one key, is made once`, async (t) => {
+    const { all, meetConflict } = await replicas(t, level);
+    await all[0].set('likes', { value: 5 }, 'missing');
+    let next = 0;
+    const once = () => {
+      const counters = all[next % 2] as Counters;
+      next += 1;
+      return counters.set('likes', { value: 7 }, { value: 5 }, { key: 'once' });
+    };
+    const answers = await meetConflict(once, 2);
+    const replays = answers.map((answer) => answer.status === 'fulfilled' && answer.value.replayed);
+    t.same(new Set(replays), new Set([false, true]));
+    for (const answer of answers) t.match(answer, { value: { value: 7, replaced: 5 } });
+  });
+
+  t.test(`${level}: concurrent changes of one counter are all made`, async (t) => {
+    const { all } = await replicas(t, level);
+    await all[0].set('likes', { value: 0 }, 'missing');
+    const changes = Array.from({ length: 40 }, (_, i) =>
+      (all[i % 2] as Counters).set('likes', { value: i + 1 }, 'exists', i % 4 < 2 ? { key: `key-${i}` } : {}),
+    );
+    const replaced = (await Promise.all(changes)).map((changed) => changed.replaced ?? Number.NaN);
+    const last = (await all[0].read('likes'))?.value ?? Number.NaN;
+    // Each value was replaced once, by the next change.
+    t.same(
+      [...replaced, last].toSorted((a, b) => a - b),
+      Array.from({ length: 41 }, (_, i) => i),
+    );
+  });
+}
+
+t.test(
+  'a change that meets a conflict each time fails with the conflict, after a limited number of attempts',
+  async (t) => {
+    let attempts = 0;
+    const ask = async () => {
+      attempts += 1;
+      throw Object.assign(new Error('could not serialize access'), { code: '40001' });
+    };
+    const request = { name: 'likes', change: { value: 1 }, precondition: 'exists' } as const;
+    const changes: (() => Promise<unknown>)[] = [
+      () => set(ask, request, 1),
+      () => set(ask, { ...request, key: 'once' }, 1),
+      () => remove(ask, 'likes', 'exists'),
+    ];
+    for (const change of changes) {
+      attempts = 0;
+      await t.rejects(change(), { code: '40001' });
+      t.ok(attempts > 1 && attempts <= 20, `${attempts} attempts`);
+    }
+  },
+);
