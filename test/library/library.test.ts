@@ -197,25 +197,25 @@ t.test('a role without the right to create tables uses those that another role h
 t.test('broken connections lose no increment and count none twice', async (t) => {
   const { pool, client } = await application(t);
   const likes = await counters(t, pool);
-  const progress = { acknowledged: 0, ended: false };
+  const progress = { acknowledged: 0, killed: 0, ended: false };
   const callers = Array.from({ length: 8 }, async () => {
-    for (let i = 0; i < 50; i += 1) {
+    // On a fast machine, further ones, until enough connections were ended.
+    for (let i = 0; i < 50 || (progress.killed <= 5 && i < 5000); i += 1) {
       await likes.increment('likes');
       progress.acknowledged += 1;
     }
   });
   const all = Promise.all(callers).finally(() => (progress.ended = true));
-  let killed = 0;
   for (let next = 20; !progress.ended; next = progress.acknowledged + 20) {
-    killed += (await client.query(END_ALL_OTHERS)).rowCount ?? 0;
+    progress.killed += (await client.query(END_ALL_OTHERS)).rowCount ?? 0;
     while (!progress.ended && progress.acknowledged < next) await new Promise(setImmediate);
   }
   await all;
-  t.ok(killed > 5, `${killed} connections were ended`);
-  t.equal(progress.acknowledged, 400);
+  t.ok(progress.killed > 5, `${progress.killed} connections were ended`);
+  t.ok(progress.acknowledged >= 400);
   // On another connection: those of the pool may just have been ended.
   const { rows } = await client.query('select value from safe_counters.counters');
-  t.match(rows, [{ value: '400' }]);
+  t.match(rows, [{ value: String(progress.acknowledged) }]);
 });
 
 t.test('an idle connection that breaks does not end the process', async (t) => {
