@@ -56,7 +56,7 @@ t.test('with a token, requests that change something need it, and reads do not',
   }
   const document = (await ask('GET', '/docs/json')).json();
   t.match(document.components.securitySchemes, { token: { type: 'http', scheme: 'bearer' } });
-  t.match(document.paths['/increments'].post.security, [{ token: [] }]);
+  t.strictSame(document.paths['/increments'].post.security, [{ token: [] }]);
   t.notOk(document.paths['/counters/{name}'].get.security);
 });
 

@@ -37,13 +37,9 @@ t.test('with each fault once, through PgBouncer, nothing is lost or counted twic
     t.strictSame(figures.slice(-2), ['0', '0'], `${name}: none lost, none doubled`);
   }
   t.match(stdout, /^0 lost, 0 doubled, 0 rules broken: \d+ increments .* seed 7;/m);
-  t.match(JSON.parse(await readFile(json, 'utf8')), {
-    seed: 7,
-    rounds: 1,
-    lost: 0,
-    doubled: 0,
-    violations: [],
-  });
+  const figures = JSON.parse(await readFile(json, 'utf8')) as { missed: unknown; violations: unknown };
+  t.match(figures, { seed: 7, rounds: 1, lost: 0, doubled: 0 });
+  t.strictSame([figures.missed, figures.violations], [[], []]);
   t.strictSame(await run.left(), [], 'nothing is left behind');
 });
 
