@@ -1,5 +1,6 @@
-import t from 'tap';
-import { RetriesExhaustedError, retry } from '../../src/concurrency/retry.ts';
+import t, { type Test } from 'tap';
+import type * as real from '../../src/concurrency/retry.ts';
+import { RetriesExhaustedError, retry, type RetryPolicy } from '../../src/concurrency/retry.ts';
 
 const policy = { attemptsMax: 5, elapsedMsMax: 60_000, delayMsBase: 1, delayMsMax: 4, retryable: () => true };
 
@@ -35,27 +36,54 @@ t.test('attempts are bounded, and the last error is the cause', async (t) => {
   t.match(error, { message: /5 attempts/, cause: { message: 'attempt 5' } });
 });
 
+/** Retries an operation that always fails, and takes no time, on a clock that moves only while `retry` waits. */
+async function exhaust(t: Test, random: number, given: Partial<RetryPolicy>) {
+  t.intercept(Math, 'random', { value: () => random });
+  let ms = 0;
+  const delays: number[] = [];
+  const attemptsAt: number[] = [];
+  const setTimeout = async (delay: number) => {
+    delays.push(delay);
+    ms += delay;
+  };
+  const timers = { setImmediate: () => setTimeout(0), setTimeout };
+  const mocked = await t.mockImport<typeof real>('../../src/concurrency/retry.ts', {
+    'node:timers/promises': timers,
+  });
+  const operation = async () => {
+    attemptsAt.push(ms);
+    throw new Error('no use');
+  };
+  await t.rejects(
+    mocked.retry(operation, { ...policy, ...given, now: () => ms }),
+    mocked.RetriesExhaustedError,
+  );
+  return { delays, attemptsAt };
+}
+
 t.test('no attempt starts after the time limit', async (t) => {
-  t.intercept(Math, 'random', { value: () => 0.99 });
-  const slow = { ...policy, attemptsMax: Infinity, elapsedMsMax: 30, delayMsBase: 5 };
-  await t.rejects(retry(failing(Infinity), slow), RetriesExhaustedError);
+  const endless = { attemptsMax: Infinity, delayMsBase: 8, delayMsMax: 1000 };
+  // After 4 + 8 + 16 ms, the next delay is 32 ms.
+  for (const [elapsedMsMax, attempts] of [
+    [60, [0, 4, 12, 28, 60]],
+    [59.9, [0, 4, 12, 28]],
+    [3.9, [0]],
+  ] as const)
+    t.strictSame(
+      (await exhaust(t, 0.5, { ...endless, elapsedMsMax })).attemptsAt,
+      attempts,
+      `${elapsedMsMax} ms`,
+    );
 });
 
 t.test('delays grow exponentially up to their bound, with full jitter', async (t) => {
-  const waits: number[] = [];
-  const { random: real } = Math;
-  t.teardown(() => {
-    Math.random = real;
-  });
-  for (const random of [0, 0.5, 0.999]) {
-    Math.random = () => random;
-    const start = performance.now();
-    await retry(failing(4), { ...policy, delayMsBase: 10, delayMsMax: 40 });
-    waits.push(performance.now() - start);
-  }
-  // 10 + 20 + 40 + 40 at most; timers are never early by more than a millisecond each.
-  t.ok(waits[1] && waits[1] >= 55 - 4, `half of it: ${waits[1]}`);
-  t.ok(waits[2] && waits[2] >= 109 - 4, `nearly all of it: ${waits[2]}`);
+  const bounded = { attemptsMax: 6, delayMsBase: 10, delayMsMax: 50 };
+  for (const [random, delays] of [
+    [0, [0, 0, 0, 0, 0]],
+    [0.5, [5, 10, 20, 25, 25]],
+    [0.75, [7.5, 15, 30, 37.5, 37.5]],
+  ] as const)
+    t.strictSame((await exhaust(t, random, bounded)).delays, delays, `${random} of the bounds`);
 });
 
 t.test('an abort ends the delay', async (t) => {
