@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as fc from 'fast-check';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { digestOf } from '../../src/http/caller.ts';
 import { testApp, testFolder } from '../helper.ts';
+import { fc, seed } from '../property.ts';
 import { ApiDocument, type Operation } from './fuzz/document.ts';
 import { HttpClient, type Sent } from './fuzz/http-client.ts';
 import { faultOf } from './fuzz/judge.ts';
@@ -20,9 +20,7 @@ const LONG_RUNS = RUNS / 4;
 /** The time limit of an operation, in milliseconds; those that take long need most of it on a busy machine. */
 const OPERATION_MS_MAX = 30_000;
 
-/** To repeat the requests of a run: FUZZ_SEED=… npm run test:commands, with the seed that the run printed. */
-const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
-t.comment(`FUZZ_SEED=${seed}`);
+t.comment(`TEST_SEED=${seed}`);
 
 const TOKEN = 'a-token-of-the-tests';
 
@@ -62,7 +60,6 @@ async function fuzzed(t: Test, operation: Operation, subject: Subject, headers: 
   });
   // The result depends on earlier requests, so a shrunk one need not fail: the first failure is reported.
   const { failed, errorInstance } = await fc.check(property, {
-    seed,
     numRuns: isLong(operation) ? LONG_RUNS : RUNS,
     examples: [[exampleOf(operation)]],
     endOnFailure: true,

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate } from 'node:timers/promises';
-import * as fc from 'fast-check';
 import t from 'tap';
 import { GroupCommit } from '../../src/concurrency/group-commit.ts';
 import { QueueFullError } from '../../src/concurrency/semaphore.ts';
+import { fc } from '../property.ts';
 
 /** A counter with slow commits, some of which fail; it records every batch. */
 function counter(fails: (batch: number) => boolean, ticks: (batch: number) => number, inFlightMax = 1) {

@@ -1,6 +1,6 @@
-import * as fc from 'fast-check';
 import t from 'tap';
 import { type Add, checkBound, checkValues, type Outcome, witness } from '../../src/concurrency/history.ts';
+import { fc } from '../property.ts';
 
 const add = (startedAt: number, endedAt: number, value?: number, outcome: Outcome = 'acknowledged'): Add => ({
   startedAt,

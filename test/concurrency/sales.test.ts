@@ -1,7 +1,7 @@
-import * as fc from 'fast-check';
 import t from 'tap';
 import type { Add, Outcome } from '../../src/concurrency/history.ts';
 import { checkSales } from '../../src/concurrency/sales.ts';
+import { fc } from '../property.ts';
 
 const sale = (startedAt: number, endedAt: number, outcome: Outcome = 'acknowledged'): Add => ({
   startedAt,

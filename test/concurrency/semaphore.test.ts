@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import * as fc from 'fast-check';
 import t from 'tap';
 import { QueueFullError, Semaphore } from '../../src/concurrency/semaphore.ts';
+import { fc } from '../property.ts';
 
 const options = { permits: 2, queueMax: 10, waitMsMax: 60_000 };
 

@@ -1,7 +1,7 @@
-import * as fc from 'fast-check';
 import t from 'tap';
 import { compose, valuesOf } from '../../src/counters/batch.ts';
 import { fingerprintOf } from '../../src/counters/request.ts';
+import { fc } from '../property.ts';
 
 const increment = fc.record({ name: fc.constantFrom('a', 'b', 'c'), by: fc.integer() });
 const requests = fc.array(fc.record({ increments: fc.array(increment, { minLength: 1, maxLength: 4 }) }), {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import * as fc from 'fast-check';
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
@@ -10,6 +9,7 @@ import { ConnectionError } from '../../src/database/failure.ts';
 import type { PreparedStatement } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testClient, testOrm, until } from '../helper.ts';
+import { fc } from '../property.ts';
 import { type Bounded, BoundsModel, type ModelOutcome } from './bounds-model.ts';
 import { lost, type Query, statementName, unreliable } from './unreliable.ts';
 

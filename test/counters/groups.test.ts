@@ -1,6 +1,6 @@
-import * as fc from 'fast-check';
 import t from 'tap';
 import { groupsOf } from '../../src/counters/groups.ts';
+import { fc } from '../property.ts';
 
 const requests = fc.array(
   fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'), { minLength: 1, maxLength: 3 }),

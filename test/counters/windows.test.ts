@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import * as fc from 'fast-check';
 import { Ajv } from 'ajv';
 import t, { type Test } from 'tap';
 import { BUCKETS_MAX, bucketOf, bucketsOf, counterNamed, quoted } from '../../src/counters/windows.ts';
@@ -7,6 +6,7 @@ import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter } from '../../src/counters/writer.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testApp, testClient, testOrm } from '../helper.ts';
+import { fc } from '../property.ts';
 import { countersOf, type Requests } from './http.ts';
 import { unreliable } from './unreliable.ts';
 

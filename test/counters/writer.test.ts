@@ -1,4 +1,3 @@
-import * as fc from 'fast-check';
 import t from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import type { IncrementRequest } from '../../src/counters/request.ts';
@@ -8,6 +7,7 @@ import { ConnectionError } from '../../src/database/failure.ts';
 import type { PreparedStatement } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testClient, testOrm } from '../helper.ts';
+import { fc } from '../property.ts';
 import { forgetWriters, lost, type Query, statementName, unreliable } from './unreliable.ts';
 
 const noEvents: WriterEvents = {

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import * as fc from 'fast-check';
 import t from 'tap';
 import { testApp } from '../helper.ts';
+import { fc } from '../property.ts';
 
 const app = await testApp(t);
 

@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import { fc } from '../../property.ts';
 import type { ApiDocument, Operation, Parameter } from './document.ts';
 import type { Sent } from './http-client.ts';
 import { near } from './values.ts';

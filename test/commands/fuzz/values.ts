@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import { fc } from '../../property.ts';
 import type { Schema } from './document.ts';
 
 /** Parameters that set the amount of work: kept small, since the fuzz test does not measure load. */
