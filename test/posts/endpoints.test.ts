@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import t from 'tap';
 import { endpoints } from '../../src/posts/endpoints.ts';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
-import { repetitions } from '../pace.ts';
+import { repetitions, untilItLoses } from '../pace.ts';
 
 interface Answer {
   message: string;
@@ -69,8 +69,13 @@ t.test('/init followed by /inc gives 25, and /check reads 25', async (t) => {
 });
 
 t.test('/2th loses likes, and each worker has its own backend', async (t) => {
-  await call('/init');
-  const answer = await call('/2th');
+  const answer = await untilItLoses(
+    async () => {
+      await call('/init');
+      return call('/2th');
+    },
+    ({ like_result: likes }) => likes < 50,
+  );
   t.equal(answer.acknowledged, 50);
   t.ok(answer.like_result < 50, `${answer.like_result} of 50`);
   t.equal(answer.lost, 50 - answer.like_result);
@@ -142,11 +147,16 @@ t.test('15 concurrent calls of each safe endpoint leave exactly 15 × 50', async
 });
 
 t.test('concurrent calls of /inc lose likes, although each has its own session', async (t) => {
-  await call('/init');
-  const answers = await Promise.all(Array.from({ length: 8 }, () => call('/inc')));
-  const acknowledged = answers.reduce((sum, answer) => sum + answer.acknowledged, 0);
-  const { like_result: likes } = await call('/check');
-  t.equal(acknowledged, 200);
+  const race = async () => {
+    await call('/init');
+    const answers = await Promise.all(Array.from({ length: 8 }, () => call('/inc')));
+    t.equal(
+      answers.reduce((sum, answer) => sum + answer.acknowledged, 0),
+      200,
+    );
+    return (await call('/check')).like_result;
+  };
+  const likes = await untilItLoses(race, (count) => count < 200);
   t.ok(likes < 200, `${likes} of 200`);
 });
 

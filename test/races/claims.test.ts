@@ -50,7 +50,7 @@ t.test('a lost update has a witness: two sessions with the same read and the sam
   const arena = new Arena(sessions, 2);
   const unsafe = strategies.find(({ name }) => name === 'unsafe');
   if (!unsafe) throw new Error('no such strategy');
-  const { witness, timeline } = await runTrial(orm, arena, {
+  const { witness, timeline } = await runUntilItLoses(orm, arena, {
     strategy: unsafe,
     workers: 2,
     increments: 25,
