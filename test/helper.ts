@@ -113,7 +113,27 @@ export async function getJson<T = Record<string, unknown>>(url: string): Promise
 /** Between two polls, in milliseconds: without a pause, polling would slow down what it waits for. */
 const POLL_MS = 5;
 
-/** Polls until the condition holds; the time limit of the test is the bound. */
-export async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds().catch(() => false))) await setTimeout(POLL_MS);
+/** The time limit of `until` on an idle machine, in milliseconds. */
+const UNTIL_MS_MAX = 30_000;
+
+/**
+ * Polls until the condition holds, which it does not while it throws.
+ *
+ * @returns the value of the condition
+ * @throws {Error} after the time limit, with the source of the condition; the last error of the condition is the `cause`
+ */
+export async function until<T>(holds: () => Promise<T>, msMax = slow(UNTIL_MS_MAX)): Promise<T> {
+  const endsAt = performance.now() + msMax;
+  let cause: unknown;
+  do {
+    try {
+      const value = await holds();
+      if (value) return value;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
+    await setTimeout(POLL_MS);
+  } while (performance.now() < endsAt);
+  throw new Error(`did not become true within ${msMax} ms: ${String(holds)}`, { cause });
 }
