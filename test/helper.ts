@@ -110,6 +110,17 @@ export async function getJson<T = Record<string, unknown>>(url: string): Promise
   return { ...((await response.json()) as T), status: response.status };
 }
 
+/**
+ * The answer of `/health/ready`, or of another path, as soon as it is 200: the database of a busy machine may need longer
+ * than the second that the service gives it.
+ */
+export const whenOk = (app: FastifyInstance, path = '/health/ready') =>
+  until(async () => {
+    const answer = await app.inject(path);
+    if (answer.statusCode !== 200) throw new Error(`${path}: ${answer.body}`);
+    return answer;
+  });
+
 /** Between two polls, in milliseconds: without a pause, polling would slow down what it waits for. */
 const POLL_MS = 5;
 
@@ -122,7 +133,7 @@ const UNTIL_MS_MAX = 30_000;
  * @returns the value of the condition
  * @throws {Error} after the time limit, with the source of the condition; the last error of the condition is the `cause`
  */
-export async function until<T>(holds: () => Promise<T>, msMax = slow(UNTIL_MS_MAX)): Promise<T> {
+export async function until<T>(holds: () => Promise<T | false>, msMax = slow(UNTIL_MS_MAX)): Promise<T> {
   const endsAt = performance.now() + msMax;
   let cause: unknown;
   do {

@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { DiskWatch } from '../../src/database/disk-watch.ts';
-import { testApp, testFolder } from '../helper.ts';
+import { testApp, testFolder, whenOk } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 
 t.test('a full disk is reported for a while, and other errors are not mistaken for it', async (t) => {
@@ -46,8 +46,7 @@ t.test(
     t.match(refused, { statusCode: 503, headers: { 'retry-after': '10' } });
     t.match(refused.json(), { code: 'disk_full', detail: /^the disk of the database is full/ });
     t.equal((await app.inject('/counters?prefix=before')).statusCode, 200);
-    const ready = await app.inject('/health/ready');
-    t.equal(ready.statusCode, 200);
+    const ready = await whenOk(app);
     t.ok(ready.json<{ risks: { risk: string }[] }>().risks.some(({ risk }) => risk === 'disk_full'));
     t.match((await app.inject('/metrics')).body, /^safe_counters_durability_risk\{risk="disk_full"\} 1$/m);
 

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import t from 'tap';
-import { getJson, testApp, testClient, testDatabase, testOrm, until } from '../helper.ts';
+import { testApp, testClient, testDatabase, testOrm, until, whenOk } from '../helper.ts';
 import { serverState } from '../../src/database/server-state.ts';
 import { ownServer } from '../own-server.ts';
 import { completePostgres, startPair } from '../standby.ts';
@@ -28,11 +28,7 @@ t.test('a stronger setting of the database is kept', async (t) => {
 t.test('readiness and metrics report what a commit does not guarantee', async (t) => {
   // The test server runs with fsync off.
   const app = await testApp(t);
-  const url = await app.listen({ port: 0 });
-  t.match(await getJson(`${url}/health/ready`), {
-    status: 200,
-    risks: [{ risk: 'fsync_off', meaning: /crash/ }],
-  });
+  t.match((await whenOk(app)).json(), { status: 'ready', risks: [{ risk: 'fsync_off', meaning: /crash/ }] });
   const metrics = (await app.inject('/metrics')).body;
   t.match(metrics, /^safe_counters_durability_risk\{risk="fsync_off"\} 1$/m);
   t.match(metrics, /^safe_counters_durability_risk\{risk="asynchronous_standbys"\} 0$/m);
@@ -71,7 +67,7 @@ t.test(
     const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
     const app = await testApp(t, {}, primary.replace('postgres:test@', 'app:app@'), logger);
     const risks = async () =>
-      (await app.inject('/health/ready')).json<{ risks: { risk: string }[] }>().risks.map(({ risk }) => risk);
+      (await whenOk(app)).json<{ risks: { risk: string }[] }>().risks.map(({ risk }) => risk);
     const logged = (line: RegExp) => log.filter((text) => line.test(text)).length;
     t.ok((await risks()).includes('asynchronous_standbys'));
     t.match(

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { runningServer } from '../../src/embedded-postgres/server.ts';
-import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { testApp, testClient, testDatabase, until, whenOk } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 import { slow } from '../pace.ts';
 
@@ -26,7 +26,7 @@ t.test(
     }
     t.equal((await app.inject('/health/live')).statusCode, 200);
     await start();
-    await until(async () => (await app.inject('/health/ready')).statusCode === 200);
+    await whenOk(app);
     t.match((await app.inject('/check')).json(), { like_result: 25 });
   },
 );

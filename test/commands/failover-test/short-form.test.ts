@@ -5,6 +5,7 @@ import { allProcesses, processesOf } from '../../../load-tests/failover-test/clu
 import { faults } from '../../../load-tests/failover-test/faults/index.ts';
 import { findPrograms } from '../../../load-tests/failover-test/programs.ts';
 import { ONLY_PROGRESS, runProgram, testFolder, until } from '../../helper.ts';
+import { slow } from '../../pace.ts';
 
 /** False, or why the cluster cannot run here. */
 const skip: false | string = await findPrograms().then(
@@ -22,6 +23,10 @@ async function failoverTest(t: Test, ...args: string[]) {
   const left = async () => [...(await readdir(TMPDIR)), ...processesOf(await allProcesses(), TMPDIR)];
   return { ...program, journal, left };
 }
+
+/** The first increment is acknowledged when the cluster has started. */
+const acknowledged = (journal: string) =>
+  until(async () => (await readFile(`${journal}.1`, 'utf8')).includes('acknowledged'), slow(120_000));
 
 t.test('with each fault once, through PgBouncer, nothing is lost or counted twice', { skip }, async (t) => {
   const json = join(t.testdir(), 'figures.json');
@@ -58,7 +63,7 @@ t.test(
 
 t.test('a killed failover test leaves nothing behind', { skip }, async (t) => {
   const run = await failoverTest(t, '--rounds', '1');
-  await until(async () => (await readFile(`${run.journal}.1`, 'utf8')).includes('acknowledged'));
+  await acknowledged(run.journal);
   const services = (await allProcesses()).filter(
     ({ parent, command }) => parent === run.child.pid && command.includes('src/server.ts'),
   );
@@ -73,7 +78,7 @@ t.test('a killed failover test leaves nothing behind', { skip }, async (t) => {
 
 t.test('an interrupted failover test ends everything that it has started', { skip }, async (t) => {
   const run = await failoverTest(t, '--rounds', '1');
-  await until(async () => (await readFile(`${run.journal}.1`, 'utf8')).includes('acknowledged'));
+  await acknowledged(run.journal);
   run.child.kill('SIGINT');
   t.match(await run.ended, { code: 130, stderr: ONLY_PROGRESS });
   t.strictSame(await run.left(), [], 'nothing is left behind');
