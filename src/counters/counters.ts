@@ -77,6 +77,9 @@ export interface Incremented {
 /** How long `close` waits for the requests in progress, in milliseconds. */
 const CLOSE_MS_MAX = 5000;
 
+/** How much later statements on connections that are not the counters' own end, in milliseconds. */
+const SHARED_MS = 500;
+
 /** Lists and changes may take long and share their pool: only a few of them run at the same time, the rest wait. */
 const LISTS_AND_CHANGES = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
 
@@ -133,7 +136,10 @@ export class Counters {
     this.watch = new CounterWatch((names) => store.states(names));
     this.writer = new CounterWriter(store, events, { ...environment, closing: this.#closeDeadline.signal });
     this.#closeDeadline.signal.addEventListener('abort', () => {
-      for (const each of new Set([sessions, listAndChangeSessions])) each.abandon();
+      sessions.abandon();
+      // Shared with the demonstrations of the service, which stop by themselves at this moment.
+      if (listAndChangeSessions !== sessions)
+        setTimeout(() => listAndChangeSessions.abandon(), SHARED_MS).unref();
     });
     this.#removing = removeExpiredForEver(store, this.#closing.signal, warn);
   }
