@@ -234,7 +234,8 @@ export const UNLOCKED = prepared(
 
 /**
  * Removes up to $2 rows that expired at $1 or later. A portion begins where the previous one ended, which avoids scanning
- * the index entries of removed rows: they remain for as long as an old snapshot may need them.
+ * the index entries of removed rows: they remain for as long as an old snapshot may need them. `last` is in UTC, in ISO 8601:
+ * another session may read it, and abbreviations of time zones are ambiguous.
  */
 const removal = (table: string, primaryKey: string) =>
   prepared(
@@ -246,7 +247,8 @@ const removal = (table: string, primaryKey: string) =>
       where expires_at >= $1 and expires_at < now() order by expires_at limit $2 for update skip locked)
     returning expires_at
   )
-  select count(*)::int as count, max(expires_at)::text as last from removed`,
+  select count(*)::int as count, to_char(max(expires_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last
+  from removed`,
   );
 
 export const REMOVE_KEYS = removal('idempotency_keys', 'key');

@@ -1,12 +1,13 @@
+import { Pool } from 'pg';
 import t from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import type { IncrementRequest } from '../../src/counters/request.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
 import { ConnectionError } from '../../src/database/failure.ts';
-import type { PreparedStatement } from '../../src/database/sessions.ts';
+import { type PreparedStatement, Sessions } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
-import { testClient, testOrm } from '../helper.ts';
+import { testClient, testDatabase, testOrm } from '../helper.ts';
 import { fc } from '../property.ts';
 import { forgetWriters, lost, type Query, statementName, unreliable } from './unreliable.ts';
 
@@ -416,6 +417,33 @@ t.test('keys are removed once they have expired, and not before', async (t) => {
   t.match(await writer.submit(one('likes', 1, 'new')), { replayed: true });
   t.match(await writer.submit(one('likes', 1, 'old')), { replayed: false });
 });
+
+t.test(
+  'a removal continues where it ended, whatever the date styles and time zones of the sessions are',
+  async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const client = await testClient(t, databaseUrl);
+    const stores = ['SQL,DMY -c TimeZone=Asia/Kolkata', 'Postgres,MDY -c TimeZone=Asia/Shanghai'].map(
+      (style) => {
+        const pool = new Pool({ connectionString: databaseUrl, options: `-c DateStyle=${style}` });
+        t.teardown(() => pool.end());
+        return storeOn(new Sessions(pool));
+      },
+    );
+    await client.query(
+      `insert into idempotency_keys select 'old ' || i, '', '{}', '2020-05-04 01:02:03.000004Z'::timestamptz + i * interval '1 us'
+     from generate_series(0, 8) as i`,
+    );
+    let since: string | undefined;
+    for (const store of [...stores, ...stores]) {
+      const { count, last } = await store.removeKeys(2, since);
+      t.equal(count, 2);
+      since = last;
+    }
+    t.equal(since, '2020-05-04T01:02:03.000011Z');
+    t.match(await stores[0]?.removeKeys(2, since), { count: 1 });
+  },
+);
 
 t.test('rows of writers without a batch for a week are removed', async (t) => {
   const { sessions, databaseUrl } = await testOrm(t);
