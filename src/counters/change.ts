@@ -91,8 +91,8 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
   const keyed = [key, fingerprint, keyHours];
   const write = () =>
     precondition === 'missing'
-      ? ask<ChangedRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null, expiry])
-      : ask<ChangedRow>(CHANGE, [
+      ? ask<AnswerRow>(CREATE, [...keyed, name, value ?? 0, min ?? null, max ?? null, expiry])
+      : ask<AnswerRow>(CHANGE, [
           ...keyed,
           name,
           ...statesOf(precondition),
@@ -106,8 +106,7 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
         ]);
   try {
     const [row] = await persist(() => (key === null ? write() : retryOnce(write)));
-    if (row && row.request !== fingerprint) throw keyReused();
-    return row && changedOf(row);
+    return row && changedOf(row, fingerprint);
   } catch (error) {
     if (key !== null && failureOf(error) === 'unknown') {
       throw new Problem(
@@ -166,17 +165,23 @@ function fingerprintOf({ name, change, precondition }: ChangeRequest): string {
   return hash('sha256', `put ${text}`, 'base64url').slice(0, 22);
 }
 
-/** `values`: the value, the bounds, the value that was replaced, and the expiry in milliseconds since 1970. */
-interface ChangedRow {
+/** An `Answer` as JSON, in text, since an application may have configured how the driver parses other types. */
+interface AnswerRow {
+  answer: string;
+}
+
+interface Answer {
   request: string;
-  values: (string | null)[];
+  /** The value, the bounds, the value that was replaced, and the expiry in milliseconds since 1970. */
+  values: (number | null)[];
   replayed: boolean;
 }
 
-function changedOf({ values, replayed }: ChangedRow): Changed {
-  const [value = 0, min = null, max = null, replaced = null, expiry = null] = values.map((text) =>
-    text === null ? null : Number(text),
-  );
+/** @throws {Problem} `key_reused` when the answer is that to a request with another fingerprint */
+function changedOf({ answer }: AnswerRow, fingerprint: string): Changed {
+  const { request, values, replayed } = JSON.parse(answer) as Answer;
+  if (request !== fingerprint) throw keyReused();
+  const [value, min = null, max = null, replaced = null, expiry = null] = values;
   const expiresAt = expiry === null ? null : timestamp(expiry);
   return { value: value ?? 0, min, max, expiresAt, replaced, replayed };
 }
@@ -224,9 +229,9 @@ const KEPT = `
     insert into idempotency_keys (key, request, "values", expires_at)
     select $1, $2, "values", now() + $3 * interval '1 hour' from changed where $1::text is not null
   )
-  select request, "values"::text[] as "values", true as replayed from known
+  select json_build_object('request', request, 'values', "values", 'replayed', true)::text as answer from known
   union all
-  select $2::text, "values"::text[], false from changed`;
+  select json_build_object('request', $2::text, 'values', "values", 'replayed', false)::text from changed`;
 
 /** The rows that a change can create: a counter and a key. */
 const CREATES = 2;

@@ -49,7 +49,7 @@ export interface WindowCount {
   value: number;
 }
 
-/** A state as selected by `STATE`. The driver returns 64-bit integers as strings. */
+/** A state as selected by `STATE`: as text, since an application may have configured how the driver parses numbers. */
 export interface CounterRow {
   value: string;
   min: string | null;

@@ -41,7 +41,7 @@ export const PATIENCE = `patience as materialized (
 export const EXPIRES = '(extract(epoch from c.expires_at) * 1000)::bigint';
 
 /** The state of the counter `c`, in the form of `CounterRow`. */
-export const STATE = `c.value, c.min, c.max, ${EXPIRES} as expires`;
+export const STATE = `c.value::text, c.min::text, c.max::text, ${EXPIRES}::text as expires`;
 
 /** Whether the counter `c` has not expired. An expired counter counts as missing; its row is removed later. */
 export const ALIVE = '(c.expires_at <= now()) is not true';
@@ -247,7 +247,7 @@ const removal = (table: string, primaryKey: string) =>
       where expires_at >= $1 and expires_at < now() order by expires_at limit $2 for update skip locked)
     returning expires_at
   )
-  select count(*)::int as count, to_char(max(expires_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last
+  select count(*)::text as count, to_char(max(expires_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last
   from removed`,
   );
 

@@ -201,8 +201,8 @@ export class CounterStore {
   }
 
   async #remove(statement: Statement, rowsMax: number, since = '-infinity'): Promise<Removed> {
-    const [row] = await this.#ask<{ count: number; last: string | null }>(statement, [since, rowsMax]);
-    return { count: row?.count ?? 0, last: row?.last ?? since };
+    const [row] = await this.#ask<{ count: string; last: string | null }>(statement, [since, rowsMax]);
+    return { count: Number(row?.count ?? 0), last: row?.last ?? since };
   }
 
   async removeWriters(): Promise<void> {

@@ -47,9 +47,8 @@ async function countAppliedSteps(sessions: Sessions, schema: string): Promise<nu
 }
 
 async function exists(sessions: Sessions, lookUp: 'to_regnamespace' | 'to_regclass', name: string) {
-  const text = `select ${lookUp}($1) is not null as "isThere"`;
-  const [row] = await run<{ isThere: boolean }>(sessions, text, [name]);
-  return row?.isThere ?? false;
+  // A row or none, and no boolean, which an application may have configured the driver not to parse.
+  return (await run(sessions, `select where ${lookUp}($1) is not null`, [name])).length > 0;
 }
 
 async function run<Row extends object>(sessions: Sessions, text: string, values: readonly unknown[] = []) {

@@ -1,6 +1,8 @@
 import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql';
-import { type CustomTypesConfig, Pool, type PoolClient, types as builtin } from 'pg';
+import { type CustomTypesConfig, Pool, type PoolClient, type PoolConfig, types as builtin } from 'pg';
 import t, { type Test } from 'tap';
+import { CounterStore } from '../../src/counters/store.ts';
+import { Sessions } from '../../src/database/sessions.ts';
 import { BorrowedPool } from '../../src/library/borrowed-pool.ts';
 import { createCounters } from '../../src/library/index.ts';
 import { silent, testClient, testDatabase, until } from '../helper.ts';
@@ -287,24 +289,66 @@ t.test('an invalid limit is refused', async (t) => {
   }
 });
 
-t.test('counters work with the type parsers of the application', async (t) => {
-  const { connectionString } = await application(t);
-  const types: CustomTypesConfig = {
-    getTypeParser(oid, format) {
-      if (oid === builtin.builtins.INT8) return BigInt;
-      return oid === builtin.builtins.JSON ? (text: string) => text : builtin.getTypeParser(oid, format);
-    },
-  };
-  const pool = new Pool({ connectionString, types });
-  t.teardown(() => pool.end());
-  const likes = await counters(t, pool);
-  for (const replayed of [false, true])
-    t.same(await likes.increment('likes', { key: 'k' }), { value: 1, added: 1, replayed });
-  for (const replayed of [false, true])
-    t.match(await likes.set('likes', { max: 2 }, 'exists', { key: 's' }), { value: 1, max: 2, replayed });
-  await t.rejects(likes.increment('likes', { by: 5 }), { code: 'out_of_bounds', members: { fits: 1 } });
-  t.same(await likes.read('likes'), { value: 1, min: null, max: 2, expiresAt: null });
+/** A pool option: the driver's own parsers, but for some types. */
+const parsing = (parsers: Record<number, (text: string) => unknown>): { types: CustomTypesConfig } => ({
+  types: { getTypeParser: (oid, format) => parsers[oid] ?? builtin.getTypeParser(oid, format) },
 });
+
+const unparsed = (text: string) => text;
+const [BOOL, INT4, INT8, JSON_TEXT, INT8S, TEXTS] = [16, 23, 20, 114, 1016, 1009] as const;
+
+const applications: Record<string, PoolConfig & { binary?: true }> = {
+  'integers as BigInt, JSON as text': parsing({ [INT4]: BigInt, [INT8]: BigInt, [JSON_TEXT]: unparsed }),
+  'arrays and booleans as text': parsing({ [BOOL]: unparsed, [INT8S]: unparsed, [TEXTS]: unparsed }),
+  'the binary format': { binary: true },
+};
+
+for (const [what, options] of Object.entries(applications)) {
+  t.test(`counters work in an application whose driver has ${what}`, async (t) => {
+    const { connectionString, client } = await application(t);
+    const pool = new Pool({ connectionString, ...options });
+    t.teardown(() => pool.end());
+    const likes = await counters(t, pool);
+    for (const replayed of [false, true])
+      t.same(await likes.increment('likes', { by: 200, key: 'k' }), { value: 200, added: 200, replayed });
+    const state = { value: 200, min: null, max: 202, expiresAt: '2100-01-01T00:00:00.000Z' };
+    const { max, expiresAt } = state;
+    for (const replayed of [false, true]) {
+      const changed = await likes.set('likes', { max, expiresAt }, 'exists', { key: 's' });
+      t.strictSame(changed, { ...state, replaced: 200, replayed });
+      const made = await likes.set('made', { value: 200, max, expiresAt }, 'missing', { key: 'm' });
+      t.strictSame(made, { ...state, replaced: null, replayed });
+    }
+    await t.rejects(likes.increment('likes', { by: 5 }), { code: 'out_of_bounds', members: { fits: 2 } });
+    t.match(await likes.increment('likes', { by: 5, partial: true, key: 'p' }), { value: 202, added: 2 });
+    t.strictSame(await likes.read('likes'), { ...state, value: 202 });
+    t.match(await likes.set('made', { value: 2, expiresAt: null }, state), { value: 2, expiresAt: null });
+    const bulk = [{ name: 'a', max: 5 }, { name: 'likes', window: '365d' }, { name: 'b' }];
+    t.same(await likes.incrementAll(bulk), [1, 1, 1]);
+    await t.rejects(likes.incrementAll([...bulk, { name: 'likes' }]), { code: 'out_of_bounds' });
+    t.match(await likes.readWindows('likes', '365d'), [{ value: 1 }]);
+    t.strictSame(
+      (await likes.list()).counters.map(({ name, value }) => [name, value]),
+      Object.entries({ a: 1, b: 1, likes: 202, made: 2 }),
+    );
+    const holder = await pool.connect();
+    await holder.query(`begin; select from safe_counters.counters where name = 'a' for update`);
+    const locked = likes.incrementAll([{ name: 'a' }]);
+    t.match(await likes.increment('b'), { value: 2 });
+    await holder.query('rollback');
+    holder.release();
+    t.same(await locked, [2]);
+    await likes.delete('a', { value: 2 });
+    t.equal(await likes.read('a'), undefined);
+    await client.query(`update safe_counters.counters set expires_at = now() - interval '1 s'`);
+    const store = new CounterStore(new Sessions(pool), {
+      keyHours: 1,
+      lockMsMax: 100,
+      schema: 'safe_counters',
+    });
+    t.strictSame((await store.removeCounters(2)).count, 2);
+  });
+}
 
 t.test('arguments of a wrong type are refused as problems', async (t) => {
   const { pool } = await application(t);
