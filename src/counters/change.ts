@@ -95,7 +95,7 @@ export async function set(ask: Ask, request: ChangeRequest, keyHours: number): P
       : ask<AnswerRow>(CHANGE, [
           ...keyed,
           name,
-          ...statesOf(precondition),
+          statesOf(precondition),
           value ?? null,
           min !== undefined,
           min ?? null,
@@ -188,31 +188,31 @@ function changedOf({ answer }: AnswerRow, fingerprint: string): Changed {
 
 /** Deletes a counter. @returns false: the precondition did not hold */
 export async function remove(ask: Ask, name: string, precondition: Existing): Promise<boolean> {
-  const removed = await persist(() => ask(REMOVE, [name, ...statesOf(precondition)]));
+  const removed = await persist(() => ask(REMOVE, [name, statesOf(precondition)]));
   return removed.length > 0;
 }
 
 export type Existing = Exclude<Precondition, 'missing'>;
 
-/** Parameters: the values, bounds and expiries of the states that meet the precondition; null: all states do. */
-function statesOf(precondition: Existing): unknown[] {
-  if (precondition === 'exists') return [null, null, null, null];
-  const states = precondition.oneOf;
-  return [
-    states.map(({ value }) => value),
-    states.map(({ min }) => min),
-    states.map(({ max }) => max),
-    states.map(({ expiresAt }) => (expiresAt === null ? null : Date.parse(expiresAt))),
-  ];
+/**
+ * The states that meet the precondition, as JSON; null: all states do. (In an array, a session could read a null as text:
+ * `array_nulls`.)
+ */
+function statesOf(precondition: Existing): string | null {
+  if (precondition === 'exists') return null;
+  const states = precondition.oneOf.map(({ expiresAt, ...state }) => ({
+    ...state,
+    expires: expiresAt === null ? null : Date.parse(expiresAt),
+  }));
+  return JSON.stringify(states);
 }
 
-/** @param at the number of the parameter with the name; those of `statesOf` follow it */
-function isAsExpected(at: number): string {
-  const states = [1, 2, 3, 4].map((offset) => `$${at + offset}::bigint[]`);
-  return `c.name = $${at} and ${ALIVE} and (${states[0]} is null or exists (
-    select from unnest(${states.join(', ')}) as s (value, min, max, expires)
+/** @param at the number of the parameter with the name; that of `statesOf` follows it */
+const isAsExpected = (
+  at: number,
+): string => `c.name = $${at} and ${ALIVE} and ($${at + 1}::json is null or exists (
+    select from json_to_recordset($${at + 1}::json) as s (value bigint, min bigint, max bigint, expires bigint)
     where (c.value, c.min, c.max, ${EXPIRES}) is not distinct from (s.value, s.min, s.max, s.expires)))`;
-}
 
 /*
  * Both statements that set a counter have their first parameters and their last part in common: $1, the key; $2, the
@@ -254,7 +254,7 @@ const CREATE = prepared(
   CREATES,
 );
 
-/** $4: the counter; $5 to $8: the states that meet the precondition; $9 to $15: the new state. */
+/** $4: the counter; $5: the states that meet the precondition; $6 to $12: the new state. */
 const CHANGE = prepared(
   'change',
   `
@@ -266,10 +266,10 @@ const CHANGE = prepared(
   ),
   changed as (
     update counters as c
-    set value = coalesce($9::bigint, c.value),
-        min = case when $10::boolean then $11::bigint else c.min end,
-        max = case when $12::boolean then $13::bigint else c.max end,
-        expires_at = case when $14::boolean then $15::timestamptz else c.expires_at end
+    set value = coalesce($6::bigint, c.value),
+        min = case when $7::boolean then $8::bigint else c.min end,
+        max = case when $9::boolean then $10::bigint else c.max end,
+        expires_at = case when $11::boolean then $12::timestamptz else c.expires_at end
     from target as t
     where c.name = t.name
     returning array[c.value, c.min, c.max, t.value, ${EXPIRES}] as "values"

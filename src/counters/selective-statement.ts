@@ -1,3 +1,4 @@
+import type { Delta } from './batch.ts';
 import type { Selection } from './selection.ts';
 import { expiryOfNewRow, prepared } from './statements.ts';
 
@@ -148,9 +149,9 @@ export function parametersOf({ counters, groups, parts, kept }: Selection): unkn
     numbers(parts.map(({ high }) => high)),
     numbers(parts.map(({ until }) => until)),
     `{${parts.map(({ partial }) => partial).join(',')}}`,
-    optional(parts.map(({ least }) => least)),
-    optional(parts.map(({ most }) => most)),
-    optional(counters.map(({ expiresAt }) => timestampOf(expiresAt))),
+    leastsOf(parts),
+    mostsOf(parts),
+    expiriesOf(counters),
     kept.map(({ key }) => key),
     kept.map(({ fingerprint }) => fingerprint),
     numbers(kept.map(({ part }) => part)),
@@ -162,9 +163,37 @@ export function parametersOf({ counters, groups, parts, kept }: Selection): unkn
 /** An array literal of PostgreSQL. The driver would search each number for characters to escape. */
 export const numbers = (values: readonly (bigint | number)[]): string => `{${values.join(',')}}`;
 
-/** An array literal in which values may be missing; null: all of them are missing. */
-export const optional = (values: readonly (bigint | string | null | undefined)[]): string | null =>
-  values.some((value) => value != null) ? `{${values.map((value) => value ?? 'null').join(',')}}` : null;
+/** A bound so far away that every value keeps it, but not so far that sums with it leave the range of bigint. */
+const FAR = 2n ** 62n;
+
+export const leastsOf = (deltas: readonly Pick<Delta, 'least'>[]): string | null =>
+  optional(
+    deltas.map(({ least }) => least),
+    -FAR,
+  );
+
+export const mostsOf = (deltas: readonly Pick<Delta, 'most'>[]): string | null =>
+  optional(
+    deltas.map(({ most }) => most),
+    FAR,
+  );
+
+export const expiriesOf = (deltas: readonly Pick<Delta, 'expiresAt'>[]): string | null =>
+  optional(
+    deltas.map(({ expiresAt }) => timestampOf(expiresAt)),
+    'infinity',
+  );
+
+/**
+ * An array literal in which values may be missing; null: all of them are missing.
+ *
+ * @param missing stands for a missing value: `null` in an array is text in a session with `array_nulls = off`
+ */
+const optional = <T extends bigint | string>(
+  values: readonly (T | null | undefined)[],
+  missing: T,
+): string | null =>
+  values.some((value) => value != null) ? `{${values.map((value) => value ?? missing).join(',')}}` : null;
 
 /** @param ms milliseconds since 1970 */
 export const timestampOf = (ms: number | undefined): string | null =>

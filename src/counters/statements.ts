@@ -50,10 +50,10 @@ export const ALIVE = '(c.expires_at <= now()) is not true';
  * The expiry of a row that is created: at least ten minutes from now. If the clock of the service is behind, a bucket
  * could otherwise be expired when it is created, and each increment would start it again from 0.
  *
- * @param expiry SQL: a parameter or a column
+ * @param expiry SQL: a parameter or a column; null or infinite: the row does not expire
  */
 export const expiryOfNewRow = (expiry: string): string =>
-  `case when ${expiry} is not null then greatest(${expiry}, now() + interval '10 minutes') end`;
+  `case when isfinite(${expiry}) then greatest(${expiry}, now() + interval '10 minutes') end`;
 
 /** The columns of `delta` that `allowed` needs, in the statements for several counters. */
 const COLUMNS = { total: 'd.total', low: 'd.low', high: 'd.high', least: 'd.least', most: 'd.most' };

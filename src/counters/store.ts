@@ -4,7 +4,15 @@ import { type Ask, askIn } from './ask.ts';
 import type { Batch } from './batch.ts';
 import { type CounterRow, type CounterState, stateOf } from './counter.ts';
 import { isSelective } from './selection.ts';
-import { numbers, optional, parametersOf, timestampOf, WRITE_SELECTIVE } from './selective-statement.ts';
+import {
+  expiriesOf,
+  leastsOf,
+  mostsOf,
+  numbers,
+  parametersOf,
+  timestampOf,
+  WRITE_SELECTIVE,
+} from './selective-statement.ts';
 import { Statistics } from './statistics.ts';
 import {
   ANALYZE_COUNTERS,
@@ -127,9 +135,9 @@ export class CounterStore {
       numbers(deltas.map(({ total }) => total)),
       numbers(deltas.map(({ low }) => low)),
       numbers(deltas.map(({ high }) => high)),
-      optional(deltas.map(({ least }) => least)),
-      optional(deltas.map(({ most }) => most)),
-      optional(deltas.map(({ expiresAt }) => timestampOf(expiresAt))),
+      leastsOf(deltas),
+      mostsOf(deltas),
+      expiriesOf(deltas),
     ];
     if (!keyed) return this.#write(WRITE, parameters);
     const rows = requests.flatMap(({ key, fingerprint, increments }, r) =>

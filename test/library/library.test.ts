@@ -301,10 +301,11 @@ const applications: Record<string, PoolConfig & { binary?: true }> = {
   'integers as BigInt, JSON as text': parsing({ [INT4]: BigInt, [INT8]: BigInt, [JSON_TEXT]: unparsed }),
   'arrays and booleans as text': parsing({ [BOOL]: unparsed, [INT8S]: unparsed, [TEXTS]: unparsed }),
   'the binary format': { binary: true },
+  'array_nulls = off': { options: '-c array_nulls=off' },
 };
 
 for (const [what, options] of Object.entries(applications)) {
-  t.test(`counters work in an application whose driver has ${what}`, async (t) => {
+  t.test(`counters work in an application with ${what}`, async (t) => {
     const { connectionString, client } = await application(t);
     const pool = new Pool({ connectionString, ...options });
     t.teardown(() => pool.end());
