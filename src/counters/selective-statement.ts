@@ -41,7 +41,8 @@ export const WRITE_SELECTIVE = prepared(
     for no key update of c
   ),
   start as materialized (
-    select d.i, d.name, d.grp, d.slot, ${expiryOfNewRow('d.expires_at')} as expires_at, l.i is null as missing, coalesce(l.ended, false) as ended,
+    select d.i, d.name, d.grp, d.slot, ${expiryOfNewRow('d.name', 'd.expires_at')} as expires_at,
+           l.i is null as missing, coalesce(l.ended, false) as ended,
            case when not l.ended then l.value else 0 end as value,
            coalesce(case when not l.ended then l.min end, -9007199254740991) as low,
            coalesce(case when not l.ended then l.max end, 9007199254740991) as high

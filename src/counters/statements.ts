@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { windowMsIn } from './windows.ts';
 
 export interface Statement {
   /** The name under which each connection prepares it once; empty: it is planned each time, for its values. */
@@ -47,13 +48,15 @@ export const STATE = `c.value::text, c.min::text, c.max::text, ${EXPIRES}::text 
 export const ALIVE = '(c.expires_at <= now()) is not true';
 
 /**
- * The expiry of a row that is created: at least ten minutes from now. If the clock of the service is behind, a bucket
- * could otherwise be expired when it is created, and each increment would start it again from 0.
+ * The expiry of a bucket that is created: at least the length of its window and ten minutes from now. If the clock of the
+ * service is behind, a bucket could otherwise expire while it is in use, and count from 0 again.
  *
- * @param expiry SQL: a parameter or a column; null or infinite: the row does not expire
+ * @param name SQL: a parameter or a column
+ * @param expiry SQL, too; null or infinite: the row is that of a counter, and does not expire
  */
-export const expiryOfNewRow = (expiry: string): string =>
-  `case when isfinite(${expiry}) then greatest(${expiry}, now() + interval '10 minutes') end`;
+export const expiryOfNewRow = (name: string, expiry: string): string => `
+    case when isfinite(${expiry})
+      then greatest(${expiry}, now() + ${windowMsIn(name)} * interval '1 ms' + interval '10 minutes') end`;
 
 /** The columns of `delta` that `allowed` needs, in the statements for several counters. */
 const COLUMNS = { total: 'd.total', low: 'd.low', high: 'd.high', least: 'd.least', most: 'd.most' };
@@ -89,7 +92,8 @@ export const WRITE_ONE = prepared(
   with patience as materialized (select set_config('lock_timeout', $3, true) as ms),
   written as (
     insert into counters as c (name, value, expires_at)
-    select $4::text, $5::bigint, ${expiryOfNewRow('$10::timestamptz')} where (select ms from patience) is not null
+    select $4::text, $5::bigint, ${expiryOfNewRow('$4::text', '$10::timestamptz')}
+    where (select ms from patience) is not null
     on conflict (name) do update set value = c.value + excluded.value
     returning c.value, c.min, c.max, c.expires_at
   ),
@@ -123,7 +127,8 @@ export const WRITE = prepared(
   ),
   written as (
     insert into counters as c (name, value, expires_at)
-    select name, total, ${expiryOfNewRow('expires_at')} from delta where (select ms from patience) is not null order by name
+    select name, total, ${expiryOfNewRow('name', 'expires_at')} from delta
+    where (select ms from patience) is not null order by name
     on conflict (name) do update set value = c.value + excluded.value
     returning c.name, c.value, c.min, c.max, c.expires_at
   ),
@@ -164,7 +169,7 @@ export const WRITE_KEYED = prepared(
   ),
   written as (
     insert into counters as c (name, value, expires_at)
-    select name, total, ${expiryOfNewRow('expires_at')} from delta
+    select name, total, ${expiryOfNewRow('name', 'expires_at')} from delta
     where (select ms from patience) is not null and not exists (select from known) order by name
     on conflict (name) do update set value = c.value + excluded.value
     returning c.name, c.value, c.min, c.max, c.expires_at

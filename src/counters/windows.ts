@@ -62,6 +62,9 @@ export function quoted(name: string): string {
     : `${text} in the window of ${window} from ${new Date(start).toISOString()}`;
 }
 
+/** The length of the window of a bucket, in milliseconds, as SQL. @param name SQL: the name of the bucket */
+export const windowMsIn = (name: string): string => `split_part(${name}, chr(31), 2)::bigint`;
+
 /** The unit separator of ASCII. */
 const SEPARATOR = '\u001f';
 

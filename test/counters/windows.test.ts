@@ -189,6 +189,23 @@ t.test('a limit holds when the clock of the service is behind that of the databa
   t.match(await add('late', limit), { status: 409 });
 });
 
+t.test('a limit holds for the whole window when the clock of the service is a day behind', async (t) => {
+  setClock(t, '2026-01-01T10:00:01Z');
+  const limit = { window: '15m', max: 1 };
+  const increments: [string, () => ReturnType<typeof add>][] = [
+    ['alone', () => add('alone', limit)],
+    ['keyed', () => add('keyed', limit, { 'idempotency-key': `late-${Date.now()}` })],
+    ['part', () => add('part', { ...limit, by: 2, partial: true })],
+    ['bulk', () => ask('POST', '/increments', [{ name: 'bulk', ...limit }, { name: 'beside' }])],
+  ];
+  for (const [, increment] of increments) t.match(await increment(), { status: 200 });
+  // As if fourteen minutes had passed for the database, and for the service.
+  await client.query(`update counters set expires_at = expires_at - interval '14 minutes'`);
+  setClock(t, '2026-01-01T10:14:01Z');
+  for (const [name, increment] of increments)
+    t.match(await increment(), name === 'part' ? { body: { added: 0 } } : { status: 409 }, name);
+});
+
 t.test('a refusal has Retry-After only if the increment would fit into the next window', async (t) => {
   for (const never of [
     { by: 10, max: 5 },
