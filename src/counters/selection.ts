@@ -11,14 +11,15 @@ interface Part extends Delta {
   partial: boolean;
 }
 
-/** A value stored with an idempotency key: that of the counter in this slot after this part, plus `offset`. */
+/** A value stored with an idempotency key: that of the counter in this slot after the request, plus `offset`. */
 interface KeptValue {
   key: string;
   fingerprint: string;
+  /** The number of the last part of the request. */
   part: number;
-  /** 0: not a value, but the amount of the part that was added. */
+  /** 0: not a value, but the amount that was added. */
   slot: number;
-  /** The value after this increment, relative to the value after the part. */
+  /** The value after this increment, relative to the value after the request. */
   offset: bigint;
 }
 
@@ -33,9 +34,15 @@ export interface Selection {
   /** The indexes of the requests in the batch, in the order of their parts. */
   order: number[];
   kept: KeptValue[];
-  /** How many values the statement holds while it decides: for each part, those of all counters of its group. */
+  /** How many values the statement holds while it decides, at most: for each part, those of all counters of its group. */
   carried: number;
 }
+
+/**
+ * A request with more parts is added to the values of its group in one step. That takes about as long as ten steps, each
+ * of which copies all values and adds one part.
+ */
+export const LARGE = 16;
 
 /** The most values, of 8 bytes each, that a statement may hold. The largest single request needs half as many. */
 const CARRIED_MAX = 2_000_000;
@@ -92,9 +99,10 @@ function addRequest(
     parts.push({ ...delta, slot: slotOf(delta), until: i === 0 ? before + deltas.length : 0, partial });
   }
   if (key === undefined) return;
+  const part = parts.length;
   for (const { at, sum } of steps[0] ?? []) {
     const { slot, total } = parts[before + at] as Part;
-    kept.push({ key, fingerprint, part: before + at + 1, slot, offset: sum - total });
+    kept.push({ key, fingerprint, part, slot, offset: sum - total });
   }
-  if (partial) kept.push({ key, fingerprint, part: before + 1, slot: 0, offset: 0n });
+  if (partial) kept.push({ key, fingerprint, part, slot: 0, offset: 0n });
 }

@@ -1,5 +1,5 @@
 import type { Delta } from './batch.ts';
-import type { Selection } from './selection.ts';
+import { LARGE, type Selection } from './selection.ts';
 import { expiryOfNewRow, prepared } from './statements.ts';
 
 /*
@@ -13,9 +13,11 @@ import { expiryOfNewRow, prepared } from './statements.ts';
  *   decided together with it), and whether to add as much as fits.
  * - $15, $16: for each part, the lowest and the highest value before it with which its increments keep their own bounds;
  *   $17: the expiry of each counter if it is created. Null: no part has bounds, or no counter has an expiry.
- * - $18 to $22: what to store with the keys: key, fingerprint, part, slot (0: the amount that was added), and what to
- *   add to the value; $23: how many hours to keep a key.
- * `fold` goes through the parts of all groups in parallel and carries the values of each group, one for each slot.
+ * - $18 to $22: what to store with the keys: key, fingerprint, the last part of the request, slot (0: the amount that was
+ *   added), and what to add to the value; $23: how many hours to keep a key.
+ * `fold` goes through the parts of all groups in parallel and carries the values of each group, one for each slot, and the
+ * number of counters before the group. A step goes from one part to the next one, or, if the request does not fit or is
+ * large, to the next request: copying the values for each part of a bulk would take long.
  * If another replica creates a counter after the snapshot was taken, this statement violates the primary key, and the
  * next attempt sees the counter. (`in` without `is true` would be a join, and the planner, which does not know the
  * lengths of the arrays, would choose nested loops.) If a key is known, nothing is written, as in WRITE_KEYED. The record
@@ -48,49 +50,62 @@ export const WRITE_SELECTIVE = prepared(
            coalesce(case when not l.ended then l.max end, 9007199254740991) as high
     from delta as d left join locked as l using (i)
   ),
-  fold (grp, part, last, state, lows, highs, taken, written) as (
-    select grp, ($7::int[])[grp] - 1, ($8::int[])[grp],
-           array_agg(value order by slot), array_agg(low order by slot), array_agg(high order by slot),
-           null::bigint, false
+  bounds as materialized (
+    select array_agg(value order by i) as "values", array_agg(low order by i) as lows,
+           array_agg(high order by i) as highs
+    from start
+  ),
+  fold (grp, before, part, next, state, taken, written) as (
+    select grp, min(i)::int - 1, 0, ($7::int[])[grp], array_agg(value order by slot), null::bigint, false
     from start
     group by grp
     union all
-    select f.grp, f.part + 1, f.last,
-           f.state[:n.slot - 1]
-             || f.state[n.slot] + case when n.partial then t.taken else t.taken * n.total end
-             || f.state[n.slot + 1:],
-           f.lows, f.highs, t.taken, n.partial or t.taken > 0
-    from fold as f
+    select f.grp, f.before, f.next, case when t.taken = 0 or n.large then n.until else f.next end + 1,
+           case when t.taken = 0 then f.state
+             when n.large then array(
+               select sum(value)::bigint
+               from (select * from unnest(f.state) with ordinality as s (value, slot)
+                     union all
+                     select * from unnest(($10::bigint[])[f.next:n.until], ($9::int[])[f.next:n.until])) as s
+               group by slot order by slot)
+             else f.state[:n.slot - 1]
+               || array[f.state[n.slot] + case when n.partial then t.taken else n.total end]
+               || f.state[n.slot + 1:] end,
+           t.taken, n.partial or t.taken > 0
+    from fold as f cross join bounds as b
     cross join lateral (
-      select ($9::int[])[f.part + 1] as slot, ($10::bigint[])[f.part + 1] as total,
-             ($13::int[])[f.part + 1] as until, ($14::boolean[])[f.part + 1] as partial,
-             ($15::bigint[])[f.part + 1] as least, ($16::bigint[])[f.part + 1] as most
+      select ($9::int[])[f.next] as slot, ($10::bigint[])[f.next] as total,
+             ($13::int[])[f.next] as until, ($13::int[])[f.next] - f.next >= ${LARGE} as large,
+             ($14::boolean[])[f.next] as partial, ($15::bigint[])[f.next] as least,
+             ($16::bigint[])[f.next] as most, b.lows[f.before + ($9::int[])[f.next]] as low,
+             b.highs[f.before + ($9::int[])[f.next]] as high
     ) as n
     cross join lateral (
       select case
         when n.partial and n.total > 0 then case
-          when f.state[n.slot] < n.least or f.highs[n.slot] < n.least + n.total then 0
-          else greatest(0, least(n.total, least(f.highs[n.slot], n.most + n.total) - f.state[n.slot])) end
+          when f.state[n.slot] < n.least or n.high < n.least + n.total then 0
+          else greatest(0, least(n.total, least(n.high, n.most + n.total) - f.state[n.slot])) end
         when n.partial then case
-          when f.state[n.slot] > n.most or f.lows[n.slot] > n.most + n.total then 0
-          else least(0, greatest(n.total, greatest(f.lows[n.slot], n.least + n.total) - f.state[n.slot])) end
+          when f.state[n.slot] > n.most or n.low > n.most + n.total then 0
+          else least(0, greatest(n.total, greatest(n.low, n.least + n.total) - f.state[n.slot])) end
         when n.until = 0 then f.taken
         else (
-          select bool_and(f.state[($9::int[])[p]] + ($11::bigint[])[p] >= f.lows[($9::int[])[p]]
-                      and f.state[($9::int[])[p]] + ($12::bigint[])[p] <= f.highs[($9::int[])[p]]
-                      and (f.state[($9::int[])[p]] < ($15::bigint[])[p]) is not true
-                      and (f.state[($9::int[])[p]] > ($16::bigint[])[p]) is not true)::int
-          from generate_series(f.part + 1, n.until) as p
+          select bool_and(f.state[slot] + ($11::bigint[])[p] >= b.lows[f.before + slot]
+                      and f.state[slot] + ($12::bigint[])[p] <= b.highs[f.before + slot]
+                      and (f.state[slot] < ($15::bigint[])[p]) is not true
+                      and (f.state[slot] > ($16::bigint[])[p]) is not true)::int
+          from generate_series(f.next, n.until) as p cross join lateral (select ($9::int[])[p] as slot) as s
         )
       end as taken
       offset 0
     ) as t
-    where f.part < f.last
+    where f.next <= ($8::int[])[f.grp]
   ),
   changed as (
     select s.*, f.state[s.slot] as next,
-           ((s.grp, s.slot) in (select grp, ($9::int[])[part] from fold where written)) is true as written
-    from start as s join fold as f on f.grp = s.grp and f.part = f.last
+           ((s.grp, s.slot) in (select grp, unnest(($9::int[])[part:next - 1]) from fold where written)) is true
+             as written
+    from start as s join fold as f on f.grp = s.grp and f.next > ($8::int[])[f.grp]
   ),
   updated as (
     update counters as c
@@ -112,17 +127,15 @@ export const WRITE_SELECTIVE = prepared(
            now() + $23 * interval '1 hour'
     from unnest($18::text[], $19::text[], $20::int[], $21::int[], $22::bigint[])
       with ordinality as k (key, request, part, slot, behind, i)
-    join fold as f on f.part = k.part
+    join fold as f on f.next = k.part + 1
     where f.written
     group by k.key, k.request
     order by k.key
   ),
   summary as (
-    select coalesce(
-      array_agg(value order by i) || array_agg(low order by i) || array_agg(high order by i)
-        || (select array_agg(taken order by part) from fold where taken is not null and ($13::int[])[part] > 0),
-      '{}') as "values"
-    from start
+    select coalesce("values" || lows || highs
+      || (select array_agg(taken order by part) from fold where ($13::int[])[part] > 0), '{}') as "values"
+    from bounds
   ),
   fence as (
     update counter_writers as f

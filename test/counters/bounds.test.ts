@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { fingerprintOf, type IncrementRequest } from '../../src/counters/request.ts';
+import { LARGE } from '../../src/counters/selection.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
 import { ConnectionError } from '../../src/database/failure.ts';
@@ -109,12 +110,18 @@ const increment = fc.oneof(
   ),
 );
 const anyKey = fc.option(fc.integer({ min: 0, max: 6 }).map(String), { nil: undefined });
+/** Names of counters of which a request can contain so many that the statement adds them in one step. */
+const MANY = Array.from({ length: LARGE + 4 }, (_, i) => `many ${i}`);
+const large = fc
+  .tuple(fc.subarray(MANY, { minLength: LARGE + 1 }), anyAmount, fc.array(increment, { maxLength: 3 }))
+  .map(([names, by, others]) => [...names.map((name) => ({ name, by })), ...others]);
 const anyRequest: fc.Arbitrary<IncrementRequest> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({ increments: fc.tuple(increment), key: anyKey, partial: fc.boolean() }),
   },
   fc.record({ increments: fc.array(increment, { minLength: 2, maxLength: 4 }), key: anyKey }),
+  fc.record({ increments: large, key: anyKey }),
 );
 
 t.test(
@@ -495,3 +502,31 @@ t.test(
     t.ok(Math.max(...countersOfStatements) <= 2000, `${countersOfStatements.join()} counters`);
   },
 );
+
+t.test('a bulk is decided in one step, whether it fits or not', async (t) => {
+  const { sessions, client, create } = await setUp(t);
+  await create('full', { value: 1, min: 0, max: 1 });
+  const steps: unknown[] = [];
+  const explained: Query = {
+    async query(statement) {
+      if (statementName(statement) === 'write-selective') {
+        await client.query('begin');
+        const { rows } = await client.query(`explain (analyze, format json) ${statement.text}`, [
+          ...statement.values,
+        ]);
+        await client.query('rollback');
+        const [{ Plan: plan }] = rows[0]['QUERY PLAN'];
+        const fold = plan.Plans.find((each: Record<string, unknown>) => each['Subplan Name'] === 'CTE fold');
+        steps.push(fold['Actual Rows']);
+      }
+      return sessions.query(statement);
+    },
+  };
+  const writer = writerOn(explained);
+  for (const [by, outcome] of [
+    [1, 'out_of_bounds: full is 1'],
+    [-1, [...othersOf(0).map(() => 1), 0]],
+  ] as const)
+    t.strictSame(await outcomeOf(writer, { increments: [...othersOf(0), { name: 'full', by }] }), outcome);
+  t.strictSame(steps, [2, 2], 'one row for the beginning, and one for the bulk');
+});
