@@ -9,7 +9,7 @@ import { findPrograms, requireV2 } from '../../load-tests/failover-test/programs
 import { until } from '../../load-tests/failover-test/waiting.ts';
 import { parseAddress } from '../../src/database/address.ts';
 
-t.test('the processes of a folder are those that name it, and their descendants', async (t) => {
+t.test('the processes of a folder are those that name it or work in it, and their descendants', async (t) => {
   const all = [
     { pid: 9, parent: 8, command: 'postgres: walreceiver' },
     { pid: 7, parent: 1, command: '/usr/bin/patroni /tmp/run-1/pg1/patroni.yml' },
@@ -17,14 +17,15 @@ t.test('the processes of a folder are those that name it, and their descendants'
     { pid: 10, parent: 9, command: 'a grandchild' },
     { pid: 11, parent: 1, command: 'postgres -D /tmp/run-10/pg1/data' },
     { pid: 12, parent: 1, command: 'postgres -D /tmp/run-1/pg10/data' },
+    { pid: 13, parent: 1, command: 'postgres: authentication', folder: '/tmp/run-1/pg1/data' },
     { pid: process.pid, parent: 1, command: 'node --logs /tmp/run-1/pg1/logs' },
   ];
   const pids = (folder: string) =>
     processesOf(all, folder)
       .map(({ pid }) => pid)
       .toSorted((a, b) => a - b);
-  t.strictSame(pids('/tmp/run-1/pg1'), [7, 8, 9, 10]);
-  t.strictSame(pids('/tmp/run-1'), [7, 8, 9, 10, 12]);
+  t.strictSame(pids('/tmp/run-1/pg1'), [7, 8, 9, 10, 13]);
+  t.strictSame(pids('/tmp/run-1'), [7, 8, 9, 10, 12, 13]);
   t.strictSame(pids('/tmp/run-2'), []);
 });
 

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { open } from 'node:fs/promises';
+import { open, readlink } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Account } from '../../../src/embedded-postgres/server.ts';
@@ -9,6 +9,8 @@ export interface Process {
   pid: number;
   parent: number;
   command: string;
+  /** The working directory of a process of PostgreSQL. */
+  folder?: string;
 }
 
 /** The time limit for killed processes to end, in milliseconds. */
@@ -53,16 +55,31 @@ export async function allProcesses(): Promise<Process[]> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-ww', '-o', 'pid=,ppid=,args='], {
     maxBuffer: 2 ** 26,
   });
-  return stdout.split('\n').flatMap((line) => {
+  const all = stdout.split('\n').flatMap((line) => {
     const [, pid, parent, command = ''] = /^ *(\d+) +(\d+) (.*)$/.exec(line) ?? [];
     return pid === undefined ? [] : [{ pid: Number(pid), parent: Number(parent), command }];
   });
+  return Promise.all(
+    all.map(async (one) =>
+      one.command.startsWith('postgres') ? { ...one, folder: await workingFolderOf(one.pid) } : one,
+    ),
+  );
 }
 
-/** The processes whose command line contains the folder's path, and their descendants. */
+/** @returns an empty text if the process has ended, or belongs to another user */
+const workingFolderOf = (pid: number): Promise<string> => readlink(`/proc/${pid}/cwd`).catch(() => '');
+
+/**
+ * The processes whose command line contains the folder's path, or that work in it, and their descendants. A backend has no
+ * path in its command line, and no parent of its own any more if its postmaster was killed while it started; until it
+ * ends, its shared memory prevents another start.
+ */
 export function processesOf(all: readonly Process[], folder: string): Process[] {
   const found = new Set(
-    all.filter(({ pid, command }) => pid !== process.pid && command.includes(`${folder}/`)),
+    all.filter(
+      ({ pid, command, folder: own = '' }) =>
+        pid !== process.pid && (command.includes(`${folder}/`) || `${own}/`.startsWith(`${folder}/`)),
+    ),
   );
   const byParent = Map.groupBy(all, ({ parent }) => parent);
   // Iterating over a set includes what is added meanwhile.
