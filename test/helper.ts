@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
-import { Client } from 'pg';
+import { Client, Pool, type PoolConfig } from 'pg';
 import type { Test } from 'tap';
 import { buildApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
@@ -84,6 +84,14 @@ export async function testClient(t: Test, databaseUrl: string): Promise<Client> 
   await client.connect();
   t.teardown(() => client.end());
   return client;
+}
+
+/** A pool like that of an application. Its idle connections may break when the database is dropped. */
+export function testPool(t: Test, config: PoolConfig): Pool {
+  const pool = new Pool(config);
+  pool.on('error', () => {});
+  t.teardown(() => pool.end());
+  return pool;
 }
 
 export interface Service extends Program {

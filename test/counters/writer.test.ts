@@ -1,4 +1,3 @@
-import { Pool } from 'pg';
 import t from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import type { IncrementRequest } from '../../src/counters/request.ts';
@@ -7,7 +6,7 @@ import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/c
 import { ConnectionError } from '../../src/database/failure.ts';
 import { type PreparedStatement, Sessions } from '../../src/database/sessions.ts';
 import { Problem } from '../../src/errors/problem.ts';
-import { testClient, testDatabase, testOrm } from '../helper.ts';
+import { testClient, testDatabase, testOrm, testPool } from '../helper.ts';
 import { fc } from '../property.ts';
 import { forgetWriters, lost, type Query, statementName, unreliable } from './unreliable.ts';
 
@@ -425,8 +424,7 @@ t.test(
     const client = await testClient(t, databaseUrl);
     const stores = ['SQL,DMY -c TimeZone=Asia/Kolkata', 'Postgres,MDY -c TimeZone=Asia/Shanghai'].map(
       (style) => {
-        const pool = new Pool({ connectionString: databaseUrl, options: `-c DateStyle=${style}` });
-        t.teardown(() => pool.end());
+        const pool = testPool(t, { connectionString: databaseUrl, options: `-c DateStyle=${style}` });
         return storeOn(new Sessions(pool));
       },
     );

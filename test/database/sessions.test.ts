@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { Pool } from 'pg';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { failureOf } from '../../src/database/failure.ts';
@@ -9,7 +8,7 @@ import { openSessions } from '../../src/database/orm.ts';
 import { Sessions } from '../../src/database/sessions.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/timeline/entry.ts';
 import { Post } from '../../src/strategies/post.ts';
-import { silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
+import { silent, testClient, testDatabase, testOrm, testPool, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
 /** Keeps an entry for each statement of a session. */
@@ -368,8 +367,7 @@ t.test('a server that accepts and ends a connection in one packet does not end t
 t.test('a statement that waits for a table is canceled, and is not applied later', async (t) => {
   const databaseUrl = await testDatabase(t);
   const holder = await testClient(t, databaseUrl);
-  const pool = new Pool({ connectionString: databaseUrl });
-  t.teardown(() => pool.end());
+  const pool = testPool(t, { connectionString: databaseUrl });
   const sessions = new Sessions(pool, { cancelMs: 50, queryMsMax: slow(5000) });
   await holder.query('begin; lock table counters in share mode');
   const insert = { name: '', text: `insert into counters values ('late', 1)`, values: [] };
