@@ -56,7 +56,9 @@ const raceQuery = Type.Object(
 );
 
 export const trialResult = Type.Object({
-  experiment: Type.String({ description: 'The kind of race: likes or tickets' }),
+  experiment: Type.String({
+    description: `The kind of race: ${experiments.map(({ name }) => name).join(' or ')}`,
+  }),
   strategy: Type.String({ description: 'The name of the strategy' }),
   claim,
   verdict: Type.Enum(['exact', 'rejects', 'loses', 'inconclusive'], {
