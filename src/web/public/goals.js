@@ -26,8 +26,8 @@ export const goals = {
     note: (lost) => `${lost} likes were lost in this race. These statements show how one of them was lost.`,
   },
   tickets: {
-    title: 'Tickets (half as many as buyers)',
-    each: 'Buyers each',
+    title: 'Tickets',
+    each: 'Buyers each (tickets for half)',
     missing: ({ lost }) => `${count(lost, 'buyer')} too many`,
     refused: ({ attempted, acknowledged, sold_out: soldOut }) =>
       `${number(attempted - acknowledged - soldOut)} refused because of conflicts, no ticket sold twice`,
