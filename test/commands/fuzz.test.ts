@@ -15,7 +15,7 @@ t.setTimeout(600_000);
 
 /** The number of requests to each operation, and to each one that takes long; FUZZ_RUNS=… sends more. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 60);
-const LONG_RUNS = RUNS / 4;
+const LONG_RUNS = Math.ceil(RUNS / 4);
 
 /** The time limit of an operation, in milliseconds; those that take long need most of it on a busy machine. */
 const OPERATION_MS_MAX = 30_000;
