@@ -1,16 +1,14 @@
-import { Pool } from 'pg';
 import t, { type Test } from 'tap';
 import { remove, set } from '../../src/counters/change.ts';
 import { type Counters, createCounters } from '../../src/library/index.ts';
-import { silent, testClient, testDatabase, until } from '../helper.ts';
+import { silent, testClient, testDatabase, testPool, until } from '../helper.ts';
 
 /** Counters in two processes whose sessions have an isolation level at which concurrent changes conflict. */
 async function replicas(t: Test, level: string) {
   const connectionString = await testDatabase(t, { migrated: false });
   const options = `-c default_transaction_isolation=${level.replace(' ', '\\ ')}`;
   const open = async () => {
-    const pool = new Pool({ connectionString, options });
-    t.teardown(() => pool.end());
+    const pool = testPool(t, { connectionString, options });
     const counters = await createCounters({ pool, warn: silent.warn });
     t.teardown(() => counters.close());
     return counters;

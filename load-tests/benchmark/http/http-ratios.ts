@@ -1,6 +1,6 @@
 import type { Ratio } from '../figures/ratio.ts';
 import { type Spread, spread } from '../../shared/spread.ts';
-import type { OverloadRound } from './overload.ts';
+import { type OverloadRound, SHORT_QUEUE } from './overload.ts';
 import { type HttpSubject, httpSubjects } from './subjects.ts';
 import type { Turn } from './workbench.ts';
 
@@ -47,10 +47,11 @@ export function httpRatios(
       tripled,
       own,
     ]),
-    goodput('served at 3 × the peak ÷ the peak, a queue of 256', overload, ({ refusing, refusingPeak }) => [
-      refusing,
-      refusingPeak,
-    ]),
+    goodput(
+      `served at 3 × the peak ÷ the peak, a queue of ${SHORT_QUEUE}`,
+      overload,
+      ({ refusing, refusingPeak }) => [refusing, refusingPeak],
+    ),
   ];
 }
 
