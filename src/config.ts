@@ -2,6 +2,7 @@ import { envSchema } from 'env-schema';
 import { type Static, type TSchema, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
 import { ADDRESS_FORM, AddressError, parseAddress } from './database/address.ts';
+import { SCHEMA_PATTERN } from './database/schema.ts';
 import { StartupError } from './errors/startup-error.ts';
 import { callersOf } from './http/caller.ts';
 import { trustedProxies } from './http/trusted-proxies.ts';
@@ -17,6 +18,17 @@ const schema = Type.Object({
       description: `${ADDRESS_FORM} (any, read-write or primary; default any); unset: an embedded PostgreSQL 18`,
     }),
   ),
+  DATABASE_SCHEMA: Type.String({
+    pattern: SCHEMA_PATTERN,
+    default: 'safe_counters',
+    description:
+      'the schema of the tables of the counters, 1 to 57 characters from a to z, 0 to 9 and _, without a digit at the beginning, and not public; those of the demonstrations are in a schema with the same name and _demos',
+  }),
+  MIGRATE: Type.Boolean({
+    default: true,
+    description:
+      'true or false: whether the start creates the tables, or brings them up to date; false: `npm run migrate` does, with a role that may',
+  }),
   DATABASE_REPLICA_URLS: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://[^,]+(,postgres(ql)?://[^,]+)*$',

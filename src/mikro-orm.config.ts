@@ -1,7 +1,8 @@
 import { defineConfig, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { loadConfig } from './config.ts';
-import { openSessions, ormOptions } from './database/orm.ts';
+import { ormOptions } from './database/orm.ts';
+import { openSessions } from './database/pool.ts';
 import { loadDotEnv } from './dot-env.ts';
 import { entities } from './entities.ts';
 import { StartupError } from './errors/startup-error.ts';

@@ -1,6 +1,6 @@
 import type { DiskWatch } from './disk-watch.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
-import type { DatabaseLog } from './orm.ts';
+import type { DatabaseLog } from './pool.ts';
 import { type Risk, risks, type ServerState, serverState } from './server-state.ts';
 import type { Sessions } from './sessions.ts';
 

@@ -3,7 +3,7 @@ import { codeOf, reasonOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
 import { parseAddress, serversOf } from './address.ts';
 import { isReadOnly } from './failure.ts';
-import type { DatabaseLog } from './orm.ts';
+import type { DatabaseLog } from './pool.ts';
 
 const DELAY = { delayMsBase: 100, delayMsMax: 1000 };
 

@@ -3,7 +3,7 @@ import { loadConfig } from '../../src/config.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter } from '../../src/counters/writer.ts';
 import { migrate } from '../../src/database/migrate.ts';
-import { openSessions } from '../../src/database/orm.ts';
+import { openSessions } from '../../src/database/pool.ts';
 import { probeSessions } from '../../src/database/settings.ts';
 import { entities } from '../../src/entities.ts';
 import { silent, testClient, until } from '../helper.ts';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { failureOf } from '../../src/database/failure.ts';
 import type { Observe } from '../../src/database/observed.ts';
-import { openSessions } from '../../src/database/orm.ts';
+import { openSessions } from '../../src/database/pool.ts';
 import { Sessions } from '../../src/database/sessions.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/timeline/entry.ts';
 import { Post } from '../../src/strategies/post.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { loadConfig } from '../../../src/config.ts';
 import { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
-import { openSessions } from '../../../src/database/orm.ts';
+import { openSessions } from '../../../src/database/pool.ts';
 import { probeSessions } from '../../../src/database/settings.ts';
 import { Problem } from '../../../src/errors/problem.ts';
 import { quiet } from '../../shared/own-database.ts';

@@ -6,7 +6,7 @@ import { loadConfig } from '../../../src/config.ts';
 import { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
 import { migrate } from '../../../src/database/migrate.ts';
-import { openSessions } from '../../../src/database/orm.ts';
+import { openSessions } from '../../../src/database/pool.ts';
 import { entities } from '../../../src/entities.ts';
 import { spread } from '../../shared/spread.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';

@@ -1,4 +1,4 @@
-import type { DatabaseLog } from '../../database/orm.ts';
+import type { DatabaseLog } from '../../database/pool.ts';
 import type { DatabaseConfig } from '../../database/settings.ts';
 
 /** The part of the service's configuration that the laboratories use. */

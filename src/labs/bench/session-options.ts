@@ -1,6 +1,6 @@
 import type { PoolConfig } from 'pg';
 import type { Driver } from '../../database/driver.ts';
-import { poolOptions } from '../../database/orm.ts';
+import { poolOptions } from '../../database/pool.ts';
 import type { DatabaseConfig } from '../../database/settings.ts';
 import type { LabContext } from './context.ts';
 
