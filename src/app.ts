@@ -5,14 +5,15 @@ import { Background } from './concurrency/background.ts';
 import { requireTokens } from './http/authorization.ts';
 import { callersOf } from './http/caller.ts';
 import type { Config } from './config.ts';
-import { Counters } from './counters/counters.ts';
+import { COUNTER_CONNECTIONS, Counters } from './counters/counters.ts';
 import { counterMetrics } from './counters/metrics.ts';
-import { COUNTER_CONNECTIONS } from './counters/writer.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
 import { databaseMetrics } from './http/database-metrics.ts';
 import { drainOnClose } from './http/drain.ts';
 import { entities } from './entities.ts';
+import { messageOf } from './errors/caught.ts';
+import { StartupError } from './errors/startup-error.ts';
 import { boundedServer, connectionBounds } from './http/connections.ts';
 import { checkHost } from './http/host.ts';
 import { handleClientError, handleErrors, handleFrameworkError } from './http/error-handler.ts';
@@ -25,6 +26,7 @@ import { trustedProxies } from './http/trusted-proxies.ts';
 import { refuseUnread } from './http/unread.ts';
 import { compileValidator, explainValidation } from './http/validation.ts';
 import countersPlugin from './library/fastify.ts';
+import { migrateAll } from './migrations.ts';
 import { webRoutes } from './web/routes.ts';
 
 /** The length of a name of 200 characters with four bytes each, each byte written as %xx. */
@@ -64,6 +66,9 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     config,
     databaseUrl,
     entities,
+    migrate: async (session, log) => {
+      if (config.MIGRATE) await migrateAll(databaseUrl, config, log, session);
+    },
     counterConnections: COUNTER_CONNECTIONS,
   });
   const closing = drainOnClose(app);
@@ -75,11 +80,13 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   checkHost(app, config.HOST, config.ALLOWED_HOSTS);
   refuseUnread(app);
   await app.register(openapi, { secured: callers.size > 0 });
-  await app.register(operationsRoutes);
-  const background = new Background();
   const counters = countersOf(app, config);
-  background.yieldTo(() => counters.writer.busy);
-  await app.register(countersPlugin, { counters });
+  if (!config.MIGRATE) await assertTables(counters);
+  await app.register(operationsRoutes, { check: () => counters.check() });
+  const background = new Background();
+  background.yieldTo(() => counters.load.busy);
+  // Requests are authenticated by `requireTokens`.
+  await app.register(countersPlugin, { counters, routes: { onRequest: [] } });
   if (config.DEMOS) {
     await app.register(demos, { config, databaseUrl, closing, background });
     await app.register(webRoutes);
@@ -89,7 +96,7 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
   return app;
 }
 
-/** The counters. They have their own connections, except for lists and changes, which may take longer. */
+/** The counters, which have their own connections. */
 function countersOf(app: FastifyInstance, config: Config): Counters {
   const counters: Counters = new Counters(app.database.counters, {
     keyHours: config.IDEMPOTENCY_KEY_HOURS,
@@ -97,13 +104,23 @@ function countersOf(app: FastifyInstance, config: Config): Counters {
     lockedMsMax: config.LOCK_TIMEOUT_MS,
     statementMsMax: config.STATEMENT_TIMEOUT_MS,
     settleMsMax: config.FAILOVER_TIMEOUT_MS,
-    listAndChangeSessions: app.database.sessions,
+    schema: config.DATABASE_SCHEMA,
     warn: (message) => app.log.warn(message),
-    events: counterMetrics(app.metrics, {
-      waiting: () => counters.writer.waiting,
-      quarantined: () => counters.writer.quarantined,
-      watchers: () => counters.watch.watchers,
-    }),
+    events: counterMetrics(app.metrics, () => counters.load),
   });
   return counters;
+}
+
+/** @throws {StartupError} when the tables are missing, or of another version */
+async function assertTables(counters: Counters): Promise<void> {
+  try {
+    await counters.check();
+  } catch (error) {
+    throw new StartupError(
+      `${messageOf(error)}; run \`npm run migrate\` with a role that may create tables (MIGRATE is false)`,
+      {
+        cause: error,
+      },
+    );
+  }
 }

@@ -3,18 +3,19 @@ import { retryWhileReadOnly } from '../database/read-only-retry.ts';
 import { failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
-import { type Batch, compose, type PendingRequest, valuesOf } from './batch.ts';
+import { compose, isPlain, valuesOf } from './batch.ts';
+import { refusalOf } from './batch-refusal.ts';
+import { decide, type Decisions, type KnownRequest, replay } from './decide.ts';
 import { type Lane, mayBeRetried } from './lane.ts';
-import { type Answer, keyReused } from './request.ts';
-import { isSelective, type SelectiveBatch, select } from './selection.ts';
-import { type CounterStore, isOutOfBounds, type KnownRequest, type Written } from './store.ts';
-import { verdictsOf } from './verdicts.ts';
+import type { Answer, PendingRequest } from './request.ts';
+import { idOf } from './row.ts';
+import type { CounterStore } from './store.ts';
 
 /** The outcome of a request; a promise if another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
 
 /** The outcome of each request of a batch, in their order; undefined: not decided yet, to be written again. */
-type Decisions = readonly (Outcome | undefined)[];
+type Outcomes = readonly (Outcome | undefined)[];
 
 export interface BatchEvents {
   /** A commit wrote this many increments. */
@@ -30,7 +31,11 @@ export interface BatchEvents {
  *
  * @param repeated whether the attempt before it timed out as well, and no request was decided
  */
-export type OnLocked = (batch: Batch, error: Error, repeated: boolean) => Promise<Decisions> | Decisions;
+export type OnLocked = (
+  requests: readonly PendingRequest[],
+  error: Error,
+  repeated: boolean,
+) => Promise<Outcomes> | Outcomes;
 
 export interface BatchWriterOptions {
   store: CounterStore;
@@ -44,8 +49,8 @@ export interface BatchWriterOptions {
 /** How long a conflict is retried, not counting the time spent settling lost answers. */
 const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
-/** The most counters remembered as full. Beyond that all are forgotten; those that are still full are found again. */
-const FULL_MAX = 1000;
+/** The most rows remembered as unfit. Beyond that all are forgotten; those that still are unfit are found again. */
+const UNFIT_MAX = 1000;
 
 /** How many times in a row a batch may be written without any of its requests being decided. */
 const UNDECIDED_MAX = 20;
@@ -63,10 +68,10 @@ const OF_ONE_REQUEST = /^(22|23|44|54|P0)/;
 export class BatchWriter {
   readonly #options: BatchWriterOptions;
   /**
-   * Counters whose bounds did not admit a recent request. A batch that needs one of them is written selectively at once,
-   * since writing it as a whole would probably fail.
+   * Rows whose bounds or expiry did not admit a recent request. A batch that needs one of them is decided one by one at
+   * once, since adding it as a whole would probably fail.
    */
-  readonly #full = new Set<string>();
+  readonly #unfit = new Set<string>();
 
   constructor(options: BatchWriterOptions) {
     this.#options = options;
@@ -78,12 +83,12 @@ export class BatchWriter {
    */
   async write(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcome[]> {
     const outcomes = new Map<PendingRequest, Outcome>();
-    let open = requests.filter((request) => !request.abandoned?.());
+    let open = requests.filter(({ sent }) => !sent.abandoned?.());
     const { lane, lockedMsMax } = this.#options;
     let since = lane.now();
     for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX; undecided += 1) {
       if (undecided > 0 && lane.now() - since >= lockedMsMax) break;
-      const decisions = await this.#decide(this.#compose(open), undecided > 0, lockMs);
+      const decisions = await this.#writeOnce(open, undecided > 0, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -99,45 +104,86 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
-  #compose(requests: readonly PendingRequest[]): Batch {
-    const mayNotFit = ({ partial, increments }: PendingRequest) =>
-      partial || (this.#full.size > 0 && increments.some(({ name }) => this.#full.has(name)));
-    return requests.some(mayNotFit) ? select(requests) : compose(requests);
-  }
-
-  async #decide(batch: Batch, repeated: boolean, lockMs?: number): Promise<Decisions> {
-    const { lane, onLocked } = this.#options;
+  async #writeOnce(
+    requests: readonly PendingRequest[],
+    repeated: boolean,
+    lockMs?: number,
+  ): Promise<Outcomes> {
+    const { onLocked } = this.#options;
     try {
-      const written = await this.#persist(() => lane.write(batch, lockMs));
-      if (written.known.length > 0) return this.#replay(batch, written.known);
-      return isSelective(batch) ? await this.#answerSelective(batch, written) : this.#answer(batch, written);
+      return this.#fits(requests) ? await this.#add(requests, lockMs) : await this.#decide(requests, lockMs);
     } catch (error) {
       try {
-        if (isOutOfBounds(error) && !isSelective(batch))
-          return await this.#decide(select(batch.requests), repeated, lockMs);
-        if (isLocked(error)) return await onLocked(batch, error as Error, repeated);
-        const { requests } = batch;
+        if (isLocked(error)) return await onLocked(requests, error as Error, repeated);
         if (requests.length > 1 && OF_ONE_REQUEST.test(codeOf(error) ?? ''))
-          return await this.#decideInHalves(requests, repeated, lockMs);
+          return await this.#writeInHalves(requests, repeated, lockMs);
         return requests.map(() => error as Error);
       } catch (failure) {
         // Nothing was applied, even if the attempt to find out why failed as well.
-        return batch.requests.map(() => failure as Error);
+        return requests.map(() => failure as Error);
       }
     }
   }
 
+  #fits(requests: readonly PendingRequest[]): boolean {
+    const isUnfit = ({ rows }: PendingRequest) => rows.some((row) => this.#unfit.has(idOf(row)));
+    return requests.every(isPlain) && (this.#unfit.size === 0 || !requests.some(isUnfit));
+  }
+
   /** Separates a request that the server refuses, for a reason that is not foreseen here, from the others. */
-  async #decideInHalves(
+  async #writeInHalves(
     requests: readonly PendingRequest[],
     repeated: boolean,
     lockMs?: number,
-  ): Promise<Decisions> {
+  ): Promise<Outcomes> {
     const middle = Math.ceil(requests.length / 2);
-    const first = await this.#decide(this.#compose(requests.slice(0, middle)), repeated, lockMs);
-    const second = await this.#decide(this.#compose(requests.slice(middle)), repeated, lockMs);
-    // A selective batch may contain only the first ones of its requests.
-    return [...Array.from({ length: middle }, (_, i) => first[i]), ...second];
+    const first = await this.#writeOnce(requests.slice(0, middle), repeated, lockMs);
+    const second = await this.#writeOnce(requests.slice(middle), repeated, lockMs);
+    return [...first, ...second];
+  }
+
+  /** Adds all requests with one statement; decides on them one by one if they do not all fit. */
+  async #add(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcomes> {
+    const { lane, store } = this.#options;
+    const batch = compose(requests);
+    try {
+      const { values, known } = await this.#persist(() =>
+        lane.write(
+          (id) => store.write(batch, id, lockMs),
+          (stored) => ({ values: stored, known: new Map() }),
+        ),
+      );
+      if (known.size > 0) return this.#replay(requests, known);
+      this.#options.events.written(batch.steps.reduce((sum, steps) => sum + steps.length, 0));
+      return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
+    } catch (error) {
+      if (refusalOf(error) !== 'unfit') throw error;
+      return this.#decide(requests, lockMs);
+    }
+  }
+
+  /** Decides on the requests under the locks on their rows, in the order of their arrival. */
+  async #decide(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcomes> {
+    const { lane, store, events } = this.#options;
+    let decisions: Decisions | undefined;
+    const { outcomes, changed } = await this.#persist(() =>
+      lane.write(
+        (id) => store.decide(requests, id, (world) => (decisions = decide(requests, world)), lockMs),
+        () => decisions as Decisions,
+      ),
+    );
+    for (const id of changed.keys()) this.#unfit.delete(id);
+    let written = 0;
+    for (const [i, { increments, rows }] of requests.entries()) {
+      const outcome = outcomes[i];
+      if (outcome instanceof Error) {
+        if (increments.length > 0) for (const row of rows) this.#unfit.add(idOf(row));
+      } else if (outcome?.replayed) events.replayed();
+      else written += increments.length;
+    }
+    if (this.#unfit.size > UNFIT_MAX) this.#unfit.clear();
+    if (written > 0) events.written(written);
+    return outcomes;
   }
 
   /** Retries while a retry can succeed and nothing was applied. */
@@ -152,54 +198,13 @@ export class BatchWriter {
     });
   }
 
-  #answer(batch: Batch, { values }: Written): Answer[] {
-    this.#options.events.written(batch.steps.reduce((sum, steps) => sum + steps.length, 0));
-    return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
-  }
-
-  /** Answers the requests that fit, which are written, and refuses the others. */
-  #answerSelective(batch: SelectiveBatch, { values }: Written): Promise<Decisions> {
-    const verdicts = verdictsOf(batch, values);
-    const refused = batch.requests.filter((_, i) => verdicts[i] instanceof Error);
-    for (const { name } of batch.deltas) this.#full.delete(name);
-    for (const { increments } of refused) for (const { name } of increments) this.#full.add(name);
-    if (this.#full.size > FULL_MAX) this.#full.clear();
-    const written = batch.requests.filter((_, i) => !(verdicts[i] instanceof Error));
-    if (written.length > 0)
-      this.#options.events.written(written.reduce((sum, { increments }) => sum + increments.length, 0));
-    return this.#confirm(batch.requests, verdicts);
-  }
-
-  /**
-   * The statement sees counters as they are under its locks, but keys as they were when it began. In the meantime, another
-   * replica may have counted the same request, which may be what filled the counter. A request that was refused here but
-   * counted there is left undecided, so that the next attempt replays it.
-   */
-  async #confirm(
-    requests: readonly PendingRequest[],
-    verdicts: readonly (Answer | Problem)[],
-  ): Promise<Decisions> {
-    const mayBeCounted = ({ key }: PendingRequest, i: number) =>
-      key !== undefined && verdicts[i] instanceof Error;
-    const keys = requests.filter(mayBeCounted).flatMap(({ key }) => key ?? []);
-    if (keys.length === 0) return verdicts;
-    try {
-      const counted = await this.#persist(() => this.#options.store.knownKeys(keys));
-      return verdicts.map((verdict, i) => (counted.has(requests[i]?.key ?? '') ? undefined : verdict));
-    } catch (error) {
-      // The other requests are decided, and those that fit are committed.
-      return requests.map((request, i) => (mayBeCounted(request, i) ? (error as Error) : verdicts[i]));
-    }
-  }
-
-  #replay({ requests }: Batch, known: readonly KnownRequest[]): Decisions {
-    const byKey = new Map(known.map((earlier) => [earlier.key, earlier]));
-    return requests.map(({ key, fingerprint }) => {
-      const earlier = key === undefined ? undefined : byKey.get(key);
+  #replay(requests: readonly PendingRequest[], known: ReadonlyMap<string, KnownRequest>): Outcomes {
+    return requests.map((request) => {
+      const earlier = request.key === undefined ? undefined : known.get(request.key);
       if (!earlier) return undefined;
-      if (earlier.request !== fingerprint) return keyReused();
-      this.#options.events.replayed();
-      return { values: earlier.values, replayed: true };
+      const answer = replay(request, earlier);
+      if (!(answer instanceof Error)) this.#options.events.replayed();
+      return answer;
     });
   }
 }

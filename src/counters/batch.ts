@@ -1,70 +1,56 @@
-import type { Increment, IncrementRequest } from './request.ts';
+import type { PendingRequest } from './request.ts';
+import { idOf, inOrder, type Row } from './row.ts';
 
-/** An increment of one row: that of the counter itself, or that of the bucket of a window. */
-export interface PendingIncrement extends Omit<Increment, 'window'> {
-  /** The expiry of the row if this increment creates it, in milliseconds since 1970. */
-  expiresAt?: number | undefined;
-}
-
-/** A request that has not been answered yet, with the fingerprint of its body if it has a key. */
-export interface PendingRequest extends Omit<IncrementRequest, 'increments'> {
-  increments: readonly PendingIncrement[];
-  fingerprint?: string | undefined;
-}
-
-/** How many increments of a bulk cost as much as one single request. Measured: see docs/benchmark.md. */
-const BULK_DISCOUNT = 5;
-
-/** The weight of a request towards the limits on batches and queues. */
-export const weightOf = ({ increments }: Pick<PendingRequest, 'increments'>): number =>
-  Math.ceil(increments.length / BULK_DISCOUNT);
-
-/** What a batch adds to one counter: the sum of its increments, and the lowest and the highest partial sum. */
+/** What a batch adds to one row: the sum of its increments, and the lowest and the highest partial sum. */
 export interface Delta {
-  name: string;
+  row: Row;
   total: bigint;
   low: bigint;
   high: bigint;
-  /** The lowest and the highest value before the batch with which its increments keep their own bounds; undefined: any. */
-  least?: bigint;
-  most?: bigint;
-  /** The expiry of the row if the batch creates it, in milliseconds since 1970; undefined: never. */
-  expiresAt?: number | undefined;
+  /** The position of the delta in the batch. */
+  at: number;
 }
 
-/** One increment of a batch: the index of its delta, and the sum of that delta up to and including the increment. */
+/** One increment of a batch, and the sum of its delta up to and including the increment. */
 interface Step {
-  at: number;
+  delta: Delta;
   sum: bigint;
 }
 
-/** Requests that are written together, in this order, all or nothing, with what they add to each counter. */
+/** Plain requests that are written together, in this order, all or nothing, with what they add to each row. */
 export interface Batch {
   requests: readonly PendingRequest[];
+  /** In the order of their locks. */
   deltas: readonly Delta[];
   /** One for each increment of each request. */
   steps: readonly (readonly Step[])[];
 }
 
+/**
+ * Whether a request can be part of a batch: it adds to its rows whatever their values are, within the bounds of the rows.
+ * Its key, if it has one, needs a single value as the answer.
+ */
+export function isPlain({ sent, increments, key }: PendingRequest): boolean {
+  if ('change' in sent || sent.partial || (key !== undefined && increments.length > 1)) return false;
+  return increments.every(({ min, max }) => min === undefined && max === undefined);
+}
+
 /** Adds up the increments of requests. The sums are BigInts: that of a thousand amounts can be too large for a double. */
 export function compose(requests: readonly PendingRequest[]): Batch {
-  const deltas: Delta[] = [];
-  const indexes = new Map<string, number>();
+  const byId = new Map<string, Delta>();
   const steps = requests.map(({ increments }) =>
-    increments.map((increment): Step => {
-      const { name, by, expiresAt } = increment;
+    increments.map(({ row, by }): Step => {
       const amount = BigInt(by);
-      let at = indexes.get(name);
-      if (at === undefined) {
-        at = deltas.length;
-        indexes.set(name, at);
-        deltas.push({ name, total: amount, low: amount, high: amount, expiresAt });
-      } else add(deltas[at] as Delta, amount);
-      const delta = deltas[at] as Delta;
-      applyBounds(delta, increment);
-      return { at, sum: delta.total };
+      const id = idOf(row);
+      let delta = byId.get(id);
+      if (delta) add(delta, amount);
+      else byId.set(id, (delta = { row, total: amount, low: amount, high: amount, at: 0 }));
+      return { delta, sum: delta.total };
     }),
   );
+  const deltas = [...byId.values()];
+  if (deltas.length > 1) deltas.sort((a, b) => inOrder(a.row, b.row));
+  for (const [at, delta] of deltas.entries()) delta.at = at;
   return { requests, deltas, steps };
 }
 
@@ -74,23 +60,19 @@ function add(delta: Delta, amount: bigint): void {
   else if (delta.total > delta.high) delta.high = delta.total;
 }
 
-/** Applies the bounds of the increment that was added to the delta last. */
-function applyBounds(delta: Delta, { min, max }: PendingIncrement): void {
-  if (min !== undefined) {
-    const least = BigInt(min) - delta.total;
-    if (delta.least === undefined || least > delta.least) delta.least = least;
-  }
-  if (max !== undefined) {
-    const most = BigInt(max) - delta.total;
-    if (delta.most === undefined || most < delta.most) delta.most = most;
-  }
-}
+/**
+ * Whether a partial sum is outside the span from 0 to the total. Otherwise the partial sums are within the bounds if the
+ * values before and after the batch are.
+ */
+export const overshoots = ({ total, low, high }: Delta): boolean =>
+  low < (total < 0n ? total : 0n) || high > (total > 0n ? total : 0n);
 
 /**
- * @param after for each delta, the value of its counter after the batch
+ * @param after for each delta, the value of its row after the batch
  * @returns for each request, the value after each of its increments
  */
-export function valuesOf({ deltas, steps }: Batch, after: readonly bigint[]): number[][] {
-  const before = deltas.map(({ total }, at) => (after[at] ?? 0n) - total);
-  return steps.map((stepsOfRequest) => stepsOfRequest.map(({ at, sum }) => Number((before[at] ?? 0n) + sum)));
+export function valuesOf({ deltas, steps }: Batch, after: readonly number[]): number[][] {
+  if (after.length !== deltas.length) throw new RangeError(`${after.length} values of ${deltas.length} rows`);
+  const before = deltas.map(({ total }, at) => BigInt(after[at] as number) - total);
+  return steps.map((own) => own.map(({ delta, sum }) => Number((before[delta.at] as bigint) + sum)));
 }

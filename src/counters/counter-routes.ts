@@ -4,12 +4,8 @@ import { Problem } from '../errors/problem.ts';
 import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
 import { sendEvents } from '../http/sse.ts';
 import { noQuery } from '../http/validation.ts';
-import type { Ask } from './ask.ts';
-import { assertChange, remove, set } from './change.ts';
 import type { CounterState } from './counter.ts';
-import { find, list, windowCounts } from './list.ts';
 import { etagOf, isUnchanged, preconditionOf } from './preconditions.ts';
-import { keyOf } from './request.ts';
 import {
   changeHeaders,
   counterAnswer,
@@ -26,8 +22,11 @@ import {
   windowQuery,
 } from './schemas.ts';
 import type { Counters } from './counters.ts';
+import { keyOf, senderOf } from './sender.ts';
 
-export type CounterRoutesOptions = Pick<Counters, 'reader' | 'watch' | 'ask' | 'keyHours'>;
+export interface CounterRoutesOptions {
+  counters: Counters;
+}
 
 const tags = ['Counters'];
 const params = counterParams;
@@ -40,7 +39,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
 };
 
 /** Routes that read, list and watch counters. */
-const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { reader, watch, ask }) => {
+const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { counters }) => {
   app.get('/counters/:name', {
     config: { problems: [...DATABASE_READ, 'not_found'] },
     schema: {
@@ -59,7 +58,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       },
     },
     handler: async ({ params: { name }, headers }, reply) => {
-      const state = await reader.read(name);
+      const state = await counters.read(name);
       if (state === undefined) throw unknownCounter(name);
       const etag = etagOf(state);
       reply.header('etag', etag).header('cache-control', 'no-cache');
@@ -75,7 +74,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       querystring: listQuery,
       response: { 200: listAnswer },
     },
-    handler: ({ query }) => page(ask, query),
+    handler: ({ query }) => page(counters, query),
   });
 
   app.get('/counters/:name/windows/:window', {
@@ -90,7 +89,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
     handler: async ({ params: { name, window }, query: { last = 1 } }) => ({
       name,
       window,
-      windows: await windowCounts(ask, { name, window, last }),
+      windows: await counters.readWindows(name, window, last),
     }),
   });
 
@@ -104,7 +103,7 @@ const readRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, 
       querystring,
       response: { 200: eventsAnswer },
     },
-    handler: async ({ params: { name }, ip }, reply) => sendEvents(reply, watch.watch(name, ip)),
+    handler: async ({ params: { name }, ip }, reply) => sendEvents(reply, counters.watch(name, ip)),
   });
 };
 
@@ -115,8 +114,7 @@ const BOUNDS_ARE_KEPT =
 const CHANGE = [...DATABASE_WRITE, 'queue_full', 'precondition_failed', 'precondition_required'] as const;
 
 /** Routes that set and delete counters, with a precondition. */
-const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, options) => {
-  const { reader, ask, keyHours } = options;
+const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { counters }) => {
   app.put('/counters/:name', {
     config: { problems: [...CHANGE, 'out_of_range', 'out_of_bounds', 'key_reused'] },
     schema: {
@@ -132,14 +130,13 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
         201: putAnswer('The counter, which was created'),
       },
     },
-    handler: async ({ params: { name }, headers, body, caller }, reply) => {
-      const precondition = preconditionOf(headers);
-      const { expires_at: expiresAt, ...others } = body;
+    handler: async (request, reply) => {
+      const { name } = request.params;
+      const precondition = preconditionOf(request.headers);
+      const { expires_at: expiresAt, ...others } = request.body;
       const change = expiresAt === undefined ? others : { ...others, expiresAt };
-      assertChange(change);
-      const key = keyOf(headers, caller);
-      const changed = await set(ask, { name, change, precondition, key }, keyHours);
-      if (!changed) throw preconditionFailed(name);
+      const options = { key: keyOf(request) };
+      const changed = await counters.set(name, change, precondition, options, senderOf(request, reply));
       const { replaced, replayed } = changed;
       if (replayed) reply.header('idempotency-replayed', 'true');
       reply.status(precondition === 'missing' ? 201 : 200).header('etag', etagOf(changed));
@@ -157,31 +154,31 @@ const changeRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app
       headers: changeHeaders,
       response: { 204: Type.Null({ description: 'The counter was deleted' }) },
     },
-    handler: async ({ params: { name }, headers }, reply) => {
-      const precondition = preconditionOf(headers);
+    handler: async (request, reply) => {
+      const { name } = request.params;
+      const precondition = preconditionOf(request.headers);
       if (precondition === 'missing') {
         throw new Problem(
           'invalid_request',
           'If-None-Match: * excludes every counter that could be deleted; send If-Match',
         );
       }
-      const removed = await remove(ask, name, precondition);
-      if (removed) return reply.status(204).send(null);
-      throw (await reader.read(name)) === undefined ? unknownCounter(name) : preconditionFailed(name);
+      if (!(await counters.delete(name, precondition, senderOf(request, reply)))) throw unknownCounter(name);
+      return reply.status(204).send(null);
     },
   });
 };
 
-async function page(ask: Ask, query: Static<typeof listQuery>) {
+async function page(counters: Counters, query: Static<typeof listQuery>) {
   const { name: names, ...listing } = query;
   if (names) {
     if (Object.keys(listing).length > 0)
       throw new Problem('invalid_request', 'name must be sent without prefix, after and limit');
-    const found = await find(ask, names);
-    return { counters: found.map((counter) => answerOf(counter.name, counter)), next: null };
+    const found = await counters.readAll(names);
+    return { counters: [...found].map(([name, state]) => answerOf(name, state)), next: null };
   }
-  const { counters, next } = await list(ask, listing);
-  return { counters: counters.map((counter) => answerOf(counter.name, counter)), next };
+  const { counters: found, next } = await counters.list(listing);
+  return { counters: found.map((counter) => answerOf(counter.name, counter)), next };
 }
 
 /** The body of an answer. It has bounds and an expiry only if the counter has them. */
@@ -198,9 +195,3 @@ const notModified = Type.Null({ description: 'Not modified: an ETag that was sen
 
 const unknownCounter = (name: string) =>
   new Problem('not_found', `there is no counter ${JSON.stringify(name)}`);
-
-const preconditionFailed = (name: string) =>
-  new Problem(
-    'precondition_failed',
-    `the counter ${JSON.stringify(name)} does not satisfy If-Match or If-None-Match; read it again for its current ETag`,
-  );

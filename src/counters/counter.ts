@@ -1,3 +1,5 @@
+import { Problem } from '../errors/problem.ts';
+
 /** The highest value; the lowest is its negative. Beyond it, most programs lose digits when they read JSON. */
 export const VALUE_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -49,21 +51,20 @@ export interface WindowCount {
   value: number;
 }
 
-/** A state as selected by `STATE`: as text, since an application may have configured how the driver parses numbers. */
-export interface CounterRow {
-  value: string;
-  min: string | null;
-  max: string | null;
-  /** The expiry, in milliseconds since 1970. */
-  expires: string | null;
-}
-
-export const stateOf = ({ value, min, max, expires }: CounterRow): CounterState => ({
-  value: Number(value),
-  min: min === null ? null : Number(min),
-  max: max === null ? null : Number(max),
-  expiresAt: expires === null ? null : timestamp(Number(expires)),
-});
-
 /** @param ms milliseconds since 1970 */
 export const timestamp = (ms: number): string => new Date(ms).toISOString();
+
+/** A value in a message; JSON does not have all of them. */
+export const shown = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value) : String(value);
+
+/** @throws {Problem} `out_of_range` when a counter cannot hold the number; `invalid_request` when it is no number */
+export function assertValue(field: string, value: unknown): asserts value is number {
+  if (Number.isSafeInteger(value)) return;
+  if (typeof value !== 'number')
+    throw new Problem('invalid_request', `${field} is ${shown(value)}; allowed: a number`);
+  throw new Problem(
+    'out_of_range',
+    `${field} is ${value}; allowed: whole numbers from -${VALUE_MAX} to ${VALUE_MAX}`,
+  );
+}

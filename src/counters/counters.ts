@@ -1,20 +1,40 @@
+import type { Readable } from 'node:stream';
 import { Semaphore } from '../concurrency/semaphore.ts';
+import { failureOf } from '../database/failure.ts';
 import type { Sessions } from '../database/sessions.ts';
+import { codeOf, messageOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import { problemOf } from '../http/problem-of.ts';
-import { type Ask, askIn } from './ask.ts';
-import { assertChange, type Change, type Existing, expectedState, remove, set } from './change.ts';
-import { find, list, windowCounts } from './list.ts';
-import type { Changed, CounterState, ExpectedState, Listing, Page, WindowCount } from './counter.ts';
-import { shown } from './range.ts';
+import { assertChange, type ChangeRequest, expectedState, type Precondition } from './change.ts';
+import {
+  type Changed,
+  type CounterState,
+  type ExpectedState,
+  type Listing,
+  type NamedCounter,
+  type Page,
+  shown,
+  timestamp,
+  type WindowCount,
+} from './counter.ts';
 import { CounterReader } from './reader.ts';
-import { PAGE_MAX } from './schemas.ts';
 import { removeExpiredForEver } from './removal.ts';
-import { assertArray, assertKey, assertName, type Increment, incrementOf, isPartOfName } from './request.ts';
-import type { Statement } from './statements.ts';
+import {
+  assertArray,
+  assertName,
+  bareKey,
+  type Counted,
+  type Increment,
+  incrementOf,
+  isPartOfName,
+  type Made,
+} from './request.ts';
+import { PAGE_MAX } from './schemas.ts';
 import { CounterStore } from './store.ts';
+import { TABLES_VERSION } from './tables.ts';
 import { CounterWatch } from './watch.ts';
-import { CounterWriter, type WriterEvents } from './writer.ts';
+import { WINDOWS_MAX, windowsAt } from './windows.ts';
+import { CounterWriter, WRITER_CONNECTIONS, type WriterEvents } from './writer.ts';
 
 export interface CountersLimits {
   /** How long an idempotency key is kept, in hours; 24 by default. */
@@ -34,22 +54,20 @@ export interface CountersLimits {
 export interface CountersEnvironment extends CountersLimits {
   /** How long a statement may run, in milliseconds: a wait for a lock has to end before that. */
   statementMsMax: number;
-  /** The schema of the tables; undefined: the search_path of the session applies. */
-  schema?: string;
+  /** The schema of the tables. */
+  schema: string;
   events?: WriterEvents;
   /** Called with each warning that concerns no single request. */
   warn: (message: string) => void;
-  /** For lists and changes, which may take longer; by default the sessions of the increments. */
-  listAndChangeSessions?: Pick<Sessions, 'query' | 'abandon'>;
   /** Called when the counters are closed. */
   onClosed?: () => Promise<void>;
 }
 
 export interface IncrementOptions {
   /** The amount to add, 1 by default; negative to subtract. */
-  by?: number;
+  by?: number | undefined;
   /** A unique key for this increment, preferably a UUID: however often it is requested, it counts once. */
-  key?: string;
+  key?: string | undefined;
   /** Whether to add as much as the bounds allow, possibly nothing; by default all or nothing. */
   partial?: boolean;
   /** The lowest and the highest value that this increment may lead to, in addition to the counter's own bounds. */
@@ -74,14 +92,32 @@ export interface Incremented {
   replayed: boolean;
 }
 
+export interface AllIncremented {
+  /** The value after each increment, in their order. */
+  values: number[];
+  /** Whether the increments had been counted before under the same key, and were not counted again. */
+  replayed: boolean;
+}
+
+/** What a precondition of a change can be. A state: the counter must be in it. */
+export type Expected = ExpectedState | Precondition;
+
+/** Whose request it is, if it came over HTTP. @internal */
+export interface Sender {
+  /** Keys of different senders are never equal. */
+  keyspace?: string | undefined;
+  /** Whether the client has disconnected: a request whose batch has not begun by then is dropped. */
+  abandoned?: () => boolean;
+}
+
 /** How long `close` waits for the requests in progress, in milliseconds. */
 const CLOSE_MS_MAX = 5000;
 
-/** How much later statements on connections that are not the counters' own end, in milliseconds. */
-const SHARED_MS = 500;
+/** Lists take longer than other reads: only a few of them run at the same time, the rest wait. */
+const LISTS = { permits: 3, queueMax: 1000, waitMsMax: 5000 };
 
-/** Lists and changes may take long and share their pool: only a few of them run at the same time, the rest wait. */
-const LISTS_AND_CHANGES = { permits: 4, queueMax: 1000, waitMsMax: 5000 };
+/** The connections that counters use at the same time: to write, to list, to read, to watch, to remove, and to check. */
+export const COUNTER_CONNECTIONS = WRITER_CONNECTIONS + LISTS.permits + 4;
 
 /** How long a write may wait for a lock, in milliseconds. */
 const LOCK_MS_MAX = 500;
@@ -98,16 +134,11 @@ const noEvents: WriterEvents = {
  * unless its code is `outcome_unknown`: repeating the request with the same key finds out whether it was counted.
  */
 export class Counters {
-  /** For lists and changes. @internal */
-  readonly ask: Ask;
-  /** @internal */
-  readonly keyHours: number;
-  /** @internal */
-  readonly reader: CounterReader;
-  /** @internal */
-  readonly writer: CounterWriter;
-  /** @internal */
-  readonly watch: CounterWatch;
+  readonly #store: CounterStore;
+  readonly #reader: CounterReader;
+  readonly #writer: CounterWriter;
+  readonly #watch: CounterWatch;
+  readonly #lists = new Semaphore(LISTS);
   readonly #closing = new AbortController();
   /** Aborted when `close` has waited long enough. */
   readonly #closeDeadline = new AbortController();
@@ -117,72 +148,82 @@ export class Counters {
   readonly #running = new Set<Promise<unknown>>();
 
   /** @internal */
-  constructor(sessions: Pick<Sessions, 'query' | 'abandon'>, environment: CountersEnvironment) {
-    const { statementMsMax, schema, events = noEvents, warn, listAndChangeSessions = sessions } = environment;
+  constructor(
+    sessions: Pick<Sessions, 'query' | 'transaction' | 'abandon'>,
+    environment: CountersEnvironment,
+  ) {
+    const { statementMsMax, schema, events = noEvents, warn } = environment;
     const { keyHours = 24, lockedMsMax = 5000, onClosed = async () => {} } = environment;
     this.#onClosed = onClosed;
     // A wait for a lock times out before the statement does, early enough for another attempt.
     const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
-    this.keyHours = keyHours;
     const store = new CounterStore(sessions, { keyHours, lockMsMax, schema });
-    const semaphore = new Semaphore(LISTS_AND_CHANGES);
-    const ask = askIn(listAndChangeSessions, schema);
-    this.ask = async <Row extends object>(statement: Statement, values: readonly unknown[]) => {
-      const rows = await semaphore.run(() => ask<Row>(statement, values));
-      store.wrote(statement.creates ?? 0);
-      return rows;
-    };
-    this.reader = new CounterReader(store);
-    this.watch = new CounterWatch((names) => store.states(names));
-    this.writer = new CounterWriter(store, events, { ...environment, closing: this.#closeDeadline.signal });
-    this.#closeDeadline.signal.addEventListener('abort', () => {
-      sessions.abandon();
-      // Shared with the demonstrations of the service, which stop by themselves at this moment.
-      if (listAndChangeSessions !== sessions)
-        setTimeout(() => listAndChangeSessions.abandon(), SHARED_MS).unref();
-    });
+    this.#store = store;
+    this.#reader = new CounterReader(store);
+    this.#watch = new CounterWatch((names) => store.states(names));
+    this.#writer = new CounterWriter(store, events, { ...environment, closing: this.#closeDeadline.signal });
+    this.#closeDeadline.signal.addEventListener('abort', () => sessions.abandon());
     this.#removing = removeExpiredForEver(store, this.#closing.signal, warn);
   }
 
+  /** What waits at the moment. @internal */
+  get load(): { waiting: number; room: number; busy: boolean; quarantined: number; watchers: number } {
+    const { waiting, room, busy, quarantined } = this.#writer;
+    return { waiting, room, busy, quarantined, watchers: this.#watch.watchers };
+  }
+
   /** Adds to a counter, which starts at 0 if it does not exist; resolves after the commit. */
-  async increment(
-    name: string,
-    { by = 1, key, partial = false, min, max, window }: IncrementOptions = {},
-  ): Promise<Incremented> {
-    const { values, replayed } = await this.#submit([{ name, by, min, max, window }], key, partial);
-    const [value = Number.NaN, added = by] = values;
-    return { value, added, replayed };
+  async increment(name: string, options: IncrementOptions = {}, sender: Sender = {}): Promise<Incremented> {
+    const { by = 1, key, partial = false, min, max, window } = options;
+    return this.#run(async () => {
+      assertName(name);
+      const increments = [{ name, by, min, max, window }];
+      const answer = await this.#writer.submit({ increments, partial, ...ownKey(key, sender) });
+      const { values, added = by, replayed } = answer as Counted & typeof answer;
+      return { value: values[0] as number, added, replayed };
+    });
   }
 
   /**
    * Adds to up to 1,000 counters, all or nothing, in one commit.
    *
-   * @param increments `by` is 1 by default
-   * @returns the value after each increment, in their order
+   * @param items `by` is 1 by default
    */
   async incrementAll(
-    increments: readonly IncrementItem[],
+    items: readonly IncrementItem[],
     { key }: Pick<IncrementOptions, 'key'> = {},
-  ): Promise<number[]> {
-    assertArray('increments', increments);
-    const { values } = await this.#submit(increments.map(incrementOf), key);
-    return values;
+    sender: Sender = {},
+  ): Promise<AllIncremented> {
+    return this.#run(async () => {
+      assertArray('increments', items);
+      const increments: Increment[] = items.map(incrementOf);
+      for (const { name } of increments) assertName(name);
+      const answer = await this.#writer.submit({ increments, ...ownKey(key, sender) });
+      const { values, replayed } = answer as Counted & typeof answer;
+      return { values, replayed };
+    });
   }
 
   /** @returns the state, including every increment acknowledged before; undefined: there is no such counter */
   async read(name: string): Promise<CounterState | undefined> {
     return this.#run(async () => {
       assertName(name);
-      return this.reader.read(name);
+      return this.#reader.read(name);
     });
   }
 
-  /** @returns the counters that exist, by name, all as of one moment */
+  /** @returns the counters that exist, by name, in the order of `names`, all as of one moment */
   async readAll(names: readonly string[]): Promise<Map<string, CounterState>> {
     return this.#run(async () => {
       assertArray('names', names);
       for (const name of names) assertName(name);
-      return new Map((await find(this.ask, names)).map(({ name, ...state }) => [name, state]));
+      const found = await this.#lists.run(() => this.#store.states(names));
+      return new Map(
+        names.flatMap((name) => {
+          const state = found.get(name);
+          return state ? [[name, state]] : [];
+        }),
+      );
     });
   }
 
@@ -194,7 +235,11 @@ export class Counters {
   async readWindows(name: string, window: string, last = 1): Promise<WindowCount[]> {
     return this.#run(async () => {
       assertName(name);
-      return windowCounts(this.ask, { name, window, last });
+      if (!Number.isInteger(last) || last < 1 || last > WINDOWS_MAX)
+        throw new Problem('invalid_request', `last is ${last}; allowed: 1 to ${WINDOWS_MAX} windows`);
+      const rows = windowsAt(name, window, Date.now(), last);
+      const counts = await this.#lists.run(() => this.#store.windows(rows));
+      return rows.map(({ start }) => ({ start: timestamp(start), value: counts.get(start) ?? 0 }));
     });
   }
 
@@ -207,30 +252,29 @@ export class Counters {
   async set(
     name: string,
     change: Partial<CounterState>,
-    expected: ExpectedState | 'exists' | 'missing',
+    expected: Expected,
     { key }: Pick<IncrementOptions, 'key'> = {},
+    sender: Sender = {},
   ): Promise<Changed> {
     return this.#run(async () => {
       assertName(name);
-      assertChange(change satisfies Change);
-      if (key !== undefined) assertKey('key', key);
-      const precondition = expected === 'missing' ? expected : existing(expected);
-      const changed = await set(this.ask, { name, change, precondition, key }, this.keyHours);
-      if (changed) return changed;
-      throw notExpected(name);
+      assertChange(change);
+      const { state, replaced, replayed } = await this.#change(name, change, expected, ownKey(key, sender));
+      return { ...(state as CounterState), replaced, replayed };
     });
   }
 
   /**
-   * Deletes a counter; resolves as well if there is no such counter.
+   * Deletes a counter.
    *
    * @param expected `exists`: in any state; a state: it must be in this state
+   * @returns false: there was no such counter
    */
-  async delete(name: string, expected: ExpectedState | 'exists'): Promise<void> {
+  async delete(name: string, expected: Exclude<Expected, 'missing'>, sender: Sender = {}): Promise<boolean> {
     return this.#run(async () => {
       assertName(name);
-      const deleted = await remove(this.ask, name, existing(expected));
-      if (!deleted && (await this.reader.read(name)) !== undefined) throw notExpected(name);
+      const { replaced } = await this.#change(name, undefined, expected, ownKey(undefined, sender));
+      return replaced !== null;
     });
   }
 
@@ -241,8 +285,43 @@ export class Counters {
         throw new Problem('invalid_request', 'prefix and after must be text without control characters');
       if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
         throw new Problem('invalid_request', `limit is ${shown(limit)}; allowed: 1 to ${PAGE_MAX}`);
-      return list(this.ask, { prefix, after, limit });
+      const pattern = `${prefix.replace(/[\\%_]/g, '\\$&')}%`;
+      // One more than asked for says whether there is another page.
+      const found = await this.#lists.run(() => this.#store.list(after, pattern, limit + 1));
+      const counters: NamedCounter[] = found.slice(0, limit);
+      return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
     });
+  }
+
+  /**
+   * Opens a stream of server-sent events: the current value, and then each new value.
+   *
+   * @param address the address of the client
+   * @throws {Problem} `queue_full` when too many streams are open, `too_many_requests` when too many of this address are
+   * @internal
+   */
+  watch(name: string, address: string): Readable {
+    return this.#watch.watch(name, address);
+  }
+
+  /**
+   * Resolves if the tables can be used.
+   *
+   * @throws {Problem} `database_unavailable` when they are missing, or of another version
+   * @throws the database's error
+   * @internal
+   */
+  async check(): Promise<void> {
+    let version: number;
+    try {
+      version = await this.#store.version();
+    } catch (error) {
+      // Not the failure of a connection, but a missing table, column or right.
+      if (failureOf(error) !== undefined || codeOf(error) === undefined) throw error;
+      throw tablesProblem(messageOf(error), error);
+    }
+    if (!(version >= TABLES_VERSION))
+      throw tablesProblem(`they have version ${version}, not ${TABLES_VERSION}`);
   }
 
   /**
@@ -258,7 +337,7 @@ export class Counters {
     );
     setTimeout(() => this.#closeDeadline.abort(reason), CLOSE_MS_MAX).unref();
     this.#closing.abort();
-    this.watch.close();
+    this.#watch.close();
   }
 
   /**
@@ -270,7 +349,7 @@ export class Counters {
     await this.#removing;
     this.#closed = true;
     await Promise.allSettled(this.#running);
-    await this.writer.drain();
+    await this.#writer.drain();
     await this.#onClosed();
   }
 
@@ -286,12 +365,19 @@ export class Counters {
     }
   }
 
-  #submit(increments: readonly Increment[], key: string | undefined, partial = false) {
-    return this.#run(async () => {
-      for (const { name } of increments) assertName(name);
-      if (key !== undefined) assertKey('key', key);
-      return this.writer.submit({ increments, key, partial });
+  async #change(
+    name: string,
+    change: ChangeRequest['change'],
+    expected: Expected,
+    own: ReturnType<typeof ownKey>,
+  ): Promise<Made & { replayed: boolean }> {
+    const answer = await this.#writer.submit({
+      name,
+      change,
+      precondition: preconditionOf(expected),
+      ...own,
     });
+    return answer as Made & typeof answer;
   }
 }
 
@@ -305,11 +391,14 @@ async function withProblems<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-const existing = (expected: ExpectedState | 'exists'): Existing =>
-  expected === 'exists' ? expected : { oneOf: [expectedState(expected)] };
+const preconditionOf = (expected: Expected): Precondition =>
+  typeof expected === 'string' || 'oneOf' in expected ? expected : { oneOf: [expectedState(expected)] };
 
-const notExpected = (name: string): Problem =>
-  new Problem(
-    'precondition_failed',
-    `the counter ${JSON.stringify(name)} is not in the expected state; read it again`,
-  );
+/** The key of a request, if it has one, as the tables know it: with the keyspace of its sender. */
+const ownKey = (key: string | undefined, { keyspace = '', abandoned }: Sender) => ({
+  ...(key === undefined ? {} : { key: keyspace + bareKey(key) }),
+  ...(abandoned ? { abandoned } : {}),
+});
+
+const tablesProblem = (reason: string, cause?: unknown): Problem =>
+  new Problem('database_unavailable', `the tables of the counters cannot be used: ${reason}`, { cause });

@@ -1,10 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DATABASE_READ } from '../http/problem-answers.ts';
-import { isClosed } from '../http/signals.ts';
 import { allowNoBody, noQuery } from '../http/validation.ts';
+import type { Counters } from './counters.ts';
 import { refuseWhenFull } from './refusal.ts';
-import { type Increment, incrementOf, keyOf } from './request.ts';
 import {
   bulkAnswer,
   bulkBody,
@@ -13,7 +11,7 @@ import {
   incrementBody,
   incrementHeaders,
 } from './schemas.ts';
-import type { CounterWriter } from './writer.ts';
+import { keyOf, senderOf } from './sender.ts';
 
 /** The problems of an increment. `conflict` is not among them, since a conflict is retried. */
 const INCREMENT = [
@@ -29,13 +27,13 @@ const INCREMENT = [
 ] as const;
 
 /** Routes that add to one counter, or to many at once. */
-export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter }> = async (
+export const incrementRoutes: FastifyPluginAsyncTypebox<{ counters: Counters }> = async (
   app,
-  { writer },
+  { counters },
 ) => {
   const tags = ['Counters'];
   const headers = incrementHeaders;
-  const onRequest = refuseWhenFull(app, writer);
+  const onRequest = refuseWhenFull(app, counters);
 
   app.post('/counters/:name/increments', {
     config: { problems: INCREMENT },
@@ -52,10 +50,11 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     preValidation: allowNoBody,
     handler: async (request, reply) => {
       const { name } = request.params;
-      const { partial = false, ...item } = request.body;
-      const increments = [incrementOf({ name, ...item })];
-      const [value = Number.NaN, added] = await write(writer, request, reply, increments, partial);
-      return added === undefined ? { name, value } : { name, value, added };
+      const { partial, ...item } = request.body;
+      const options = { ...item, partial: partial ?? false, key: keyOf(request) };
+      const { value, added, replayed } = await counters.increment(name, options, senderOf(request, reply));
+      if (replayed) reply.header('idempotency-replayed', 'true');
+      return partial ? { name, value, added } : { name, value };
     },
   });
 
@@ -71,28 +70,11 @@ export const incrementRoutes: FastifyPluginAsyncTypebox<{ writer: CounterWriter 
     },
     onRequest,
     handler: async (request, reply) => {
-      const increments = request.body.map(incrementOf);
-      const values = await write(writer, request, reply, increments);
-      return increments.map(({ name }, i) => ({ name, value: values[i] ?? Number.NaN }));
+      const { body } = request;
+      const options = { key: keyOf(request) };
+      const { values, replayed } = await counters.incrementAll(body, options, senderOf(request, reply));
+      if (replayed) reply.header('idempotency-replayed', 'true');
+      return body.map(({ name }, i) => ({ name, value: values[i] as number }));
     },
   });
 };
-
-/** @returns the value after each increment; for a partial one, the amount that was added follows */
-async function write(
-  writer: CounterWriter,
-  { headers, caller }: FastifyRequest,
-  reply: FastifyReply,
-  increments: readonly Increment[],
-  partial = false,
-): Promise<number[]> {
-  const { values, replayed } = await writer.submit({
-    increments,
-    partial,
-    key: keyOf(headers, caller),
-    // Checked when the batch begins: a request whose client has disconnected by then is not counted.
-    abandoned: () => isClosed(reply),
-  });
-  if (replayed) reply.header('idempotency-replayed', 'true');
-  return values;
-}

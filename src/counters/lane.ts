@@ -3,8 +3,8 @@ import { retry } from '../concurrency/retry.ts';
 import { ConnectionError, failureOf, isConflict } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
-import type { Batch } from './batch.ts';
-import { type BatchId, type CounterStore, isFenced, isForgotten, type Written } from './store.ts';
+import { refusalOf } from './batch-refusal.ts';
+import type { BatchId, CounterStore } from './store.ts';
 
 /** The possible outcomes of a commit whose answer was lost. */
 export const settlements = ['applied', 'not applied', 'unknown'] as const;
@@ -51,77 +51,64 @@ export class Lane {
   }
 
   /**
-   * Writes a batch. Must not be called while another batch is being written.
+   * Writes a batch under the next number. Must not be called while another batch is being written.
    *
-   * @param lockMs how long to wait for each lock, in milliseconds; by default, and at most, as long as the store does
+   * @param act writes the batch, in one transaction that takes the number
+   * @param recover called when the answer was lost and `act` was applied, with what the writer's row stores of it
    * @throws {Problem} `outcome_unknown` when the outcome could not be found out in time
+   * @throws {ConnectionError} `lost` when the connection broke and nothing was applied
    * @throws the reason of `closing`, if it is aborted: nothing was applied
    * @throws the error with which the server refused the batch: nothing was applied
    */
-  async write(batch: Batch, lockMs?: number): Promise<Written> {
+  async write<T>(act: (id: BatchId) => Promise<T>, recover: (values: number[]) => T): Promise<T> {
     this.#options.closing.throwIfAborted();
     this.#writer ??= await this.#register();
     this.#seq += 1;
     const id = { writer: this.#writer, seq: this.#seq };
     try {
-      return await this.#store.write(batch, id, lockMs);
+      return await act(id);
     } catch (error) {
-      if (isForgotten(error)) this.#writer = undefined;
+      if (refusalOf(error) === 'forgotten') this.#writer = undefined;
       if (failureOf(error) !== 'unknown') throw error;
       const since = performance.now();
-      try {
-        return await this.#settle(batch, id, error);
-      } finally {
+      const values = await this.#settle(id, error).finally(() => {
         this.#settlingMs += performance.now() - since;
-      }
+      });
+      if (values) return recover(values);
+      throw new ConnectionError('lost', 'the connection broke, and the commit was not applied', error);
     }
   }
 
   /**
-   * Settles a lost answer: sends the same batch under the same number until there is an answer. Whichever attempt takes the
-   * number first is applied, on whichever server. If this attempt is refused, closing the number tells what the first one
-   * wrote.
+   * Settles a lost answer: closes the number of the batch, on whichever server answers. From then on, no attempt under this
+   * number can be applied, and the writer's row says whether one was.
+   *
+   * @returns what was written; undefined: nothing was applied
    */
-  async #settle(batch: Batch, id: BatchId, lost: unknown): Promise<Written> {
+  async #settle(id: BatchId, lost: unknown): Promise<number[] | undefined> {
     const { settleMsMax, onSettled, closing } = this.#options;
-    let refusal: unknown;
     let answeredSince: number | undefined;
     const hasAnsweredTooLong = (error: unknown) => {
       answeredSince = isAnswer(error) ? (answeredSince ?? performance.now()) : undefined;
       return answeredSince !== undefined && performance.now() - answeredSince > ANSWERED_MS_MAX;
     };
-    const attempt = async () => {
-      if (refusal === undefined) {
-        try {
-          return { applied: false, written: await this.#store.write(batch, id) };
-        } catch (error) {
-          if (isInconclusive(error) || isForgotten(error)) throw error;
-          refusal = error;
-        }
-      }
-      const values = await this.#store.close(id);
-      return { applied: values !== undefined, written: values && { values, known: [] } };
-    };
     try {
-      const { applied, written } = await retry(attempt, {
+      const values = await retry(() => this.#store.close(id), {
         ...DELAY,
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
-        // The first attempt holds the lock on the writer's row, so closing the number is retried until that attempt ends.
-        retryable: (error) =>
-          (isInconclusive(error) || (refusal !== undefined && failureOf(error) !== undefined)) &&
-          !hasAnsweredTooLong(error),
+        // The attempt whose answer was lost holds the lock on the writer's row until it ends.
+        retryable: (error) => failureOf(error) !== undefined && !hasAnsweredTooLong(error),
         signal: closing,
       });
-      onSettled(applied ? 'applied' : 'not applied');
-      if (written) return written;
+      onSettled(values ? 'applied' : 'not applied');
+      return values;
     } catch {
-      // The first attempt may hold the lock on the row for long, so the next batch registers a new writer.
+      // That attempt may hold the lock on the row for long, so the next batch registers a new writer.
       this.#writer = undefined;
       onSettled('unknown');
       throw outcomeUnknown(lost);
     }
-    throw refusal;
   }
 
   /** Registers a new identity. If the answer is lost, this identity is not used. */
@@ -136,14 +123,6 @@ export class Lane {
     this.#seq = 0;
     return writer;
   }
-}
-
-/** Whether the error leaves the outcome open: no answer, no connection, or a conflict with an attempt in progress. */
-function isInconclusive(error: unknown): boolean {
-  const failure = failureOf(error);
-  // Without a SQLSTATE, it was the pool that was busy, and nothing was sent.
-  if (failure === 'busy' || failure === 'full') return codeOf(error) === undefined;
-  return failure !== undefined;
 }
 
 /** Whether the error comes from a server that takes writes, and not from the connection to it. */
@@ -162,8 +141,7 @@ export const mayBeRetried = (error: unknown): boolean =>
   isConflict(error) ||
   failureOf(error) === 'lost' ||
   codeOf(error) === UNIQUE_VIOLATION ||
-  isFenced(error) ||
-  isForgotten(error);
+  /^(fenced|forgotten)$/.test(refusalOf(error) ?? '');
 
-/** Another replica used the same key, or created the same counter, at the same moment: the next attempt finds it. */
+/** Another replica used the same key at the same moment: the next attempt finds it. */
 const UNIQUE_VIOLATION = '23505';

@@ -1,11 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Counters } from './counters.ts';
 import { settlements } from './lane.ts';
 import type { WriterEvents } from './writer.ts';
 
 /** Registers the metrics of the counters for Prometheus. */
 export function counterMetrics(
   register: Registry,
-  state: { waiting: () => number; quarantined: () => number; watchers: () => number },
+  load: () => Pick<Counters['load'], 'waiting' | 'quarantined' | 'watchers'>,
 ): WriterEvents {
   const registers = [register];
   const batchSize = new Histogram({
@@ -35,15 +36,15 @@ export function counterMetrics(
     register,
     'safe_counters_queue_length',
     'Requests that wait for their batch; five increments of a bulk count as one',
-    state.waiting,
+    () => load().waiting,
   );
   gauge(
     register,
     'safe_counters_quarantined_requests',
     'Requests that wait for a counter that another transaction has locked',
-    state.quarantined,
+    () => load().quarantined,
   );
-  gauge(register, 'safe_counters_watchers', 'Open event streams', state.watchers);
+  gauge(register, 'safe_counters_watchers', 'Open event streams', () => load().watchers);
   for (const outcome of settlements) settled.inc({ outcome }, 0);
   return {
     written: (increments) => batchSize.observe(increments),

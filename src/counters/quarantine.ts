@@ -1,10 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { hash } from 'node:crypto';
 import { Problem } from '../errors/problem.ts';
-import { type PendingRequest, weightOf } from './batch.ts';
 import { isLocked, type Outcome } from './batch-writer.ts';
-import type { Answer } from './request.ts';
-import { quoted } from './windows.ts';
+import { type Answer, type PendingRequest, weightOf } from './request.ts';
+import { idOf, quotedRow } from './row.ts';
 
 /** Writes requests on a separate lane, waiting so many milliseconds for each lock; does not throw. */
 export type WriteAlone = (requests: readonly PendingRequest[], lockMs: number) => Promise<Outcome[]>;
@@ -270,7 +269,7 @@ export class Quarantine {
   #takeBatch({ waiting }: Group): Waiting[] {
     let count = 0;
     for (let weight = 0; count < waiting.length; count += 1) {
-      weight += weightOf(waiting[count]?.request ?? { increments: [] });
+      weight += weightOf((waiting[count] as Waiting).request);
       if (count > 0 && weight > this.#options.batchMax) break;
     }
     return waiting.splice(0, count);
@@ -290,12 +289,12 @@ export class Quarantine {
  */
 const heldItsLocks = (outcome: Answer | Error): boolean =>
   outcome instanceof Error
-    ? outcome instanceof Problem && (outcome.code === 'out_of_bounds' || outcome.code === 'out_of_range')
+    ? outcome instanceof Problem && /^(out_of_bounds|out_of_range|precondition_failed)$/.test(outcome.code)
     : !outcome.replayed;
 
 /** The counters and the key whose locks a request needs. */
-function tokensOf({ increments, key }: PendingRequest): Set<string> {
-  const tokens = new Set(increments.map(({ name }) => name));
+function tokensOf({ rows, key }: PendingRequest): Set<string> {
+  const tokens = new Set(rows.map(idOf));
   if (key !== undefined) tokens.add(keyToken(key));
   return tokens;
 }
@@ -314,17 +313,16 @@ const lockMsOf = ({ id }: Group, due: number): number =>
  * Identifies the counters that a request writes: the name of a single one, or `\0` and a digest of several. Its key is left
  * out, since no other request needs the lock on it.
  */
-function locksOf({ increments }: PendingRequest): string {
-  const [only] = increments;
-  if (only && increments.length === 1) return only.name;
-  const names = [...new Set(increments.map(({ name }) => name))].toSorted();
-  return names.length === 1 && only ? only.name : `\0${hash('sha256', JSON.stringify(names), 'base64url')}`;
+function locksOf({ rows }: PendingRequest): string {
+  const [only] = rows;
+  if (only && rows.length === 1) return idOf(only);
+  return `\0${hash('sha256', JSON.stringify(rows.map(idOf)), 'base64url')}`;
 }
 
-function lockedProblem({ increments }: PendingRequest): Problem {
-  const names = [...new Set(increments.map(({ name }) => quoted(name)))].slice(0, 3).join(', ');
+function lockedProblem({ rows }: PendingRequest): Problem {
+  const names = rows.slice(0, 3).map(quotedRow).join(', ');
   return new Problem(
     'busy',
-    `another transaction holds a lock that the increment of ${names} needs; nothing was changed: try again later`,
+    `another transaction holds a lock that a request of ${names} needs; nothing was changed: try again later`,
   );
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { refusals, sendProblem } from '../http/error-handler.ts';
-import type { CounterWriter } from './writer.ts';
+import type { Counters } from './counters.ts';
 
 /** The interval at which paused connections are resumed, in milliseconds. */
 const RESUME_EVERY_MS = 10;
@@ -14,7 +14,7 @@ interface Pausable {
   resume(): unknown;
 }
 
-type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
+type Queue = Pick<Counters, 'load'>;
 
 /**
  * While the queue is full, refuses requests before their bodies are read. Refusing takes processor time from serving, so it
@@ -25,13 +25,13 @@ type Queue = Pick<CounterWriter, 'room' | 'waiting'>;
 export function refuseWhenFull(app: FastifyInstance, queue: Queue): onRequestHookHandler {
   const paused = new PausedConnections(queue);
   return (request, reply, done) => {
-    if (queue.room > 0) return done();
+    if (queue.load.room > 0) return done();
     app[refusals].add('queue_full');
     // Not earlier: until the answer is written, the connection may have to be read (the rest of the body).
     if (request.raw.httpVersionMajor === 1) reply.raw.once('finish', () => paused.add(request.raw.socket));
     sendProblem(request, reply, {
       code: 'queue_full',
-      message: `${queue.waiting} requests are already waiting; try again later`,
+      message: `${queue.load.waiting} requests are already waiting; try again later`,
       partlyDone: false,
     });
   };
@@ -58,7 +58,7 @@ class PausedConnections {
 
   #resume(): void {
     // An eighth of the room: requests on other connections need the rest.
-    const count = Math.max(RESUMED_MIN, this.#queue.room >> 3);
+    const count = Math.max(RESUMED_MIN, this.#queue.load.room >> 3);
     for (const connection of this.#connections.splice(0, count)) {
       connection.resume();
     }

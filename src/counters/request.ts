@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
-import type { FastifyRequest } from 'fastify';
 import { Problem } from '../errors/problem.ts';
-import type { Caller } from '../http/request-caller.ts';
-import { assertValue, shown } from './range.ts';
+import { type Change, type ChangeRequest, fingerprintOfChange } from './change.ts';
+import { assertValue, shown } from './counter.ts';
+import { inOrder, idOf, type Row, rowOfCounter } from './row.ts';
 import { BULK_MAX, CHARACTER, NAME_MAX } from './schemas.ts';
+import { canonical, windowAt } from './windows.ts';
 
 export interface Increment {
   name: string;
@@ -25,7 +25,7 @@ export const incrementOf = ({
   window,
 }: Omit<Increment, 'by'> & { by?: number | undefined }): Increment => ({ name, by, min, max, window });
 
-/** The request of one caller, which is applied as a whole or not at all. */
+/** The request of one caller to add to counters, which is applied as a whole or not at all. */
 export interface IncrementRequest {
   increments: readonly Increment[];
   /** The idempotency key: however often the request is sent with it, it counts once. */
@@ -36,22 +36,136 @@ export interface IncrementRequest {
   partial?: boolean;
 }
 
-/** The answer to a request that was counted. */
-export interface Answer {
-  /** The value after each increment, in their order; for a partial request, the amount that was added follows. */
+export type CounterRequest = IncrementRequest | ChangeRequest;
+
+/** The answer to increments that were counted. */
+export interface Counted {
+  /** The value after each increment, in their order. */
   values: number[];
-  /** Whether the request had been counted before under the same key, and was not counted again. */
-  replayed: boolean;
+  /** The amount that was added, if the request was partial. */
+  added?: number;
 }
 
-const KEY = /^[\x21-\x7e]{1,255}$/;
+/** The answer to a change that was made: the state after it, undefined after a deletion, and the value before it. */
+export interface Made {
+  state: Required<Change> | undefined;
+  /** Null: the counter did not exist. */
+  replaced: number | null;
+}
 
-/** @throws {Problem} `invalid_request` with the keys that are allowed */
-export function assertKey(field: string, key: unknown): asserts key is string {
-  if (typeof key === 'string' && KEY.test(key)) return;
+/** An answer, with whether the request had been applied before under the same key, and was not applied again. */
+export type Answer = (Counted | Made) & { replayed: boolean };
+
+/** One increment of a request, and the row in which it counts. */
+export interface PendingIncrement {
+  row: Row;
+  by: number;
+  min?: number | undefined;
+  max?: number | undefined;
+}
+
+/** A request that has not been answered yet. */
+export interface PendingRequest {
+  /** As it was sent. */
+  sent: CounterRequest;
+  /** Empty: the request changes the row instead. */
+  increments: readonly PendingIncrement[];
+  /** The rows that it needs, each once, in the order of their locks. */
+  rows: readonly Row[];
+  /** The digest of its key, and that of what it asks for: 32 hexadecimal digits each. */
+  key?: string;
+  fingerprint?: string;
+}
+
+/** @throws {Problem} `out_of_range` or `invalid_request` when the request is not valid, whatever the counters are */
+export function pendingOf(sent: CounterRequest): PendingRequest {
+  const keyed = sent.key === undefined ? {} : { key: digest(sent.key), fingerprint: fingerprintOf(sent) };
+  if ('change' in sent) return { sent, increments: [], rows: [rowOfCounter(sent.name)], ...keyed };
+  assertIncrements(sent);
+  const at = Date.now();
+  const increments = sent.increments.map(({ name, window, by, min, max }) => ({
+    row: window === undefined ? rowOfCounter(name) : windowAt(name, window, at),
+    by,
+    min,
+    max,
+  }));
+  return { sent, increments, rows: rowsOf(increments), ...keyed };
+}
+
+function rowsOf(increments: readonly PendingIncrement[]): Row[] {
+  const [only] = increments;
+  if (only && increments.length === 1) return [only.row];
+  return [...new Map(increments.map(({ row }) => [idOf(row), row])).values()].toSorted(inOrder);
+}
+
+function assertIncrements({ increments, partial = false }: IncrementRequest): void {
+  for (const { by, min, max } of increments) {
+    assertValue('by', by);
+    if (min !== undefined) assertValue('min', min);
+    if (max !== undefined) assertValue('max', max);
+    if (min !== undefined && max !== undefined && min > max)
+      throw new Problem(
+        'invalid_request',
+        `min is ${min} and max is ${max}; min must not be greater than max`,
+      );
+  }
+  if (typeof partial !== 'boolean')
+    throw new Problem('invalid_request', `partial is ${shown(partial)}; allowed: true or false`);
+  const { length } = increments;
+  const allowed = length > 0 && length <= (partial ? 1 : BULK_MAX);
+  if (allowed) return;
   throw new Problem(
     'invalid_request',
-    `${field} must be given once and have 1 to 255 visible ASCII characters, without spaces; a UUID is a good choice`,
+    `there are ${length} increments; allowed: 1 to ${BULK_MAX}, and exactly one in a partial request`,
+  );
+}
+
+/** How many increments of a bulk cost as much as one single request. Measured: see docs/benchmark.md. */
+const BULK_DISCOUNT = 5;
+
+/** The weight of a request towards the limits on batches and queues. */
+export const weightOf = ({ increments }: Pick<PendingRequest, 'increments'>): number =>
+  Math.max(1, Math.ceil(increments.length / BULK_DISCOUNT));
+
+/** 16 bytes of a SHA-256, in hexadecimal digits: what the table of keys holds of a text. */
+const digest = (text: string): string => hash('sha256', text, 'hex').slice(0, 32);
+
+/** A digest that distinguishes different requests. Stored with a key, it detects the reuse of the key. */
+const fingerprintOf = (sent: CounterRequest): string =>
+  digest('change' in sent ? fingerprintOfChange(sent) : textOf(sent, canonical));
+
+function textOf({ increments, partial = false }: IncrementRequest, windowOf: (window: string) => string) {
+  // Without bounds and windows, the text is the one of which earlier versions of the service stored the digest.
+  const text = JSON.stringify(
+    increments.map(({ name, by, min, max, window }) =>
+      min === undefined && max === undefined && window === undefined
+        ? [name, by]
+        : [name, by, { min, max, window: window === undefined ? window : windowOf(window) }],
+    ),
+  );
+  return partial ? `partial ${text}` : text;
+}
+
+/** Whether a stored fingerprint is that of the request. Earlier versions stored that of the window as it was sent (60s). */
+export const isOfRequest = ({ sent, fingerprint }: PendingRequest, stored: string): boolean =>
+  stored === fingerprint || (!('change' in sent) && stored === digest(textOf(sent, (window) => window)));
+
+const KEY = /^(?:[\x21-\x7e]{1,255}|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,253}")$/;
+
+/** A string of RFC 9651 (structured fields), which the draft of the Idempotency-Key header requires. */
+const STRING = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"$/;
+
+/**
+ * Returns the bare form of an idempotency key: `"k"` and `k` are the same key.
+ *
+ * @throws {Problem} `invalid_request` with the keys that are allowed
+ */
+export function bareKey(key: unknown): string {
+  if (typeof key === 'string' && KEY.test(key))
+    return STRING.exec(key)?.[1]?.replaceAll(/\\(["\\])/g, '$1') ?? key;
+  throw new Problem(
+    'invalid_request',
+    'the idempotency key must be given once and have 1 to 255 visible ASCII characters, without spaces, or be a string in double quotes; a UUID is a good choice',
   );
 }
 
@@ -74,64 +188,6 @@ export function assertName(name: unknown): asserts name is string {
     'invalid_request',
     `the name is ${shown(name).slice(0, NAME_MAX)}; allowed: 1 to ${NAME_MAX} characters, without control characters`,
   );
-}
-
-/**
- * The Idempotency-Key of a request, if it has one. Source: IETF draft "The Idempotency-Key HTTP Header Field", in which
- * the client chooses any string as the key.
- *
- * @param caller the owner of the key: keys of different callers are never equal
- * @throws {Problem} `invalid_request` with the keys that are allowed
- */
-export function keyOf(
-  { 'idempotency-key': key }: IncomingHttpHeaders,
-  caller?: Pick<Caller, 'keyspace'>,
-): string | undefined {
-  if (key === undefined) return undefined;
-  assertKey('Idempotency-Key', key);
-  return (caller?.keyspace ?? '') + key;
-}
-
-/** The counters that a validated request changes: the one in its path or, if the path has none, those in its body. */
-export function namesOf({ params, body }: FastifyRequest): string[] {
-  const { name } = params as { name?: string };
-  return name === undefined ? (body as Increment[]).map((increment) => increment.name) : [name];
-}
-
-/** @throws {Problem} `out_of_range` or `invalid_request` when the request is not valid, whatever the counters are */
-export function assertRequest({ increments, partial = false }: IncrementRequest): void {
-  for (const { by, min, max } of increments) {
-    assertValue('by', by);
-    if (min !== undefined) assertValue('min', min);
-    if (max !== undefined) assertValue('max', max);
-    if (min !== undefined && max !== undefined && min > max)
-      throw new Problem(
-        'invalid_request',
-        `min is ${min} and max is ${max}; min must not be greater than max`,
-      );
-  }
-  if (typeof partial !== 'boolean')
-    throw new Problem('invalid_request', `partial is ${shown(partial)}; allowed: true or false`);
-  const { length } = increments;
-  const allowed = length > 0 && length <= (partial ? 1 : BULK_MAX);
-  if (allowed) return;
-  throw new Problem(
-    'invalid_request',
-    `there are ${length} increments; allowed: 1 to ${BULK_MAX}, and exactly one in a partial request`,
-  );
-}
-
-/** A digest that distinguishes different requests. Stored with a key, it detects the reuse of the key. */
-export function fingerprintOf({ increments, partial = false }: IncrementRequest): string {
-  // Without bounds and windows, the fingerprint is the one that earlier versions of the service stored.
-  const text = JSON.stringify(
-    increments.map(({ name, by, min, max, window }) =>
-      min === undefined && max === undefined && window === undefined
-        ? [name, by]
-        : [name, by, { min, max, window }],
-    ),
-  );
-  return hash('sha256', partial ? `partial ${text}` : text, 'base64url').slice(0, 22);
 }
 
 /** The error of a request whose key was used for a different request. */

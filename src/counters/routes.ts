@@ -3,7 +3,7 @@ import { counterRoutes } from './counter-routes.ts';
 import type { Counters } from './counters.ts';
 import { readExactJson } from './exact-json.ts';
 import { incrementRoutes } from './increment-routes.ts';
-import { namesOf } from './request.ts';
+import { namesOf } from './sender.ts';
 
 /** The HTTP API of the counters. */
 export const countersRoutes: FastifyPluginAsync<{ counters: Counters }> = async (app, { counters }) => {
@@ -13,7 +13,6 @@ export const countersRoutes: FastifyPluginAsync<{ counters: Counters }> = async 
     route.config = { ...route.config, counters: namesOf };
   });
   readExactJson(app);
-  const { writer, reader, watch, ask, keyHours } = counters;
-  await app.register(incrementRoutes, { writer });
-  await app.register(counterRoutes, { reader, watch, ask, keyHours });
+  await app.register(incrementRoutes, { counters });
+  await app.register(counterRoutes, { counters });
 };

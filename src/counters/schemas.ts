@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { eventStream, sseEvent } from '../http/sse.ts';
 import { VALUE_MAX } from './counter.ts';
-import { BUCKETS_MAX } from './windows.ts';
+import { WINDOWS_MAX } from './windows.ts';
 
 /** The most characters of a name, counters on one page, and increments of one bulk request. */
 export const NAME_MAX = 200;
@@ -200,7 +200,7 @@ export const windowQuery = Type.Object(
     last: Type.Optional(
       Type.Integer({
         minimum: 1,
-        maximum: BUCKETS_MAX,
+        maximum: WINDOWS_MAX,
         description: 'How many windows, including the current one; 1 by default',
       }),
     ),

@@ -1,52 +1,17 @@
 import type { Sessions } from '../database/sessions.ts';
-import { codeOf } from '../errors/caught.ts';
-import { type Ask, askIn } from './ask.ts';
-import type { Batch } from './batch.ts';
-import { type CounterRow, type CounterState, stateOf } from './counter.ts';
-import { isSelective } from './selection.ts';
-import {
-  expiriesOf,
-  leastsOf,
-  mostsOf,
-  numbers,
-  parametersOf,
-  timestampOf,
-  WRITE_SELECTIVE,
-} from './selective-statement.ts';
-import { Statistics } from './statistics.ts';
-import {
-  ANALYZE_COUNTERS,
-  ANALYZE_KEYS,
-  CLOSE,
-  KNOWN_KEYS,
-  REGISTER,
-  REMOVE_COUNTERS,
-  REMOVE_KEYS,
-  REMOVE_WRITERS,
-  type Statement,
-  UNLOCKED,
-  STATES,
-  SUPPOSED_COUNTERS,
-  SUPPOSED_KEYS,
-  WRITE,
-  WRITE_KEYED,
-  WRITE_ONE,
-} from './statements.ts';
-
-/** A request that was counted before, as stored with its idempotency key. */
-export interface KnownRequest {
-  key: string;
-  /** The fingerprint of the request. */
-  request: string;
-  /** The values of its answer. */
-  values: number[];
-}
+import { type Batch, overshoots } from './batch.ts';
+import { ForgottenWriterError } from './batch-refusal.ts';
+import { type CounterState, timestamp } from './counter.ts';
+import type { Decisions, KnownRequest, RowState, World } from './decide.ts';
+import type { PendingRequest } from './request.ts';
+import { idOf, inOrder, type Row } from './row.ts';
+import { begin, COMMIT, NONE, type Statement, type Statements, statementsIn } from './sql.ts';
 
 export interface Written {
-  /** The value of each delta's counter after the batch; for a selective batch, the record that `verdictsOf` reads. */
-  values: bigint[];
-  /** The earlier requests under the keys of the batch. If there are any, nothing was counted. */
-  known: KnownRequest[];
+  /** The value of each delta's row after the batch. */
+  values: number[];
+  /** The requests that were applied before under the keys of the batch. If there are any, nothing was counted. */
+  known: ReadonlyMap<string, KnownRequest>;
 }
 
 /** A portion of a removal. */
@@ -68,124 +33,150 @@ export interface StoreOptions {
   keyHours: number;
   /** How long a batch may wait for each lock, in milliseconds. */
   lockMsMax: number;
-  /** The schema of the tables; undefined: the search_path of the session applies. */
-  schema?: string | undefined;
+  /** The schema of the tables. */
+  schema: string;
 }
 
-/** The planner never scans a table of so many rows for a few keys. */
-const SMALL_ROWS = 10_000;
+/** The state of a counter as it is selected. */
+interface StateRow {
+  name: string;
+  value: string;
+  min: string | null;
+  max: string | null;
+  /** In milliseconds since 1970. */
+  expires: string | null;
+}
 
-/** The counters in the database. Each method runs one statement, which is one transaction. */
+/** A row under its lock, as JSON: its number from 1, its state, whether it has not expired, and its place. */
+type LockedRow = [number, number, number | null, number | null, number | null, boolean, string];
+
+/** A row that a lock created, as JSON: its period, its name, and its start. */
+type CreatedRow = [string, string, number | null];
+
+/** A key as JSON: its digest, the fingerprint of its request, and the answer. */
+type KnownKey = [string, string, KnownRequest['answer']];
+
+/** The counters in the database. Each method is one transaction, and all but `decide` are one statement. */
 export class CounterStore {
-  readonly #ask: Ask;
+  readonly #sessions: Pick<Sessions, 'query' | 'transaction'>;
   readonly #options: StoreOptions;
-  readonly #statistics = new Statistics(async () => {
-    await this.#analyzeIfSmall(SUPPOSED_COUNTERS, ANALYZE_COUNTERS);
-    await this.#analyzeIfSmall(SUPPOSED_KEYS, ANALYZE_KEYS);
-  });
+  readonly #sql: Statements;
 
-  constructor(sessions: Pick<Sessions, 'query'>, options: StoreOptions) {
-    this.#ask = askIn(sessions, options.schema);
+  constructor(sessions: Pick<Sessions, 'query' | 'transaction'>, options: StoreOptions) {
+    this.#sessions = sessions;
     this.#options = options;
+    this.#sql = statementsIn(options.schema);
   }
 
   /** Registers a writer. Its batches are numbered from 1. */
   async register(writer: string): Promise<void> {
-    await this.#ask(REGISTER, [writer]);
+    await this.#ask(this.#sql.register, [writer]);
   }
 
   /**
-   * Writes a batch as a whole or not at all, a selective one as far as it fits. It is written once: if its number has been
-   * used already, nothing is written (`isFenced`).
+   * Adds a batch as a whole or not at all. It is written once: if its number has been used already, nothing is written.
    *
    * @throws {ConnectionError} `unknown` when the answer was lost
-   * @throws the driver's error when the server refused it: see `isFenced`, `isForgotten`, `isOutOfBounds`, `failureOf`
+   * @throws the driver's error when the server refused it: see `refusalOf` and `failureOf`
    */
-  async write(batch: Batch, id: BatchId, lockMs = Number.POSITIVE_INFINITY): Promise<Written> {
-    const keys = batch.requests.reduce((count, { key }) => count + Number(key !== undefined), 0);
-    const written = await this.#send(batch, id, { lockMs, keyed: keys > 0 });
-    this.wrote(batch.deltas.length + keys);
-    return written;
+  async write(batch: Batch, { writer, seq }: BatchId, lockMs?: number): Promise<Written> {
+    const head = [writer, seq, `${this.#lockMs(lockMs)}ms`];
+    const [only] = batch.deltas;
+    const keyed = batch.requests.some(({ key }) => key !== undefined);
+    if (only && batch.deltas.length === 1 && !keyed) {
+      const { row, total, low, high } = only;
+      const { period, name } = row;
+      const values = [...head, period, name, startOf(row), total, row.keptMs, low, high];
+      return writtenOf(await this.#ask(this.#sql.writeOne, values));
+    }
+    const parameters = [...head, ...deltasOf(batch)];
+    if (!keyed) return writtenOf(await this.#ask(this.#sql.write, parameters));
+    const values = [...parameters, ...keysOf(batch), this.#options.keyHours];
+    return writtenOf(await this.#ask(this.#sql.writeKeyed, values));
   }
 
-  /** To be called after so many rows may have been created. */
-  wrote(rows: number): void {
-    this.#statistics.wrote(rows);
-  }
-
-  #send(
-    batch: Batch,
-    { writer, seq }: BatchId,
-    { lockMs, keyed }: { lockMs: number; keyed: boolean },
-  ): Promise<Written> {
-    const { requests, deltas, steps } = batch;
-    const head = [writer, seq, `${Math.min(lockMs, this.#options.lockMsMax)}ms`];
-    if (isSelective(batch)) {
-      const parameters = parametersOf(batch.selection);
-      return this.#write(WRITE_SELECTIVE, [...head, ...parameters, this.#options.keyHours]);
-    }
-    const [only] = deltas;
-    if (!keyed && only && deltas.length === 1) {
-      const { name, total, low, high, least, most, expiresAt } = only;
-      return this.#write(WRITE_ONE, [...head, name, total, low, high, least, most, timestampOf(expiresAt)]);
-    }
-    const parameters = [
-      ...head,
-      deltas.map(({ name }) => name),
-      numbers(deltas.map(({ total }) => total)),
-      numbers(deltas.map(({ low }) => low)),
-      numbers(deltas.map(({ high }) => high)),
-      leastsOf(deltas),
-      mostsOf(deltas),
-      expiriesOf(deltas),
-    ];
-    if (!keyed) return this.#write(WRITE, parameters);
-    const rows = requests.flatMap(({ key, fingerprint, increments }, r) =>
-      key === undefined
-        ? []
-        : increments.map(({ name }, i) => {
-            const { at = 0, sum = 0n } = steps[r]?.[i] ?? {};
-            return { key, fingerprint, name, offset: sum - (deltas[at]?.total ?? 0n) };
-          }),
-    );
-    return this.#write(WRITE_KEYED, [
-      ...parameters,
-      rows.map(({ key }) => key),
-      rows.map(({ fingerprint }) => fingerprint),
-      rows.map(({ name }) => name),
-      numbers(rows.map(({ offset }) => offset)),
-      this.#options.keyHours,
-    ]);
+  /**
+   * Locks the rows of requests, lets `decideOn` decide on them, and writes what it decided, in one transaction of two round
+   * trips. If it refuses all of them, the transaction is rolled back and its number not used: nothing has to be durable then.
+   *
+   * @throws as `write`; `decideOn` has been called if the outcome is unknown
+   */
+  async decide(
+    requests: readonly PendingRequest[],
+    id: BatchId,
+    decideOn: (world: World) => Decisions,
+    lockMs?: number,
+  ): Promise<Decisions> {
+    const byId = new Map(requests.flatMap(({ rows }) => rows.map((row) => [idOf(row), row])));
+    const rows = [...byId.values()].toSorted(inOrder);
+    const place = placesOf(rows);
+    const { lock, read, apply } = this.#sql;
+    return this.#sessions.transaction(async (send) => {
+      const [, locked, current] = await send([
+        { ...begin(this.#lockMs(lockMs)), values: [] },
+        { ...lock, values: [...place, numbers(rows.map(({ keptMs }) => keptMs))] },
+        { ...read, values: [...place, digests(requests.flatMap(({ key }) => key ?? []))] },
+      ]);
+      const created = parsed<CreatedRow>(only<{ created: string | null }>(locked).created).map(
+        ([period, name, start]) => idOf({ period, name, start: start ?? 0, end: 0, keptMs: 0 }),
+      );
+      const found = only<{ now: string; rows: string | null; known: string | null }>(current);
+      const locks = new Locks(rows, parsed<LockedRow>(found.rows), new Set(created));
+      const decisions = decideOn({
+        ...locks.worldAt(Number(found.now)),
+        known: knownOf(found.known),
+      });
+      if (decisions.outcomes.every((outcome) => outcome instanceof Error)) return decisions;
+      const values = [id.writer, id.seq, ...locks.parametersOf(decisions), this.#options.keyHours];
+      await send([
+        { ...apply, values },
+        { ...COMMIT, values: [] },
+      ]);
+      return decisions;
+    });
   }
 
   /**
    * Closes the number of a batch whose answer was lost: once this returns, no attempt can use the number any more.
    *
-   * @returns the `values` of the batch, as `write` returns them; undefined: it was not applied
+   * @returns what the batch wrote, for `write` its `values`; undefined: it was not applied
    * @throws {ForgottenWriterError} when the writer's row is gone, so that the outcome cannot be known
    */
-  async close({ writer, seq }: BatchId): Promise<bigint[] | undefined> {
-    const [row] = await this.#ask<{ values: string }>(CLOSE, [writer, seq]);
+  async close({ writer, seq }: BatchId): Promise<number[] | undefined> {
+    const [row] = await this.#ask<{ values: string }>(this.#sql.close, [writer, seq, `${this.#lockMs()}ms`]);
     if (!row) throw new ForgottenWriterError(`the row of the writer ${writer} was removed`);
-    return row.values === '' ? undefined : row.values.split(',').map(BigInt);
+    return row.values === '' ? undefined : valuesIn(row.values);
   }
 
-  /** @returns the states of the counters that exist, by name */
+  /** @returns the states of the counters that exist, by name, all as of one moment */
   async states(names: readonly string[]): Promise<Map<string, CounterState>> {
-    const rows = await this.#ask<{ name: string } & CounterRow>(STATES, [names]);
-    return new Map(rows.map(({ name, ...row }) => [name, stateOf(row)]));
+    const rows = await this.#ask<StateRow>(this.#sql.states, [names]);
+    return new Map(rows.map((row) => [row.name, stateOf(row)]));
   }
 
-  /** @returns those of the idempotency keys that have been used */
-  async knownKeys(keys: readonly string[]): Promise<Set<string>> {
-    const rows = await this.#ask<{ key: string }>(KNOWN_KEYS, [keys]);
-    return new Set(rows.map(({ key }) => key));
+  /**
+   * @param pattern of LIKE
+   * @returns up to `limit` counters after the name `after`, in the order of the code points of their names
+   */
+  async list(after: string, pattern: string, limit: number): Promise<(CounterState & { name: string })[]> {
+    const rows = await this.#ask<StateRow>(this.#sql.list, [after, pattern, limit]);
+    return rows.map((row) => ({ name: row.name, ...stateOf(row) }));
   }
 
-  /** @returns those of the counters that exist and that no other transaction has locked at the moment */
-  async unlocked(names: readonly string[]): Promise<Set<string>> {
-    const rows = await this.#ask<{ name: string }>(UNLOCKED, [names]);
-    return new Set(rows.map(({ name }) => name));
+  /** @returns the counts of the windows of a counter, by their starts; `rows` are windows of one length */
+  async windows(rows: readonly Row[]): Promise<Map<number, number>> {
+    const [first, last] = [rows.at(0), rows.at(-1)];
+    if (!first || !last) return new Map();
+    const bounds = [first, last].toSorted(inOrder).map(startOf);
+    const values = [first.period, first.name, ...bounds];
+    const counts = await this.#ask<{ start: string; value: string }>(this.#sql.windows, values);
+    return new Map(counts.map(({ start, value }) => [Number(start), Number(value)]));
+  }
+
+  /** @returns those of the rows that exist and that no other transaction has locked at the moment, by their identity */
+  async unlocked(rows: readonly Row[]): Promise<Set<string>> {
+    const found = await this.#ask<{ i: string }>(this.#sql.unlocked, placesOf(rows));
+    return new Set(found.map(({ i }) => idOf(rows[Number(i) - 1] as Row)));
   }
 
   /**
@@ -194,66 +185,156 @@ export class CounterStore {
    * @param since where the previous portion ended; by default, all expired keys are considered
    */
   removeKeys(rowsMax: number, since?: string): Promise<Removed> {
-    return this.#remove(REMOVE_KEYS, rowsMax, since);
+    return this.#remove(this.#sql.removeKeys, rowsMax, since);
   }
 
-  /** Removes a portion of the expired counters in the same way. */
+  /** Removes a portion of the expired counters and windows in the same way. */
   removeCounters(rowsMax: number, since?: string): Promise<Removed> {
-    return this.#remove(REMOVE_COUNTERS, rowsMax, since);
+    return this.#remove(this.#sql.removeCounters, rowsMax, since);
   }
 
-  /** A table that the planner knows to be large has no plan for a small one. */
-  async #analyzeIfSmall(supposed: Statement, analyze: Statement): Promise<void> {
-    const [row] = await this.#ask<{ rows: string }>(supposed, []);
-    if (row && Number(row.rows) < SMALL_ROWS) await this.#ask(analyze, []);
+  async removeWriters(): Promise<void> {
+    await this.#ask(this.#sql.removeWriters, []);
+  }
+
+  /** @returns the version of the tables. @throws the driver's error when they are missing, or others */
+  async version(): Promise<number> {
+    const [row] = await this.#ask<{ version: string | null }>(this.#sql.version, []);
+    return Number(row?.version);
   }
 
   async #remove(statement: Statement, rowsMax: number, since = '-infinity'): Promise<Removed> {
     const [row] = await this.#ask<{ count: string; last: string | null }>(statement, [since, rowsMax]);
-    return { count: Number(row?.count ?? 0), last: row?.last ?? since };
+    if (!row) throw new TypeError('no answer');
+    return { count: Number(row.count), last: row.last ?? since };
   }
 
-  async removeWriters(): Promise<void> {
-    await this.#ask(REMOVE_WRITERS, []);
+  #lockMs(ms = Number.POSITIVE_INFINITY): number {
+    return Math.min(ms, this.#options.lockMsMax);
   }
 
-  async #write(statement: Statement, parameters: unknown[]): Promise<Written> {
-    const [row] = await this.#ask<{ values: string; known?: string | null }>(statement, parameters);
-    const { values = '', known } = row ?? {};
-    return {
-      values: values === '' ? [] : values.split(',').map(BigInt),
-      // Parsed here, since an application may have configured the driver not to parse JSON.
-      known: known ? (JSON.parse(known) as KnownRequest[]) : [],
+  async #ask<Found extends object>(statement: Statement, values: readonly unknown[]): Promise<Found[]> {
+    return (await this.#sessions.query<Found>({ ...statement, values })).rows;
+  }
+}
+
+/** The rows of a transaction, which it has locked. */
+class Locks {
+  readonly #created: ReadonlySet<string>;
+  readonly #locked: Map<string, LockedRow>;
+
+  constructor(rows: readonly Row[], locked: readonly LockedRow[], created: ReadonlySet<string>) {
+    this.#created = created;
+    this.#locked = new Map(locked.map((one) => [idOf(rows[one[0] - 1] as Row), one]));
+    if (this.#locked.size !== rows.length)
+      throw new Error(`${this.#locked.size} of ${rows.length} rows were locked: does a trigger skip rows?`);
+  }
+
+  /** @param now in milliseconds since 1970, by the clock of the database */
+  worldAt(now: number): Omit<World, 'known'> {
+    const states = new Map<string, RowState>();
+    for (const [id, [, value, min, max, expiresAt, isAlive]] of this.#locked)
+      if (isAlive && !this.#created.has(id)) states.set(id, { value, min, max, expiresAt });
+    const expiryOf = (row: Row) => {
+      if (row.keptMs === 0) return null;
+      const id = idOf(row);
+      return this.#created.has(id) ? (this.#locked.get(id)?.[4] ?? null) : now + row.keptMs;
     };
+    return { now, states, expiryOf };
+  }
+
+  /** The parameters $3 to $13 of `apply`. */
+  parametersOf({ changed, kept }: Decisions): unknown[] {
+    const written = [...changed.values()].flatMap(({ row, state }) => (state ? [{ row, state }] : []));
+    const removed = [
+      ...[...changed].flatMap(([id, { state }]) => (state ? [] : [id])),
+      ...[...this.#created].filter((id) => !changed.has(id)),
+    ];
+    const states = written.map(({ state }) => state);
+    return [
+      ...placesOf(written.map(({ row }) => row)),
+      numbers(states.map(({ value }) => value)),
+      numbers(states.map(({ min }) => min ?? NONE)),
+      numbers(states.map(({ max }) => max ?? NONE)),
+      numbers(states.map(({ expiresAt }) => (expiresAt === null ? 'infinity' : timestamp(expiresAt)))),
+      removed.map((id) => this.#locked.get(id)?.[6]),
+      digests(kept.map(({ key }) => key)),
+      digests(kept.map(({ request }) => request)),
+      kept.map(({ answer }) => JSON.stringify(answer)),
+    ];
   }
 }
 
-/** The row of a writer was removed like that of a writer that ended long ago. */
-class ForgottenWriterError extends Error {
-  override name = 'ForgottenWriterError';
+/** The parameters $4 to $12 of the statements that add to several rows. */
+function deltasOf({ deltas }: Batch): unknown[] {
+  const over = deltas.filter(overshoots);
+  return [
+    ...placesOf(deltas.map(({ row }) => row)),
+    numbers(deltas.map(({ total }) => total)),
+    numbers(deltas.map(({ row }) => row.keptMs)),
+    ...(over.length === 0
+      ? [null, null, null, null]
+      : [
+          numbers(over.map(({ at }) => at + 1)),
+          numbers(over.map(({ total }) => total)),
+          numbers(over.map(({ low }) => low)),
+          numbers(over.map(({ high }) => high)),
+        ]),
+  ];
 }
 
-const NOT_NULL_VIOLATION = '23502';
-const DIVISION_BY_ZERO = '22012';
-const CHECK_VIOLATION = '23514';
-const NUMBER_OUT_OF_RANGE = '22003';
+/** The parameters $13 to $16. */
+function keysOf({ requests, steps }: Batch): unknown[] {
+  const keyed = requests.flatMap(({ key, fingerprint }, i) => {
+    const step = steps[i]?.[0];
+    return key === undefined || fingerprint === undefined || !step ? [] : [{ key, fingerprint, step }];
+  });
+  return [
+    digests(keyed.map(({ key }) => key)),
+    digests(keyed.map(({ fingerprint }) => fingerprint)),
+    numbers(keyed.map(({ step }) => step.delta.at + 1)),
+    numbers(keyed.map(({ step: { delta, sum } }) => sum - delta.total)),
+  ];
+}
 
-const columnOf = (error: unknown): unknown => (error as { column?: unknown } | null)?.column;
+/** The parameters that identify rows: periods, names and starts. */
+const placesOf = (rows: readonly Row[]): unknown[] => [
+  rows.map(({ period }) => period),
+  rows.map(({ name }) => name),
+  numbers(rows.map(startOf)),
+];
 
-/** Whether the server refused a batch because its number had been used. Nothing of this attempt was applied. */
-export const isFenced = (error: unknown): boolean =>
-  codeOf(error) === NOT_NULL_VIOLATION && columnOf(error) === 'seq';
+const startOf = ({ period, start }: Row): string => (period === '' ? '-infinity' : timestamp(start));
 
-/** Whether the server refused a batch because it does not know the writer. Nothing of this attempt was applied. */
-export const isForgotten = (error: unknown): boolean =>
-  codeOf(error) === DIVISION_BY_ZERO || error instanceof ForgottenWriterError;
+/** An array literal of PostgreSQL. The driver would search each element for characters to escape. */
+const numbers = (values: readonly (bigint | number | string)[]): string => `{${values.join(',')}}`;
 
-/** Whether the server refused a batch because a value would leave the range or its bounds. Nothing was applied. */
-export const isOutOfBounds = (error: unknown): boolean => {
-  const code = codeOf(error);
-  return (
-    code === CHECK_VIOLATION ||
-    code === NUMBER_OUT_OF_RANGE ||
-    (code === NOT_NULL_VIOLATION && columnOf(error) === 'values')
-  );
-};
+/** @param values hexadecimal digits */
+const digests = (values: readonly string[]): string =>
+  values.length === 0 ? '{}' : `{"\\\\x${values.join('","\\\\x')}"}`;
+
+const valuesIn = (text: string): number[] => (text === '' ? [] : text.split(',').map(Number));
+
+function writtenOf([row]: { values?: string | null; known?: string | null }[]): Written {
+  if (!row) throw new TypeError('no answer');
+  return { values: valuesIn(row.values ?? ''), known: knownOf(row.known ?? null) };
+}
+
+const knownOf = (text: string | null): Map<string, KnownRequest> =>
+  new Map(parsed<KnownKey>(text).map(([key, request, answer]) => [key, { request, answer }]));
+
+/** Parsed here, since an application may have configured the driver not to parse JSON. Null: nothing was aggregated. */
+const parsed = <Item>(text: string | null): Item[] => (text === null ? [] : (JSON.parse(text) as Item[]));
+
+function only<Found>(result: { rows: unknown[] } | undefined): Found {
+  const [row] = result?.rows ?? [];
+  if (!row) throw new TypeError('no answer');
+  return row as Found;
+}
+
+const stateOf = ({ value, min, max, expires }: StateRow): CounterState => ({
+  value: Number(value),
+  min: min === null ? null : Number(min),
+  max: max === null ? null : Number(max),
+  expiresAt: expires === null ? null : timestamp(Number(expires)),
+});

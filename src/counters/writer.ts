@@ -1,20 +1,19 @@
 import { GroupCommit } from '../concurrency/group-commit.ts';
 import { isConflict } from '../database/failure.ts';
 import { Problem } from '../errors/problem.ts';
-import { type Batch, type PendingIncrement, type PendingRequest, weightOf } from './batch.ts';
 import { type BatchEvents, BatchWriter, type OnLocked, type Outcome } from './batch-writer.ts';
 import { Lane, type Settlement } from './lane.ts';
 import { Quarantine } from './quarantine.ts';
 import {
   type Answer,
-  assertRequest,
-  fingerprintOf,
-  type Increment,
-  type IncrementRequest,
+  type CounterRequest,
   keyReused,
+  type PendingRequest,
+  pendingOf,
+  weightOf,
 } from './request.ts';
+import { idOf } from './row.ts';
 import type { CounterStore } from './store.ts';
-import { bucketOf } from './windows.ts';
 
 export interface WriterEvents extends BatchEvents {
   /** The attempt to settle a lost answer has ended. */
@@ -47,12 +46,12 @@ const WAIT_MS_MAX = 5000;
 /** The number of lanes for batches with counters that may be locked. */
 const SIDE_LANES = 2;
 
-/** The number of connections that counters use at the same time: one for each lane, and three to read, watch and remove. */
-export const COUNTER_CONNECTIONS = 1 + SIDE_LANES + 3;
+/** The number of connections that writers use at the same time: one for each lane. */
+export const WRITER_CONNECTIONS = 1 + SIDE_LANES;
 
 /** A request with a key whose answer is not known yet. */
 interface InFlight {
-  fingerprint: string;
+  fingerprint: string | undefined;
   answer: Promise<Answer>;
 }
 
@@ -84,9 +83,9 @@ export class CounterWriter {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
       return new BatchWriter({ store, lane, events, onLocked, lockedMsMax });
     };
-    const main = batchWriter((batch, _error, repeated) => this.#isolate(batch, repeated));
+    const main = batchWriter((requests, _error, repeated) => this.#isolate(requests, repeated));
     const sides = Array.from({ length: SIDE_LANES }, () =>
-      batchWriter(({ requests }, error) => requests.map(() => error)),
+      batchWriter((requests, error) => requests.map(() => error)),
     );
     this.#quarantine = new Quarantine({
       writers: sides.map((side) => (requests, lockMs) => side.write(requests, lockMs)),
@@ -132,24 +131,20 @@ export class CounterWriter {
   }
 
   /**
-   * @throws {Problem} `out_of_range`, `out_of_bounds`, `key_reused`, `busy`, `client_gone`, `shutting_down`: not counted;
-   *   `outcome_unknown`: perhaps counted
-   * @throws {QueueFullError} not counted
-   * @throws {RetriesExhaustedError} not counted
-   * @throws the database's error: not counted
+   * @throws {Problem} `out_of_range`, `out_of_bounds`, `precondition_failed`, `key_reused`, `busy`, `client_gone`,
+   *   `shutting_down`: not applied; `outcome_unknown`: perhaps applied
+   * @throws {QueueFullError} not applied
+   * @throws {RetriesExhaustedError} not applied
+   * @throws the database's error: not applied
    */
-  async submit(request: IncrementRequest): Promise<Answer> {
+  async submit(sent: CounterRequest): Promise<Answer> {
+    const request = pendingOf(sent);
     const { key } = request;
-    assertRequest(request);
-    const increments = request.increments.map(inBucket);
-    if (key === undefined) return this.#enqueue({ ...request, increments });
-    // A digest of the request as it was sent, without the bucket: a retry may fall into the next window.
-    const fingerprint = fingerprintOf(request);
+    if (key === undefined) return this.#enqueue(request);
     const first = this.#inFlight.get(key);
-    if (first) return this.#join(first, fingerprint, request);
-    const pending = { ...request, increments, fingerprint };
-    const answer = this.#enqueue(pending).finally(() => this.#inFlight.delete(key));
-    this.#inFlight.set(key, { fingerprint, answer });
+    if (first) return this.#join(first, request);
+    const answer = this.#enqueue(request).finally(() => this.#inFlight.delete(key));
+    this.#inFlight.set(key, { fingerprint: request.fingerprint, answer });
     return answer;
   }
 
@@ -164,31 +159,33 @@ export class CounterWriter {
   }
 
   /** Answers a request with the answer to the same request, which is in progress under the same key. */
-  async #join(first: InFlight, fingerprint: string, request: IncrementRequest): Promise<Answer> {
+  async #join(first: InFlight, { sent, fingerprint }: PendingRequest): Promise<Answer> {
     if (first.fingerprint !== fingerprint) throw keyReused();
     try {
-      const { values } = await first.answer;
+      const answer = await first.answer;
       this.#events.replayed();
-      return { values, replayed: true };
+      return { ...answer, replayed: true };
     } catch (error) {
       // The client of the first request disconnected; the client of this one did not.
-      if (error instanceof Problem && error.code === 'client_gone') return this.submit(request);
+      if (error instanceof Problem && error.code === 'client_gone') return this.submit(sent);
       throw error;
     }
   }
 
   /**
-   * Handles a batch that timed out waiting for a lock. Requests whose counters are all free are written with the next
-   * attempt. Counters that are locked are suspects, and so are those that do not exist, since another transaction may be
-   * about to create them. If all counters are free twice in a row, the lock must be that of a key: all keys are suspects.
+   * Handles a batch that timed out waiting for a lock. Requests whose rows are all free are written with the next attempt.
+   * Rows that are locked are suspects, and so are those that do not exist, since another transaction may be about to create
+   * them. If all rows are free twice in a row, the lock must be that of a key: all keys are suspects.
    */
-  async #isolate({ requests, deltas }: Batch, repeated: boolean): Promise<(Outcome | undefined)[]> {
-    const names = deltas.map(({ name }) => name);
-    const unlocked = await this.#store.unlocked(names).catch((error: unknown) => {
-      if (isConflict(error)) return new Set(names);
+  async #isolate(requests: readonly PendingRequest[], repeated: boolean): Promise<(Outcome | undefined)[]> {
+    const rows = [
+      ...new Map(requests.flatMap((request) => request.rows.map((row) => [idOf(row), row]))).values(),
+    ];
+    const unlocked = await this.#store.unlocked(rows).catch((error: unknown) => {
+      if (isConflict(error)) return new Set(rows.map(idOf));
       throw error;
     });
-    const suspects = names.filter((name) => !unlocked.has(name));
+    const suspects = rows.map(idOf).filter((id) => !unlocked.has(id));
     const keys = suspects.length > 0 || !repeated ? [] : requests.flatMap(({ key }) => key ?? []);
     this.#quarantine.suspect(suspects, keys);
     return requests.map((request) => this.#quarantineIfSuspect(request));
@@ -202,11 +199,4 @@ export class CounterWriter {
     answer.catch(() => {});
     return answer;
   }
-}
-
-/** @throws {Problem} `invalid_request` when the window is not valid */
-function inBucket({ window, ...increment }: Increment): PendingIncrement {
-  if (window === undefined) return increment;
-  const { name, expiresAt } = bucketOf(increment.name, window, Date.now());
-  return { ...increment, name, expiresAt };
 }

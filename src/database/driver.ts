@@ -8,6 +8,8 @@ import { ConnectionError, isReadOnly } from './failure.ts';
 export interface Driver {
   connectionString: string;
   Client: typeof Client;
+  /** The settings of sessions that the address asks for (`?options=`), to which others can be added. */
+  options?: string;
 }
 
 /** The time limit for connecting, in milliseconds. Without it, the driver would wait forever. */
@@ -21,15 +23,29 @@ const CONNECT_MS_MAX = 5000;
  */
 export function driverFor(databaseUrl: string): Driver {
   const address = parseAddress(databaseUrl);
-  const [connectionString, ...others] = address.urls;
+  const [first, ...others] = address.urls;
   const plain = others.length === 0 && address.target === 'any';
-  return { connectionString, Client: plain ? Client : seekingClient(new Servers(address)) };
+  const { connectionString, options } = withoutOptions(first);
+  return {
+    connectionString,
+    Client: plain ? Client : seekingClient(new Servers(address)),
+    ...(options === undefined ? {} : { options }),
+  };
+}
+
+/** The driver prefers the parameters of an address to its options: so `options` is taken out of the address. */
+function withoutOptions(url: string): { connectionString: string; options?: string } {
+  const [path = '', query = ''] = url.split('?');
+  const options = new URLSearchParams(query).get('options');
+  if (options === null) return { connectionString: url };
+  const rest = query.split('&').filter((pair) => !pair.startsWith('options='));
+  return { connectionString: rest.length > 0 ? `${path}?${rest.join('&')}` : path, options };
 }
 
 /** A separate connection, outside any pool; not connected yet. */
 export function newClient(databaseUrl: string, config: ClientConfig): Client {
-  const { connectionString, Client: ClientClass } = driverFor(databaseUrl);
-  return new ClientClass({ ...config, connectionString });
+  const { Client: ClientClass, ...driver } = driverFor(databaseUrl);
+  return new ClientClass({ ...driver, ...config, connectionString: driver.connectionString });
 }
 
 /** The driver's client, extended to select the server when it connects. */

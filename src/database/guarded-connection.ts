@@ -1,8 +1,14 @@
-import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg';
+import type { Pool, PoolClient, QueryResult } from 'pg';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
-import { requestCancel } from './cancel.ts';
 import { backendPidOf, type Observe, observed } from './observed.ts';
+
+export interface PreparedStatement {
+  /** The name of the prepared statement, always with the same text. Empty: planned each time, for its values. */
+  name: string;
+  text: string;
+  values: readonly unknown[];
+}
 
 /** A connection of a pool; `release` returns it when the work is done. */
 export interface Connection {
@@ -21,10 +27,6 @@ export interface ConnectionOwner {
   onReleased(): void;
   /** Whether the pool still wants the connection. */
   keeps(): boolean;
-  /** How long a statement may stay without an answer, in milliseconds; undefined: the driver's `query_timeout`. */
-  readonly queryMsMax?: number | undefined;
-  /** After how long the server is asked to cancel a statement, in milliseconds; undefined: its own timeout does that. */
-  readonly cancelMs?: number | undefined;
 }
 
 /** The server's function that waits for synchronous standbys; its name is the same in every language. */
@@ -92,11 +94,25 @@ export class GuardedConnection implements Connection {
   }
 
   /** @throws {ConnectionError} `lost` or `unknown`: see `Failure` */
-  async query(sql: string, values: readonly unknown[], name?: string): Promise<QueryResult> {
+  query(sql: string, values: readonly unknown[], name?: string): Promise<QueryResult> {
+    return this.#inTurn(() => this.#send(sql, values, name));
+  }
+
+  /**
+   * Sends statements together: with a driver in pipeline mode, they take one round trip. After an error, those that follow
+   * fail as well if they are in a transaction, and a commit rolls back.
+   *
+   * @throws the first error; {ConnectionError} `lost` or `unknown`: see `Failure`
+   */
+  queryAll(statements: readonly PreparedStatement[]): Promise<QueryResult[]> {
+    return this.#inTurn(() => this.#sendAll(statements));
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#busy) await new Promise<void>((admit) => this.#waiting.push(admit));
     this.#busy = true;
     try {
-      return await this.#send(sql, values, name);
+      return await work();
     } finally {
       const admit = this.#waiting.shift();
       if (admit) admit();
@@ -128,33 +144,55 @@ export class GuardedConnection implements Connection {
     this.#broken = error;
   }
 
-  async #send(sql: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {
-    const client = this.#client;
-    if (this.#broken) throw neverSent(this.#broken);
-    const status = client.getTransactionStatus();
-    this.#reports.unconfirmed = undefined;
-    const { queryMsMax, cancelMs } = this.#pool;
-    const canceling = cancelMs === undefined ? undefined : setTimeout(() => requestCancel(client), cancelMs);
+  async #send(sql: string, values: readonly unknown[], name = ''): Promise<QueryResult> {
+    const status = this.#prepareToSend();
     let result: QueryResult;
     try {
-      const statement: QueryConfig & { query_timeout?: number } = { text: sql, values: values as unknown[] };
-      if (name !== undefined) statement.name = name;
-      if (queryMsMax !== undefined) statement.query_timeout = queryMsMax;
-      result = await observed(this.observe, sql, this.processID, () => client.query(statement));
+      const statement = { name, text: sql, values: values as unknown[] };
+      result = await observed(this.observe, sql, this.processID, () => this.#client.query(statement));
     } catch (error) {
       throw this.#classify(error, sql, status);
-    } finally {
-      clearTimeout(canceling);
     }
+    this.#assertConfirmed(sql, result);
+    return result;
+  }
+
+  async #sendAll(statements: readonly PreparedStatement[]): Promise<QueryResult[]> {
+    const status = this.#prepareToSend();
+    const sent = statements.map(({ name, text, values }) =>
+      // Without values, the simple protocol is used, in which a text may have several statements.
+      this.#client.query(values.length === 0 ? { text } : { name, text, values: values as unknown[] }),
+    );
+    const answers = await Promise.allSettled(sent);
+    const commit = statements.find(({ text }) => isCommit(text));
+    const failed = answers.find(({ status: kind }) => kind === 'rejected');
+    if (failed)
+      throw this.#classify(
+        (failed as PromiseRejectedResult).reason,
+        (commit ?? statements[0])?.text ?? '',
+        status,
+      );
+    const results = answers.map((answer) => (answer as PromiseFulfilledResult<QueryResult>).value);
+    for (const [i, { text }] of statements.entries()) this.#assertConfirmed(text, results[i]);
+    return results;
+  }
+
+  /** @returns the status of the session: `I` outside a transaction */
+  #prepareToSend(): string | null {
+    if (this.#broken) throw neverSent(this.#broken);
+    this.#reports.unconfirmed = undefined;
+    return this.#client.getTransactionStatus();
+  }
+
+  #assertConfirmed(sql: string, result: QueryResult | undefined): void {
     if (this.#reports.unconfirmed) {
       const message = 'no synchronous standby has confirmed the commit';
       throw new ConnectionError('unknown', message, this.#reports.unconfirmed);
     }
     // This happens if a failed statement inside the transaction was ignored. Kysely and MikroORM do not check it.
-    if (result.command === 'ROLLBACK' && isCommit(sql)) {
+    if (result?.command === 'ROLLBACK' && isCommit(sql)) {
       throw new Error('the commit was answered with a rollback');
     }
-    return result;
   }
 
   #classify(error: unknown, sql: string, status: string | null): unknown {

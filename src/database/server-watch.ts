@@ -1,5 +1,6 @@
+import { withinDeadline } from './deadline.ts';
 import type { DiskWatch } from './disk-watch.ts';
-import { ConnectionError, isReadOnly } from './failure.ts';
+import { isReadOnly } from './failure.ts';
 import type { DatabaseLog } from './pool.ts';
 import { type Risk, risks, type ServerState, serverState } from './server-state.ts';
 import type { Sessions } from './sessions.ts';
@@ -7,13 +8,16 @@ import type { Sessions } from './sessions.ts';
 /** Reads the state of the server on demand, and logs what has changed since the last time. */
 export class ServerWatch {
   readonly #sessions: Sessions;
+  readonly #schema: string;
   readonly #disk: DiskWatch;
   readonly #log: DatabaseLog;
   #readOnly = false;
   #risks: readonly Risk[] = [];
 
-  constructor(sessions: Sessions, disk: DiskWatch, log: DatabaseLog) {
+  /** @param schema that of the counters */
+  constructor(sessions: Sessions, schema: string, disk: DiskWatch, log: DatabaseLog) {
     this.#sessions = sessions;
+    this.#schema = schema;
     this.#disk = disk;
     this.#log = log;
   }
@@ -25,28 +29,18 @@ export class ServerWatch {
    * @throws {ConnectionError} when the server does not answer within `deadlineMs` milliseconds
    */
   async ask(deadlineMs: number): Promise<ServerState> {
-    const asked = this.#ask();
-    // It may fail after the deadline, when no caller waits for it any longer.
-    asked.catch(() => {});
-    const late = Promise.withResolvers<never>();
-    const error = new ConnectionError('unavailable', `the database did not answer within ${deadlineMs} ms`);
-    const timer = setTimeout(() => late.reject(error), deadlineMs);
-    try {
-      const state = this.#withDisk(await Promise.race([asked, late.promise]));
-      this.#note(state);
-      return state;
-    } finally {
-      clearTimeout(timer);
-    }
+    const state = this.#withDisk(await withinDeadline(this.#ask(), deadlineMs));
+    this.#note(state);
+    return state;
   }
 
   /** Asks again on a new connection if the server accepts no writes: another server may be the primary by now. */
   async #ask(): Promise<ServerState> {
     try {
-      const state = await serverState(this.#sessions);
+      const state = await serverState(this.#sessions, this.#schema);
       if (!state.readOnly) return state;
       this.#sessions.empty();
-      return await serverState(this.#sessions);
+      return await serverState(this.#sessions, this.#schema);
     } catch (error) {
       // Servers answered, and none of them accepts writes.
       if (isReadOnly(error)) return { readOnly: true, risks: [], oldestSnapshotAge: undefined };

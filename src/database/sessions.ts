@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
-import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
+import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { codeOf, messageOf } from '../errors/caught.ts';
 import { isSilence } from './connection-loss.ts';
 import { ConnectionError, isReadOnly } from './failure.ts';
-import { type Connection, GuardedConnection } from './guarded-connection.ts';
+import { type Connection, GuardedConnection, type PreparedStatement } from './guarded-connection.ts';
 import type { Observe } from './observed.ts';
 import { PinnedConnection } from './pinned-connection.ts';
 
@@ -14,22 +14,8 @@ interface Session {
   readonly backendPid: number;
 }
 
-/** The part of the driver's pool that is used. */
-export interface ConnectionPool {
-  readonly options: object;
-  readonly totalCount: number;
-  readonly idleCount: number;
-  readonly waitingCount: number;
-  connect(): Promise<PoolClient>;
-  end(): Promise<void>;
-}
-
-export interface PreparedStatement {
-  /** The name of the prepared statement, always with the same text. Empty: planned each time, for its values. */
-  name: string;
-  text: string;
-  values: readonly unknown[];
-}
+/** Sends statements together on the connection of a transaction: see `GuardedConnection.queryAll`. */
+export type Send = (statements: readonly PreparedStatement[]) => Promise<QueryResult[]>;
 
 interface SessionsOptions {
   /** Whether a connection always has the same session of the server, so that prepared statements remain. */
@@ -38,16 +24,7 @@ interface SessionsOptions {
   observe?: Observe;
   /** Called with each error of the server. */
   onError?: ((error: unknown) => void) | undefined;
-  /** How long a statement may stay without an answer, in milliseconds; undefined: the pool's `query_timeout`. */
-  queryMsMax?: number | undefined;
-  /** After how long the server is asked to cancel a statement, in milliseconds; undefined: its own timeout does that. */
-  cancelMs?: number | undefined;
 }
-
-/** in_failed_sql_transaction: the statement was not run. */
-const IN_FAILED_TRANSACTION = '25P02';
-
-const RELEASED_INSIDE = 'the connection was released inside a transaction';
 
 /** invalid_sql_statement_name, duplicate_prepared_statement: the server lacks the statement, or has it already. */
 const NOT_PREPARED = /^(26000|42P05)$/;
@@ -58,10 +35,9 @@ const NOT_PREPARED = /^(26000|42P05)$/;
  * each increment) can be watched as a session.
  */
 export class Sessions implements PostgresPool {
-  readonly #pool: ConnectionPool;
+  readonly #pool: Pool;
   readonly #observe: Observe | undefined;
   readonly #onError: ((error: unknown) => void) | undefined;
-  readonly #limits: Pick<SessionsOptions, 'queryMsMax' | 'cancelMs'>;
   /** One for each connection of the driver, because Kysely identifies connections by their object. */
   readonly #guarded = new WeakMap<PoolClient, GuardedConnection>();
   readonly #pinned = new AsyncLocalStorage<PinnedConnection>();
@@ -72,12 +48,11 @@ export class Sessions implements PostgresPool {
   /** How often the pool was emptied: a connection that was opened before the last time is not kept. */
   #emptied = 0;
 
-  constructor(pool: ConnectionPool, { prepares = true, observe, onError, ...limits }: SessionsOptions = {}) {
+  constructor(pool: Pool, { prepares = true, observe, onError }: SessionsOptions = {}) {
     this.#pool = pool;
     this.#prepares = prepares;
     this.#observe = observe;
     this.#onError = onError;
-    this.#limits = limits;
   }
 
   get options(): object {
@@ -152,31 +127,55 @@ export class Sessions implements PostgresPool {
   /**
    * Runs one statement, without the ORM, as a separate transaction. If it has a name, it is planned once on each connection.
    *
-   * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke; `unknown` when it turned out to
-   *   be inside a transaction
+   * @throws {ConnectionError} as `connect`; `lost` or `unknown` when the connection broke
    */
   async query<R extends QueryResultRow>(statement: PreparedStatement): Promise<QueryResult<R>> {
     const { text, values } = statement;
-    const name = this.#prepares ? statement.name : undefined;
+    const name = this.#prepares ? statement.name : '';
     const connection: Connection = this.#pinned.getStore() ?? (await this.#lend());
     try {
-      const result = await connection.query(text, values, name);
-      // A statement that an application sent without waiting for it, before it released the connection, began a transaction.
-      if (connection instanceof GuardedConnection && connection.inTransaction)
-        throw new ConnectionError('unknown', RELEASED_INSIDE);
-      return result;
+      return await connection.query(text, values, name);
     } catch (error) {
-      // The driver reports an error of the application's statement before it knows the state of the transaction.
-      if (codeOf(error) === IN_FAILED_TRANSACTION && connection instanceof GuardedConnection)
-        throw new ConnectionError('lost', RELEASED_INSIDE, error);
-      if (name === undefined || !NOT_PREPARED.test(codeOf(error) ?? '')) throw error;
-      // There is a pooler in transaction mode that did not refuse our settings. The statement was not run. Other
-      // statements may fail in the same way at the same time.
-      this.#prepares = false;
+      if (name === '' || !this.#isNotPrepared(error)) throw error;
     } finally {
       connection.release();
     }
     return this.query(statement);
+  }
+
+  /**
+   * Runs `work` on one connection, for a transaction that it begins and ends itself; if it does not end it, it is rolled
+   * back.
+   *
+   * @throws {ConnectionError} as `query`; `lost` also if a pooler has lost a prepared statement
+   * @throws what `work` throws
+   */
+  async transaction<T>(work: (send: Send) => Promise<T>): Promise<T> {
+    const connection = await this.#lend();
+    try {
+      return await work((statements) =>
+        connection.queryAll(
+          this.#prepares ? statements : statements.map((statement) => ({ ...statement, name: '' })),
+        ),
+      );
+    } catch (error) {
+      if (!this.#isNotPrepared(error)) throw error;
+      throw new ConnectionError('lost', 'a statement was not prepared', error);
+    } finally {
+      // An error of the rollback breaks the connection, which then does not return to the pool.
+      if (connection.inTransaction) await connection.query('rollback', []).catch(() => {});
+      connection.release();
+    }
+  }
+
+  /**
+   * Whether there is a pooler in transaction mode that did not refuse our settings. The statement was not run, and no
+   * statement is prepared from now on. Other statements may fail in the same way at the same time.
+   */
+  #isNotPrepared(error: unknown): boolean {
+    if (!NOT_PREPARED.test(codeOf(error) ?? '')) return false;
+    this.#prepares = false;
+    return true;
   }
 
   async #lend(): Promise<GuardedConnection> {
@@ -184,25 +183,13 @@ export class Sessions implements PostgresPool {
     let connection = this.#guarded.get(client);
     if (!connection) this.#guarded.set(client, (connection = this.#guard(client)));
     this.#lent.add(connection);
-    // An application released it inside a transaction.
-    if (connection.inTransaction) await this.#leaveTransaction(connection);
     connection.observe = this.#observe;
     return connection;
-  }
-
-  async #leaveTransaction(connection: GuardedConnection): Promise<void> {
-    try {
-      await connection.query('rollback', []);
-    } catch (error) {
-      connection.release();
-      throw error;
-    }
   }
 
   #guard(client: PoolClient): GuardedConnection {
     const emptiedBefore = this.#emptied;
     const connection = new GuardedConnection(client, {
-      ...this.#limits,
       keeps: () => emptiedBefore === this.#emptied,
       onReleased: () => this.#lent.delete(connection),
       onError: (error) => {

@@ -1,7 +1,7 @@
-import type { ClientConfig } from 'pg';
-import { codeOf, messageOf } from '../errors/caught.ts';
+import { Client, type ClientConfig } from 'pg';
+import { codeOf } from '../errors/caught.ts';
 import { StartupError } from '../errors/startup-error.ts';
-import { newClient } from './driver.ts';
+import { type Driver, driverFor } from './driver.ts';
 import { unsuitableEncoding } from './encoding.ts';
 import { ConnectionError } from './failure.ts';
 
@@ -28,10 +28,23 @@ type SessionSettings = Pick<
  */
 const KEEPALIVE = ['tcp_keepalives_idle=30', 'tcp_keepalives_interval=10', 'tcp_keepalives_count=3'];
 
+/**
+ * For counters: their statements name every schema, and no plan that was made for an empty table scans it when it has
+ * grown. (A prepared plan is kept until the statistics change; autovacuum looks at them once a minute.)
+ */
+export const COUNTER_SETTINGS = [
+  'search_path=pg_catalog',
+  'enable_seqscan=off',
+  'enable_hashjoin=off',
+  'enable_mergejoin=off',
+];
+
 /** What a probe has found out about the sessions. */
 export interface SessionKind {
   /** Whether settings are refused, as by a pooler in transaction mode, so that none may be sent. */
-  pooled: boolean;
+  refused: boolean;
+  /** Whether sessions had the settings: otherwise a pooler ignores them, and a session may be shared with others. */
+  applied: boolean;
   /** The value for synchronous_commit: that of the role or the database, but `on` instead of `off`. */
   synchronousCommit: string;
 }
@@ -40,7 +53,11 @@ export interface SessionKind {
  * The time limits of each session, its isolation level, and its synchronous_commit. They override the settings of the
  * database and the role.
  */
-export function sessionSettings(config: DatabaseConfig, synchronousCommit?: string): SessionSettings {
+export function sessionSettings(
+  config: DatabaseConfig,
+  synchronousCommit?: string,
+  more: readonly string[] = [],
+): SessionSettings {
   return {
     lock_timeout: config.LOCK_TIMEOUT_MS,
     statement_timeout: config.STATEMENT_TIMEOUT_MS,
@@ -50,30 +67,40 @@ export function sessionSettings(config: DatabaseConfig, synchronousCommit?: stri
       ...(synchronousCommit ? [`-c synchronous_commit=${synchronousCommit}`] : []),
       // Needed for the warning that no standby has confirmed a commit.
       '-c client_min_messages=warning',
-      ...KEEPALIVE.map((setting) => `-c ${setting}`),
+      ...[...KEEPALIVE, ...more].map((setting) => `-c ${setting}`),
     ].join(' '),
   };
 }
 
+/** How to connect: the options of the driver, and its client. */
+type Connection = ClientConfig & { Client?: Driver['Client'] | undefined };
+
 /**
- * Connects once and finds out whether sessions accept settings. A pooler in transaction mode (PgBouncer) refuses or
- * ignores them; then they have to be set on the role.
+ * Connects once and finds out whether sessions accept settings. A pooler in transaction mode (PgBouncer, RDS Proxy) refuses
+ * or ignores them; then they have to be set on the role.
  *
+ * @param connection an address, or how to connect
  * @param warn called with the settings that the role needs
  * @throws {StartupError} when sessions do not get the configured isolation level, or the encoding is not suitable
  * @throws {ConnectionError} `read_only` when the server accepts no writes
  * @throws the error of connecting
  */
 export async function probeSessions(
-  databaseUrl: string,
+  connection: string | ClientConfig,
   config: DatabaseConfig,
   warn: (message: string) => void,
 ): Promise<SessionKind> {
+  const driver: Connection = typeof connection === 'string' ? driverFor(connection) : connection;
+  const settings = sessionSettings(config, undefined, COUNTER_SETTINGS);
+  const wanted = { ...settings, options: [driver.options, settings.options].filter(Boolean).join(' ') };
   let refused = false;
-  const seen = await currentSettings(databaseUrl, config, sessionSettings(config)).catch((error: unknown) => {
-    refused = codeOf(error) === '08P01' && messageOf(error).includes('startup parameter');
-    if (!refused) throw error;
-    return currentSettings(databaseUrl, config, {});
+  const seen = await currentSettings(driver, config, wanted).catch(async (error: unknown) => {
+    if (!mayRefuseSettings(error)) throw error;
+    const plain = await currentSettings(driver, config, {}).catch(() => {
+      throw error;
+    });
+    refused = true;
+    return plain;
   });
   if (seen.readOnly) throw new ConnectionError('read_only', 'the server is a standby, or read-only');
   const unsuitable = unsuitableEncoding(seen.encoding);
@@ -84,22 +111,40 @@ export async function probeSessions(
         'a pooler does not forward it; set default_transaction_isolation on the role or the database',
     );
   }
-  if (
-    seen.lockTimeoutMs !== config.LOCK_TIMEOUT_MS ||
-    seen.statementTimeoutMs !== config.STATEMENT_TIMEOUT_MS
-  ) {
+  const limited =
+    seen.lockTimeoutMs === config.LOCK_TIMEOUT_MS && seen.statementTimeoutMs === config.STATEMENT_TIMEOUT_MS;
+  if (!limited) {
     warn(
       'the timeouts for locks, statements and idle transactions are not applied, probably because a pooler does not forward them: set them ' +
         'on the role (alter role … set lock_timeout = …, statement_timeout, idle_in_transaction_session_timeout)',
     );
   }
   const { synchronousCommit } = seen;
-  return { pooled: refused, synchronousCommit: synchronousCommit === 'off' ? 'on' : synchronousCommit };
+  return {
+    refused,
+    applied: !refused && limited && !seen.scans,
+    synchronousCommit: synchronousCommit === 'off' ? 'on' : synchronousCommit,
+  };
 }
 
-async function currentSettings(databaseUrl: string, config: DatabaseConfig, settings: SessionSettings) {
+/**
+ * Whether the server, or a pooler, may have refused the settings. Each has a code of its own for that (PgBouncer 08P01, RDS
+ * Proxy 0A000), so only the codes that have other causes are excluded: of authentication (28), of an unknown database (3D),
+ * of resources (53), and of a server that starts or stops (57).
+ */
+const mayRefuseSettings = (error: unknown): boolean => {
+  const code = codeOf(error) ?? '';
+  return /^[0-9A-Z]{5}$/.test(code) && !/^(28|3D|53|57)/.test(code);
+};
+
+async function currentSettings(
+  { Client: ClientClass = Client, ...connection }: Connection,
+  config: DatabaseConfig,
+  settings: SessionSettings,
+) {
   const connectionTimeoutMillis = config.POOL_ACQUIRE_TIMEOUT_MS;
-  const client = newClient(databaseUrl, {
+  const client = new ClientClass({
+    ...connection,
     connectionTimeoutMillis,
     query_timeout: connectionTimeoutMillis,
     ...settings,
@@ -111,25 +156,30 @@ async function currentSettings(databaseUrl: string, config: DatabaseConfig, sett
       isolation: string;
       lock: string;
       statement: string;
+      scans: string;
       synchronous: string | null;
       encoding: string;
-      read_only: boolean;
+      read_only: string;
     }>(
+      // As text: an application may have configured the driver's parsers.
       `select current_setting('default_transaction_isolation') as isolation,
-              extract(epoch from current_setting('lock_timeout')::interval) * 1000 as lock,
-              extract(epoch from current_setting('statement_timeout')::interval) * 1000 as statement,
+              (extract(epoch from current_setting('lock_timeout')::interval) * 1000)::bigint::text as lock,
+              (extract(epoch from current_setting('statement_timeout')::interval) * 1000)::bigint::text as statement,
+              current_setting('enable_seqscan') as scans,
               current_setting('synchronous_commit', true) as synchronous,
               current_setting('server_encoding') as encoding,
-              current_setting('transaction_read_only') = 'on' as read_only`,
+              current_setting('transaction_read_only') as read_only`,
     );
     const [row] = rows;
+    if (!row) throw new TypeError('no answer');
     return {
-      isolation: row?.isolation,
-      synchronousCommit: row?.synchronous ?? 'on',
-      encoding: row?.encoding ?? '',
-      readOnly: row?.read_only,
-      lockTimeoutMs: Number(row?.lock),
-      statementTimeoutMs: Number(row?.statement),
+      isolation: row.isolation,
+      synchronousCommit: row.synchronous ?? 'on',
+      encoding: row.encoding,
+      readOnly: row.read_only === 'on',
+      scans: row.scans === 'on',
+      lockTimeoutMs: Number(row.lock),
+      statementTimeoutMs: Number(row.statement),
     };
   } finally {
     await client.end();

@@ -26,8 +26,8 @@ export function callersOf({ API_TOKEN, API_TOKENS_FILE }: Tokens): Callers {
     const refuse = (reason: string) => new StartupError(`${entryName(i, name)}: ${reason}`);
     if (names.has(name)) throw refuse('name is already that of another entry');
     names.add(name);
-    // Neither names nor keys contain a space, so different pairs of them never give the same text.
-    const caller = { name, prefix, keyspace: `${name} `, quota: new Quota(perSecond) };
+    // Neither names nor keys contain a line feed, so different pairs of them never give the same text.
+    const caller = { name, prefix, keyspace: `${name}\n`, quota: new Quota(perSecond) };
     for (const digest of [sha256].flat().map((one) => one.toLowerCase())) {
       const known = callers.get(digest);
       if (known) throw refuse(`sha256 is already that of ${known.name}`);

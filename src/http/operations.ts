@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { withinDeadline } from '../database/deadline.ts';
 import { risks } from '../database/server-state.ts';
 import { Problem, problems } from '../errors/problem.ts';
 import { DATABASE_READ } from './problem-answers.ts';
@@ -29,8 +30,13 @@ const readiness = Type.Object(
   { description: 'ready', examples: [{ status: 'ready', risks: [] }] },
 );
 
+export interface OperationsOptions {
+  /** Resolves if the tables of the counters can be used. */
+  check: () => Promise<void>;
+}
+
 /** Health checks, and the list of problem codes. */
-export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
+export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = async (app, { check }) => {
   const tags = ['Operations'];
   // Monitoring sends these requests every few seconds, so only failures are logged.
 
@@ -47,11 +53,12 @@ export const operationsRoutes: FastifyPluginAsyncTypebox = async (app) => {
       tags,
       summary: 'Check that the database accepts writes',
       description:
-        'Queries the database, which must answer within one second, and lists what its commits do not guarantee.',
+        'Queries the database, which must answer within one second and have the tables of this version, and lists what its commits do not guarantee.',
       response: { 200: readiness },
     },
     handler: async () => {
       const state = await app.database.server.ask(READY_MS_MAX);
+      await withinDeadline(check(), READY_MS_MAX);
       if (state.readOnly)
         throw new Problem(
           'read_only',

@@ -1,4 +1,11 @@
-import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify';
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyReply,
+  onRequestAsyncHookHandler,
+  onRequestHookHandler,
+} from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Counters } from '../counters/counters.ts';
 import { countersRoutes } from '../counters/routes.ts';
@@ -13,20 +20,49 @@ declare module 'fastify' {
   }
 }
 
-/** The database of the counters, or existing counters. They are closed with the application. */
-export type CountersPluginOptions = (CountersOptions | { counters: Counters }) & {
+type OnRequest = onRequestHookHandler | onRequestAsyncHookHandler;
+
+export interface CountersRoutes {
+  /**
+   * The hook, or hooks, that authenticate each request before its body is read. Without one, every client of the application
+   * may set and delete counters: an empty array says that this is meant.
+   */
+  onRequest: OnRequest | readonly OnRequest[];
   /** The prefix of the paths: with `/api`, they begin with `/api/counters`; empty by default. */
   prefix?: string;
+}
+
+/** The database of the counters, or existing counters. They are closed with the application. */
+export type CountersPluginOptions = (CountersOptions | { counters: Counters }) & {
+  /** Adds the routes of `/counters` and `/increments`; by default there are none. */
+  routes?: CountersRoutes;
 };
 
-const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) => {
+const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, { routes, ...options }) => {
+  if (routes !== undefined) assertRoutes(routes);
   const counters =
     'counters' in options
       ? options.counters
       : await createCounters({ warn: (message) => app.log.warn(message), ...options });
   app.decorate('counters', counters);
   closeWith(app, counters);
-  const { prefix = '' } = options;
+  if (routes) await addRoutes(app, counters, routes);
+};
+
+/** @throws {TypeError} that says what is missing */
+function assertRoutes({ onRequest }: Partial<CountersRoutes>): void {
+  const hooks: readonly unknown[] = [onRequest].flat();
+  if (hooks.every((hook) => typeof hook === 'function')) return;
+  throw new TypeError(
+    'routes.onRequest is missing: give the hook that authenticates requests; [] opens the routes to every client',
+  );
+}
+
+async function addRoutes(
+  app: FastifyInstance,
+  counters: Counters,
+  { onRequest, prefix = '' }: CountersRoutes,
+): Promise<void> {
   await app.register(
     async (scope) => {
       // The routes behave in the same way whatever the application has set for its own routes.
@@ -36,11 +72,12 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, options) =
       if (scope.serializerCompiler) scope.setSerializerCompiler(() => JSON.stringify);
       // None, since Fastify serializes by the schemas then; its types do not know that.
       scope.setReplySerializer(null as never);
+      for (const hook of [onRequest].flat()) scope.addHook('onRequest', hook as onRequestHookHandler);
       await scope.register(countersRoutes, { counters });
     },
     { prefix },
   );
-};
+}
 
 /**
  * Whether a hook of the application chose the status of an error: then it is answered as everywhere in the application.
@@ -74,5 +111,5 @@ function closeWith(app: FastifyInstance, counters: Counters): void {
   app.addHook('onClose', () => counters.close());
 }
 
-/** Adds the routes of the counters, and `app.counters`, to a Fastify 5 application. */
+/** Adds `app.counters`, and the routes of the counters if asked to, to a Fastify 5 application. */
 export default fastifyPlugin(plugin, { name: 'safe-counters', fastify: '5.x' });

@@ -74,7 +74,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
     const [{ version } = { version: '' }] = await em.execute<{ version: string }[]>('select version()');
     const races =
       only === 'experiments' ? [] : racesOf(verification, database, new Arena(database.sessions, seats));
-    const experiments = only === 'strategies' ? [] : experimentsOf(verification, session.pooled);
+    const experiments = only === 'strategies' ? [] : experimentsOf(verification, session.refused);
     return {
       server: version.split(' on ')[0] ?? version,
       rows: await judgeAll(races, signal),

@@ -1,0 +1,369 @@
+import { hash } from 'node:crypto';
+import { quoted } from '../database/schema.ts';
+
+/** A statement with a name is prepared once on each connection; without one, it is planned each time, for its values. */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+/**
+ * What every text below is written in, so that it means the same whatever the search path of the session is:
+ * - `{+}` is the operator + of PostgreSQL, and not one that another role created for the same types. All such operators
+ *   have the same precedence, so expressions are parenthesized.
+ * - `::text` and the other types are those of PostgreSQL. Functions are written with their schema.
+ */
+const qualified = (text: string): string =>
+  text
+    .replaceAll(/\{([^\s{}\w]+)\}/g, 'operator(pg_catalog.$1)')
+    .replaceAll(/::(text|timestamptz|bytea|jsonb|uuid|tid|float8)\b/g, '::pg_catalog.$1')
+    .trim();
+
+/** Adds a digest to the name: behind a pooler, a server connection that two versions share never has one name for two texts. */
+function prepared(name: string, text: string): Statement {
+  const full = qualified(text);
+  return { name: `${name}-${hash('sha256', full, 'base64url').slice(0, 12)}`, text: full };
+}
+
+const planned = (text: string): Statement => ({ name: '', text: qualified(text) });
+
+/** Stands for "no bound" in an array of bounds: no bound of a counter is so low. */
+export const NONE = '-9223372036854775807';
+
+/** A timestamp in milliseconds since 1970. */
+const ms = (timestamp: string): string => `(extract(epoch from ${timestamp}) {*} 1000.0)::bigint`;
+
+/** Whether the counter `c` has not expired. One that has counts as missing; its row is removed later. */
+const ALIVE = '(c.exists_until {<=} pg_catalog.now()) is not true';
+
+/** Whether the row `c` is that of a counter, and not of a window. */
+const IS_COUNTER = `c.period {=} '' and c.starts_at {=} '-infinity'`;
+
+/** The row `c` that the columns of `d` identify. */
+const IS_ROW = '(c.period {=} d.period and c.name {=} d.name) and c.starts_at {=} d.starts_at';
+
+/** The columns of a state, as `StateRow`. */
+const STATE = `c.value::text as value, c.min::text as min, c.max::text as max, ${ms('c.exists_until')}::text as expires`;
+
+/**
+ * The expiry of a row that is created now and kept for so many milliseconds; 0: it does not expire. By the clock of the
+ * database alone: by that of a service, which may be behind, a window could expire while it is in use.
+ */
+const expiry = (keptMs: string, now: string): string =>
+  `case when ${keptMs} {>} 0::float8 then
+     pg_catalog.date_trunc('milliseconds', ${now}) {+} pg_catalog.make_interval(secs => ${keptMs} {/} 1000::float8) end`;
+
+/** Limits the wait for each lock, for this transaction only. It is referred to before the first lock is taken. */
+const patience = (parameter: string) =>
+  `patience as materialized (select pg_catalog.set_config('lock_timeout', ${parameter}::text, true) as ms)`;
+
+/** An error that says which rule a statement broke, in every language: 22P02 with this text. See `refusalOf`. */
+const failIfNot = (condition: string, message: string, row: string): string =>
+  `case when ${condition} then 0 else ('safe_counters: ${message} ' {||} ${row}::text)::bigint end`;
+
+/**
+ * Takes the number $2 of the writer $1, last: if its row has this number or a later one, `seq` becomes null, which violates
+ * its constraint, and the whole statement fails. So each number is applied once or never.
+ */
+const fence = (table: string, values: string, from = '') => `
+  fence as (
+    update ${table} as f
+    set seq = case when f.seq {<} $2::bigint then $2::bigint end, "values" = ${values}, written_at = pg_catalog.now()
+    ${from}
+    where f.id {=} $1::uuid
+    returning f.id
+  ),
+  fenced as (select pg_catalog.count(*) as writers from fence)`;
+
+const KNOWN_WRITER = failIfNot('f.writers {=} 1::bigint', 'no writer', 'f.writers');
+
+export type Statements = ReturnType<typeof statementsIn>;
+
+/**
+ * The statements of the counters, for the tables in a schema. Arrays of numbers are sent as text, and results come as text,
+ * so that no setting of a session and no parser of a driver changes them.
+ */
+export function statementsIn(schema: string) {
+  const s = quoted(schema);
+  const counters = `${s}.counters`;
+  const keys = `${s}.idempotency_keys`;
+  const writers = `${s}.writers`;
+
+  /** Adds to the rows of `d`. An expired row becomes null, which its constraint refuses: it has to start from 0. */
+  const addTo = (d: string, condition = 'true') => `
+    insert into ${counters} as c (period, name, starts_at, value, exists_until)
+    select d.period, d.name, d.starts_at, d.total, ${expiry('d.kept_ms', 'pg_catalog.now()')}
+    from ${d}
+    where (select p.ms from patience as p) is not null and ${condition}
+    on conflict (period, name, starts_at) do update
+    set value = case when ${ALIVE} then c.value {+} excluded.value end`;
+
+  /** $4 to $8: the rows in the order of their locks, what is added to each, and how long it is kept if it is created. */
+  const DELTAS = `unnest($4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::float8[])
+      as d (period, name, starts_at, total, kept_ms)`;
+
+  /**
+   * The values in the order of the rows: PostgreSQL inserts, and returns, rows in the order in which they are selected.
+   * `values` becomes null, which its constraint refuses, if fewer rows were written than given (a trigger), or if a partial
+   * sum leaves the bounds: $9 to $12 have the rows whose partial sums leave the span from 0 to the total, which need that
+   * check (position, total, lowest and highest sum); null: none. The final value is checked by the table's own constraints.
+   */
+  const SUMMARY = `
+  numbered as (select w.*, pg_catalog.row_number() over () as i from written as w),
+  summary as (
+    select pg_catalog.array_agg(w.value) as "values",
+           (pg_catalog.count(*) {=} pg_catalog.cardinality($4::text[])::bigint)
+           and case when $9::bigint[] is null then true else not exists (
+             select from unnest($9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) as o (i, total, low, high)
+             join numbered as n on n.i {=} o.i
+             where ((n.value {-} o.total) {+} o.low) {<} coalesce(n.min, -9007199254740991)
+                or ((n.value {-} o.total) {+} o.high) {>} coalesce(n.max, 9007199254740991)
+           ) end as fits
+    from written as w
+  )`;
+
+  return {
+    /** Writes one row: the common case. $4 to $10: its period, name, start, total, how long it is kept, low and high. */
+    writeOne: prepared(
+      'write-one',
+      `
+  with ${patience('$3')},
+  written as (
+    ${addTo(`(select $4::text as period, $5::text as name, $6::timestamptz as starts_at, $7::bigint as total,
+                     $8::float8 as kept_ms) as d`)}
+    returning c.value, c.min, c.max
+  ),
+  ${fence(
+    writers,
+    `(
+      select array[w.value] from written as w
+      where ((w.value {-} $7::bigint) {+} $9::bigint) {>=} coalesce(w.min, -9007199254740991)
+        and ((w.value {-} $7::bigint) {+} $10::bigint) {<=} coalesce(w.max, 9007199254740991)
+    )`,
+  )}
+  select (select w.value::text from written as w) as "values", ${KNOWN_WRITER} as checked from fenced as f`,
+    ),
+
+    /** Writes several rows. */
+    write: prepared(
+      'write',
+      `
+  with ${patience('$3')},
+  written as (${addTo(DELTAS)} returning c.value, c.min, c.max),
+  ${SUMMARY},
+  ${fence(writers, 'case when s.fits then s."values" end', 'from summary as s')}
+  select pg_catalog.array_to_string(s."values", ',') as "values", ${KNOWN_WRITER} as checked
+  from summary as s cross join fenced as f`,
+    ),
+
+    /**
+     * The same with idempotency keys. $13 to $16: for each increment with a key, the key, its request, the position of its
+     * row, and the value after the increment relative to that after the batch; $17: how many hours keys are kept. If a key is
+     * known, nothing is counted, and the known keys are returned. The writer's row takes the number nevertheless, so that
+     * this answer, too, waits for synchronous standbys: a failover must not undo what it reports.
+     */
+    writeKeyed: prepared(
+      'write-keyed',
+      `
+  with ${patience('$3')},
+  known as materialized (
+    select k.key, k.request, k.answer from ${keys} as k where k.key {=} any ($13::bytea[])
+  ),
+  written as (${addTo(DELTAS, 'not exists (select from known)')} returning c.value, c.min, c.max),
+  ${SUMMARY},
+  kept as (
+    insert into ${keys} (key, request, answer, expires_at)
+    select k.key, k.request, pg_catalog.jsonb_build_object('value', (s."values")[k.at] {+} k.behind),
+           pg_catalog.now() {+} pg_catalog.make_interval(hours => $17::integer)
+    from summary as s
+    cross join unnest($13::bytea[], $14::bytea[], $15::integer[], $16::bigint[]) as k (key, request, at, behind)
+    where s."values" is not null
+  ),
+  ${fence(
+    writers,
+    `case when s.fits then s."values" when exists (select from known) then '{}' end`,
+    'from summary as s',
+  )}
+  select pg_catalog.array_to_string(s."values", ',') as "values",
+         (select pg_catalog.json_agg(pg_catalog.json_build_array(
+            pg_catalog.encode(k.key, 'hex'), pg_catalog.encode(k.request, 'hex'), k.answer))::text from known as k) as known,
+         ${KNOWN_WRITER} as checked
+  from summary as s cross join fenced as f`,
+    ),
+
+    /**
+     * Locks rows in their order, $1 to $4 (period, name, start, how long each is kept if it is created), and creates those
+     * that are missing with the value 0; a rollback removes them. `where false` changes no row, but the lock is taken
+     * (documentation of INSERT). Returns which rows were created.
+     */
+    lock: prepared(
+      'lock',
+      `
+  with created as (
+    insert into ${counters} as c (period, name, starts_at, value, exists_until)
+    select d.period, d.name, d.starts_at, 0, ${expiry('d.kept_ms', 'pg_catalog.statement_timestamp()')}
+    from unnest($1::text[], $2::text[], $3::timestamptz[], $4::float8[]) as d (period, name, starts_at, kept_ms)
+    on conflict (period, name, starts_at) do update set value = c.value where false
+    returning c.period, c.name, c.starts_at
+  )
+  select pg_catalog.json_agg(pg_catalog.json_build_array(c.period, c.name, ${ms('c.starts_at')}))::text as created
+  from (select period, name, case when period {=} '' then null else starts_at end as starts_at from created) as c`,
+    ),
+
+    /**
+     * Reads rows, $1 to $3, and keys, $4, as they are under the locks: a statement of its own, since its snapshot has to be
+     * later than the locks. `lateral … limit 1` makes it look up each row in the index, whatever the planner supposes.
+     */
+    read: prepared(
+      'read',
+      `
+  select ${ms('pg_catalog.statement_timestamp()')}::text as now,
+    (select pg_catalog.json_agg(pg_catalog.json_build_array(
+       d.i, c.value, c.min, c.max, ${ms('c.exists_until')},
+       (c.exists_until {<=} pg_catalog.statement_timestamp()) is not true, c.ctid::text))::text
+     from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as d (period, name, starts_at, i)
+     cross join lateral (
+       select c.value, c.min, c.max, c.exists_until, c.ctid from ${counters} as c where ${IS_ROW} limit 1
+     ) as c) as "rows",
+    (select pg_catalog.json_agg(pg_catalog.json_build_array(
+       pg_catalog.encode(k.key, 'hex'), pg_catalog.encode(k.request, 'hex'), k.answer))::text
+     from ${keys} as k where k.key {=} any ($4::bytea[])) as known`,
+    ),
+
+    /**
+     * Writes what was decided under the locks. $3 to $9: the new states of rows (period, name, start, value, lowest, highest,
+     * expiry; a bound of `NONE` and an infinite expiry stand for none, since null in an array is text in a
+     * session with `array_nulls = off`); $10: the rows to remove; $11 to $13: keys with their requests and answers; $14: how
+     * many hours keys are kept. Fails if fewer rows were written than given.
+     */
+    apply: prepared(
+      'apply',
+      `
+  with written as (
+    insert into ${counters} as c (period, name, starts_at, value, min, max, exists_until)
+    select d.period, d.name, d.starts_at, d.value,
+           case when d.min {<>} ${NONE} then d.min end,
+           case when d.max {<>} ${NONE} then d.max end,
+           case when pg_catalog.isfinite(d.exists_until) then d.exists_until end
+    from unnest($3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[])
+      as d (period, name, starts_at, value, min, max, exists_until)
+    on conflict (period, name, starts_at) do update
+    set value = excluded.value, min = excluded.min, max = excluded.max, exists_until = excluded.exists_until
+    returning 1
+  ),
+  removed as (delete from ${counters} as c where c.ctid {=} any ($10::tid[]) returning 1),
+  kept as (
+    insert into ${keys} (key, request, answer, expires_at)
+    select k.key, k.request, k.answer, pg_catalog.now() {+} pg_catalog.make_interval(hours => $14::integer)
+    from unnest($11::bytea[], $12::bytea[], $13::jsonb[]) as k (key, request, answer)
+    returning 1
+  ),
+  ${fence(writers, `'{0}'`)},
+  done as (
+    select (select pg_catalog.count(*) from written) {+} (
+             (select pg_catalog.count(*) from removed) {+} (select pg_catalog.count(*) from kept)) as "rows",
+           (pg_catalog.cardinality($3::text[]) {+} (
+             pg_catalog.cardinality($10::tid[]) {+} pg_catalog.cardinality($11::bytea[])))::bigint as given
+  )
+  select ${KNOWN_WRITER} as checked, ${failIfNot('d."rows" {=} d.given', 'rows written', 'd."rows"')} as complete
+  from fenced as f cross join done as d`,
+    ),
+
+    /**
+     * Closes the number $2 of the writer $1 and returns what was written under it; empty: nothing was, or ever will be. It
+     * waits for an attempt in progress. It always writes, so that its answer waits for synchronous standbys.
+     */
+    close: prepared(
+      'close',
+      `
+  with ${patience('$3')}
+  update ${writers} as f
+  set "values" = case when f.seq {<} $2::bigint then '{}' else f."values" end,
+      seq = greatest(f.seq, $2::bigint), written_at = pg_catalog.now()
+  where f.id {=} $1::uuid and (select p.ms from patience as p) is not null
+  returning pg_catalog.array_to_string(f."values", ',') as "values"`,
+    ),
+
+    register: prepared('register', `insert into ${writers} (id, seq) values ($1::uuid, 0)`),
+
+    /** The counters that exist of those named $1. */
+    states: prepared(
+      'states',
+      `select c.name, ${STATE} from ${counters} as c
+       where (${IS_COUNTER} and c.name {=} any ($1::text[])) and ${ALIVE}`,
+    ),
+
+    /** The windows of the counter $2 with the length $1 from $3 to $4. */
+    windows: prepared(
+      'windows',
+      `select ${ms('c.starts_at')}::text as start, c.value::text as value from ${counters} as c
+       where (c.period {=} $1::text and c.name {=} $2::text)
+         and ((c.starts_at {>=} $3::timestamptz and c.starts_at {<=} $4::timestamptz) and ${ALIVE})`,
+    ),
+
+    /** Planned for its pattern, $2: the prefix becomes a range of the index. $1: the name before the page; $3: its size. */
+    list: planned(
+      `select c.name, ${STATE} from ${counters} as c
+       where (${IS_COUNTER} and c.name {>} $1::text) and (c.name {~~} $2::text and ${ALIVE})
+       order by c.period, c.name limit $3::bigint`,
+    ),
+
+    /** The rows, $1 to $3, that exist and that no other transaction has locked at the moment, by their numbers from 1. */
+    unlocked: planned(
+      `select d.i::text as i
+       from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as d (period, name, starts_at, i)
+       cross join lateral (
+         select from ${counters} as c where ${IS_ROW} limit 1 for no key update skip locked) as c`,
+    ),
+
+    removeKeys: removal('remove-keys', keys, 'k.key', 'k.expires_at'),
+    removeCounters: removal('remove-counters', counters, 'k.ctid', 'k.exists_until'),
+
+    /** Removes writers without a batch for seven days: most have ended. One that is merely idle registers again. */
+    removeWriters: prepared(
+      'remove-writers',
+      `delete from ${writers} as f where f.written_at {<} (pg_catalog.now() {-} interval '7 days')`,
+    ),
+
+    /** The version of the tables. The columns are named so that it fails if the tables are others. */
+    version: planned(
+      `select pg_catalog.max(m.version)::text as version from ${s}.migrations as m
+       where not exists (select c.period, c.name, c.starts_at, c.value, c.min, c.max, c.exists_until from ${counters} as c
+                         where false)
+         and not exists (select k.key, k.request, k.answer, k.expires_at from ${keys} as k where false)
+         and not exists (select f.id, f.seq, f."values", f.written_at from ${writers} as f where false)`,
+    ),
+  };
+}
+
+/**
+ * Begins a transaction that waits at most so many milliseconds for each lock, and holds its locks for at most a second if
+ * its service has stopped.
+ */
+export const begin = (lockMs: number): Statement => ({
+  name: '',
+  text: `begin isolation level read committed; set local lock_timeout = ${Math.ceil(lockMs)}; set local idle_in_transaction_session_timeout = 1000`,
+});
+
+export const COMMIT: Statement = { name: '', text: 'commit' };
+
+/**
+ * Removes up to $2 rows that expired at $1 or later. A portion begins where the previous one ended, which avoids scanning
+ * the index entries of removed rows: they remain for as long as an old snapshot may need them. `last` is in UTC, in ISO 8601:
+ * another session may read it, and abbreviations of time zones are ambiguous.
+ */
+const removal = (name: string, table: string, place: string, expires: string): Statement =>
+  prepared(
+    name,
+    `
+  with removed as (
+    delete from ${table} as k where ${place} {=} any (array(
+      select ${place} from ${table} as k
+      where ${expires} {>=} $1::timestamptz and ${expires} {<} pg_catalog.now()
+      order by ${expires} limit $2::bigint for update skip locked))
+    returning ${expires} as expired_at
+  )
+  select pg_catalog.count(*)::text as count,
+         pg_catalog.to_char(pg_catalog.max(expired_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last
+  from removed`,
+  );
