@@ -7,9 +7,9 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { loadConfig } from '../src/config.ts';
-import { entities } from '../src/entities.ts';
 import { findPrograms, runnablePrograms } from '../src/embedded-postgres/home.ts';
-import { migrate } from '../src/database/migrate.ts';
+import { probeSessions } from '../src/database/settings.ts';
+import { migrateAll } from '../src/migrations.ts';
 import {
   createCluster,
   freePort,
@@ -68,12 +68,9 @@ export async function startTestServer(): Promise<string> {
   });
   await describe({ port, programs, slowness: 1 });
   const template = await createEmptyDatabase(TEMPLATE);
-  await migrate({
-    databaseUrl: template,
-    entities,
-    config: loadConfig({}),
-    log: { info: () => {}, warn: () => {} },
-  });
+  const config = loadConfig({ DEMOS: 'false' });
+  const log = { info: () => {}, warn: () => {} };
+  await migrateAll(template, config, log, await probeSessions(template, config, log.warn));
   const client = new Client(await databaseUrl('postgres'));
   await client.connect();
   const slowness = (performance.now() - startedAt) / START_MS;

@@ -117,10 +117,10 @@ export class CounterStore {
         { ...lock, values: [...place, numbers(rows.map(({ keptMs }) => keptMs))] },
         { ...read, values: [...place, digests(requests.flatMap(({ key }) => key ?? []))] },
       ]);
-      const created = parsed<CreatedRow>(only<{ created: string | null }>(locked).created).map(
+      const created = parsed<CreatedRow>((rowOf(locked) as { created: string | null }).created).map(
         ([period, name, start]) => idOf({ period, name, start: start ?? 0, end: 0, keptMs: 0 }),
       );
-      const found = only<{ now: string; rows: string | null; known: string | null }>(current);
+      const found = rowOf(current) as { now: string; rows: string | null; known: string | null };
       const locks = new Locks(rows, parsed<LockedRow>(found.rows), new Set(created));
       const decisions = decideOn({
         ...locks.worldAt(Number(found.now)),
@@ -326,10 +326,10 @@ const knownOf = (text: string | null): Map<string, KnownRequest> =>
 /** Parsed here, since an application may have configured the driver not to parse JSON. Null: nothing was aggregated. */
 const parsed = <Item>(text: string | null): Item[] => (text === null ? [] : (JSON.parse(text) as Item[]));
 
-function only<Found>(result: { rows: unknown[] } | undefined): Found {
+function rowOf(result: { rows: unknown[] } | undefined): unknown {
   const [row] = result?.rows ?? [];
   if (!row) throw new TypeError('no answer');
-  return row as Found;
+  return row;
 }
 
 const stateOf = ({ value, min, max, expires }: StateRow): CounterState => ({

@@ -82,7 +82,11 @@ export async function createCounters(options: CountersOptions): Promise<Counters
     log,
     session,
   });
-  await migrateCounters(migrating, schema).finally(() => migrating.end());
+  try {
+    await migrateCounters(migrating, schema);
+  } finally {
+    await migrating.end();
+  }
   const sessions = openCounterSessions(connection, { config, log, session });
   return new Counters(sessions, {
     ...limits,

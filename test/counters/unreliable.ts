@@ -1,15 +1,17 @@
 import { ConnectionError } from '../../src/database/failure.ts';
-import type { PreparedStatement, Sessions } from '../../src/database/sessions.ts';
+import type { PreparedStatement } from '../../src/database/guarded-connection.ts';
+import type { Send, Sessions } from '../../src/database/sessions.ts';
 
-export type Query = Pick<Sessions, 'query'>;
+export type Query = Pick<Sessions, 'query' | 'transaction'>;
 
 /** The name of a statement of the writer, without the digest of its text. */
-export const statementName = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
+export const statementName = ({ name }: Pick<PreparedStatement, 'name'>): string => name.replace(/-[\w-]{12}$/, '');
 
 export const lost = () => new ConnectionError('unknown', 'the connection was lost');
 
 /**
- * Sessions whose first statements that write or close batches fail, as `faults` says one after another:
+ * Sessions whose first statements that write or close batches, and commits of transactions, fail, as `faults` says one
+ * after another:
  * - `none`: the statement succeeds.
  * - `lost before`: the connection breaks before the statement arrives.
  * - `lost after`: the connection breaks after the statement was applied.
@@ -18,19 +20,28 @@ export const lost = () => new ConnectionError('unknown', 'the connection was los
  */
 export function unreliable(sessions: Query, faults: readonly string[]): Query {
   let next = 0;
+  const faulty = async <T>(send: () => Promise<T>): Promise<T> => {
+    const fault = faults[next++];
+    if (fault === 'lost before') throw lost();
+    if (fault === 'conflict') throw Object.assign(new Error('could not serialize'), { code: '40001' });
+    const result = await send();
+    if (fault === 'paused') await forgetWriters(sessions);
+    if (fault === 'lost after' || fault === 'paused') throw lost();
+    return result;
+  };
   return {
-    async query(statement: PreparedStatement) {
-      if (['register', 'known-keys', ''].includes(statementName(statement))) return sessions.query(statement);
-      const fault = faults[next++];
-      if (fault === 'lost before') throw lost();
-      if (fault === 'conflict') throw Object.assign(new Error('could not serialize'), { code: '40001' });
-      const result = await sessions.query(statement);
-      if (fault === 'paused') await forgetWriters(sessions);
-      if (fault === 'lost after' || fault === 'paused') throw lost();
-      return result;
-    },
+    query: async (statement: PreparedStatement) =>
+      ['register', ''].includes(statementName(statement))
+        ? sessions.query(statement)
+        : faulty(() => sessions.query(statement)),
+    transaction: <T>(work: (send: Send) => Promise<T>) =>
+      sessions.transaction((send) =>
+        work((statements) =>
+          statements.some(({ text }) => text === 'commit') ? faulty(() => send(statements)) : send(statements),
+        ),
+      ),
   } as Query;
 }
 
 export const forgetWriters = (sessions: Query) =>
-  sessions.query({ name: 'forget', text: 'delete from counter_writers', values: [] });
+  sessions.query({ name: '', text: 'delete from safe_counters.writers', values: [] });
