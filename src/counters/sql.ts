@@ -316,7 +316,7 @@ export function statementsIn(schema: string) {
          select from ${counters} as c where ${IS_ROW} limit 1 for no key update skip locked) as c`,
     ),
 
-    removeKeys: removal('remove-keys', keys, 'k.key', 'k.expires_at'),
+    removeKeys: removal('remove-keys', keys, 'k.ctid', 'k.expires_at'),
     removeCounters: removal('remove-counters', counters, 'k.ctid', 'k.exists_until'),
 
     /** Removes writers without a batch for seven days: most have ended. One that is merely idle registers again. */
