@@ -1,4 +1,4 @@
-import { retry } from '../concurrency/retry.ts';
+import { RetriesExhaustedError, retry } from '../concurrency/retry.ts';
 import { retryWhileReadOnly } from '../database/read-only-retry.ts';
 import { failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
@@ -56,12 +56,6 @@ const UNFIT_MAX = 1000;
 const UNDECIDED_MAX = 20;
 
 /**
- * Errors that can be due to the values of one request: data exceptions, violated constraints, limits of the program, and
- * what triggers raise.
- */
-const OF_ONE_REQUEST = /^(22|23|44|54|P0)/;
-
-/**
  * Writes requests together and sets aside those that cannot be written, so that the others are written. Each request is
  * counted once, or refused and not counted; if neither can be established, its outcome is `outcome_unknown`.
  */
@@ -115,7 +109,7 @@ export class BatchWriter {
     } catch (error) {
       try {
         if (isLocked(error)) return await onLocked(requests, error as Error, repeated);
-        if (requests.length > 1 && OF_ONE_REQUEST.test(codeOf(error) ?? ''))
+        if (requests.length > 1 && mayBeOfOneRequest(error))
           return await this.#writeInHalves(requests, repeated, lockMs);
         return requests.map(() => error as Error);
       } catch (failure) {
@@ -208,6 +202,13 @@ export class BatchWriter {
     });
   }
 }
+
+/**
+ * Whether an error can be due to one of the requests, whatever its code is: a trigger, a policy or a constraint of the
+ * application refuses it. The situation of the database, and a conflict, concern all of them.
+ */
+const mayBeOfOneRequest = (error: unknown): boolean =>
+  failureOf(error) === undefined && !(error instanceof Problem) && !(error instanceof RetriesExhaustedError);
 
 /** Whether the server reported lock_not_available: the wait for a lock timed out. */
 export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';
