@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -39,9 +39,21 @@ t.test('a port in use is reported before anything is created', async (t) => {
 });
 
 t.test('a folder that cannot be created is reported in one clear line', async (t) => {
-  for (const DATA_DIR of ['/dev/null/data', '/dev/null', '/proc/data']) {
+  const { uid } = await stat('/dev/null');
+  // Root may use the folders of all users: their owner is not the reason then.
+  const owner = [0, uid].includes(process.getuid?.() ?? uid)
+    ? ''
+    : `, which belongs to another user \\(uid ${uid}\\),`;
+  for (const [DATA_DIR, ownedBy] of [
+    ['/dev/null/data', ''],
+    ['/dev/null', owner],
+    ['/proc/data', ''],
+  ] as const) {
     const { code, stderr } = await runProgram(t, ['src/server.ts'], { DATA_DIR, PORT: '0' }).ended;
     t.equal(code, 1);
-    t.match(stderr, new RegExp(`^DATA_DIR ${DATA_DIR} cannot be used: .*; allowed: a folder that .*\n$`));
+    t.match(
+      stderr,
+      new RegExp(`^DATA_DIR ${DATA_DIR}${ownedBy} cannot be used: .*; allowed: a folder that .*\n$`),
+    );
   }
 });
