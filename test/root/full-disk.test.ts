@@ -3,28 +3,11 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { DiskWatch } from '../../src/database/disk-watch.ts';
 import { testApp, testFolder, whenOk } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 
-t.test('a full disk is reported for a while, and other errors are not mistaken for it', async (t) => {
-  const disk = new DiskWatch();
-  t.notOk(disk.isFull);
-  disk.note(Object.assign(new Error('no such table'), { code: '42P01' }));
-  t.notOk(disk.isFull);
-  disk.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
-  t.ok(disk.isFull);
-  const expired = new DiskWatch(0);
-  expired.note(Object.assign(new Error('could not extend file'), { code: '53100' }));
-  t.notOk(expired.isFull);
-});
-
-/** Only root may mount a file system that is small enough to be filled. */
-const skip = process.getuid?.() === 0 ? false : 'only root may mount a small disk';
-
 t.test(
   'with a full disk, writes are 503 disk_full and reads work; writes work again when there is room',
-  { skip },
   async (t) => {
     const disk = await testFolder(t, 'disk');
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200m,mode=755', 'tmpfs', disk]);
