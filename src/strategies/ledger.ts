@@ -1,13 +1,24 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 const LikeEntrySchema = defineEntity({
   name: 'LikeEntry',
   tableName: 'like_entries',
   properties: {
-    pk: p.bigint().primary(),
-    postPk: p.integer(),
-    likedAt: p.datetime().onCreate(() => new Date()),
+    pk: p.bigint().primary().generated('identity'),
+    postPk: p
+      .manyToOne(Post)
+      .mapToPk()
+      .fieldName('post_pk')
+      .foreignKeyName('like_entries_post_pk_fkey')
+      .deleteRule('cascade')
+      .updateRule('no action')
+      .index('like_entries_post_pk_idx'),
+    likedAt: p
+      .datetime()
+      .defaultRaw('now()')
+      .onCreate(() => new Date()),
   },
 });
 

@@ -5,8 +5,9 @@ export const newPostSchema = () =>
   defineEntity({
     name: 'Post',
     tableName: 'posts',
+    checks: [{ name: 'posts_stock', expression: '"like" <= stock' }],
     properties: {
-      pk: p.integer().primary(),
+      pk: p.integer().primary().generated('by default as identity'),
       like: p.integer().default(0),
       // The maximum number of likes; null: no maximum.
       stock: p.integer().nullable(),
@@ -14,6 +15,7 @@ export const newPostSchema = () =>
       version: p.integer().version(),
       modifiedAt: p
         .datetime()
+        .defaultRaw('now()')
         .onCreate(() => new Date())
         .onUpdate(() => new Date()),
     },

@@ -1,4 +1,5 @@
 import { defineEntity, p, raw } from '@mikro-orm/core';
+import { Post } from './post.ts';
 import { PERSISTENT, type Strategy } from './strategy.ts';
 
 const SLOTS = 16;
@@ -7,7 +8,14 @@ const LikeSlotSchema = defineEntity({
   name: 'LikeSlot',
   tableName: 'like_slots',
   properties: {
-    postPk: p.integer().primary(),
+    postPk: p
+      .manyToOne(Post)
+      .primary()
+      .mapToPk()
+      .fieldName('post_pk')
+      .foreignKeyName('like_slots_post_pk_fkey')
+      .deleteRule('cascade')
+      .updateRule('no action'),
     slot: p.integer().primary(),
     like: p.integer(),
   },
