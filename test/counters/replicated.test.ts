@@ -2,18 +2,15 @@ import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { CounterStore } from '../../src/counters/store.ts';
 import { CounterWriter } from '../../src/counters/writer.ts';
-import { migrate } from '../../src/database/migrate.ts';
 import { openSessions } from '../../src/database/pool.ts';
 import { probeSessions } from '../../src/database/settings.ts';
-import { entities } from '../../src/entities.ts';
 import { silent, testClient, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 import { requireMissingStandby, requireNoStandby } from '../standby.ts';
 
 const { databaseUrl } = await ownServer(t);
 const client = await testClient(t, databaseUrl);
-const options = { databaseUrl, entities, config: loadConfig({}), log: silent };
-await migrate(options);
+const options = { databaseUrl, config: loadConfig({}), log: silent };
 const noEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 
 /** One replica of the service. */
@@ -70,8 +67,7 @@ t.test('an unconfirmed commit is not acknowledged, even if the role hides warnin
   await administrator.query('alter role current_user set client_min_messages = error');
   const config = loadConfig({});
   const session = await probeSessions(url, config, () => {});
-  const own = { databaseUrl: url, entities, config, log: silent, session };
-  await migrate(own);
+  const own = { databaseUrl: url, config, log: silent, session };
   const sessions = openSessions(own);
   t.teardown(() => sessions.end());
   const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });

@@ -2,9 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { loadConfig } from '../../../src/config.ts';
 import { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
-import { migrate } from '../../../src/database/migrate.ts';
 import { openSessions } from '../../../src/database/pool.ts';
-import { entities } from '../../../src/entities.ts';
 import { quiet } from '../../shared/own-database.ts';
 import { names, type Peer } from './peer.ts';
 
@@ -19,8 +17,7 @@ const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, r
 
 /** The counters of this project, in process, configured as in the service. */
 export async function counterPeers(databaseUrl: string): Promise<CounterPeers> {
-  const options = { databaseUrl, entities, config: loadConfig({}), log: quiet };
-  await migrate(options);
+  const options = { databaseUrl, config: loadConfig({}), log: quiet };
   const sessions = openSessions(options);
   const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
   const writer = new CounterWriter(store, noListeners);

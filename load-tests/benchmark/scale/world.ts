@@ -1,7 +1,3 @@
-import { loadConfig } from '../../../src/config.ts';
-import { migrate } from '../../../src/database/migrate.ts';
-import { entities } from '../../../src/entities.ts';
-import { quiet } from '../../shared/own-database.ts';
 import { type Pooler, startPooler } from './pooler.ts';
 import { type Replica, startService, startWriter } from './replicas.ts';
 import { ServerMarks } from './server-marks.ts';
@@ -36,8 +32,6 @@ export class World {
     try {
       const names = Array.from({ length: COUNTERS_MAX }, (_, i) => counterName(i));
       for (const name of ['alone', 'replicated'] as const) {
-        const { databaseUrl } = servers[name];
-        await migrate({ databaseUrl, entities, config: loadConfig({}), log: quiet });
         await (await world.#marks[name].open()).createCounters(names);
       }
       return world;

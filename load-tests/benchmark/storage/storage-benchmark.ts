@@ -5,9 +5,7 @@ import { table, thousands } from '../../../src/command-line/table.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
-import { migrate } from '../../../src/database/migrate.ts';
 import { openSessions } from '../../../src/database/pool.ts';
-import { entities } from '../../../src/entities.ts';
 import { spread } from '../../shared/spread.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
 import { openSnapshotCosts, type SnapshotCost, snapshotRows } from './open-snapshot.ts';
@@ -49,8 +47,7 @@ const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, r
 /** Measures what increments leave on disk. In process, because HTTP only adds time; bytes do not depend on the machine. */
 export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<StorageResult> =>
   withOwnDatabase(20, async (databaseUrl) => {
-    const options = { databaseUrl, entities, config: loadConfig({}), log: quiet };
-    await migrate(options);
+    const options = { databaseUrl, config: loadConfig({}), log: quiet };
     const sessions = openSessions(options);
     const client = new Client(databaseUrl);
     await client.connect();
