@@ -12,12 +12,15 @@ import { ownFolder } from '../load-tests/shared/own-folder.ts';
 import { type Program, runProgram as runAnyProgram, whenReady } from '../load-tests/shared/own-service.ts';
 import { endInEmergency, removeInEmergency } from './emergency.ts';
 import { slow } from './pace.ts';
-import { cloneDatabase, createEmptyDatabase, dropDatabase } from './test-server.ts';
+import { cloneDatabase, createEmptyDatabase, DEMOS_SCHEMA, dropDatabase } from './test-server.ts';
 
 export const CHECKOUT = join(import.meta.dirname, '..');
 
 /** Progress lines, the only output to standard error that is not an error. */
 export const ONLY_PROGRESS = /^(\d+\/\d+ {2}.*\n)*$/;
+
+/** The table of the posts, for SQL. */
+export const POSTS = `${DEMOS_SCHEMA}.posts`;
 
 /** A log that discards its lines. */
 export const silent = { info: () => {}, warn: () => {} };
@@ -64,6 +67,7 @@ export async function testOrm(
     entities,
     config: loadConfig({ ...databaseTimeouts(), ...env }),
     log: silent,
+    schema: DEMOS_SCHEMA,
   });
   t.teardown(() => database.close());
   return { ...database, databaseUrl };

@@ -8,12 +8,14 @@ import { freePort } from '../src/embedded-postgres/server.ts';
 import {
   CHECKOUT,
   getJson,
+  POSTS,
   runProgram,
   startService,
   testClient,
   testDatabase,
   testFolder,
 } from './helper.ts';
+import { DEMOS_SCHEMA } from './test-server.ts';
 
 t.test('a start that fails is reported in one clear line, exit code 1', async (t) => {
   const databaseUrl = await testDatabase(t);
@@ -55,7 +57,8 @@ t.test('three services that start at the same time on an empty database all beco
   );
   const client = await testClient(t, DATABASE_URL);
   const { rows } = await client.query(
-    'select "like", (select count(*) = count(distinct name) as once from mikro_orm_migrations) from posts',
+    `select "like", (select count(*) = count(distinct name) as once from ${DEMOS_SCHEMA}.mikro_orm_migrations)
+     from ${POSTS}`,
   );
   t.match(rows, [{ like: 150, once: true }]);
 });
@@ -68,7 +71,10 @@ t.test('a service that cannot listen does not migrate the database', async (t) =
   t.equal(code, 1);
   t.match(stderr, /^cannot listen .*EADDRINUSE/);
   const client = await testClient(t, DATABASE_URL);
-  t.equal((await client.query(`select from pg_tables where schemaname = 'public'`)).rowCount, 0);
+  t.equal(
+    (await client.query(`select from pg_tables where schemaname !~ '^(pg_|information_schema)'`)).rowCount,
+    0,
+  );
 });
 
 t.test('--help describes the service and its variables; any other argument is refused', async (t) => {

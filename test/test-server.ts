@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { loadConfig } from '../src/config.ts';
 import { findPrograms, runnablePrograms } from '../src/embedded-postgres/home.ts';
+import { demosSchema } from '../src/database/schema.ts';
 import { probeSessions } from '../src/database/settings.ts';
 import { migrateAll } from '../src/migrations.ts';
 import {
@@ -34,6 +35,11 @@ const PASSWORD = 'test';
 
 /** The migrated database that every test file clones. */
 const TEMPLATE = 'safe_counters_template';
+
+const config = loadConfig({});
+
+/** The schema of the demonstrations' tables, also in the template. */
+export const DEMOS_SCHEMA = demosSchema(config.DATABASE_SCHEMA);
 
 /** How long the start takes on an idle machine, in milliseconds. */
 const START_MS = 3000;
@@ -68,7 +74,6 @@ export async function startTestServer(): Promise<string> {
   });
   await describe({ port, programs, slowness: 1 });
   const template = await createEmptyDatabase(TEMPLATE);
-  const config = loadConfig({ DEMOS: 'false' });
   const log = { info: () => {}, warn: () => {} };
   await migrateAll(template, config, log, await probeSessions(template, config, log.warn));
   const client = new Client(await databaseUrl('postgres'));

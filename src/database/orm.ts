@@ -16,8 +16,8 @@ export interface Database {
 
 export interface DatabaseOptions extends PoolOptions {
   entities: readonly EntityName[];
-  /** The schema of the tables; undefined: the role's default. */
-  schema?: string | undefined;
+  /** The schema of the tables, and of MikroORM's list of executed migrations. */
+  schema: string;
 }
 
 /** MikroORM over a pool of connections; nothing connects before the first query. */
@@ -48,7 +48,7 @@ export function ormOptions({
     // Only the name of the database is read from it; connections are opened by `driverOptions`.
     clientUrl: parseAddress(databaseUrl).urls[0],
     entities: [...entities],
-    ...(schema ? inSchema(schema) : {}),
+    ...inSchema(schema),
     extensions: [Migrator],
     migrations: { path: join(import.meta.dirname, '../../migrations'), snapshot: false },
     // A batched update checks the versions before the write and not in it: of two flushes that both pass, one is lost.

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { qualified } from '../database/qualified.ts';
 import { DEFAULT_POST, Post } from '../strategies/post.ts';
 
 /**
@@ -7,7 +8,7 @@ import { DEFAULT_POST, Post } from '../strategies/post.ts';
  */
 export async function resetDefaultPost(em: EntityManager): Promise<void> {
   await em.execute(
-    `insert into posts (pk, "like") values (?, 0)
+    `insert into ${qualified(em.config, 'posts')} as posts (pk, "like") values (?, 0)
      on conflict (pk) do update set "like" = 0, version = posts.version + 1, modified_at = now()`,
     [DEFAULT_POST],
   );
@@ -20,6 +21,7 @@ export async function resetDefaultPost(em: EntityManager): Promise<void> {
 export async function readDefaultPost(em: EntityManager): Promise<Post> {
   const post = await em.findOne(Post, DEFAULT_POST, { refresh: true });
   if (post) return post;
-  await em.execute('insert into posts (pk) values (?) on conflict do nothing', [DEFAULT_POST]);
+  const posts = qualified(em.config, 'posts');
+  await em.execute(`insert into ${posts} (pk) values (?) on conflict do nothing`, [DEFAULT_POST]);
   return em.findOneOrFail(Post, DEFAULT_POST);
 }

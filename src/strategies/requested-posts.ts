@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { qualified } from '../database/qualified.ts';
 import { Problem } from '../errors/problem.ts';
 import { Post } from './post.ts';
 
@@ -15,13 +16,15 @@ export const REQUESTED_MAX = 1000;
  * @returns its key
  */
 export async function makePost(em: EntityManager): Promise<number> {
+  const posts = qualified(em.config, 'posts');
   const [made] = await em.execute<{ pk: number }[]>(
-    `insert into posts (pk) values (nextval('requested_posts')) returning pk`,
+    `insert into ${posts} (pk) values (nextval(?)) returning pk`,
+    [qualified(em.config, 'requested_posts')],
   );
   await em.execute(
-    `delete from posts where pk in (
-       select pk from posts where pk between ? and
-         (select pk from posts where pk >= ? order by pk desc offset ? limit 1)
+    `delete from ${posts} where pk in (
+       select pk from ${posts} where pk between ? and
+         (select pk from ${posts} where pk >= ? order by pk desc offset ? limit 1)
        order by pk for update skip locked)`,
     [FIRST_REQUESTED, FIRST_REQUESTED, REQUESTED_MAX],
   );

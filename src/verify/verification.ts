@@ -69,8 +69,7 @@ export async function verify(verification: Verification): Promise<VerificationRe
   const database = openDatabase(options);
   const em = database.orm.em.fork();
   try {
-    await em.execute(`create schema "${schema}"`);
-    await migrate(options);
+    await migrate({ ...options, alone: true });
     const [{ version } = { version: '' }] = await em.execute<{ version: string }[]>('select version()');
     const races =
       only === 'experiments' ? [] : racesOf(verification, database, new Arena(database.sessions, seats));

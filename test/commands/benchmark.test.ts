@@ -4,7 +4,7 @@ import t from 'tap';
 import { bareDriver } from '../../load-tests/benchmark/orm/bare-driver.ts';
 import { inTurns, speedRatio } from '../../load-tests/benchmark/orm/turns.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { ONLY_PROGRESS, runProgram, testFolder, testOrm, until } from '../helper.ts';
+import { ONLY_PROGRESS, POSTS, runProgram, testFolder, testOrm, until } from '../helper.ts';
 
 // The time that a statement writes differs each time.
 const timeless = (statements: string[]) => statements.map((sql) => sql.replace(/'\d{4}-[^']*'/, 'a time'));
@@ -24,12 +24,12 @@ t.test('the bare driver sends what MikroORM sends, statement by statement', asyn
       },
     });
   });
-  await orm.em.fork().execute('insert into posts (pk) values (1)');
+  await orm.em.fork().execute(`insert into ${POSTS} (pk) values (1)`);
   for (const bare of bareDriver(pool)) {
     const strategy = strategies.find(({ name }) => bare.name === `${name}, bare driver`);
     if (!strategy) throw new Error(bare.name);
     const expected: string[] = [];
-    const reset = 'update posts set "like" = 5 where pk = 1';
+    const reset = `update ${POSTS} set "like" = 5 where pk = 1`;
     await orm.em.fork().execute(reset);
     await sessions.withSession(
       () => strategy.increment(orm.em.fork(), 1),

@@ -14,8 +14,9 @@ import { freePort } from '../../src/embedded-postgres/server.ts';
 import { entities } from '../../src/entities.ts';
 import { runExperiment } from '../../src/labs/bench/experiment.ts';
 import { readerWriter } from '../../src/labs/session/reader-writer.ts';
-import { CHECKOUT, silent } from '../helper.ts';
+import { CHECKOUT, POSTS, silent } from '../helper.ts';
 import { completePostgres, startPair } from '../standby.ts';
+import { DEMOS_SCHEMA } from '../test-server.ts';
 
 const bin = await completePostgres();
 const skip = bin ? false : 'pg_basebackup is not installed';
@@ -122,18 +123,18 @@ t.test('of several servers, the driver connects to a suitable one', { skip }, as
     const env = { PATH: process.env.PATH, DATABASE_URL: at([closed, readOnly, writable], 'read-write') };
     const args = ['run', 'mikro-orm', '--', 'migration:pending'];
     const { stdout } = await promisify(execFile)('npm', args, { cwd: CHECKOUT, env });
-    t.match(stdout, '20261121000000_posts');
+    t.match(stdout, '20261130000000_demonstrations');
   });
 
   await t.test('migrations, MikroORM and the labs connect to the writable server', async (t) => {
     const databaseUrl = at([closed, readOnly, writable], 'read-write');
     const config = loadConfig({});
     const session = await probeSessions(databaseUrl, config, () => {});
-    const options = { databaseUrl, entities, config, log: silent, session };
+    const options = { databaseUrl, entities, config, log: silent, session, schema: DEMOS_SCHEMA };
     t.ok((await migrate(options)) > 0);
     const { orm } = openDatabase(options);
     t.teardown(() => orm.close());
-    await orm.em.fork().execute('insert into posts default values');
+    await orm.em.fork().execute(`insert into ${POSTS} default values`);
     const { signal } = new AbortController();
     const context = { databaseUrl, config, log: silent, signal };
     t.match(await runExperiment(readerWriter, context), { holds: true });

@@ -62,13 +62,14 @@ t.test('the first refusal by a read-only server empties the pool, idle connectio
   const { databaseUrl } = await ownServer(t);
   const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
   const client = await testClient(t, databaseUrl);
+  await client.query('create table notes ()');
   const { sessions } = app.database;
   const held = await Promise.all([1, 2, 3, 4].map(() => sessions.connect()));
   const [inUse, ...idle] = held;
   for (const connection of idle) connection.release();
   t.equal(sessions.load.idle, 3);
   await setReadOnly(client, true);
-  const write = { name: 'write', text: 'insert into posts default values', values: [] };
+  const write = { name: 'write', text: 'insert into notes default values', values: [] };
   t.equal(await sessions.query(write).catch(failureOf), 'read_only');
   await until(async () => sessions.load.total === 1);
   t.equal(sessions.load.idle, 0);

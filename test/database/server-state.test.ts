@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import t from 'tap';
-import { testApp, testClient, testDatabase, testOrm, until, whenOk } from '../helper.ts';
+import { POSTS, testApp, testClient, testDatabase, testOrm, until, whenOk } from '../helper.ts';
 import { serverState } from '../../src/database/server-state.ts';
 import { ownServer } from '../own-server.ts';
 import { completePostgres, startPair } from '../standby.ts';
@@ -39,7 +39,7 @@ t.test('the age of the oldest snapshot grows while a session holds it', async (t
   const [holder, other] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
   await holder.query('begin isolation level repeatable read');
   await holder.query('select count(*) from counters');
-  for (let i = 0; i < 5; i += 1) await other.query('insert into posts default values');
+  for (let i = 0; i < 5; i += 1) await other.query(`insert into ${POSTS} default values`);
   const { oldestSnapshotAge = 0 } = await serverState(sessions);
   t.ok(oldestSnapshotAge >= 5, `${oldestSnapshotAge}`);
 });
@@ -62,7 +62,9 @@ t.test(
   async (t) => {
     const { primary } = await startPair(t, bin ?? '');
     const administrator = await testClient(t, primary);
-    await administrator.query(`create role app login password 'app'; grant all on schema public to app`);
+    await administrator.query(
+      `create role app login password 'app'; grant create on database postgres to app`,
+    );
     const log: string[] = [];
     const logger = pino<string>({ level: 'info' }, { write: (line) => void log.push(line) });
     const app = await testApp(t, {}, primary.replace('postgres:test@', 'app:app@'), logger);

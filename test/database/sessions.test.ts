@@ -8,7 +8,7 @@ import { openSessions } from '../../src/database/pool.ts';
 import { Sessions } from '../../src/database/sessions.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/timeline/entry.ts';
 import { Post } from '../../src/strategies/post.ts';
-import { silent, testClient, testDatabase, testOrm, testPool, until } from '../helper.ts';
+import { POSTS, silent, testClient, testDatabase, testOrm, testPool, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
 /** Keeps an entry for each statement of a session. */
@@ -61,7 +61,7 @@ t.test('two concurrent sessions have two backends', async (t) => {
 t.test('a session reports its statements and their answers', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const { entries, observe } = recorder();
-  await orm.em.fork().execute('insert into posts (pk, "like") values (1, 6)');
+  await orm.em.fork().execute(`insert into ${POSTS} (pk, "like") values (1, 6)`);
   const pid = await sessions.withSession(async ({ backendPid }) => {
     await orm.em.fork().transactional((tx) => tx.findOne(Post, 1));
     await t.rejects(orm.em.fork().execute('select 1/0'));
@@ -117,16 +117,16 @@ t.test('every wait is bounded: for a lock, a statement, a connection', async (t)
     POOL_MAX: '4',
   });
   const client = await testClient(t, databaseUrl);
-  await client.query('insert into posts (pk) values (1)');
-  await client.query('begin; select from posts for update');
+  await client.query(`insert into ${POSTS} (pk) values (1)`);
+  await client.query(`begin; select from ${POSTS} for update`);
   const em = () => orm.em.fork();
-  t.equal(await failure(em().execute('update posts set "like" = 1')), 'busy', 'a lock');
+  t.equal(await failure(em().execute(`update ${POSTS} set "like" = 1`)), 'busy', 'a lock');
   t.equal(await failure(em().execute('select pg_sleep(9)')), 'busy', 'a statement');
   const sleepers = [1, 2, 3, 4].map(() => failure(em().execute('select pg_sleep(9)')));
   t.equal(await failure(em().execute('select 1')), 'busy', 'a connection');
   await Promise.all(sleepers);
   await client.query('rollback');
-  t.equal(await failure(em().execute('update posts set "like" = 1')), undefined);
+  t.equal(await failure(em().execute(`update ${POSTS} set "like" = 1`)), undefined);
 });
 
 t.test(
@@ -134,7 +134,7 @@ t.test(
   async (t) => {
     const { orm, sessions, databaseUrl } = await testOrm(t);
     const client = await testClient(t, databaseUrl);
-    await client.query('insert into posts (pk) values (1)');
+    await client.query(`insert into ${POSTS} (pk) values (1)`);
     const failureWhen = (statements: string[], doomed: string) =>
       sessions.withSession(async ({ backendPid }) => {
         const em = orm.em.fork();
@@ -149,12 +149,12 @@ t.test(
       });
     const slowly = 'where pg_sleep(60) is not null';
     t.equal(
-      await failureWhen([], `update posts set "like" = 1 ${slowly}`),
+      await failureWhen([], `update ${POSTS} set "like" = 1 ${slowly}`),
       'unknown',
       'an update outside a transaction',
     );
     t.equal(
-      await failureWhen(['begin'], `update posts set "like" = 1 ${slowly}`),
+      await failureWhen(['begin'], `update ${POSTS} set "like" = 1 ${slowly}`),
       'lost',
       'an update in a transaction',
     );
@@ -163,9 +163,9 @@ t.test(
     await client.query(
       `create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end'`,
     );
-    await client.query(`create constraint trigger slow after update on posts deferrable initially deferred
+    await client.query(`create constraint trigger slow after update on ${POSTS} deferrable initially deferred
                       for each row execute function slow()`);
-    const commit = failureWhen(['begin', 'update posts set "like" = 1'], 'commit /* pg_sleep */');
+    const commit = failureWhen(['begin', `update ${POSTS} set "like" = 1`], 'commit /* pg_sleep */');
     t.equal(await commit, 'unknown', 'a commit');
   },
 );
@@ -249,11 +249,11 @@ t.test('a connection that the server closes inside a transaction frees its place
 t.test('a commit that the server answers with a rollback is an error', async (t) => {
   const { orm } = await testOrm(t);
   const work = orm.em.fork().transactional(async (tx) => {
-    await tx.execute('insert into posts (pk) values (1)');
+    await tx.execute(`insert into ${POSTS} (pk) values (1)`);
     await tx.execute('select 1/0').catch(() => {});
   });
   await t.rejects(work, { message: 'the commit was answered with a rollback' });
-  t.strictSame(await orm.em.fork().execute('select pk from posts'), []);
+  t.strictSame(await orm.em.fork().execute(`select pk from ${POSTS}`), []);
 });
 
 t.test('where a pooler drops prepared statements, all sessions continue without them', async (t) => {
@@ -334,7 +334,7 @@ t.test('a session that was moved to a standby is closed', async (t) => {
   const { orm, sessions } = await testOrm(t);
   const pid = await sessions.withSession(async ({ backendPid }) => {
     await orm.em.fork().execute('set default_transaction_read_only = on');
-    t.equal(await failure(orm.em.fork().execute('insert into posts (pk) values (1)')), 'read_only');
+    t.equal(await failure(orm.em.fork().execute(`insert into ${POSTS} (pk) values (1)`)), 'read_only');
     return backendPid;
   });
   t.not(await pidOf(orm.em.fork()), pid);

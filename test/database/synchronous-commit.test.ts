@@ -5,10 +5,17 @@ import { openDatabase } from '../../src/database/orm.ts';
 import { entities } from '../../src/entities.ts';
 import { silent, testClient } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
+import { DEMOS_SCHEMA } from '../test-server.ts';
 
 const { databaseUrl } = await ownServer(t);
 const client = await testClient(t, databaseUrl);
-const { orm, sessions, close } = openDatabase({ databaseUrl, entities, config: loadConfig({}), log: silent });
+const { orm, sessions, close } = openDatabase({
+  databaseUrl,
+  entities,
+  config: loadConfig({}),
+  log: silent,
+  schema: DEMOS_SCHEMA,
+});
 t.teardown(close);
 
 const INSERT = 'insert into likes values (1)';

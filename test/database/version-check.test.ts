@@ -1,12 +1,12 @@
 import t from 'tap';
 import { isConflict } from '../../src/database/failure.ts';
 import { Post } from '../../src/strategies/post.ts';
-import { testClient, testOrm } from '../helper.ts';
+import { POSTS, testClient, testOrm } from '../helper.ts';
 
 t.test('of two sessions that flush the same two posts, one is refused, and nothing is lost', async (t) => {
   const { orm, databaseUrl } = await testOrm(t);
   const client = await testClient(t, databaseUrl);
-  await client.query('insert into posts (pk) values (1), (2)');
+  await client.query(`insert into ${POSTS} (pk) values (1), (2)`);
   let flushed = 0;
   for (let round = 1; round <= 50; round += 1) {
     const sessions = [orm.em.fork(), orm.em.fork()];
@@ -17,6 +17,6 @@ t.test('of two sessions that flush the same two posts, one is refused, and nothi
       throw new Error('not a conflict', { cause: refused });
     flushed += ends.length - refused.length;
   }
-  const { rows } = await client.query('select "like" from posts');
+  const { rows } = await client.query(`select "like" from ${POSTS}`);
   t.strictSame(rows, [{ like: flushed }, { like: flushed }]);
 });

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import t from 'tap';
-import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { POSTS, testApp, testClient, testDatabase, until } from '../helper.ts';
 
 t.test('the database is closed only after the work for disconnected clients has ended', async (t) => {
   const databaseUrl = await testDatabase(t);
   const app = await testApp(t, {}, databaseUrl);
   const url = await app.listen({ port: 0 });
   const database = await testClient(t, databaseUrl);
-  await database.query('begin; lock posts');
+  await database.query(`begin; lock ${POSTS}`);
   const leaving = new AbortController();
   const closed = once(app.server, 'request').then(([, answer]) => once(answer, 'close'));
   const asked = fetch(`${url}/2th-plock`, { signal: leaving.signal }).catch(() => undefined);

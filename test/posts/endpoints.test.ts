@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import t from 'tap';
 import { endpoints } from '../../src/posts/endpoints.ts';
-import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { POSTS, testApp, testClient, testDatabase, until } from '../helper.ts';
 import { repetitions, untilItLoses } from '../pace.ts';
 
 interface Answer {
@@ -163,11 +163,11 @@ t.test('concurrent calls of /inc lose likes, although each has its own session',
 t.test('concurrent first calls on an empty database all find the post', async (t) => {
   const client = await testClient(t, databaseUrl);
   for (const path of ['/check', '/init', '/2th-plock?increments=1', '/2th-olock?increments=1']) {
-    await client.query('delete from posts');
+    await client.query(`delete from ${POSTS}`);
     const answers = await Promise.all(Array.from({ length: 10 }, () => call(path)));
     t.equal(answers.length, 10, path);
   }
-  const { rows } = await client.query('select pk from posts');
+  const { rows } = await client.query(`select pk from ${POSTS}`);
   t.strictSame(rows, [{ pk: 1 }]);
 });
 

@@ -2,14 +2,14 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
 import { Post } from '../../src/strategies/post.ts';
-import { testApp, testClient, testDatabase } from '../helper.ts';
+import { POSTS, testApp, testClient, testDatabase } from '../helper.ts';
 
 t.test('each request has a separate identity map, and the global one stays empty', async (t) => {
   const databaseUrl = await testDatabase(t);
   const app = await testApp(t, {}, databaseUrl);
   const client = await testClient(t, databaseUrl);
   await app.inject('/inc');
-  await client.query('update posts set "like" = 77');
+  await client.query(`update ${POSTS} set "like" = 77`);
   t.match((await app.inject('/check')).json(), { like_result: 77 }, 'the value is read from the database');
   const identityMap = app.database.orm.em.getUnitOfWork(false).getIdentityMap();
   t.equal(identityMap.getStore(app.database.orm.getMetadata().get(Post)).size, 0);

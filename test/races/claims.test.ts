@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import { Arena } from '../../src/races/arena.ts';
 import { runTrial, runUntilItLoses } from '../../src/races/trial.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { testClient, testOrm } from '../helper.ts';
+import { POSTS, testClient, testOrm } from '../helper.ts';
+import { DEMOS_SCHEMA } from '../test-server.ts';
 
 const { orm, sessions, databaseUrl } = await testOrm(t, { POOL_MAX: '34' });
 const log = pino({ level: 'silent' });
@@ -87,7 +88,8 @@ t.test(
       await t.rejects(runTrial(orm, arena, { ...trial, onIncrement }), { message: 'enough' }, strategy.name);
     }
     const { rows } = await client.query(
-      `select (select count(*)::int from posts) as posts, (select count(*)::int from like_entries) as entries,
+      `select (select count(*)::int from ${POSTS}) as posts,
+            (select count(*)::int from ${DEMOS_SCHEMA}.like_entries) as entries,
             (select count(*)::int from pg_stat_activity where datname = current_database() and state ~ 'transaction') as open,
             (select count(*)::int from pg_locks join pg_database d on d.oid = database
               where locktype = 'advisory' and datname = current_database()) as locks`,

@@ -2,14 +2,15 @@ import { text } from 'node:stream/consumers';
 import t from 'tap';
 import type { TrialResult } from '../../src/races/trial.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { testApp, testClient, testDatabase, until } from '../helper.ts';
+import { POSTS, testApp, testClient, testDatabase, until } from '../helper.ts';
 import { untilItLoses } from '../pace.ts';
 
 const databaseUrl = await testDatabase(t);
 const app = await testApp(t, {}, databaseUrl);
 const names = strategies.map(({ name }) => name);
 
-const posts = async () => (await app.database.orm.em.fork().execute('select from posts where pk > 1')).length;
+const posts = async () =>
+  (await app.database.orm.em.fork().execute(`select from ${POSTS} where pk > 1`)).length;
 
 /** The broken claims among those of the given kinds. */
 const broken = (results: TrialResult[], ...claims: TrialResult['claim'][]) =>
@@ -161,7 +162,7 @@ t.test('every claim holds over HTTP, with one post each and one increment per re
 t.test('the routes of a strategy accept only posts that were created on request', async (t) => {
   await app.inject('/init');
   const { em } = app.database.orm;
-  const [own] = await em.execute<{ pk: number }[]>('insert into posts default values returning pk');
+  const [own] = await em.execute<{ pk: number }[]>(`insert into ${POSTS} default values returning pk`);
   for (const pk of [1, own?.pk]) {
     const base = `/strategies/unsafe/posts/${pk}`;
     for (const [method, url] of [
@@ -173,25 +174,27 @@ t.test('the routes of a strategy accept only posts that were created on request'
       t.match(answer.json(), { status: 400, detail: /pk.*>= 1000000000/ }, `${method} ${url}`);
     }
   }
-  t.match(await em.execute('select "like" from posts where pk in (1, ?)', [own?.pk]), [
+  t.match(await em.execute(`select "like" from ${POSTS} where pk in (1, ?)`, [own?.pk]), [
     { like: 0 },
     { like: 0 },
   ]);
-  await em.execute('delete from posts where pk = ?', [own?.pk]);
+  await em.execute(`delete from ${POSTS} where pk = ?`, [own?.pk]);
 });
 
 t.test('the number of requested posts is bounded: the oldest unlocked one is removed', async (t) => {
   const { em } = app.database.orm;
   const first = (await app.inject({ method: 'POST', url: '/strategies/atomic/posts' })).json<{ pk: number }>()
     .pk;
-  await em.execute(`insert into posts (pk) select nextval('requested_posts') from generate_series(1, 1000)`);
+  await em.execute(
+    `insert into ${POSTS} (pk) select nextval('${POSTS.replace('posts', 'requested_posts')}') from generate_series(1, 1000)`,
+  );
   const client = await testClient(t, databaseUrl);
   await client.query('begin');
-  await client.query('update posts set "like" = "like" + 1 where pk = $1', [first]);
+  await client.query(`update ${POSTS} set "like" = "like" + 1 where pk = $1`, [first]);
   const create = () => app.inject({ method: 'POST', url: '/strategies/atomic/posts' });
   t.equal((await create()).statusCode, 201);
   const requested = async () =>
-    (await em.execute<{ pk: number }[]>('select pk from posts where pk >= 1000000000 order by pk')).map(
+    (await em.execute<{ pk: number }[]>(`select pk from ${POSTS} where pk >= 1000000000 order by pk`)).map(
       ({ pk }) => pk,
     );
   const kept = await requested();

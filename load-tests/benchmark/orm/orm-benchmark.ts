@@ -10,6 +10,7 @@ import type { Strategy } from '../../../src/strategies/strategy.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
 import type { Ratio } from '../figures/ratio.ts';
 import { bareDriver } from './bare-driver.ts';
+import { SCHEMA } from './posts.ts';
 import { inTurns, type Runner, type RunnerSpeed, speedRatio, type Turns } from './turns.ts';
 
 export interface OrmResult {
@@ -22,7 +23,7 @@ export interface OrmResult {
 export const ormBenchmark = (turns: Turns): Promise<OrmResult> =>
   withOwnDatabase(100, async (databaseUrl) => {
     const config = loadConfig({ POOL_MAX: String(turns.workers + 3) });
-    const opened = { databaseUrl, entities, config, log: quiet };
+    const opened = { databaseUrl, entities, config, log: quiet, schema: SCHEMA };
     await migrate(opened);
     const { orm } = openDatabase(opened);
     const pool = new Pool({ connectionString: databaseUrl, max: config.POOL_MAX });

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { progress } from '../../../src/command-line/progress.ts';
 import { type Spread, spread } from '../../shared/spread.ts';
+import { POSTS } from './posts.ts';
 
 /** Adds 1 to a post; false: the increment was refused. */
 export interface Runner {
@@ -47,7 +48,7 @@ export async function inTurns(
 
 /** Uses a separate row, so that no subject inherits another one's dead row versions. */
 async function turn(pool: Pool, { increment }: Runner, sliceMs: number, workers: number): Promise<number> {
-  const { rows } = await pool.query<{ pk: number }>('insert into posts default values returning pk');
+  const { rows } = await pool.query<{ pk: number }>(`insert into ${POSTS} default values returning pk`);
   const pk = rows[0]?.pk ?? 0;
   const startedAt = performance.now();
   let done = 0;
@@ -56,7 +57,7 @@ async function turn(pool: Pool, { increment }: Runner, sliceMs: number, workers:
   };
   await Promise.all(Array.from({ length: workers }, work));
   const seconds = (performance.now() - startedAt) / 1000;
-  await pool.query('delete from posts where pk = $1', [pk]);
+  await pool.query(`delete from ${POSTS} where pk = $1`, [pk]);
   return done / seconds;
 }
 
