@@ -52,11 +52,13 @@ export function newClient(databaseUrl: string, config: ClientConfig): Client {
 function seekingClient(servers: Servers): typeof Client {
   return class extends Client {
     readonly #connectMsMax: number;
+    readonly #ssl: ClientConfig['ssl'];
     #ended = false;
 
     constructor(config: ClientConfig = {}) {
       super(config);
       this.#connectMsMax = config.connectionTimeoutMillis || CONNECT_MS_MAX;
+      this.#ssl = config.ssl;
     }
 
     override connect(): Promise<Client>;
@@ -74,7 +76,7 @@ function seekingClient(servers: Servers): typeof Client {
     }
 
     async #connect(): Promise<Client> {
-      const { host, port } = await servers.find(this.#connectMsMax);
+      const { host, port } = await servers.find(this.#connectMsMax, this.#ssl);
       if (this.#ended) throw new Error('the connection was closed while it was opened');
       this.host = host;
       this.port = port;
@@ -102,18 +104,19 @@ class Servers {
    * share the result. It is not cached afterwards, because it would be wrong after a failover.
    *
    * @param connectMsMax the time limit for connecting, including this search, in milliseconds
+   * @param ssl how to encrypt the connections, as the driver's option; parameters of the address override it
    * @throws {ConnectionError} `read_only` when servers answer but none is suitable, `unavailable` when none answers
    */
-  find(connectMsMax: number): Promise<Place> {
-    this.#asked ??= this.#ask(connectMsMax).finally(() => {
+  find(connectMsMax: number, ssl: ClientConfig['ssl']): Promise<Place> {
+    this.#asked ??= this.#ask({ connectionTimeoutMillis: connectMsMax / 3, ssl }).finally(() => {
       this.#asked = undefined;
     });
     return this.#asked;
   }
 
-  async #ask(connectMsMax: number): Promise<Place> {
+  async #ask(config: Asking): Promise<Place> {
     const { urls, target } = this.#address;
-    const answers = urls.map((url) => ask(url, target, connectMsMax / 3));
+    const answers = urls.map((url) => ask(url, target, config));
     try {
       // With `any`, the order of the hosts matters; otherwise only one server is suitable.
       return await (target === 'any' ? firstInOrder(answers) : Promise.any(answers));
@@ -153,16 +156,18 @@ const REFUSES: Record<Exclude<Target, 'any'>, string> = {
   primary: 'select pg_catalog.pg_is_in_recovery() as refuses',
 };
 
+/** How a server is asked. The time limit is that of connecting, and again that of the query, in milliseconds. */
+type Asking = Pick<ClientConfig, 'connectionTimeoutMillis' | 'ssl'>;
+
 /**
- * @param msMax the limit for connecting, and again for the query, in milliseconds
  * @throws {ConnectionError} `read_only` when the server is not suitable
  * @throws the error of connecting
  */
-async function ask(url: string, target: Target, msMax: number): Promise<Place> {
+async function ask(url: string, target: Target, config: Asking): Promise<Place> {
   const client = new Client({
+    ...config,
     connectionString: url,
-    connectionTimeoutMillis: msMax,
-    query_timeout: msMax,
+    query_timeout: config.connectionTimeoutMillis,
     application_name: 'safe-counters: which server',
   });
   client.on('error', () => {});
