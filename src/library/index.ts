@@ -6,6 +6,7 @@ import { driverFor } from '../database/driver.ts';
 import { openCounterSessions } from '../database/pool.ts';
 import { SCHEMA_PATTERN } from '../database/schema.ts';
 import { type DatabaseConfig, probeSessions } from '../database/settings.ts';
+import { reasonOf } from '../errors/caught.ts';
 
 export type {
   AllIncremented,
@@ -72,11 +73,15 @@ export async function createCounters(options: CountersOptions): Promise<Counters
   const connection = connectionOf(options);
   const { schema = 'safe_counters', warn = (message) => process.emitWarning(message), ...others } = options;
   assertSchema(schema);
+  if (typeof warn !== 'function') throw new TypeError(`warn is ${typeof warn}; allowed: a function`);
   const limits = assertLimits(others);
   const max = connection.max ?? COUNTER_CONNECTIONS;
   const config: DatabaseConfig = { ...SESSIONS, POOL_MAX: max, LOCK_TIMEOUT_MS: limits.lockedMsMax ?? 5000 };
   const log = { info: () => {}, warn };
-  const session = await probeSessions(connection, config, warn);
+  const session = await probeSessions(connection, config, warn).catch((error: unknown) => {
+    // The error of a host name with several addresses has no message.
+    throw error instanceof AggregateError ? new Error(reasonOf(error), { cause: error }) : error;
+  });
   const migrating = openCounterSessions(connection, {
     config: { ...config, POOL_MAX: 1, STATEMENT_TIMEOUT_MS: MIGRATION_MS_MAX },
     log,
@@ -118,7 +123,7 @@ const OPTIONS: Record<string, string | undefined> = {
 function connectionOf(options: CountersOptions): PoolConfig {
   if (typeof options !== 'object' || options === null) throw new TypeError(`no options are given; ${OWN}`);
   for (const name of Object.keys(options)) {
-    if (!(name in OPTIONS))
+    if (!Object.hasOwn(OPTIONS, name))
       throw new TypeError(
         `there is no option ${name}; allowed: ${Object.keys(OPTIONS).slice(0, -2).join(', ')}`,
       );
@@ -128,9 +133,9 @@ function connectionOf(options: CountersOptions): PoolConfig {
   if ((connectionString === undefined) === (connection === undefined))
     throw new TypeError(`one of connectionString and connection has to be given; ${OWN}`);
   if (connection === undefined) return addressed({ connectionString });
-  if (typeof connection !== 'object' || connection === null)
+  if (typeof connection !== 'object' || connection === null || 'query' in connection)
     throw new TypeError(
-      `connection is ${typeof connection}; allowed: an object, the options of a pool of pg`,
+      'connection is not valid; allowed: the options of a pool of pg, as { host, user, password, database }',
     );
   const config = connection as PoolConfig;
   const { max = COUNTER_CONNECTIONS } = config;
@@ -138,8 +143,17 @@ function connectionOf(options: CountersOptions): PoolConfig {
     throw new TypeError(
       `connection.max is ${String(max)}; the counters need ${COUNTER_CONNECTIONS} connections: leave it out, or give at least that`,
     );
-  return config.connectionString === undefined ? config : { ...config, ...addressed(config) };
+  if (config.connectionString === undefined) return config;
+  const ignored = PARTS.find((part) => config[part] !== undefined);
+  if (ignored)
+    throw new TypeError(
+      `connection has ${ignored} and connectionString, beside which pg ignores it: leave one of them out`,
+    );
+  return { ...config, ...addressed(config) };
 }
+
+/** What an address says, even if it leaves it out. */
+const PARTS = ['host', 'port', 'user', 'password', 'database'] as const;
 
 function addressed({ connectionString }: { connectionString?: unknown }): PoolConfig {
   if (typeof connectionString !== 'string')
