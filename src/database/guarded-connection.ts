@@ -140,6 +140,8 @@ export class GuardedConnection implements Connection {
     if (!this.#broken) {
       this.#pool.onReleased();
       this.#client.release(error);
+      // In pipeline mode, the driver would first wait for the answers to the statements in progress.
+      this.#client.connection.stream.destroy();
     }
     this.#broken = error;
   }
