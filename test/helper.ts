@@ -36,7 +36,7 @@ export async function testDatabase(t: Test, { migrated = true } = {}): Promise<s
 }
 
 /** Timeouts of the service for the database, longer while this machine is slow. */
-const databaseTimeouts = () => ({
+export const databaseTimeouts = () => ({
   POOL_ACQUIRE_TIMEOUT_MS: String(slow(5000)),
   LOCK_TIMEOUT_MS: String(slow(5000)),
   STATEMENT_TIMEOUT_MS: String(slow(10_000)),

@@ -1,56 +1,25 @@
 import t from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
-import type { IncrementRequest } from '../../src/counters/request.ts';
-import { CounterStore } from '../../src/counters/store.ts';
-import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
+import type { CounterWriter } from '../../src/counters/writer.ts';
 import { ConnectionError } from '../../src/database/failure.ts';
-import { type PreparedStatement, Sessions } from '../../src/database/sessions.ts';
-import { Problem } from '../../src/errors/problem.ts';
-import { testClient, testDatabase, testOrm, testPool } from '../helper.ts';
+import type { PreparedStatement } from '../../src/database/guarded-connection.ts';
+import { Sessions } from '../../src/database/sessions.ts';
+import { testClient, testDatabase, testPool } from '../helper.ts';
 import { fc } from '../property.ts';
-import { forgetWriters, lost, type Query, statementName, unreliable } from './unreliable.ts';
-
-const noEvents: WriterEvents = {
-  written: () => {},
-  retried: () => {},
-  settled: () => {},
-  replayed: () => {},
-};
-
-const storeOn = (sessions: Query) => new CounterStore(sessions, { keyHours: 24, lockMsMax: 100 });
-
-const writerOn = (sessions: Query, events = noEvents, limits: WriterLimits = {}) =>
-  new CounterWriter(storeOn(sessions), events, limits);
-
-const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
-
-/** The outcome of a request: its values, or the code of its problem. */
-const outcomeOf = (writer: CounterWriter, request: IncrementRequest) =>
-  writer.submit(request).then(
-    ({ values }) => values,
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  );
-
-async function valuesIn(sessions: Query): Promise<Record<string, number>> {
-  const { rows } = await sessions.query<{ name: string; value: string }>({
-    name: 'all',
-    text: 'select name, value from counters order by name',
-    values: [],
-  });
-  return Object.fromEntries(rows.map(({ name, value }) => [name, Number(value)]));
-}
+import { one, outcomeOf, setUp, storeOn, valuesIn, writerOn } from './replica.ts';
+import { asking, forgetWriters, lost, type Query, statementName, unreliable } from './unreliable.ts';
 
 t.test('requests that wait together are written by one commit, in their order', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions, client } = await setUp(t);
   const batches: number[] = [];
-  const writer = writerOn(sessions, { ...noEvents, written: (increments) => batches.push(increments) });
+  const writer = writerOn(sessions, { events: { written: (increments) => batches.push(increments) } });
   const outcomes = await Promise.all([3, -1, 10].map((by) => outcomeOf(writer, one('likes', by))));
   t.strictSame(outcomes, [[3], [2], [12]]);
   t.strictSame(batches, [3]);
-  t.strictSame(await valuesIn(sessions), { likes: 12 });
+  t.strictSame(await valuesIn(client), { likes: 12 });
 });
 
-const fault = fc.constantFrom('none', 'none', 'lost before', 'lost after', 'conflict', 'paused');
+const fault = fc.constantFrom('none', 'none', 'broken', 'lost before', 'lost after', 'conflict', 'paused');
 const load = fc.record({
   faults: fc.tuple(fc.array(fault, { maxLength: 8 }), fc.array(fault, { maxLength: 8 })),
   requests: fc.array(
@@ -70,7 +39,7 @@ const load = fc.record({
 t.test(
   'each request counts once through two replicas, despite lost answers, pauses, conflicts and repeated keys',
   async (t) => {
-    const { sessions } = await testOrm(t);
+    const { sessions, client } = await setUp(t);
     let run = 0;
     await fc.assert(
       fc.asyncProperty(load, async ({ faults, requests }) => {
@@ -127,7 +96,7 @@ t.test(
           if (request.key !== undefined) counted.set(request.key, JSON.stringify(outcome));
           for (const { name, by } of request.increments) sums[name] = (sums[name] ?? 0) + by;
         }
-        const values = await valuesIn(sessions);
+        const values = await valuesIn(client);
         for (const [name, sum] of Object.entries(sums)) {
           const off = Math.abs((values[name] ?? 0) - sum);
           if (off > (uncertain.get(name) ?? 0)) throw new Error(`${name} is ${values[name]}, not ${sum}`);
@@ -140,16 +109,16 @@ t.test(
 );
 
 t.test('after a lost answer, requests get the answers that were lost', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions } = await setUp(t);
   const settled: string[] = [];
-  const events = { ...noEvents, settled: (outcome: string) => settled.push(outcome) };
-  const writer = writerOn(unreliable(sessions, ['lost after', 'lost after']), events);
+  const events = { settled: (outcome: string) => settled.push(outcome) };
+  const writer = writerOn(unreliable(sessions, ['lost after', 'lost after']), { events });
   const outcomes = await Promise.all(
     [one('b', 5), one('a', 2, 'key'), one('b', 1)].map((r) => outcomeOf(writer, r)),
   );
   t.strictSame(outcomes, [[5], [2], [6]]);
   t.strictSame(settled, ['applied']);
-  const refused = writerOn(unreliable(sessions, ['lost before']), events);
+  const refused = writerOn(unreliable(sessions, ['lost before']), { events });
   t.strictSame(await outcomeOf(refused, one('b', 1)), [7]);
   t.strictSame(settled, ['applied', 'not applied']);
 });
@@ -157,7 +126,7 @@ t.test('after a lost answer, requests get the answers that were lost', async (t)
 t.test(
   'a lost answer is settled even if the first attempt holds its locks longer than the lock timeout',
   async (t) => {
-    const { sessions, databaseUrl } = await testOrm(t, { LOCK_TIMEOUT_MS: '100' });
+    const { sessions, databaseUrl, client } = await setUp(t, { LOCK_TIMEOUT_MS: '100' });
     const first = await testClient(t, databaseUrl);
     let [written, closed] = [0, 0];
     const query = async (statement: PreparedStatement) => {
@@ -169,33 +138,30 @@ t.test(
       if (statementName(statement) === 'close' && ++closed === 3) await first.query('commit');
       return sessions.query(statement);
     };
-    t.strictSame(await outcomeOf(writerOn({ query } as Query), one('likes')), [1]);
+    t.strictSame(await outcomeOf(writerOn(asking(sessions, query)), one('likes')), [1]);
     t.equal(closed, 3);
-    t.strictSame(await valuesIn(sessions), { likes: 1 });
+    t.strictSame(await valuesIn(client), { likes: 1 });
   },
 );
 
 t.test('a delayed statement that arrives after its answer was settled does nothing', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions, client } = await setUp(t);
   const late: (() => Promise<unknown>)[] = [];
-  const delayed: Query = {
-    query: async (statement) => {
-      if (statementName(statement) !== 'write-one' || late.length > 0) return sessions.query(statement);
-      late.push(() => sessions.query(statement));
-      throw new ConnectionError('unknown', 'the connection was lost');
-    },
-  };
+  const delayed = asking(sessions, async (statement) => {
+    if (statementName(statement) !== 'write-one' || late.length > 0) return sessions.query(statement);
+    late.push(() => sessions.query(statement));
+    throw lost();
+  });
   const writer = writerOn(delayed);
   t.strictSame(await outcomeOf(writer, one('likes')), [1]);
   await t.rejects(late[0]?.() ?? Promise.resolve(), { code: '23502', column: 'seq' });
-  t.strictSame(await valuesIn(sessions), { likes: 1 });
+  t.strictSame(await valuesIn(client), { likes: 1 });
 });
 
 t.test(
   'a request that leaves the range is refused alone, even if only one of its partial sums does',
   async (t) => {
-    const { sessions, databaseUrl } = await testOrm(t);
-    const client = await testClient(t, databaseUrl);
+    const { sessions, client } = await setUp(t);
     const writer = writerOn(sessions);
     await writer.submit(one('full', VALUE_MAX - 1));
     const outcomes = await Promise.all(
@@ -233,13 +199,13 @@ t.test(
       VALUE_MAX - 1,
     ]);
     t.equal(await outcomeOf(writer, { increments: [{ name: 'y', by: -1 }, toMax, toMax] }), 'out_of_range');
-    await client.query(`delete from counters where name = 'x'`);
-    t.strictSame(await valuesIn(sessions), { full: VALUE_MAX - 10, low: -VALUE_MAX, other: 8 });
+    await client.query(`delete from safe_counters.counters where name = 'x'`);
+    t.strictSame(await valuesIn(client), { full: VALUE_MAX - 10, low: -VALUE_MAX, other: 8 });
   },
 );
 
 t.test('sums that a double cannot represent are exact', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions } = await setUp(t);
   const writer = writerOn(sessions);
   await writer.submit(one('likes', -VALUE_MAX));
   const outcomes = await Promise.all(
@@ -249,23 +215,18 @@ t.test('sums that a double cannot represent are exact', async (t) => {
 });
 
 t.test('the outcome is unknown if the database stays unreachable after a lost answer', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions } = await setUp(t);
   let wrote = false;
-  const unreachable: Query = {
-    async query(statement) {
-      if (statementName(statement) === 'register') return sessions.query(statement);
-      if (wrote) throw new ConnectionError('unavailable', 'cannot connect');
-      await sessions.query(statement);
-      wrote = true;
-      throw lost();
-    },
-  };
+  const unreachable = asking(sessions, async (statement) => {
+    if (statementName(statement) === 'register') return sessions.query(statement);
+    if (wrote) throw new ConnectionError('unavailable', 'cannot connect');
+    await sessions.query(statement);
+    wrote = true;
+    throw lost();
+  });
   const settled: string[] = [];
-  const writer = writerOn(
-    unreachable,
-    { ...noEvents, settled: (outcome) => settled.push(outcome) },
-    { settleMsMax: 50 },
-  );
+  const events = { settled: (outcome: string) => settled.push(outcome) };
+  const writer = writerOn(unreachable, { events, settleMsMax: 50 });
   const outcome = await outcomeOf(writer, one('likes', 1, 'key'));
   t.equal(outcome, 'outcome_unknown');
   t.strictSame(settled, ['unknown']);
@@ -276,29 +237,30 @@ t.test('the outcome is unknown if the database stays unreachable after a lost an
 t.test(
   'the time spent settling a lost answer does not count towards the time limit for retries',
   async (t) => {
-    const { sessions } = await testOrm(t);
+    const { sessions } = await setUp(t);
     const now = performance.now.bind(performance);
     t.teardown(() => void (performance.now = now));
     let writes = 0;
     const query = async (statement: PreparedStatement) => {
+      // The failover takes 40 seconds.
+      if (statementName(statement) === 'close') performance.now = () => now() + 40_000;
       if (statementName(statement) !== 'write-keyed') return sessions.query(statement);
       writes += 1;
       if (writes === 1) throw lost();
       if (writes > 2) return sessions.query(statement);
-      // After a failover that took 40 seconds, another replica is writing the same key.
-      performance.now = () => now() + 40_000;
+      // Another replica is writing the same key.
       throw Object.assign(new Error('duplicate key'), { code: '23505' });
     };
-    t.strictSame(await outcomeOf(writerOn({ query } as Query), one('likes', 1, 'key')), [1]);
+    t.strictSame(await outcomeOf(writerOn(asking(sessions, query)), one('likes', 1, 'key')), [1]);
     t.equal(writes, 3);
   },
 );
 
 t.test('settling a lost answer takes as long as a failover, and less if a server answers', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions } = await setUp(t);
   const now = performance.now.bind(performance);
   t.teardown(() => void (performance.now = now));
-  const asking = (error: () => Error) => {
+  const losing = (error: () => Error) => {
     let writes = 0;
     let passedMs = 0;
     const query = async (statement: PreparedStatement) => {
@@ -309,44 +271,40 @@ t.test('settling a lost answer takes as long as a failover, and less if a server
       }
       throw writes === 1 ? lost() : error();
     };
-    return { query: { query } as Query, passedMs: () => passedMs };
+    return { sessions: asking(sessions, query), passedMs: () => passedMs };
   };
-  const away = asking(() => new ConnectionError('unavailable', 'cannot connect'));
-  t.equal(await outcomeOf(writerOn(away.query), one('likes')), 'outcome_unknown');
+  const away = losing(() => new ConnectionError('unavailable', 'cannot connect'));
+  t.equal(await outcomeOf(writerOn(away.sessions), one('likes')), 'outcome_unknown');
   t.ok(away.passedMs() >= 44_000, `${away.passedMs()} ms`);
   performance.now = now;
-  const locked = asking(() => Object.assign(new Error('lock timeout'), { code: '55P03' }));
-  t.equal(await outcomeOf(writerOn(locked.query), one('likes')), 'outcome_unknown');
+  const locked = losing(() => Object.assign(new Error('lock timeout'), { code: '55P03' }));
+  t.equal(await outcomeOf(writerOn(locked.sessions), one('likes')), 'outcome_unknown');
   t.ok(locked.passedMs() >= 12_000 && locked.passedMs() <= 20_000, `${locked.passedMs()} ms`);
 });
 
-t.test('a refused batch stays refused if the request that caused the refusal cannot be found', async (t) => {
-  const broken: Query = {
-    query: async (statement) => {
-      if (statementName(statement) === 'register') return { rows: [] } as never;
-      if (statementName(statement) === 'write-one')
-        throw Object.assign(new Error('too large'), { code: '22003' });
-      throw new ConnectionError('unavailable', 'the server is unreachable');
+t.test('a batch that the server refused stays refused if its requests cannot be decided', async (t) => {
+  const unreachable = new ConnectionError('unavailable', 'the server is unreachable');
+  const broken = {
+    query: async (statement: PreparedStatement) => {
+      if (statementName(statement) === 'register') return { rows: [] };
+      throw Object.assign(new Error('too large'), { code: '22003' });
     },
-  };
-  await t.rejects(writerOn(broken).submit(one('likes')), ConnectionError);
+    transaction: () => Promise.reject(unreachable),
+  } as unknown as Query;
+  await t.rejects(writerOn(broken).submit(one('likes')), unreachable);
 });
 
 t.test('a process that was paused until its row was removed reports an unknown outcome', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions, client } = await setUp(t);
   const paused = unreliable(sessions, ['paused']);
   const writer = writerOn(paused);
   t.equal(await outcomeOf(writer, one('likes')), 'outcome_unknown');
-  t.strictSame(
-    await valuesIn(sessions),
-    { likes: 1 },
-    'the batch had been applied, and is not applied again',
-  );
+  t.strictSame(await valuesIn(client), { likes: 1 }, 'the batch had been applied, and is not applied again');
   t.strictSame(await outcomeOf(writer, one('likes')), [2], 'the writer continues under a new identity');
 });
 
 t.test('a writer whose row was removed while it was idle registers again', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions } = await setUp(t);
   const writer = writerOn(sessions);
   await writer.submit(one('likes'));
   await forgetWriters(sessions);
@@ -354,35 +312,32 @@ t.test('a writer whose row was removed while it was idle registers again', async
 });
 
 t.test('a jump of the clock while an answer is lost does no harm', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions, client } = await setUp(t);
   const now = Date.now;
   t.teardown(() => void (Date.now = now));
-  const jumping = {
-    async query(statement: PreparedStatement) {
-      const result = await sessions.query(statement);
-      if (statementName(statement) !== 'write-one' || Date.now !== now) return result;
-      Date.now = () => now() + 30 * 86_400_000;
-      throw lost();
-    },
-  } as Query;
+  const jumping = asking(sessions, async (statement) => {
+    const result = await sessions.query(statement);
+    if (statementName(statement) !== 'write-one' || Date.now !== now) return result;
+    Date.now = () => now() + 30 * 86_400_000;
+    throw lost();
+  });
   t.strictSame(await outcomeOf(writerOn(jumping), one('likes')), [1]);
-  t.strictSame(await valuesIn(sessions), { likes: 1 });
+  t.strictSame(await valuesIn(client), { likes: 1 });
 });
 
 t.test('a replay is a separate commit, which standbys can confirm', async (t) => {
-  const { sessions, databaseUrl } = await testOrm(t);
-  const client = await testClient(t, databaseUrl);
+  const { sessions, client } = await setUp(t);
   await writerOn(sessions).submit(one('likes', 1, 'key'));
   const writer = writerOn(sessions);
   t.match(await writer.submit(one('likes', 1, 'key')), { replayed: true });
   const { rows } = await client.query(
-    'select seq::int, "values" from counter_writers order by written_at desc limit 1',
+    'select seq::int, "values" from safe_counters.writers order by written_at desc limit 1',
   );
   t.strictSame(rows, [{ seq: 1, values: [] }]);
 });
 
 t.test('a request whose client has disconnected before the batch begins is not counted', async (t) => {
-  const { sessions } = await testOrm(t);
+  const { sessions } = await setUp(t);
   const writer = writerOn(sessions);
   const outcomes = await Promise.all([
     outcomeOf(writer, { ...one('likes'), abandoned: () => true }),
@@ -392,22 +347,27 @@ t.test('a request whose client has disconnected before the batch begins is not c
 });
 
 t.test('keys are removed once they have expired, and not before', async (t) => {
-  const { sessions, databaseUrl } = await testOrm(t);
-  const client = await testClient(t, databaseUrl);
+  const { sessions, client, databaseUrl } = await setUp(t);
   const store = storeOn(sessions);
   const writer = writerOn(sessions);
   for (const key of ['old', 'older', 'new', 'held']) await writer.submit(one('likes', 1, key));
   const kept = await client.query(
-    `select extract(epoch from expires_at - now()) / 3600 as hours from idempotency_keys`,
+    `select extract(epoch from expires_at - now()) / 3600 as hours from safe_counters.idempotency_keys`,
   );
   t.ok(kept.rows.every(({ hours }) => Number(hours) > 23.9 && Number(hours) <= 24));
   t.match(await store.removeKeys(10), { count: 0 });
-  await client.query(`update idempotency_keys set expires_at = now() - interval '2 s' where key = 'older'`);
-  await client.query(
-    `update idempotency_keys set expires_at = now() - interval '1 s' where key in ('old', 'held')`,
-  );
+  const expire = (age: string, keys: string[]) =>
+    client.query(
+      `update safe_counters.idempotency_keys set expires_at = now() - $1::interval
+       where key in (select substr(sha256(convert_to(k, 'UTF8')), 1, 16) from unnest($2::text[]) as k)`,
+      [age, keys],
+    );
+  t.match(await expire('2 s', ['older']), { rowCount: 1 });
+  t.match(await expire('1 s', ['old', 'held']), { rowCount: 2 });
   const holder = await testClient(t, databaseUrl);
-  await holder.query(`begin; select from idempotency_keys where key = 'held' for update`);
+  await holder.query(
+    `begin; select from safe_counters.idempotency_keys where key = substr(sha256('held'), 1, 16) for update`,
+  );
   const { count, last } = await store.removeKeys(1);
   t.equal(count, 1, 'the key that expired first');
   t.match(await store.removeKeys(10, last), { count: 1 }, 'without waiting for the locked key');
@@ -429,8 +389,9 @@ t.test(
       },
     );
     await client.query(
-      `insert into idempotency_keys select 'old ' || i, '', '{}', '2020-05-04 01:02:03.000004Z'::timestamptz + i * interval '1 us'
-     from generate_series(0, 8) as i`,
+      `insert into safe_counters.idempotency_keys
+       select int4send(i), '', '{}', '2020-05-04 01:02:03.000004Z'::timestamptz + i * interval '1 us'
+       from generate_series(0, 8) as i`,
     );
     let since: string | undefined;
     for (const store of [...stores, ...stores]) {
@@ -444,15 +405,14 @@ t.test(
 );
 
 t.test('rows of writers without a batch for a week are removed', async (t) => {
-  const { sessions, databaseUrl } = await testOrm(t);
-  const client = await testClient(t, databaseUrl);
+  const { sessions, client } = await setUp(t);
   await writerOn(sessions).submit(one('likes'));
   await writerOn(sessions).submit(one('likes'));
-  const rows = async () => (await client.query('select from counter_writers')).rowCount;
+  const rows = async () => (await client.query('select from safe_counters.writers')).rowCount;
   await storeOn(sessions).removeWriters();
   t.equal(await rows(), 2);
   await client.query(
-    `update counter_writers set written_at = now() - interval '8 days' where "values" = '{1}'`,
+    `update safe_counters.writers set written_at = now() - interval '8 days' where "values" = '{1}'`,
   );
   await storeOn(sessions).removeWriters();
   t.equal(await rows(), 1);
