@@ -2,91 +2,116 @@ import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { removeExpiredForEver } from '../../src/counters/removal.ts';
-import { fingerprintOf, type IncrementRequest } from '../../src/counters/request.ts';
-import { CounterStore } from '../../src/counters/store.ts';
-import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
-import { ConnectionError } from '../../src/database/failure.ts';
-import type { PreparedStatement, Sessions } from '../../src/database/sessions.ts';
+import { type IncrementRequest, pendingOf } from '../../src/counters/request.ts';
 import { Problem } from '../../src/errors/problem.ts';
-import { testApp, testClient, testDatabase, testOrm, until } from '../helper.ts';
+import { testApp, testClient, testDatabase, until } from '../helper.ts';
 import { slow } from '../pace.ts';
-
-const noEvents: WriterEvents = {
-  written: () => {},
-  retried: () => {},
-  settled: () => {},
-  replayed: () => {},
-};
-
-type Query = Pick<Sessions, 'query'>;
-
-const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
-
-const bulk = (...names: string[]): IncrementRequest => ({
-  increments: names.map((name) => ({ name, by: 1 })),
-});
-
-const outcomeOf = (writer: CounterWriter, request: IncrementRequest) =>
-  writer.submit(request).then(
-    ({ values }) => values,
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  );
-
-/** The name of a statement of the writer, without the digest of its text. */
-const statementName = ({ name }: PreparedStatement): string => name.replace(/-[\w-]{12}$/, '');
+import {
+  blocked,
+  bulk,
+  create,
+  hold,
+  one,
+  outcomeOf,
+  type WriterOptions,
+  setUp as setUpReplica,
+  writerOn,
+} from './replica.ts';
+import { asking, lost, type Query, statementName } from './unreliable.ts';
 
 /** Counts the statements that are sent, by name, and calls `before` ahead of each. */
 function watched(sessions: Query, before: (name: string) => Promise<void> | void = () => {}) {
   const sent: Record<string, number> = {};
-  const query = async (statement: PreparedStatement) => {
-    const name = statementName(statement);
+  const own = asking(sessions, async (statement) => {
+    // The lookup of locks is planned each time, so it has no name.
+    const name = statement.text.endsWith('skip locked) as c') ? 'unlocked' : statementName(statement);
     sent[name] = (sent[name] ?? 0) + 1;
     await before(name);
     return sessions.query(statement);
-  };
-  return { sent, sessions: { query } as Query };
+  });
+  return { sent, sessions: own };
 }
 
 async function setUp(t: Test, env: NodeJS.ProcessEnv = {}) {
-  const { sessions, databaseUrl } = await testOrm(t, env);
+  const { sessions, databaseUrl, client } = await setUpReplica(t, env);
   const holder = await testClient(t, databaseUrl);
-  const observer = await testClient(t, databaseUrl);
-  /** Resolves when so many sessions of this database wait for a lock. */
-  const blocked = (count: number) =>
-    until(async () => {
-      const { rowCount } = await observer.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-      );
-      return rowCount === count;
-    });
-  const newWriter = (limits: WriterLimits = {}, on: Query = sessions, lockMsMax = 50, events = noEvents) =>
-    new CounterWriter(new CounterStore(on, { keyHours: 24, lockMsMax }), events, limits);
-  return { sessions, databaseUrl, holder, observer, blocked, newWriter };
+  const newWriter = ({ on = sessions, ...options }: WriterOptions & { on?: Query } = {}) =>
+    writerOn(on, { lockMsMax: 50, ...options });
+  return { sessions, databaseUrl, holder, client, newWriter };
 }
 
-const create = (client: Client, ...names: string[]) =>
-  client.query('insert into counters select unnest($1::text[]), 0', [names]);
-
-const hold = (holder: Client, ...names: string[]) =>
-  holder.query(`begin; select from counters where name in ('${names.join("','")}') for update`);
-
-const lost = () => new ConnectionError('unknown', 'the connection was lost');
+/** Counts a request with a key in a transaction that stays open, as another replica does. */
+async function countElsewhere(other: Client, request: IncrementRequest, value: number): Promise<void> {
+  const { key, fingerprint } = pendingOf(request);
+  await other.query('begin');
+  await other.query(`update safe_counters.counters set value = $2 where name = $1`, [
+    request.increments[0]?.name,
+    value,
+  ]);
+  await other.query(
+    `insert into safe_counters.idempotency_keys
+     values (decode($1, 'hex'), decode($2, 'hex'), $3, now() + interval '1 day')`,
+    [key, fingerprint, { value }],
+  );
+}
 
 t.test(
   'a request that another replica counts during the statement is replayed, and not refused as out of range',
   async (t) => {
-    const { holder, newWriter, blocked } = await setUp(t);
-    await holder.query(`insert into counters values ('x', ${VALUE_MAX - 1})`);
-    // As another replica does that counts the first attempt of the same request.
-    await holder.query(`begin; update counters set value = value + 1 where name = 'x'`);
-    await holder.query(
-      `insert into idempotency_keys values ('key', $1, '{${VALUE_MAX}}', now() + interval '1 day')`,
-      [fingerprintOf(one('x'))],
-    );
-    const outcome = outcomeOf(newWriter({}, undefined, 30_000), one('x', 1, 'key'));
-    await blocked(1);
+    const { holder, client, newWriter } = await setUp(t);
+    await client.query(`insert into safe_counters.counters (name, value) values ('x', ${VALUE_MAX - 1})`);
+    const request = one('x', 1, 'key');
+    await countElsewhere(holder, request, VALUE_MAX);
+    const outcome = outcomeOf(newWriter({ lockMsMax: 30_000 }), request);
+    await blocked(client);
     await holder.query('commit');
     t.strictSame(await outcome, [VALUE_MAX]);
+  },
+);
+
+/** A counter that has no room, and a writer that knows so: the next batch is decided one by one at once. */
+async function withFullCounter(t: Test) {
+  const { holder, client, newWriter } = await setUp(t);
+  await client.query(`insert into safe_counters.counters (name, value, min, max) values ('full', 0, 0, 0)`);
+  const writer = newWriter({ lockMsMax: 30_000 });
+  t.equal(await outcomeOf(writer, one('full')), 'out_of_bounds');
+  return { holder, client, writer };
+}
+
+t.test('the bounds of a counter that another replica creates during the statement apply', async (t) => {
+  const { holder, client, writer } = await withFullCounter(t);
+  for (const [name, neighbour] of [
+    ['late', 'free'],
+    ['later', 'full'],
+  ] as const) {
+    await holder.query('begin');
+    await holder.query(`insert into safe_counters.counters (name, value, max) values ('${name}', 1, 1)`);
+    const outcomes = Promise.all([one(neighbour), one(name)].map((request) => outcomeOf(writer, request)));
+    await blocked(client);
+    await holder.query('commit');
+    t.strictSame(await outcomes, [neighbour === 'full' ? 'out_of_bounds' : [1], 'out_of_bounds']);
+  }
+});
+
+t.test(
+  'a request that another replica counts during the statement is replayed, and not refused for lack of room',
+  async (t) => {
+    const { holder, client, writer } = await withFullCounter(t);
+    await client.query(
+      `insert into safe_counters.counters (name, value, max) values ('tickets', 0, 1), ('seats', 0, 1)`,
+    );
+    for (const [name, neighbour] of [
+      ['tickets', 'free'],
+      ['seats', 'full'],
+    ] as const) {
+      const request = one(name, 1, `key of ${name}`);
+      await countElsewhere(holder, request, 1);
+      const requests = [request, one(name, 1, `later key of ${name}`), one(neighbour)];
+      const outcomes = Promise.all(requests.map((each) => outcomeOf(writer, each)));
+      await blocked(client);
+      await holder.query('commit');
+      t.strictSame(await outcomes, [[1], 'out_of_bounds', neighbour === 'full' ? 'out_of_bounds' : [1]]);
+    }
   },
 );
 
@@ -95,15 +120,13 @@ t.test(
   async (t) => {
     const { sessions, newWriter } = await setUp(t);
     let first = true;
-    const ambiguous: Query = {
-      query: async (statement) => {
-        const result = await sessions.query(statement);
-        if (statementName(statement) !== 'write-one' || !first) return result as never;
-        first = false;
-        throw Object.assign(new Error('result is ambiguous'), { code: '40003', severity: 'ERROR' });
-      },
-    };
-    t.strictSame(await outcomeOf(newWriter({}, ambiguous), one('likes')), [1]);
+    const ambiguous = asking(sessions, async (statement) => {
+      const result = await sessions.query(statement);
+      if (statementName(statement) !== 'write-one' || !first) return result;
+      first = false;
+      throw Object.assign(new Error('result is ambiguous'), { code: '40003', severity: 'ERROR' });
+    });
+    t.strictSame(await outcomeOf(newWriter({ on: ambiguous }), one('likes')), [1]);
   },
 );
 
@@ -112,18 +135,16 @@ t.test(
   async (t) => {
     const { sessions, holder, newWriter } = await setUp(t, { LOCK_TIMEOUT_MS: '200' });
     let lose = false;
-    const losing: Query = {
-      query: async (statement) => {
-        if (!lose || !statementName(statement).startsWith('write')) return sessions.query(statement);
-        lose = false;
-        throw lost();
-      },
-    };
-    const writer = newWriter({}, losing);
+    const losing = asking(sessions, async (statement) => {
+      if (!lose || !statementName(statement).startsWith('write')) return sessions.query(statement);
+      lose = false;
+      throw lost();
+    });
+    const writer = newWriter({ on: losing });
     t.strictSame(await outcomeOf(writer, bulk('a', 'other')), [1, 1]);
     // As the first attempt does, on a server that waits for the rest of it or for a standby.
-    await holder.query(`begin; update counters set value = value + 1 where name = 'a'`);
-    await holder.query('update counter_writers set seq = seq + 1');
+    await holder.query(`begin; update safe_counters.counters set value = value + 1 where name = 'a'`);
+    await holder.query('update safe_counters.writers set seq = seq + 1');
     lose = true;
     t.equal(await outcomeOf(writer, one('a')), 'outcome_unknown');
     t.strictSame(await outcomeOf(writer, one('other')), [2]);
@@ -214,13 +235,13 @@ t.test('a replay, which needs no lock, does not release its counter from suspici
 t.test(
   'requests that were queued before their counter became a suspect do not delay the main lane',
   async (t) => {
-    const { sessions, holder, newWriter, blocked } = await setUp(t);
+    const { sessions, holder, client, newWriter } = await setUp(t);
     await create(holder, 'locked');
     await hold(holder, 'locked');
     const { sent, sessions: counted } = watched(sessions);
-    const writer = newWriter({ lockedMsMax: 20_000 }, counted, 1000);
+    const writer = newWriter({ lockedMsMax: 20_000, on: counted, lockMsMax: 1000 });
     const pending = [outcomeOf(writer, one('locked'))];
-    await blocked(1);
+    await blocked(client);
     pending.push(outcomeOf(writer, one('locked')));
     t.strictSame(await outcomeOf(writer, one('free')), [1]);
     t.equal(sent.unlocked, 1, 'the main lane has timed out once');
@@ -235,8 +256,8 @@ t.test('batches of quarantined bulks have a size limit', async (t) => {
   await create(holder, 'locked', ...names);
   await hold(holder, 'locked');
   let largest = 0;
-  const events = { ...noEvents, written: (increments: number) => (largest = Math.max(largest, increments)) };
-  const writer = newWriter({ lockedMsMax: 30_000 }, undefined, 50, events);
+  const events = { written: (increments: number) => (largest = Math.max(largest, increments)) };
+  const writer = newWriter({ lockedMsMax: 30_000, events });
   const pending = Array.from({ length: 12 }, () => outcomeOf(writer, bulk('locked', ...names)));
   await until(async () => writer.quarantined === 12);
   await holder.query('rollback');
@@ -303,7 +324,7 @@ t.test('requests with keys stay in one batch if the lock is released before it i
   const { sent, sessions: counted } = watched(sessions, async (name) => {
     if (name === 'unlocked') await holder.query('rollback');
   });
-  const writer = newWriter({}, counted);
+  const writer = newWriter({ on: counted });
   const pending = Array.from({ length: 300 }, (_, i) => outcomeOf(writer, one('locked', 1, `key ${i}`)));
   t.ok((await Promise.all(pending)).every((outcome) => Array.isArray(outcome)));
   t.ok((sent['write-keyed'] ?? 0) < 10, `${sent['write-keyed']} statements for 300 requests`);
@@ -318,7 +339,7 @@ t.test('a conflict during the lookup of locks causes no refusal (repeatable read
     if (name !== 'unlocked' || conflicts++ > 0) return;
     throw Object.assign(new Error('could not serialize access due to concurrent update'), { code: '40001' });
   });
-  const writer = newWriter({}, conflicting);
+  const writer = newWriter({ on: conflicting });
   const pending = outcomeOf(writer, one('locked'));
   t.strictSame(await outcomeOf(writer, one('free')), [1]);
   await holder.query('rollback');

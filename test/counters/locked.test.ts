@@ -1,39 +1,28 @@
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
-import type { IncrementRequest } from '../../src/counters/request.ts';
 import { isLocked } from '../../src/counters/batch-writer.ts';
-import { CounterStore } from '../../src/counters/store.ts';
-import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/counters/writer.ts';
-import { Problem } from '../../src/errors/problem.ts';
-import { testApp, testClient, testOrm, until } from '../helper.ts';
+import type { CounterWriter } from '../../src/counters/writer.ts';
+import { testApp, testClient, until } from '../helper.ts';
 import { slow } from '../pace.ts';
-
-const noEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
-
-const one = (name: string, by = 1, key?: string): IncrementRequest => ({ increments: [{ name, by }], key });
-
-const outcomeOf = (writer: CounterWriter, request: IncrementRequest) =>
-  writer.submit(request).then(
-    ({ values }) => values,
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  );
+import {
+  hold,
+  one,
+  outcomeOf,
+  setUp as setUpReplica,
+  valuesIn,
+  type WriterOptions,
+  writerOn,
+} from './replica.ts';
+import { asking } from './unreliable.ts';
 
 /** Writers with a short lock timeout, and another session that can hold locks. */
-async function setUp(t: Test, limits: WriterLimits = {}, events: Partial<WriterEvents> = {}, lockMsMax = 50) {
-  const { sessions, databaseUrl } = await testOrm(t);
-  const newWriter = () =>
-    new CounterWriter(
-      new CounterStore(sessions, { keyHours: 24, lockMsMax }),
-      { ...noEvents, ...events },
-      limits,
-    );
+async function setUp(t: Test, options: WriterOptions = {}) {
+  const { sessions, databaseUrl, client } = await setUpReplica(t);
+  const newWriter = () => writerOn(sessions, { lockMsMax: 50, ...options });
   const holder = await testClient(t, databaseUrl);
   const release = () => holder.query('rollback');
-  return { sessions, databaseUrl, newWriter, holder, release };
+  return { sessions, databaseUrl, client, newWriter, holder, release };
 }
-
-const hold = (holder: Client, name: string) =>
-  holder.query(`begin; select from counters where name = '${name}' for update`);
 
 t.test('a locked counter delays the requests that need it, and no others', async (t) => {
   const { newWriter, holder, release } = await setUp(t);
@@ -62,7 +51,7 @@ t.test(
   async (t) => {
     const { newWriter, holder, release } = await setUp(t);
     const writer = newWriter();
-    await holder.query(`begin; insert into counters values ('new', 10)`);
+    await holder.query(`begin; insert into safe_counters.counters (name, value) values ('new', 10)`);
     const pending = outcomeOf(writer, one('new'));
     const neighbours = Array.from({ length: 20 }, (_, i) => one(`neighbour ${i}`));
     const outcomes = await Promise.all(neighbours.map((request) => outcomeOf(writer, request)));
@@ -73,7 +62,7 @@ t.test(
 );
 
 t.test('a request for a locked counter is refused as busy when its wait times out', async (t) => {
-  const { newWriter, holder, sessions, release } = await setUp(t, { lockedMsMax: 200 });
+  const { newWriter, holder, client, release } = await setUp(t, { lockedMsMax: 200 });
   const writer = newWriter();
   await writer.submit(one('locked'));
   await hold(holder, 'locked');
@@ -84,8 +73,7 @@ t.test('a request for a locked counter is refused as busy when its wait times ou
     [2],
     'the next write finds that the lock was released',
   );
-  const { rows } = await sessions.query({ name: 'v', text: 'select value from counters', values: [] });
-  t.strictSame(rows, [{ value: '2' }]);
+  t.strictSame(await valuesIn(client), { locked: 2 });
 });
 
 t.test(
@@ -94,7 +82,8 @@ t.test(
     const { newWriter, holder, release } = await setUp(t);
     const writer = newWriter();
     await holder.query(
-      `begin; insert into idempotency_keys values ('key', 'x', '{1}', now() + interval '1 day')`,
+      `begin; insert into safe_counters.idempotency_keys
+       values (substr(sha256('key'), 1, 16), 'x', '{"value": 1}', now() + interval '1 day')`,
     );
     await Promise.all(['a', 'b'].map((name) => writer.submit(one(name))));
     const pending = outcomeOf(writer, one('a', 1, 'key'));
@@ -105,26 +94,25 @@ t.test(
 );
 
 t.test('no increment of a counter that several busy writers share is refused', async (t) => {
-  const { newWriter, sessions } = await setUp(t, { lockedMsMax: 20_000 });
+  const { newWriter, client } = await setUp(t, { lockedMsMax: 20_000 });
   const writers = [newWriter(), newWriter(), newWriter()];
   const outcomes = await Promise.all(
     Array.from({ length: 600 }, (_, i) => outcomeOf(writers[i % 3] as CounterWriter, one('hot'))),
   );
   t.equal(outcomes.filter((outcome) => Array.isArray(outcome)).length, 600);
-  const { rows } = await sessions.query({ name: 'v', text: 'select value from counters', values: [] });
-  t.strictSame(rows, [{ value: '600' }]);
+  t.strictSame(await valuesIn(client), { hot: 600 });
 });
 
 t.test('requests for locked counters beyond the queue limit are refused at once', async (t) => {
   const { sessions, holder, release } = await setUp(t);
   let timeouts = 0;
-  const query: typeof sessions.query = (statement) =>
-    sessions.query<never>(statement).catch((error) => {
+  const counted = asking(sessions, (statement) =>
+    sessions.query(statement).catch((error) => {
       timeouts += Number(isLocked(error));
       throw error;
-    });
-  const store = new CounterStore({ query }, { keyHours: 24, lockMsMax: 50 });
-  const writer = new CounterWriter(store, noEvents, { queueMax: 3, lockedMsMax: 60_000 });
+    }),
+  );
+  const writer = writerOn(counted, { lockMsMax: 50, queueMax: 3, lockedMsMax: 60_000 });
   await writer.submit(one('locked'));
   await hold(holder, 'locked');
   const pending = [outcomeOf(writer, one('locked'))];
@@ -139,7 +127,9 @@ t.test('requests for locked counters beyond the queue limit are refused at once'
 
 /** Creates counters in a transaction that stays open, so that other sessions do not see them. */
 const createUncommitted = (holder: Client, count: number) =>
-  holder.query(`begin; insert into counters select 'new ' || i, 0 from generate_series(1, ${count}) i`);
+  holder.query(
+    `begin; insert into safe_counters.counters (name, value) select 'new ' || i, 0 from generate_series(1, ${count}) i`,
+  );
 
 for (const count of [30, 200])
   t.test(
@@ -163,11 +153,8 @@ for (const count of [30, 200])
 
 t.test('many new counters are written by a few statements, although one more is not committed', async (t) => {
   const commits: number[] = [];
-  const { newWriter, holder, release } = await setUp(
-    t,
-    {},
-    { written: (increments) => commits.push(increments) },
-  );
+  const events = { written: (increments: number) => commits.push(increments) };
+  const { newWriter, holder, release } = await setUp(t, { events });
   const writer = newWriter();
   await createUncommitted(holder, 1);
   const pending = outcomeOf(writer, one('new 1'));
@@ -181,12 +168,12 @@ t.test('many new counters are written by a few statements, although one more is 
 });
 
 t.test('a counter that is free again is soon written, although many are still locked', async (t) => {
-  const { newWriter, holder, release, databaseUrl } = await setUp(t, {}, {}, 250);
+  const { newWriter, holder, release, databaseUrl } = await setUp(t, { lockMsMax: 250 });
   const writer = newWriter();
   await Promise.all(Array.from({ length: 41 }, (_, i) => writer.submit(one(`counter ${i}`))));
   const other = await testClient(t, databaseUrl);
   await hold(other, 'counter 0');
-  await holder.query(`begin; select from counters where name <> 'counter 0' for update`);
+  await holder.query(`begin; select from safe_counters.counters where name <> 'counter 0' for update`);
   const pending = Array.from({ length: 41 }, (_, i) => outcomeOf(writer, one(`counter ${i}`)));
   // By now, each of them was found to be locked.
   await until(async () => writer.quarantined === 41);
@@ -200,12 +187,11 @@ t.test('a counter that is free again is soon written, although many are still lo
 });
 
 t.test('while the table is locked, an increment is refused as busy within the time for locks', async (t) => {
-  const { databaseUrl } = await testOrm(t);
-  const holder = await testClient(t, databaseUrl);
-  const app = await testApp(t, { LOCK_TIMEOUT_MS: '1500' }, databaseUrl);
+  const { databaseUrl, holder } = await setUp(t);
+  const app = await testApp(t, { LOCK_TIMEOUT_MS: '1500', DEMOS: 'false' }, databaseUrl);
   const increment = () => app.inject({ method: 'POST', url: '/counters/likes/increments' });
   await increment();
-  await holder.query('begin; lock table counters in share mode');
+  await holder.query('begin; lock table safe_counters.counters in share mode');
   const since = performance.now();
   const answer = await increment();
   t.match(answer.json(), { code: 'busy', detail: /perhaps the table is/ });
@@ -218,7 +204,7 @@ t.test('a request that the database refuses for a reason of its own does not fai
   const { newWriter, holder } = await setUp(t);
   await holder.query(`
     create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
-    create trigger refuse before insert on counters for each row when (new.name like 'bad%') execute function refuse()`);
+    create trigger refuse before insert on safe_counters.counters for each row when (new.name like 'bad%') execute function refuse()`);
   const writer = newWriter();
   const names = ['a', 'bad', 'b', 'c', 'bad too', 'd'];
   const outcomes = await Promise.all(names.map((name) => outcomeOf(writer, one(name))));

@@ -2,12 +2,13 @@ import { setImmediate, setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import type { Outcome } from '../../src/counters/batch-writer.ts';
 import { Quarantine, type QuarantineOptions } from '../../src/counters/quarantine.ts';
-import type { IncrementRequest } from '../../src/counters/request.ts';
+import { type PendingRequest, pendingOf } from '../../src/counters/request.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
-const one = (name: string, key?: string): IncrementRequest => ({ increments: [{ name, by: 1 }], key });
+const requestOf = (...names: string[]): PendingRequest =>
+  pendingOf({ increments: names.map((name) => ({ name, by: 1 })) });
 
 const lockTimeout = () => Object.assign(new Error('lock timeout'), { code: '55P03' });
 const outOfRange = () => new Problem('out_of_range', 'too large');
@@ -25,7 +26,7 @@ class Locks {
   /** How long an attempt waits for a lock, in milliseconds; undefined: as long as the quarantine asks for. */
   waitMs: number | undefined;
 
-  async write(requests: readonly IncrementRequest[], lockMs: number): Promise<Outcome[]> {
+  async write(requests: readonly PendingRequest[], lockMs: number): Promise<Outcome[]> {
     this.writing += 1;
     try {
       return await this.#attempt(requests, lockMs);
@@ -34,8 +35,8 @@ class Locks {
     }
   }
 
-  async #attempt(requests: readonly IncrementRequest[], lockMs: number): Promise<Outcome[]> {
-    const names = requests.flatMap(({ increments }) => increments.map(({ name }) => name));
+  async #attempt(requests: readonly PendingRequest[], lockMs: number): Promise<Outcome[]> {
+    const names = requests.flatMap(({ rows }) => rows.map(({ name }) => name));
     this.attempts.push([...new Set(names)]);
     if (names.length === 1) this.alone.add(String(names[0]));
     if (names.some((name) => this.locked.has(name))) {
@@ -43,10 +44,10 @@ class Locks {
       if (names.some((name) => this.locked.has(name))) return requests.map(lockTimeout);
     }
     await setImmediate();
-    return requests.map(({ increments }) =>
-      increments.some(({ name }) => this.full.has(name))
+    return requests.map(({ rows }) =>
+      rows.some(({ name }) => this.full.has(name))
         ? outOfRange()
-        : { values: increments.map(() => 1), replayed: false },
+        : { values: rows.map(() => 1), replayed: false },
     );
   }
 }
@@ -61,7 +62,7 @@ function setUp(options: Partial<QuarantineOptions> = {}) {
     queueMax: 4096,
     ...options,
   });
-  const outcomeOf = (request: IncrementRequest) =>
+  const outcomeOf = (request: PendingRequest) =>
     quarantine.submit(request).then(
       () => 'written',
       (error: unknown) => (error instanceof Problem ? error.code : String(error)),
@@ -83,12 +84,12 @@ t.test('counters whose requests are all refused do not block the lanes for other
   const callers = ['full 1', 'full 2'].flatMap((name) =>
     [1, 2, 3].map(() =>
       sendRepeatedly(
-        () => outcomeOf(one(name)),
+        () => outcomeOf(requestOf(name)),
         () => isDone || locks.attempts.length > 1000,
       ),
     ),
   );
-  t.equal(await outcomeOf(one('other')), 'written');
+  t.equal(await outcomeOf(requestOf('other')), 'written');
   isDone = true;
   await Promise.all(callers);
   t.ok(locks.attempts.length < 50, `written by attempt ${locks.attempts.length}`);
@@ -102,11 +103,11 @@ t.test('a counter whose requests are all refused does not take the turns of lock
   let isDone = false;
   const callers = [1, 2, 3, 4, 5, 6].map(() =>
     sendRepeatedly(
-      () => outcomeOf(one('full')),
+      () => outcomeOf(requestOf('full')),
       () => isDone,
     ),
   );
-  const pending = outcomeOf(one('locked'));
+  const pending = outcomeOf(requestOf('locked'));
   await until(async () => locks.attempts.length >= 4);
   locks.locked.clear();
   t.equal(await pending, 'written');
@@ -116,13 +117,13 @@ t.test('a counter whose requests are all refused does not take the turns of lock
 
 t.test('counters that have been written are no longer suspects, whenever they became suspects', async (t) => {
   const { quarantine, outcomeOf } = setUp();
-  const both = { increments: [...one('a').increments, ...one('b').increments] };
+  const both = requestOf('a', 'b');
   quarantine.suspect(['a']);
   const first = outcomeOf(both);
   quarantine.suspect(['b']);
   t.strictSame(await Promise.all([first, outcomeOf(both)]), ['written', 'written']);
-  t.notOk(quarantine.concerns(one('a')));
-  t.notOk(quarantine.concerns(one('b')));
+  t.notOk(quarantine.concerns(requestOf('a')));
+  t.notOk(quarantine.concerns(requestOf('b')));
 });
 
 t.test('a request takes little time, however many counters are locked', async (t) => {
@@ -131,11 +132,11 @@ t.test('a request takes little time, however many counters are locked', async (t
   quarantine.suspect(names);
   for (const name of names) locks.locked.add(name);
   locks.waitMs = 0;
-  const pending = names.map((name) => outcomeOf(one(name)));
+  const pending = names.map((name) => outcomeOf(requestOf(name)));
   await until(async () => locks.alone.size === names.length && locks.writing < 2);
   locks.waitMs = undefined;
   const since = performance.now();
-  const more = Array.from({ length: 1000 }, () => outcomeOf(one('locked 1')));
+  const more = Array.from({ length: 1000 }, () => outcomeOf(requestOf('locked 1')));
   const ms = performance.now() - since;
   t.ok(ms < slow(100), `took ${Math.round(ms)} ms`);
   locks.locked.clear();

@@ -16,10 +16,10 @@ t.test(
     const url = await app.listen({ port: 0 });
     const database = await testClient(t, databaseUrl);
     const observer = await testClient(t, databaseUrl);
-    await database.query(`insert into counters (name, value) values ('likes', 0)`);
+    await database.query(`insert into safe_counters.counters (name, value) values ('likes', 0)`);
     await database.query('begin');
     // As a migration does: no counter can be written, and the writer cannot look up which counters are locked.
-    await database.query('lock table counters in exclusive mode');
+    await database.query('lock table safe_counters.counters in exclusive mode');
 
     const first = post(url, new Agent({ keepAlive: true }));
     await until(async () => {
