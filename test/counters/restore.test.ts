@@ -42,7 +42,7 @@ async function replica(t: Test, { databaseUrl }: OwnServer) {
 
 async function valueIn(t: Test, { databaseUrl }: OwnServer): Promise<number> {
   const client = await testClient(t, databaseUrl);
-  const { rows } = await client.query<{ value: number }>('select value::int from counters');
+  const { rows } = await client.query<{ value: number }>('select value::int from safe_counters.counters');
   return rows[0]?.value ?? 0;
 }
 

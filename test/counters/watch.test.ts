@@ -41,9 +41,9 @@ t.test(
     await fetch(`${there}/counters/likes`, { method: 'DELETE', headers: { 'if-match': '*' } });
     t.strictSame(await next(), { event: 'value', data: { name: 'likes', value: null } });
     const client = await testClient(t, databaseUrl);
-    await client.query('alter table counters rename to elsewhere');
+    await client.query('alter table safe_counters.counters rename to elsewhere');
     t.match(await next(), { event: 'problem', data: { code: 'internal_error' } });
-    await client.query('alter table elsewhere rename to counters');
+    await client.query('alter table safe_counters.elsewhere rename to counters');
     t.match(await next(), { event: 'value' }, 'the stream recovers by itself');
     disconnect.abort();
     const watchers = async () => /watchers (\d+)/.exec(await (await fetch(`${here}/metrics`)).text())?.[1];
