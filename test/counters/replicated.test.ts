@@ -84,6 +84,8 @@ for (const [statement, bounds] of [
     },
   );
 
+const own = (name: string) => ({ increments: [{ name, by: 1, min: 0, max: 0 }] });
+
 const wasReplayed = (answer: unknown) => (answer as { replayed?: boolean }).replayed;
 
 t.test(
@@ -96,7 +98,6 @@ t.test(
        select name, 0, 0, 0 from unnest($1::text[]) as name`,
       [['full', 'set', 'deleted', 'refused']],
     );
-    const own = (name: string) => ({ increments: [{ name, by: 1, min: 0, max: 0 }] });
     const change = { name: 'set', change: { max: 5 }, precondition: 'exists' } as const;
     const replays: CounterRequest[] = [
       one('replayed', 1, 'plain key'),
@@ -156,12 +157,12 @@ t.test('an unconfirmed commit is not acknowledged, even if the role hides warnin
     requireStandby,
     requireNoStandby: confirm,
   } = await setUp(t, 'alter role current_user set client_min_messages = error');
-  for (const own of [{}, { max: 5 }]) {
+  for (const bounds of [{}, { max: 5 }]) {
     const writer = newWriter(100);
     await writer.submit(one('warm'));
     await requireStandby();
     let answered = false;
-    const outcome = answerOf(writer, { increments: [{ name: 'likes', by: 1, ...own }] }).finally(() => {
+    const outcome = answerOf(writer, { increments: [{ name: 'likes', by: 1, ...bounds }] }).finally(() => {
       answered = true;
     });
     // As an operator or a proxy does that cancels slow statements.
