@@ -181,19 +181,13 @@ function refusal(increment: PendingIncrement, state: RowState, start: number): P
   const before = BigInt(state.value);
   const after = before + BigInt(increment.by);
   const [[min, max], [ownMin, ownMax]] = [rangeOf(state), ownRangeOf(increment)];
-  const outOf = (limit: bigint) => ({ increment, before, limit, fits: fits(after, before, limit) });
+  const outOf = (limit: bigint) => ({ increment, before, limit, fits: fitting(increment, state) });
   if (after > max) return outOfRow(outOf(max), 'max', state);
   if (after < min) return outOfRow(outOf(min), 'min', state);
   const sum = after - BigInt(start);
   if (after > ownMax) return outOfOwn(outOf(ownMax), 'max', sum);
   if (after < ownMin) return outOfOwn(outOf(ownMin), 'min', sum);
   return undefined;
-}
-
-/** How much of the way to `after` remains within the limit. */
-function fits(after: bigint, before: bigint, limit: bigint): bigint {
-  const room = limit - before;
-  return after > limit === room > 0n ? room : 0n;
 }
 
 interface Excess {
