@@ -1,18 +1,26 @@
 import t, { type Test } from 'tap';
-import { remove, set } from '../../src/counters/change.ts';
-import { type Counters, createCounters } from '../../src/library/index.ts';
-import { silent, testClient, testDatabase, testPool, until } from '../helper.ts';
+import { Counters } from '../../src/counters/counters.ts';
+import { Sessions } from '../../src/database/sessions.ts';
+import { silent, testClient, testDatabase, testPool } from '../helper.ts';
+import { blocked, SCHEMA, sessionsOn } from './replica.ts';
+import { commits, interrupted, type Query } from './unreliable.ts';
 
-/** Counters in two processes whose sessions have an isolation level at which concurrent changes conflict. */
+const abandon = () => {};
+
+function countersOn(t: Test, sessions: Query): Counters {
+  const counters = new Counters(
+    { query: sessions.query.bind(sessions), transaction: sessions.transaction.bind(sessions), abandon },
+    { schema: SCHEMA, statementMsMax: 10_000, warn: silent.warn },
+  );
+  t.teardown(() => counters.close());
+  return counters;
+}
+
+/** Counters in two processes whose sessions have an isolation level at which concurrent changes may conflict. */
 async function replicas(t: Test, level: string) {
-  const connectionString = await testDatabase(t, { migrated: false });
+  const connectionString = await testDatabase(t);
   const options = `-c default_transaction_isolation=${level.replace(' ', '\\ ')}`;
-  const open = async () => {
-    const pool = testPool(t, { connectionString, options });
-    const counters = await createCounters({ pool, warn: silent.warn });
-    t.teardown(() => counters.close());
-    return counters;
-  };
+  const open = () => countersOn(t, new Sessions(testPool(t, { connectionString, options })));
   const observer = await testClient(t, connectionString);
   const holder = await testClient(t, connectionString);
 
@@ -24,19 +32,14 @@ async function replicas(t: Test, level: string) {
     await holder.query(`begin; update safe_counters.counters set value = 5 where name = 'likes'`);
     const changes = Array.from({ length: waiting }, change);
     const settled = Promise.allSettled(changes);
-    await until(async () => {
-      const locked = await observer.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-      );
-      return locked.rowCount === waiting;
-    });
+    await blocked(observer, waiting);
     await holder.query('commit');
     return settled;
   };
-  return { all: [await open(), await open()] as [Counters, Counters], meetConflict };
+  return { all: [open(), open()] as [Counters, Counters], meetConflict };
 }
 
-for (const level of ['repeatable read', 'serializable']) {
+for (const level of ['read committed', 'repeatable read', 'serializable']) {
   t.test(
     `${level}: a change that met a conflict is decided on the state that the conflict left`,
     async (t) => {
@@ -50,8 +53,10 @@ for (const level of ['repeatable read', 'serializable']) {
       t.match(await counters.read('likes'), { value: 5 });
       await counters.set('likes', { value: 7 }, 'exists');
       t.match(await meetConflict(() => counters.delete('likes', { value: 7 })), [refused]);
-      t.match(await meetConflict(() => counters.delete('likes', 'exists')), [{ status: 'fulfilled' }]);
+      const deleted = [{ status: 'fulfilled', value: true }];
+      t.match(await meetConflict(() => counters.delete('likes', 'exists')), deleted);
       t.equal(await counters.read('likes'), undefined);
+      t.equal(await counters.delete('likes', 'exists'), false);
     },
   );
 
@@ -87,23 +92,28 @@ for (const level of ['repeatable read', 'serializable']) {
 }
 
 t.test(
-  'a change that meets a conflict each time fails with the conflict, after a limited number of attempts',
+  'a change that meets a conflict each time is refused after a limited number of attempts, and not made',
   async (t) => {
+    const databaseUrl = await testDatabase(t);
+    const sessions = sessionsOn(t, databaseUrl);
+    await countersOn(t, sessions).set('likes', { value: 1 }, 'missing');
     let attempts = 0;
-    const ask = async () => {
+    const conflicting = interrupted(sessions, (texts) => {
+      if (!commits(texts)) return;
       attempts += 1;
       throw Object.assign(new Error('could not serialize access'), { code: '40001' });
-    };
-    const request = { name: 'likes', change: { value: 1 }, precondition: 'exists' } as const;
+    });
+    const counters = countersOn(t, conflicting);
     const changes: (() => Promise<unknown>)[] = [
-      () => set(ask, request, 1),
-      () => set(ask, { ...request, key: 'once' }, 1),
-      () => remove(ask, 'likes', 'exists'),
+      () => counters.set('likes', { value: 2 }, 'exists'),
+      () => counters.set('likes', { value: 2 }, 'exists', { key: 'once' }),
+      () => counters.delete('likes', 'exists'),
     ];
     for (const change of changes) {
       attempts = 0;
-      await t.rejects(change(), { code: '40001' });
+      await t.rejects(change(), { code: 'retries_exhausted' });
       t.ok(attempts > 1 && attempts <= 20, `${attempts} attempts`);
     }
+    t.match(await counters.read('likes'), { value: 1 });
   },
 );

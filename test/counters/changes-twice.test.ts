@@ -41,7 +41,7 @@ t.test(
     const [app] = replicas as [FastifyInstance];
     await put(app, '/counters/once', { value: 5 }, { 'if-none-match': '*' });
     const answers = await putTwice(
-      `select from counters where name = 'once' for update`,
+      `select from safe_counters.counters where name = 'once' for update`,
       '/counters/once',
       { value: 6 },
       { 'if-match': '"5"', 'idempotency-key': 'change' },
@@ -59,7 +59,7 @@ t.test(
   'the creation of a counter that is sent to two replicas at once, with one key, is made once and answered twice',
   async (t) => {
     const answers = await putTwice(
-      `insert into counters values ('new', 0)`,
+      `insert into safe_counters.counters (name, value) values ('new', 0)`,
       '/counters/new',
       { value: 7 },
       { 'if-none-match': '*', 'idempotency-key': 'creation' },

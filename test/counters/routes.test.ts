@@ -4,7 +4,7 @@ import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { testApp, testDatabase } from '../helper.ts';
 import { countersOf } from './http.ts';
 
-const app = await testApp(t);
+const app = await testApp(t, { DEMOS: 'false' });
 
 const at = (name: string) => `/counters/${encodeURIComponent(name)}`;
 
@@ -144,10 +144,32 @@ t.test('a key counts once: the same request is replayed, a different one is refu
   for (const bad of ['', 'a b', 'é', 'x'.repeat(256)]) {
     t.match(
       await add('keyed', {}, { 'idempotency-key': bad }),
-      { status: 400, body: { detail: /Idempotency-Key/ } },
+      { status: 400, body: { code: 'invalid_request', detail: /^the idempotency key must/ } },
       bad,
     );
   }
+});
+
+const addQuoted = (key: string, by: number) => add('quoted', { by }, { 'idempotency-key': key });
+
+t.test('a key is the same with and without the quotes of a structured field', async (t) => {
+  for (const [bare, quoted] of [
+    ['plain', '"plain"'],
+    ['back\\slash"', '"back\\\\slash\\""'],
+  ] as const) {
+    const first = await addQuoted(quoted, 2);
+    t.match(first, { status: 200, headers: { 'idempotency-replayed': undefined } });
+    t.match(
+      await addQuoted(bare, 2),
+      { body: first.body, headers: { 'idempotency-replayed': 'true' } },
+      bare,
+    );
+    t.match(await addQuoted(bare, 3), { status: 422, body: { code: 'key_reused' } });
+  }
+  t.match(await addQuoted('"of two words"', 1), { status: 200, body: { value: 5 } });
+  // Without that form, the quotes are characters of the key.
+  for (const [i, bare] of ['"', '""', '"a"b"', '"a\\b"', '"a', 'a"', 'a'].entries())
+    t.match(await addQuoted(bare, 1), { status: 200, body: { value: 6 + i } }, bare);
 });
 
 t.test('a bulk is written as a whole or not at all, in its order, and under one key', async (t) => {
