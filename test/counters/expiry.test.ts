@@ -1,22 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
-import { REGISTER, WRITE_ONE } from '../../src/counters/statements.ts';
-import { CounterStore } from '../../src/counters/store.ts';
-import { CounterWriter } from '../../src/counters/writer.ts';
-import { testApp, testClient, testDatabase, testOrm } from '../helper.ts';
+import { compose } from '../../src/counters/batch.ts';
+import { decide } from '../../src/counters/decide.ts';
+import { pendingOf } from '../../src/counters/request.ts';
+import { testApp } from '../helper.ts';
 import { ANY, countersOf, NEW } from './http.ts';
+import { one, setUp, storeOn, writerOn } from './replica.ts';
 
-const { sessions, databaseUrl } = await testOrm(t);
+const { sessions, databaseUrl, client } = await setUp(t);
 const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
-const client = await testClient(t, databaseUrl);
-const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 60_000 });
-const events = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
+const store = storeOn(sessions, 60_000);
 
 const { ask, get, put, add } = countersOf(app);
 
 /** Makes a counter expire: its expiry is a millisecond ago. */
 const expire = (name: string) =>
-  client.query(`update counters set expires_at = now() - interval '1 ms' where name = $1`, [name]);
+  client.query(`update safe_counters.counters set exists_until = now() - interval '1 ms' where name = $1`, [
+    name,
+  ]);
 
 const LATER = '2100-01-31T12:00:00.500Z';
 
@@ -115,7 +116,7 @@ t.test('an invalid timestamp is refused', async (t) => {
 });
 
 t.test('expired counters, and no others, are removed in portions', async (t) => {
-  await client.query('delete from counters');
+  await client.query('delete from safe_counters.counters');
   for (const name of ['a', 'b', 'c', 'd']) await put(name, { value: 1, expires_at: LATER }, NEW);
   for (const name of ['forever', 'stays']) await put(name, { value: 1 }, NEW);
   for (const name of ['a', 'b', 'c']) await expire(name);
@@ -126,17 +127,18 @@ t.test('expired counters, and no others, are removed in portions', async (t) => 
   await put('forever', { expires_at: '2020-01-01T00:00:00Z' });
   await put('past', { expires_at: '2020-01-01T00:00:00Z' }, NEW);
   t.match(await store.removeCounters(9), { count: 2 }, 'the next round finds earlier expiries');
-  const { rows } = await client.query('select name from counters order by name');
+  const { rows } = await client.query('select name from safe_counters.counters order by name');
   t.same(rows, [{ name: 'd' }, { name: 'stays' }]);
 });
 
 t.test('each increment counts once, from 0, while expired counters are being removed', async (t) => {
-  const writers = [0, 1].map(() => new CounterWriter(store, events));
+  const writers = [0, 1].map(() => writerOn(sessions, { lockMsMax: 60_000 }));
   const names = Array.from({ length: 8 }, (_, i) => `racing ${i}`);
   for (let round = 0; round < 20; round += 1) {
-    await client.query('delete from counters');
+    await client.query('delete from safe_counters.counters');
     await client.query(
-      `insert into counters (name, value, max, expires_at) select name, 50, 50, now() from unnest($1::text[]) as name`,
+      `insert into safe_counters.counters (name, value, max, exists_until)
+       select name, 50, 50, now() from unnest($1::text[]) as name`,
       [names],
     );
     const removals = Array.from({ length: 5 }, () => store.removeCounters(3));
@@ -144,29 +146,44 @@ t.test('each increment counts once, from 0, while expired counters are being rem
       writers[i % 2]?.submit({ increments: names.map((name) => ({ name, by: 1 })) }),
     );
     await Promise.all([...removals, ...increments]);
-    const { rows } = await client.query('select value::int, max, expires_at from counters');
+    const { rows } = await client.query('select value::int, max, exists_until from safe_counters.counters');
     t.same(
       rows,
-      names.map(() => ({ value: 10, max: null, expires_at: null })),
+      names.map(() => ({ value: 10, max: null, exists_until: null })),
       `round ${round}`,
     );
   }
 });
 
-t.test('an increment of a counter with an expiry updates no index', async (t) => {
-  // A separate database: other connections may report their statistics at any time after their work.
-  const onlyClient = await testClient(t, await testDatabase(t));
-  const updateCounts = async () => {
-    await onlyClient.query('select pg_stat_force_next_flush()');
-    const { rows } = await onlyClient.query(
-      `select n_tup_upd::int as updates, n_tup_hot_upd::int as hot from pg_stat_user_tables where relname = 'counters'`,
+t.test(
+  'an increment of a counter with an expiry, and the number of its batch, update no index',
+  async (t) => {
+    // A separate database: other connections may report their statistics at any time after their work.
+    const own = await setUp(t);
+    const only = storeOn(own.sessions);
+    const updateCounts = async () => {
+      await own.sessions.query({ name: '', text: 'select pg_stat_force_next_flush()', values: [] });
+      const { rows } = await own.client.query(
+        `select relname as table, n_tup_upd::int as updates, n_tup_hot_upd::int as hot from pg_stat_user_tables
+       where n_tup_upd > 0 order by relname`,
+      );
+      return rows as { table: string; updates: number; hot: number }[];
+    };
+    const writer = randomUUID();
+    await only.register(writer);
+    await own.client.query(
+      `insert into safe_counters.counters (name, value, exists_until) values ('hot', 0, $1)`,
+      [LATER],
     );
-    return rows[0] as { updates: number; hot: number };
-  };
-  const writer = randomUUID();
-  await onlyClient.query(REGISTER.text, [writer]);
-  await onlyClient.query(`insert into counters (name, value, expires_at) values ('hot', 0, $1)`, [LATER]);
-  for (const seq of [1, 2, 3, 4, 5])
-    await onlyClient.query(WRITE_ONE.text, [writer, seq, '5s', 'hot', 1, 1, 1, null, null, null]);
-  t.same(await updateCounts(), { updates: 5, hot: 5 });
-});
+    const increment = pendingOf(one('hot'));
+    const bounded = pendingOf({ increments: [{ name: 'hot', by: 1, max: 1000 }] });
+    for (let seq = 1; seq <= 300; seq += 1) {
+      if (seq % 3 > 0) await only.write(compose([increment]), { writer, seq });
+      else await only.decide([bounded], { writer, seq }, (world) => decide([bounded], world));
+    }
+    t.same(await updateCounts(), [
+      { table: 'counters', updates: 300, hot: 300 },
+      { table: 'writers', updates: 300, hot: 300 },
+    ]);
+  },
+);

@@ -1,23 +1,22 @@
 import assert from 'node:assert/strict';
 import { Ajv } from 'ajv';
 import t, { type Test } from 'tap';
-import { BUCKETS_MAX, bucketOf, bucketsOf, counterNamed, quoted } from '../../src/counters/windows.ts';
-import { CounterStore } from '../../src/counters/store.ts';
-import { CounterWriter } from '../../src/counters/writer.ts';
+import { idOf, quotedRow, rowOfCounter } from '../../src/counters/row.ts';
+import type { Counted } from '../../src/counters/request.ts';
+import { canonical, WINDOWS_MAX, windowAt, windowsAt } from '../../src/counters/windows.ts';
+import type { CounterWriter } from '../../src/counters/writer.ts';
 import { Problem } from '../../src/errors/problem.ts';
-import { testApp, testClient, testOrm } from '../helper.ts';
+import { testApp } from '../helper.ts';
 import { fc } from '../property.ts';
 import { countersOf, type Requests } from './http.ts';
+import { setUp, writerOn } from './replica.ts';
 import { unreliable } from './unreliable.ts';
 
-const noEvents = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
-
-const { sessions, databaseUrl } = await testOrm(t);
+const { sessions, databaseUrl, client } = await setUp(t);
 const replicas = [
   await testApp(t, { DEMOS: 'false' }, databaseUrl),
   await testApp(t, { DEMOS: 'false' }, databaseUrl),
 ];
-const client = await testClient(t, databaseUrl);
 
 const [first, second] = replicas.map(countersOf) as [Requests, Requests];
 const { ask, add } = first;
@@ -34,36 +33,55 @@ function setClock(t: Test, at: string): void {
 }
 
 t.test(
-  'windows of one length follow each other without a gap, and each has a name that identifies it',
+  'windows of one length follow each other without a gap, each is another row, and equal lengths are the same windows',
   async (t) => {
-    const window = fc
-      .tuple(fc.integer({ min: 1, max: 9999 }), fc.constantFrom('s', 'm', 'h', 'd'))
-      .map(([length, unit]) => `${length}${unit}`);
+    const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+    const anyLength = fc.tuple(
+      fc.integer({ min: 1, max: 9999 }),
+      fc.constantFrom(...(Object.keys(units) as (keyof typeof units)[])),
+    );
+    const name = fc.string({ unit: 'grapheme', minLength: 1 });
     const at = fc.integer({ min: 0, max: 4_000_000_000_000 });
     fc.assert(
-      fc.property(fc.string(), window, at, (name, length, now) => {
-        const buckets = bucketsOf(name, length, now, 3);
-        const { start = 0, end = 0 } = counterNamed(buckets[0]?.name ?? '');
-        assert.ok(start <= now && now < end);
-        for (const [i, bucket] of buckets.entries()) {
-          const { counter, ...found } = counterNamed(bucket.name);
-          if (!name.includes('\u001f')) assert.equal(counter, name);
-          assert.equal(found.start, bucket.start);
-          assert.equal(found.end, i === 0 ? end : buckets[i - 1]?.start);
-          assert.ok(bucket.expiresAt >= bucket.start + BUCKETS_MAX * (end - start));
-          assert.deepEqual(
-            bucketsOf(name, found.window ?? '', now, 3)[i],
-            bucket,
-            'the same length in another unit has the same bucket',
-          );
+      fc.property(name, anyLength, anyLength, at, (counter, [count, unit], [otherCount, otherUnit], now) => {
+        const ms = count * units[unit];
+        const rows = windowsAt(counter, `${count}${unit}`, now, 3);
+        const [current] = rows;
+        assert.ok(current && current.start <= now && now < current.end);
+        for (const [i, row] of rows.entries()) {
+          assert.equal(row.name, counter);
+          assert.ok(Number.isInteger(row.start / ms));
+          assert.equal(row.end - row.start, ms);
+          if (i > 0) assert.equal(row.end, rows[i - 1]?.start);
+          assert.ok(row.keptMs >= WINDOWS_MAX * ms);
+          assert.deepEqual(row, windowAt(counter, `${count}${unit}`, row.start));
+          assert.deepEqual(row, windowAt(counter, `${count}${unit}`, row.end - 1));
         }
+        const isSame = otherCount * units[otherUnit] === ms;
+        const other = windowAt(counter, `${otherCount}${otherUnit}`, now);
+        assert.equal(idOf(other) === idOf(current), isSame);
+        assert.equal(new Set([...rows, rowOfCounter(counter)].map(idOf)).size, 4);
       }),
       { numRuns: 200 },
     );
-    const bucket = bucketOf('likes', '3600s', Date.parse('2026-11-29T15:30:00Z'));
-    t.equal(quoted(bucket.name), '"likes" in the window of 1h from 2026-11-29T15:00:00.000Z');
+    for (const [length, shortest] of Object.entries({
+      '1s': '1s',
+      '60s': '1m',
+      '90s': '90s',
+      '3600s': '1h',
+      '60m': '1h',
+      '1440m': '1d',
+      '48h': '2d',
+      '9960s': '166m',
+    })) {
+      t.equal(canonical(length), shortest);
+      t.same(windowAt('likes', length, 1e12), windowAt('likes', shortest, 1e12));
+    }
+    const row = windowAt('likes', '3600s', Date.parse('2026-11-29T15:30:00Z'));
+    t.equal(quotedRow(row), '"likes" in the window of 1h from 2026-11-29T15:00:00.000Z');
+    t.equal(quotedRow(rowOfCounter('a"b')), '"a\\"b"');
     for (const wrong of ['', 'h', '0h', '01h', '1', '1w', '10000s', '-1h', '1.5h', '1h ', ' 1h', '1h\n'])
-      t.throws(() => bucketOf('likes', wrong, 0), { code: 'invalid_request' }, wrong);
+      t.throws(() => windowAt('likes', wrong, 0), { code: 'invalid_request' }, wrong);
   },
 );
 
@@ -106,6 +124,11 @@ t.test(
       (await windows('across', '1m', 2)).map(({ value }) => value),
       [0, 3],
     );
+    t.match(
+      await add('across', { window: '60s', by: 3 }, key),
+      { status: 200, body: { value: 3 }, headers: { 'idempotency-replayed': 'true' } },
+      'the same window in another unit is the same request',
+    );
     t.match(await add('across', { window: '1h', by: 3 }, key), { status: 422, body: { code: 'key_reused' } });
     t.match(await add('across', { by: 3 }, key), { status: 422, body: { code: 'key_reused' } });
   },
@@ -146,10 +169,7 @@ t.test('a limit is exact when answers get lost: keys are counted once, also in l
   const faults = ['none', 'lost after', 'lost before', 'conflict', 'none'];
   const writers = [0, 1, 2].map((shift) => {
     const order = Array.from({ length: 40 }, (_, i) => faults[(i * 3 + shift) % faults.length] as string);
-    return new CounterWriter(
-      new CounterStore(unreliable(sessions, order), { keyHours: 24, lockMsMax: 60_000 }),
-      noEvents,
-    );
+    return writerOn(unreliable(sessions, order), { lockMsMax: 60_000 });
   });
   setClock(t, '2031-01-01T00:30:00Z');
   const writerOf = (i: number) => writers[i % 3] as CounterWriter;
@@ -159,7 +179,7 @@ t.test('a limit is exact when answers get lost: keys are counted once, also in l
         writerOf(i)
           .submit(lossyRequest(i))
           .then(
-            ({ values }) => ({ i, value: values[0] }),
+            (answer) => ({ i, value: (answer as Counted).values[0] }),
             (error: unknown) => {
               if (error instanceof Problem && error.code === 'out_of_bounds') return undefined;
               throw error;
@@ -200,7 +220,7 @@ t.test('a limit holds for the whole window when the clock of the service is a da
   ];
   for (const [, increment] of increments) t.match(await increment(), { status: 200 });
   // As if fourteen minutes had passed for the database, and for the service.
-  await client.query(`update counters set expires_at = expires_at - interval '14 minutes'`);
+  await client.query(`update safe_counters.counters set exists_until = exists_until - interval '14 minutes'`);
   setClock(t, '2026-01-01T10:14:01Z');
   for (const [name, increment] of increments)
     t.match(await increment(), name === 'part' ? { body: { added: 0 } } : { status: 409 }, name);
@@ -285,17 +305,39 @@ t.test('an invalid window is refused', async (t) => {
     body: { detail: 'window is "1w"; allowed: 1 to 9999 followed by a unit (s, m, h or d), such as 15m' },
   });
   t.match(await ask('GET', '/counters/bad/windows/1h?last=0'), { status: 400 });
-  t.match(await ask('GET', `/counters/bad/windows/1h?last=${BUCKETS_MAX + 1}`), { status: 400 });
+  t.match(await ask('GET', `/counters/bad/windows/1h?last=${WINDOWS_MAX + 1}`), { status: 400 });
   t.match(await add('bad\u001f', {}), { status: 400 });
 });
 
-t.test('a window is kept as long as it can be read', async () => {
-  await client.query('delete from counters');
-  await add('kept', { window: '1d' });
-  const { rows } = await client.query(
-    'select name, extract(epoch from expires_at) * 1000 as end from counters',
-  );
-  t.equal(rows.length, 1);
-  const { start = 0 } = counterNamed(rows[0].name);
-  t.equal(Number(rows[0].end), start + BUCKETS_MAX * 86_400_000 + 600_000);
+t.test('a window is kept as long as it can be read, by the clock of the database', async (t) => {
+  await client.query('delete from safe_counters.counters');
+  const day = 86_400_000;
+  const increments: [string, () => ReturnType<typeof add>][] = [
+    ['plain', () => add('plain', { window: '1d' })],
+    ['keyed', () => add('keyed', { window: '1d' }, { 'idempotency-key': `kept-${Date.now()}` })],
+    ['decided', () => add('decided', { window: '1d', max: 5 })],
+    ['part', () => add('part', { window: '1d', max: 5, partial: true })],
+    ['bulk', () => ask('POST', '/increments', [{ name: 'bulk', window: '1d' }, { name: 'beside' }])],
+  ];
+  for (const [name, increment] of increments) {
+    const before = Date.now();
+    t.match(await increment(), { status: 200 });
+    const { rows } = await client.query(
+      `select period, extract(epoch from starts_at) * 1000 as start, extract(epoch from exists_until) * 1000 as until
+       from safe_counters.counters where name = $1`,
+      [name],
+    );
+    const [{ period, start, until }] = rows;
+    t.equal(period, '1d');
+    t.equal(Number(start), before - (before % day));
+    const keptMs = Number(until) - before;
+    t.ok(keptMs >= WINDOWS_MAX * day + 600_000 && keptMs < WINDOWS_MAX * day + 660_000, `${keptMs} ms`);
+    t.equal(Number(until) % 1, 0, 'whole milliseconds, as in the states that clients compare');
+    t.match(await increment(), { status: 200 });
+    const again = await client.query(
+      'select extract(epoch from exists_until) * 1000 as until from safe_counters.counters where name = $1',
+      [name],
+    );
+    t.same(again.rows, [{ until }], 'a later increment does not change it');
+  }
 });
