@@ -196,15 +196,17 @@ t.test(
   'a start that is killed while it takes over leaves the old tables, and the next one takes over',
   async (t) => {
     const { databaseUrl, client, hour } = await earlier(t, oldService(), 'public');
+    // Another session, since a transaction sees one state of pg_stat_activity.
+    const watcher = await testClient(t, databaseUrl);
     // Stopped by the lock of another transaction at different statements of the takeover.
     for (const held of ['public.counters', 'public.mikro_orm_migrations']) {
       await client.query(`begin; lock table ${held} in row share mode`);
       const program = runProgram(t, ['src/migrate.ts'], { DATABASE_URL: databaseUrl, DEMOS: 'false' });
       const blocked = `select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-      const waiting = await until(async () => (await client.query(blocked)).rows[0]);
+      const waiting = await until(async () => (await watcher.query(blocked)).rows[0]);
       program.child.kill('SIGKILL');
       await once(program.child, 'close');
-      await client.query('select pg_terminate_backend($1)', [waiting.pid]);
+      await watcher.query('select pg_terminate_backend($1)', [waiting.pid]);
       await client.query('commit');
       t.equal((await client.query('select from public.counters')).rowCount, 6);
     }
