@@ -13,13 +13,13 @@ export class Demonstrations20261130000000 extends Migration {
         version integer not null default 1,
         modified_at timestamptz not null default now()
       )`);
-    // Null: no maximum. It is a constraint because some strategies add without reading. Earlier versions had none, or added
-    // it without checking the existing rows, which MikroORM would report as a change.
-    this.addSql(`alter table ${posts} add column if not exists stock integer`);
-    this.addSql(
-      `alter table ${posts} drop constraint if exists posts_stock,
-         add constraint posts_stock check ("like" <= stock)`,
-    );
+    // Null: no maximum. It is a constraint because some strategies add without reading. Earlier versions did not have it,
+    // or added it as not valid, which MikroORM would report as a change.
+    this.addSql(`
+      alter table ${posts}
+        add column if not exists stock integer,
+        drop constraint if exists posts_stock,
+        add constraint posts_stock check ("like" <= stock)`);
     this.addSql(`
       create table if not exists ${this.#named('like_slots')} (
         post_pk integer not null references ${posts} on delete cascade,
