@@ -475,6 +475,31 @@ t.test('a refusal of all requests needs no commit, so it is not lost with the co
   t.equal(await valueOf('full'), 1);
 });
 
+t.test(
+  'a replica that stops during a decision holds its locks for about a second, and then decides again',
+  async (t) => {
+    const { sessions, create, valueOf } = await setUp(t);
+    await create('tickets', { value: 0, min: 0, max: 9 });
+    const stopped = Promise.withResolvers<void>();
+    const resumed = Promise.withResolvers<void>();
+    let commitsSent = 0;
+    const stopping = interrupted(sessions, async (texts) => {
+      if (!commits(texts)) return;
+      commitsSent += 1;
+      stopped.resolve();
+      await resumed.promise;
+    });
+    const pending = outcomeOf(writerOn(stopping), partial('tickets', 4, 'key'));
+    await stopped.promise;
+    const other = writerOn(sessions, { lockedMsMax: UNLIMITED_MS });
+    t.strictSame(await outcomeOf(other, one('tickets', 7)), [7]);
+    resumed.resolve();
+    t.strictSame(await pending, [9, 2]);
+    t.equal(commitsSent, 2);
+    t.equal(await valueOf('tickets'), 9);
+  },
+);
+
 const othersOf = (bulk: number) => Array.from({ length: 999 }, (_, i) => ({ name: `${bulk} ${i}`, by: 1 }));
 
 t.test(
