@@ -81,6 +81,13 @@ export const plainRequest: fc.Arbitrary<IncrementRequest> = fc.record({
   increments: fc.oneof(fc.tuple(plainIncrement), fc.array(plainIncrement, { minLength: 2, maxLength: 4 })),
 });
 
+/** Plain requests of one row, each with one increment or several. */
+export const plainRequestOf: fc.Arbitrary<fc.Arbitrary<IncrementRequest>> = plainIncrement.map((one) =>
+  fc
+    .array(anyAmount, { minLength: 1, maxLength: 3 })
+    .map((amounts) => ({ increments: amounts.map((by) => ({ ...one, by })) })),
+);
+
 const someIncrements: fc.Arbitrary<IncrementRequest> = fc.oneof(
   fc.record({ increments: fc.tuple(anyIncrement), partial: fc.boolean() }),
   fc.record({ increments: fc.array(anyIncrement, { minLength: 2, maxLength: 4 }) }),
