@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Pool, PoolClient, QueryResult } from 'pg';
 import { connectionLost, isCommit, isServerError, neverSent } from './connection-loss.ts';
 import { ConnectionError } from './failure.ts';
@@ -54,6 +55,33 @@ function listenTo(client: Pick<PoolClient, 'on'>): Reports {
     if (notice.routine === WAITS_FOR_STANDBY) own.unconfirmed = notice;
   });
   return own;
+}
+
+/** How long the end of an answer may take after its error, in milliseconds. */
+const READY_MS_MAX = 1000;
+
+/**
+ * Waits until the server is ready for the next statement. The driver reports an error before that, and in pipeline mode it
+ * sends the next statement at once. A pooler would take the end of the failed statement for that of the next one, and
+ * send the rest of it to another server connection.
+ *
+ * @returns false: the server is not ready in time
+ */
+async function isReady(client: PoolClient): Promise<boolean> {
+  const { readyForQuery } = client as unknown as { readyForQuery: boolean };
+  if (readyForQuery) return true;
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const timer = setTimeout(() => waiting.abort(), READY_MS_MAX);
+  try {
+    await Promise.race([once(client, 'drain', { signal }), once(client, 'end', { signal })]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+    waiting.abort();
+  }
 }
 
 /** Listens to a pool and to each of its connections. @param warn called when an idle connection breaks */
@@ -153,7 +181,7 @@ export class GuardedConnection implements Connection {
       const statement = { name, text: sql, values: values as unknown[] };
       result = await observed(this.observe, sql, this.processID, () => this.#client.query(statement));
     } catch (error) {
-      throw this.#classify(error, sql, status);
+      throw await this.#classify(error, sql, status);
     }
     this.#assertConfirmed(sql, result);
     return result;
@@ -169,7 +197,7 @@ export class GuardedConnection implements Connection {
     const commit = statements.find(({ text }) => isCommit(text));
     const failed = answers.find(({ status: kind }) => kind === 'rejected');
     if (failed)
-      throw this.#classify(
+      throw await this.#classify(
         (failed as PromiseRejectedResult).reason,
         (commit ?? statements[0])?.text ?? '',
         status,
@@ -197,9 +225,12 @@ export class GuardedConnection implements Connection {
     }
   }
 
-  #classify(error: unknown, sql: string, status: string | null): unknown {
+  async #classify(error: unknown, sql: string, status: string | null): Promise<unknown> {
     this.#pool.onError(error);
-    if (isServerError(error)) return error;
+    if (isServerError(error)) {
+      if (!(await isReady(this.#client))) this.#breakWith(new Error('the server did not end its answer'));
+      return error;
+    }
     const lost = connectionLost(error, sql, status);
     this.#breakWith(lost);
     return lost;
