@@ -73,7 +73,7 @@ const schema = Type.Object({
     maximum: 1000,
     default: 10,
     description:
-      'the size of the connection pool, 4 to 1000, of which the demonstrations use all but two; the counters have six more connections',
+      'the size of the connection pool of the demonstrations, 4 to 1000, which use all but two of its connections; the counters have ten of their own',
   }),
   POOL_ACQUIRE_TIMEOUT_MS: timeoutMs(
     5000,
