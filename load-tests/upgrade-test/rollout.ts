@@ -131,7 +131,9 @@ class Rollout {
   }
 
   async #migrations(): Promise<string[]> {
-    const rows = await this.#postgres.query('select name from mikro_orm_migrations order by id');
+    const rows = await this.#postgres.query(
+      'select version::text as name from safe_counters.migrations order by version',
+    );
     return rows.map(({ name }) => String(name));
   }
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +14,9 @@ const CHECKOUT = join(import.meta.dirname, '../..');
 
 /** The time limit for npm, in milliseconds. */
 const INSTALL_MS_MAX = 300_000;
+
+/** A file that every version has whose tables this checkout shares. */
+const FIRST_WITH = 'src/counters/migration.ts';
 
 /** A version of the service that can be started. */
 export interface Version {
@@ -42,6 +46,10 @@ export async function withVersion<T>(
     await git('archive', `--output=${archive}`, name);
     await run('tar', ['-xf', archive, '-C', folder]);
     await rm(archive);
+    if (!existsSync(join(folder, FIRST_WITH)))
+      throw new StartupError(
+        `REVISION is "${revision}": its tables are in the schema public, so it cannot run beside this checkout; an upgrade from it needs a stop (docs/backup.md)`,
+      );
     await addPackages(folder, signal);
     return await work({ name, program: join(folder, 'src/server.ts') });
   } finally {

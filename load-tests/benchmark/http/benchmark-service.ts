@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { buildApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { logStream } from '../../../src/log-stream.ts';
+import { SCHEMA } from '../../shared/own-counters.ts';
 import { sameRoute } from './same-route.ts';
 
 /** The routes to compare the counters with: in the same app, with the same checks and log level. */
@@ -9,14 +10,15 @@ const config = loadConfig();
 const log = pino({ level: config.LOG_LEVEL }, await logStream());
 const app = await buildApp({ config, databaseUrl: config.DATABASE_URL ?? '', logger: log });
 const { sessions } = app.database;
+const table = `${SCHEMA}.counters`;
 
 sameRoute(app, '/noop/:name/increments', async () => 1);
 
 sameRoute(app, '/update/:name/increments', async (name, by) => {
   const { rows } = await sessions.query<{ value: string }>({
     name: 'benchmark-update',
-    text: `insert into counters as c (name, value) values ($1, $2)
-           on conflict (name) do update set value = c.value + excluded.value returning value`,
+    text: `insert into ${table} as c (name, value) values ($1, $2)
+           on conflict (period, name, starts_at) do update set value = c.value + excluded.value returning value`,
     values: [name, by],
   });
   return Number(rows[0]?.value);
@@ -26,13 +28,14 @@ sameRoute(app, '/update/:name/increments', async (name, by) => {
 sameRoute(app, '/lock/:name/increments', (name, by) =>
   app.database.orm.em.fork().transactional(async (em) => {
     const rows = await em.execute<{ value: string }[]>(
-      'select value from counters where name = ? for update',
+      `select value from ${table} where period = '' and name = ? for update`,
       [name],
     );
     const value = Number(rows[0]?.value ?? 0) + by;
-    if (rows[0]) await em.execute('update counters set value = ? where name = ?', [value, name]);
+    if (rows[0])
+      await em.execute(`update ${table} set value = ? where period = '' and name = ?`, [value, name]);
     else
-      await em.execute('insert into counters (name, value) values (?, ?) on conflict do nothing', [
+      await em.execute(`insert into ${table} (name, value) values (?, ?) on conflict do nothing`, [
         name,
         value,
       ]);

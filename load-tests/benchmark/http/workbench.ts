@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { SCHEMA } from '../../shared/own-counters.ts';
 import { type OwnService, startOwnService } from '../../shared/own-service.ts';
 import type { Load, Seen } from './load.ts';
 import { LoadGenerator } from './load-generator.ts';
@@ -66,7 +67,7 @@ export class Workbench {
     load: Pick<Load, 'connections' | 'ms' | 'arrivals'>,
   ): Promise<Turn> {
     await this.#database.query(
-      'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing',
+      `insert into ${SCHEMA}.counters (name, value) select unnest($1::text[]), 0 on conflict do nothing`,
       [counters],
     );
     const before = await this.#marks(counters);
@@ -92,7 +93,7 @@ export class Workbench {
 
   async #marks(counters: readonly string[]): Promise<Marks> {
     const { rows } = await this.#database.query<{ counted: string }>(
-      'select coalesce(sum(value), 0) as counted from counters where name = any($1)',
+      `select coalesce(sum(value), 0) as counted from ${SCHEMA}.counters where period = '' and name = any($1)`,
       [counters],
     );
     // The next transaction id and the end of the WAL: exact at once, unlike the statistics views.

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { loadConfig } from '../../../src/config.ts';
-import { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
-import { openSessions } from '../../../src/database/pool.ts';
-import { quiet } from '../../shared/own-database.ts';
+import type { Counted } from '../../../src/counters/request.ts';
+import { ownCounters } from '../../shared/own-counters.ts';
 import { names, type Peer } from './peer.ts';
 
 export interface CounterPeers {
@@ -17,17 +15,15 @@ const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, r
 
 /** The counters of this project, in process, configured as in the service. */
 export async function counterPeers(databaseUrl: string): Promise<CounterPeers> {
-  const options = { databaseUrl, config: loadConfig({}), log: quiet };
-  const sessions = openSessions(options);
-  const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
+  const { sessions, store } = await ownCounters(databaseUrl);
   const writer = new CounterWriter(store, noListeners);
   const sum = async (wanted: readonly string[]) => {
     const states = await store.states(wanted);
     return [...states.values()].reduce((all, { value }) => all + value, 0);
   };
   const increment = async (name: string, key?: string) => {
-    const { values } = await writer.submit({ increments: [{ name, by: 1 }], key });
-    return values[0] ?? Number.NaN;
+    const { values } = (await writer.submit({ increments: [{ name, by: 1 }], key })) as Counted;
+    return values[0] as number;
   };
   return {
     unkeyed: {

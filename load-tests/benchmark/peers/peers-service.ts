@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { buildApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
-import { keyOf } from '../../../src/counters/request.ts';
+import { keyOf } from '../../../src/counters/sender.ts';
 import { logStream } from '../../../src/log-stream.ts';
 import { sameRoute } from '../http/same-route.ts';
 import { postgresPeers } from './postgres-peers.ts';
@@ -19,7 +19,7 @@ app.addHook('onClose', async () => {
 
 sameRoute(app, '/redis/:name/increments', (name) => redis.incr.increment(name));
 sameRoute(app, '/redis-keyed/:name/increments', (name, _by, headers) =>
-  redis.keyed.incrementOnce(name, keyOf(headers) ?? ''),
+  redis.keyed.incrementOnce(name, keyOf({ headers }) ?? ''),
 );
 sameRoute(app, '/upsert/:name/increments', (name) => postgres.upsert.increment(name));
 sameRoute(app, '/limiter/:name/increments', (name) => postgres.limiter.increment(name));

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
+import { SCHEMA } from '../../shared/own-counters.ts';
 import type { Server } from './servers.ts';
 
 /** The cumulative figures of a server at one moment. */
@@ -36,7 +37,7 @@ export class ServerMarks {
   /** Creates the counters in advance, so that turns do not include the cost. */
   async createCounters(names: readonly string[]): Promise<void> {
     await this.#client.query(
-      'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing',
+      `insert into ${SCHEMA}.counters (name, value) select unnest($1::text[]), 0 on conflict do nothing`,
       [names],
     );
   }
@@ -44,7 +45,7 @@ export class ServerMarks {
   async read(): Promise<Marks> {
     // The next transaction id and the end of the WAL: always exact, unlike pg_stat_database and pg_stat_wal.
     const { rows } = await this.#client.query<{ counted: string; xid: string; wal: string }>(
-      `select (select coalesce(sum(value), 0) from counters) as counted,
+      `select (select coalesce(sum(value), 0) from ${SCHEMA}.counters) as counted,
               pg_snapshot_xmax(pg_current_snapshot()) as xid, pg_current_wal_insert_lsn() - '0/0' as wal`,
     );
     const [row] = rows;
@@ -59,7 +60,7 @@ export class ServerMarks {
   /** The number of stored keys, and the size of their table with its indexes, in bytes. */
   async keys(): Promise<{ count: number; bytes: number }> {
     const { rows } = await this.#client.query<{ count: string; bytes: string }>(
-      `select count(*) as count, pg_total_relation_size('idempotency_keys') as bytes from idempotency_keys`,
+      `select count(*) as count, pg_total_relation_size('${SCHEMA}.idempotency_keys') as bytes from ${SCHEMA}.idempotency_keys`,
     );
     return { count: Number(rows[0]?.count), bytes: Number(rows[0]?.bytes) };
   }

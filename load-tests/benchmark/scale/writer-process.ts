@@ -1,21 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { loadConfig } from '../../../src/config.ts';
-import { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
-import { openSessions } from '../../../src/database/pool.ts';
-import { probeSessions } from '../../../src/database/settings.ts';
 import { Problem } from '../../../src/errors/problem.ts';
-import { quiet } from '../../shared/own-database.ts';
+import { ownCounters } from '../../shared/own-counters.ts';
 import type { Seen } from '../http/load.ts';
 import { Tally } from '../http/tally.ts';
 import { counterNames, type WriterLoad } from './writer-load.ts';
 
 /** A program: the counters' writer without HTTP, and its callers, each with one increment in flight. */
 const [databaseUrl = ''] = process.argv.slice(2);
-const config = loadConfig({});
-const session = await probeSessions(databaseUrl, config, () => {});
-const sessions = openSessions({ databaseUrl, config, log: quiet, session });
-const store = new CounterStore(sessions, { keyHours: config.IDEMPOTENCY_KEY_HOURS, lockMsMax: 500 });
+const { store } = await ownCounters(databaseUrl);
 const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, replayed: () => {} };
 const writer = new CounterWriter(store, noListeners);
 

@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { SCHEMA } from '../../shared/own-counters.ts';
 
 /** The cost of increments of one counter, after a number of commits since a snapshot was opened. */
 export interface SnapshotCost {
@@ -39,12 +40,12 @@ export async function openSnapshotCosts(
   try {
     await client.query('begin isolation level repeatable read read only');
     // The first statement takes the snapshot.
-    await client.query('select count(*) from counters');
+    await client.query(`select count(*) from ${SCHEMA}.counters`);
     for (let figure = 1; figure <= MEASUREMENTS; figure += 1) costs.push(await cost(figure * COMMITS));
   } finally {
     await client.end();
   }
-  await observer.query('vacuum counters, counter_writers');
+  await observer.query(`vacuum ${SCHEMA}.counters, ${SCHEMA}.writers`);
   return [...costs, await cost('after')];
 }
 
@@ -54,10 +55,10 @@ interface Explained {
 
 async function footprint(observer: Client): Promise<Pick<SnapshotCost, 'pages' | 'bytes'>> {
   const found = await observer.query<Explained>(
-    `explain (analyze, buffers, format json) select value from counters where name = 'hot'`,
+    `explain (analyze, buffers, format json) select value from ${SCHEMA}.counters where period = '' and name = 'hot'`,
   );
   const { rows } = await observer.query<{ bytes: string }>(
-    `select pg_total_relation_size('counters') + pg_total_relation_size('counter_writers') as bytes`,
+    `select pg_total_relation_size('${SCHEMA}.counters') + pg_total_relation_size('${SCHEMA}.writers') as bytes`,
   );
   const plan = found.rows[0]?.['QUERY PLAN'][0]?.Plan;
   return {

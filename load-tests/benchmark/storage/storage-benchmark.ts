@@ -2,12 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { progress } from '../../../src/command-line/progress.ts';
 import { table, thousands } from '../../../src/command-line/table.ts';
-import { loadConfig } from '../../../src/config.ts';
-import { CounterStore } from '../../../src/counters/store.ts';
+import type { CounterStore } from '../../../src/counters/store.ts';
 import { CounterWriter } from '../../../src/counters/writer.ts';
-import { openSessions } from '../../../src/database/pool.ts';
 import { spread } from '../../shared/spread.ts';
-import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
+import { ownCounters, SCHEMA } from '../../shared/own-counters.ts';
+import { withOwnDatabase } from '../../shared/own-database.ts';
 import { openSnapshotCosts, type SnapshotCost, snapshotRows } from './open-snapshot.ts';
 
 export interface StorageOptions {
@@ -47,11 +46,9 @@ const noListeners = { written: () => {}, retried: () => {}, settled: () => {}, r
 /** Measures what increments leave on disk. In process, because HTTP only adds time; bytes do not depend on the machine. */
 export const storageBenchmark = ({ preload, signal }: StorageOptions): Promise<StorageResult> =>
   withOwnDatabase(20, async (databaseUrl) => {
-    const options = { databaseUrl, config: loadConfig({}), log: quiet };
-    const sessions = openSessions(options);
+    const { sessions, store } = await ownCounters(databaseUrl);
     const client = new Client(databaseUrl);
     await client.connect();
-    const store = new CounterStore(sessions, { keyHours: 24, lockMsMax: 250 });
     const writer = new CounterWriter(store, noListeners, { queueMax: 100_000 });
     try {
       const wal: WalResult[] = [];
@@ -104,7 +101,8 @@ async function walAt(client: Client): Promise<number> {
 async function sizes(client: Client): Promise<StorageResult['tables']> {
   const { rows } = await client.query<{ name: string; bytes: string }>(
     `select relname as name, pg_total_relation_size(oid) as bytes from pg_class
-     where relname in ('counters', 'counter_writers', 'idempotency_keys') order by relname`,
+     where relname in ('counters', 'writers', 'idempotency_keys') and relnamespace = '${SCHEMA}'::regnamespace
+     order by relname`,
   );
   return rows.map(({ name, bytes }) => ({ name, bytes: Number(bytes) }));
 }
@@ -120,8 +118,8 @@ async function removal(
   await old.connect();
   try {
     await old.query('begin isolation level repeatable read');
-    await old.query('select count(*) from counters');
-    await client.query(`update idempotency_keys set expires_at = expires_at - interval '2 days'`);
+    await old.query(`select count(*) from ${SCHEMA}.counters`);
+    await client.query(`update ${SCHEMA}.idempotency_keys set expires_at = expires_at - interval '2 days'`);
     const portions: number[] = [];
     let last: string | undefined;
     for (let removed = 1000; removed === 1000 && portions.length < 200; ) {
