@@ -12,6 +12,7 @@ import { peersBenchmark } from './peers/peers-benchmark.ts';
 import { peersTable } from './peers/peers-tables.ts';
 import { scaleBenchmark } from './scale/scale-benchmark.ts';
 import { scaleTables } from './scale/scale-tables.ts';
+import { statementsBenchmark, statementsTables } from './statements/statements-benchmark.ts';
 import { storageTables, storageBenchmark } from './storage/storage-benchmark.ts';
 
 await runCommand({
@@ -24,10 +25,11 @@ medians. The parts:
   storage  the disk space that increments take
   demos    the latency of increments while a race runs in the same process
   scale    how the cost grows with counters, keys, callers, replicas and standbys
-  peers    the counters, compared with Redis and others; needs redis-server`,
+  peers    the counters, compared with Redis and others; needs redis-server
+  statements  the statements that write batches, compared with the bare upsert and with an earlier form`,
   example: '--only http --rounds 3 --connections 1,128',
   options: {
-    only: part('http', 'orm', 'storage', 'demos', 'scale', 'peers'),
+    only: part('http', 'orm', 'storage', 'demos', 'scale', 'peers', 'statements'),
     rounds: whole('the number of turns of each subject', 3, 100, 11),
     slice: whole('the length of a turn in milliseconds', 50, 10_000, 200),
     connections: wholes(
@@ -63,18 +65,25 @@ medians. The parts:
     if (scale) print(scaleTables(scale));
     const peers = wanted('peers') ? await peersBenchmark({ rounds, sliceMs, signal }) : undefined;
     if (peers) print(`\n${peersTable(peers)}`);
+    const statements = wanted('statements') ? await statementsBenchmark({ rounds, signal }) : undefined;
+    if (statements) print(statementsTables(statements));
     const ratios = [
       ...(http?.ratios ?? []),
       ...orm.flatMap((result) => result.ratios),
       ...(demos?.ratios ?? []),
       ...(peers?.ratios ?? []),
+      ...(statements?.ratios ?? []),
     ];
     if (ratios.length > 0) print(`\n${ratiosTable(ratios)}`);
     const asked = { only, rounds, sliceMs, connections, workers, preload };
     if (json)
       await writeFile(
         json,
-        JSON.stringify({ options: asked, orm, http, storage, demos, scale, peers, ratios }, null, 2),
+        JSON.stringify(
+          { options: asked, orm, http, storage, demos, scale, peers, statements, ratios },
+          null,
+          2,
+        ),
       );
     return !(assert && ratios.some(isMissed));
   },
