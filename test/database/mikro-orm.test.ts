@@ -23,12 +23,11 @@ const mikroOrm = (env: NodeJS.ProcessEnv, ...args: string[]) =>
     });
   });
 
-/** The tables of the counters, of an application and of another installation, some with the names of the demonstrations. */
+/** Tables beside the counters, of an application and of another installation, some with the names of the demonstrations. */
 const OTHERS = `
-  create schema safe_counters;
-  create table safe_counters.counters (name text collate "C" primary key, value bigint not null);
-  create table safe_counters.counter_writers (writer uuid primary key, batch bigint);
-  create view safe_counters.counter_values as select name, value from safe_counters.counters;
+  create schema if not exists safe_counters;
+  create table safe_counters.totals (name text collate "C" primary key, value bigint not null);
+  create view safe_counters.names as select name from safe_counters.totals;
   create type mood as enum ('good', 'bad');
   create table posts (pk text primary key, "like" numeric default 3, stock text check (stock <> ''), author mood);
   create table counters (id serial primary key, post text references posts on delete cascade);
