@@ -49,14 +49,18 @@ export async function startPair(t: Test, bin: string): Promise<{ primary: string
   return { primary: url(primaryPort), standby: url(standbyPort) };
 }
 
-/** Makes new transactions read-only or writable again; resolves when the setting has taken effect. */
+/** Makes new transactions read-only or writable again; resolves when the setting has taken effect, also for new connections. */
 export async function setReadOnly(client: Client, readOnly: boolean): Promise<void> {
   await client.query(`alter system set default_transaction_read_only = ${readOnly ? 'on' : 'off'}`);
   await client.query('select pg_reload_conf()');
+  const { host, port, user, password, database } = client;
   for (let now: boolean | undefined; now !== readOnly; ) {
-    const { rows } = await client.query<{ now: boolean }>(
+    const probe = new Client({ host, port, user, password, database });
+    await probe.connect();
+    const { rows } = await probe.query<{ now: boolean }>(
       `select current_setting('transaction_read_only')::boolean as now`,
     );
+    await probe.end();
     now = rows[0]?.now;
   }
 }

@@ -5,6 +5,8 @@ import { serverState } from '../../src/database/server-state.ts';
 import { ownServer } from '../own-server.ts';
 import { completePostgres, startPair } from '../standby.ts';
 
+const SCHEMA = 'safe_counters';
+
 t.test('the service’s sessions override synchronous_commit = off of a role or database', async (t) => {
   const databaseUrl = await testDatabase(t);
   const client = await testClient(t, databaseUrl);
@@ -38,9 +40,15 @@ t.test('the age of the oldest snapshot grows while a session holds it', async (t
   const { sessions, databaseUrl } = await testOrm(t);
   const [holder, other] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
   await holder.query('begin isolation level repeatable read');
+<<<<<<< HEAD
   await holder.query('select count(*) from counters');
   for (let i = 0; i < 5; i += 1) await other.query(`insert into ${POSTS} default values`);
   const { oldestSnapshotAge = 0 } = await serverState(sessions);
+=======
+  await holder.query('select count(*) from safe_counters.counters');
+  for (let i = 0; i < 5; i += 1) await other.query('insert into posts default values');
+  const { oldestSnapshotAge = 0 } = await serverState(sessions, SCHEMA);
+>>>>>>> 03cc10c (Tests of the database layer: names with the schema, and a read-only server that new connections see)
   t.ok(oldestSnapshotAge >= 5, `${oldestSnapshotAge}`);
 });
 
@@ -48,10 +56,32 @@ t.test('a session with synchronous_commit = off is a risk', async (t) => {
   const { databaseUrl } = await ownServer(t);
   const client = await testClient(t, databaseUrl);
   await client.query('set synchronous_commit = off');
-  const query = (({ text }: { text: string }) => client.query(text)) as never;
-  t.match((await serverState({ query })).risks, ['fsync_off', 'synchronous_commit_off']);
+  const query = (({ text, values }: { text: string; values: unknown[] }) =>
+    client.query(text, values)) as never;
+  t.match((await serverState({ query }, SCHEMA)).risks, ['fsync_off', 'synchronous_commit_off']);
   await client.query('set default_transaction_read_only = on');
-  t.equal((await serverState({ query })).readOnly, true);
+  t.equal((await serverState({ query }, SCHEMA)).readOnly, true);
+});
+
+t.test('another role that may create objects in the schema of the counters is a risk', async (t) => {
+  const { databaseUrl } = await ownServer(t);
+  const client = await testClient(t, databaseUrl);
+  const query = (({ text, values }: { text: string; values: unknown[] }) =>
+    client.query(text, values)) as never;
+  const risks = async () =>
+    (await serverState({ query }, SCHEMA)).risks.filter((risk) => risk === 'foreign_create');
+  t.same(await risks(), [], 'without the schema');
+  await client.query(`create role owner; create role stranger; create schema ${SCHEMA} authorization owner`);
+  await client.query(
+    `grant usage on schema ${SCHEMA} to stranger; grant create on schema ${SCHEMA} to postgres`,
+  );
+  t.same(await risks(), [], 'the owner, and the role that asks');
+  for (const grantee of ['stranger', 'public']) {
+    await client.query(`grant create on schema ${SCHEMA} to ${grantee}`);
+    t.same(await risks(), ['foreign_create'], grantee);
+    await client.query(`revoke create on schema ${SCHEMA} from ${grantee}`);
+    t.same(await risks(), [], grantee);
+  }
 });
 
 const bin = await completePostgres();
