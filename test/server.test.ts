@@ -71,14 +71,10 @@ t.test('a service that cannot listen does not migrate the database', async (t) =
   t.equal(code, 1);
   t.match(stderr, /^cannot listen .*EADDRINUSE/);
   const client = await testClient(t, DATABASE_URL);
-<<<<<<< HEAD
   t.equal(
     (await client.query(`select from pg_tables where schemaname !~ '^(pg_|information_schema)'`)).rowCount,
     0,
   );
-=======
-  t.equal((await client.query(`select from pg_namespace where nspname ~ '^safe_counters'`)).rowCount, 0);
->>>>>>> 03cc10c (Tests of the database layer: names with the schema, and a read-only server that new connections see)
 });
 
 t.test('--help describes the service and its variables; any other argument is refused', async (t) => {

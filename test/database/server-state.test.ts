@@ -40,15 +40,9 @@ t.test('the age of the oldest snapshot grows while a session holds it', async (t
   const { sessions, databaseUrl } = await testOrm(t);
   const [holder, other] = [await testClient(t, databaseUrl), await testClient(t, databaseUrl)];
   await holder.query('begin isolation level repeatable read');
-<<<<<<< HEAD
-  await holder.query('select count(*) from counters');
-  for (let i = 0; i < 5; i += 1) await other.query(`insert into ${POSTS} default values`);
-  const { oldestSnapshotAge = 0 } = await serverState(sessions);
-=======
   await holder.query('select count(*) from safe_counters.counters');
-  for (let i = 0; i < 5; i += 1) await other.query('insert into posts default values');
+  for (let i = 0; i < 5; i += 1) await other.query(`insert into ${POSTS} default values`);
   const { oldestSnapshotAge = 0 } = await serverState(sessions, SCHEMA);
->>>>>>> 03cc10c (Tests of the database layer: names with the schema, and a read-only server that new connections see)
   t.ok(oldestSnapshotAge >= 5, `${oldestSnapshotAge}`);
 });
 

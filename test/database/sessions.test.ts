@@ -7,11 +7,7 @@ import type { Observe } from '../../src/database/observed.ts';
 import { openSessions } from '../../src/database/pool.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/timeline/entry.ts';
 import { Post } from '../../src/strategies/post.ts';
-<<<<<<< HEAD
-import { POSTS, silent, testClient, testDatabase, testOrm, testPool, until } from '../helper.ts';
-=======
-import { silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
->>>>>>> 03cc10c (Tests of the database layer: names with the schema, and a read-only server that new connections see)
+import { POSTS, silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 
 /** Keeps an entry for each statement of a session. */
