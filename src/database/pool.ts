@@ -34,16 +34,14 @@ export function openSessions(options: PoolOptions): Sessions {
  * @param connection how to connect: what `driverFor` returns, or the options of an application
  */
 export function openCounterSessions(connection: PoolConfig, options: ConnectionOptions): Sessions {
-  return sessionsOf(
-    {
-      ...connection,
-      ...limitsOf(options),
-      ...settingsOf(connection, options, COUNTER_SETTINGS),
-      // So that the statements of a transaction are sent together.
-      ...{ pipeline: true },
-    },
-    options,
-  );
+  const config: PoolConfig & { pipeline: boolean } = {
+    ...connection,
+    ...limitsOf(options),
+    ...settingsOf(connection, options, COUNTER_SETTINGS),
+    // So that the statements of a transaction are sent together.
+    pipeline: true,
+  };
+  return sessionsOf(config, options);
 }
 
 function sessionsOf(config: PoolConfig, { log, session, onError }: ConnectionOptions): Sessions {

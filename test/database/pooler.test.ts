@@ -121,7 +121,7 @@ t.test('options in the address are combined with those of the counters, which ov
     const likes = await createCounters({ ...given, warn: silent.warn });
     t.teardown(() => likes.close());
     t.match(await likes.increment('likes'), { value: i + 1 });
-    t.match((await client.query(`${noted.replace('group by', `where name <> 'prepared' group by`)}`)).rows, [
+    t.match((await client.query(noted.replace('group by', `where name <> 'prepared' group by`))).rows, [
       DEFAULTS[0],
       { name: 'enable_seqscan', settings: ['off'] },
       { name: 'statement_timeout', settings: ['10000'] },

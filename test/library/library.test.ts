@@ -117,12 +117,12 @@ t.test('counters in process support windows, bounds of an increment, and expiry'
   const expiresAt = '2100-01-01T00:00:00.000Z';
   t.match(await likes.set('offer', { value: 1, expiresAt }, 'missing'), { expiresAt });
   t.match(await likes.set('offer', { value: 2 }, { value: 1, expiresAt }), { value: 2, expiresAt });
-  const once = { key: 'once' };
+  const sameKey = { key: 'once' };
   for (const [expected, replayed] of [
     [{ value: 2, min: null, max: null, expiresAt }, false],
     [{ expiresAt, max: null, value: 2 }, true],
   ] as const)
-    t.match(await likes.set('offer', { value: 3 }, expected, once), { value: 3, replayed });
+    t.match(await likes.set('offer', { value: 3 }, expected, sameKey), { value: 3, replayed });
   await t.rejects(likes.set('offer', {}, { value: 3, expiresAt: 'tomorrow' }), { code: 'invalid_request' });
   await t.rejects(likes.set('offer', {}, { value: 3, expiresAt: undefined } as never), {
     code: 'precondition_failed',

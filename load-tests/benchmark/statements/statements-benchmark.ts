@@ -158,15 +158,15 @@ async function inRounds(
   // The first round warms up.
   for (let round = 0; round <= rounds; round += 1) {
     progress('statements', round, rounds);
-    for (const { name, write } of forms) {
+    for (const form of forms) {
       signal.throwIfAborted();
       const us: number[] = [];
       for (let i = 0; i < BATCHES; i += 1) {
         const startedAt = performance.now();
-        await write();
+        await form.write();
         us.push((performance.now() - startedAt) * 1000);
       }
-      if (round > 0) times.get(name)?.push(spread(us).median);
+      if (round > 0) times.get(form.name)?.push(spread(us).median);
     }
   }
   return times;
