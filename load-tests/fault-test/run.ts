@@ -71,8 +71,8 @@ export async function run(postgres: Postgres, options: RunOptions): Promise<RunR
   const { acknowledged, faults, signal } = options;
   const random = seeded(options.seed);
   const attemptsMax = acknowledged * 2 + 100_000 + faults.length * 20_000;
-  return withFleet({ ...options, database: postgres, random, attemptsMax }, async ({ callers, ...fleet }) => {
-    return new FaultRun(options, { ...fleet, postgres, random, signal }, callers).run();
+  return withFleet({ ...options, database: postgres, random, attemptsMax }, async (fleet) => {
+    return new FaultRun(options, { ...fleet, postgres, random, signal }, fleet.callers).run();
   });
 }
 

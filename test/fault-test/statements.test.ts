@@ -1,25 +1,52 @@
 import t from 'tap';
 import { StatementSpotter } from '../../load-tests/fault-test/network/statements.ts';
-import type { Ask } from '../../src/counters/ask.ts';
-import { remove, set } from '../../src/counters/change.ts';
-import { WRITE_SELECTIVE } from '../../src/counters/selective-statement.ts';
-import { CLOSE, WRITE, WRITE_KEYED, WRITE_ONE } from '../../src/counters/statements.ts';
+import { begin, COMMIT, type Statement, statementsIn } from '../../src/counters/sql.ts';
 
-/** How the spotter classifies a statement that is sent as a simple query. */
-const doneBy = ({ text }: { text: string }) =>
-  new StatementSpotter().spot({ type: 'Q', bytes: Buffer.from(`Q....${text}\0`) })?.does;
+/** A message of the client, with its length left out. */
+const message = (type: string, ...fields: (string | Buffer)[]) => ({
+  type,
+  bytes: Buffer.concat([
+    Buffer.from(`${type}....`),
+    ...fields.map((field) => (typeof field === 'string' ? Buffer.from(`${field}\0`) : field)),
+  ]),
+});
 
-t.test('only statements that write or close a batch count as statements of the writer', async (t) => {
-  for (const statement of [WRITE_ONE, WRITE, WRITE_KEYED, WRITE_SELECTIVE])
-    t.equal(doneBy(statement), 'write');
-  t.equal(doneBy(CLOSE), 'close');
-  const changes: { text: string }[] = [];
-  const ask: Ask = async (statement) => {
-    changes.push(statement);
-    return [];
-  };
-  await set(ask, { name: 'tickets', change: { value: 1 }, precondition: 'missing' }, 24);
-  await set(ask, { name: 'tickets', change: { value: 1 }, precondition: 'exists' }, 24);
-  await remove(ask, 'tickets', 'exists');
-  t.same(changes.map(doneBy), [undefined, undefined, undefined]);
+const parameter = (text: string) => Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)]);
+
+/** Executes a prepared statement with the parameters `w` and `7`. */
+const bind = ({ name }: Statement) =>
+  message('B', '', name, Buffer.from([0, 0, 0, 2]), parameter('w'), parameter('7'));
+
+const query = ({ text }: Pick<Statement, 'text'>) => message('Q', text);
+
+const spotAlone = (statement: Statement) => new StatementSpotter().spot(bind(statement));
+
+t.test('the statements of the writer are recognized, and no others', async (t) => {
+  const { writeOne, write, writeKeyed, close, lock, apply, ...others } = statementsIn('any_schema');
+  for (const statement of [writeOne, write, writeKeyed])
+    t.strictSame(spotAlone(statement), { does: 'write', batch: 'w/7' }, statement.name);
+  t.strictSame(spotAlone(close), { does: 'close', batch: 'w/7' });
+  t.strictSame(spotAlone(lock), { does: 'lock', batch: '' });
+  t.strictSame(spotAlone(apply), { does: 'apply', batch: 'w/7' });
+  for (const [name, statement] of Object.entries(others)) t.equal(spotAlone(statement), undefined, name);
+});
+
+t.test('a commit has the batch of its transaction, and other transactions are not recognized', async (t) => {
+  const { lock, read, apply } = statementsIn('safe_counters');
+  const spotter = new StatementSpotter();
+  const spot = (one: ReturnType<typeof message>) => spotter.spot(one);
+  t.equal(spot(query(COMMIT)), undefined);
+  t.strictSame(spot(query(begin(99.5))), { does: 'begin', batch: '' });
+  spot(bind(lock));
+  t.equal(spot(bind(read)), undefined);
+  t.strictSame(spot(bind(apply)), { does: 'apply', batch: 'w/7' });
+  t.strictSame(spot(query(COMMIT)), { does: 'commit', batch: 'w/7' });
+  t.equal(spot(query(COMMIT)), undefined);
+  spot(query(begin(100)));
+  t.equal(spot(query({ text: 'rollback' })), undefined);
+  t.equal(spot(query(COMMIT)), undefined);
+  const migration =
+    'begin isolation level read committed; set local lock_timeout = 60000; set local search_path = pg_catalog';
+  t.equal(spot(query({ text: migration })), undefined);
+  t.equal(spot(query(COMMIT)), undefined);
 });

@@ -39,6 +39,12 @@ export class Callers {
     for (const replica of this.#replicas) this.#traffic.set(replica, traffic ?? pick(this.#random, traffics));
   }
 
+  /** Sets the traffic of a replica to one of these at random, unless it is one of them already. */
+  ensureTraffic(replica: Target, these: readonly Traffic[]): void {
+    if (!these.includes(this.#traffic.get(replica) ?? 'mixed'))
+      this.#traffic.set(replica, pick(this.#random, these));
+  }
+
   /**
    * Runs this many clients until `stop` is called or the journal is full. Resolves when no request is in flight.
    *

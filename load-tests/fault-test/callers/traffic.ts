@@ -2,12 +2,13 @@ import type { Kind } from '../journal/operation.ts';
 import type { Random } from '../world/random.ts';
 
 /**
- * The mix of requests that a replica is sent. It determines the statement with which the service writes a batch:
- * - `mixed`: every kind, so that batches contain keys; picked twice as often as the others;
- * - `bounded`: many amounts that bounds of a counter or a window refuse, so that the statement decides on each request separately;
- * - `unkeyed`: many counters, no keys;
- * - `shared`: one counter, no keys;
- * - `serial`: one request at a time.
+ * The mix of requests that a replica is sent. It determines how the service writes a batch:
+ * - `mixed`: every kind, so that some batches are plain statements, with keys, and some are transactions that decide on each
+ *   request; picked twice as often as the others;
+ * - `bounded`: many amounts that bounds of a counter or a window refuse, so that nearly all batches are transactions;
+ * - `unkeyed`: many counters, no keys: plain statements;
+ * - `shared`: one counter, no keys: plain statements;
+ * - `serial`: one request at a time: plain statements.
  */
 export const traffics = ['mixed', 'mixed', 'bounded', 'unkeyed', 'shared', 'serial'] as const;
 

@@ -34,7 +34,7 @@ export async function reconcile(
   clients: number,
 ): Promise<Reconciliation> {
   progress('comparing the answers with the database', 0, 3);
-  const before = await readTruth(postgres, journal.run);
+  const before = await readTruth(postgres, journal);
   journal.truth(before);
   const violations = check(journal, before, false);
   const keyed = journal.operations.filter(isKeyed);
@@ -48,7 +48,7 @@ export async function reconcile(
   await inParallel(clients, unknown, (one) => exchange.settle(one, SETTLE_MS_MAX));
   await inParallel(clients, sample, (one) => exchange.confirm(one));
   progress('comparing the answers with the database again', 2, 3);
-  const after = await readTruth(postgres, journal.run);
+  const after = await readTruth(postgres, journal);
   journal.truth(after);
   return {
     violations: [...violations, ...checkReplays(unknown, before), ...check(journal, after, true)],

@@ -1,36 +1,54 @@
-import { counterNamed } from '../../../src/counters/windows.ts';
-import { noTruth, type Truth } from '../journal/history.ts';
-import { keyOf } from '../journal/operation.ts';
+import { hash } from 'node:crypto';
+import type { KnownRequest } from '../../../src/counters/decide.ts';
+import { noTruth, type History, type Truth } from '../journal/history.ts';
+import { isKeyed, keyIdOf, keyOf } from '../journal/operation.ts';
 import type { Postgres } from '../world/postgres.ts';
 
 /** The number of keys per query. */
 const PAGE = 50_000;
 
+/** What the database stores of an idempotency key. */
+export const digestOf = (key: string): Buffer => hash('sha256', key, 'buffer').subarray(0, 16);
+
 /** Reads all counters and keys directly from the database, bypassing the service and the proxies: one snapshot, in pages. */
-export async function readTruth(postgres: Pick<Postgres, 'connect'>, run: string): Promise<Truth> {
+export async function readTruth(
+  postgres: Pick<Postgres, 'connect'>,
+  { run, operations }: Pick<History, 'operations'> & { run: string },
+): Promise<Truth> {
   const truth = noTruth();
-  const prefix = keyOf(run, 0).slice(0, -1);
+  const ids = new Map(
+    operations.filter(isKeyed).map((one) => {
+      const id = keyIdOf(one);
+      return [digestOf(keyOf(run, id)).toString('hex'), id];
+    }),
+  );
   const client = await postgres.connect();
   try {
     await client.query('begin isolation level repeatable read read only');
-    const counters = await client.query<{ name: string; value: string }>('select name, value from counters');
     // Each window belongs to a counter that has no row itself, so a name has one value.
-    for (const { name, value } of counters.rows) truth.values.set(counterNamed(name).counter, Number(value));
-    for (let after = '', full = true; full; ) {
-      const { rows } = await client.query<{ key: string; values: string[] }>(
-        'select key, "values" from idempotency_keys where key > $1 order by key limit $2',
+    const counters = await client.query<{ name: string; value: string }>(
+      'select name, value from safe_counters.counters',
+    );
+    for (const { name, value } of counters.rows) truth.values.set(name, Number(value));
+    for (let after: Buffer = Buffer.alloc(0), full = true; full; ) {
+      const { rows } = await client.query<{ key: Buffer; answer: KnownRequest['answer'] }>(
+        'select key, answer from safe_counters.idempotency_keys where key > $1 order by key limit $2',
         [after, PAGE],
       );
-      for (const { key, values } of rows) {
-        const id = key.startsWith(prefix) ? Number(key.slice(prefix.length)) : Number.NaN;
-        if (Number.isSafeInteger(id)) truth.counted.set(id, values.map(Number));
-        else truth.unsentKeys.push(key);
+      for (const { key, answer } of rows) {
+        const id = ids.get(key.toString('hex'));
+        if (id === undefined) truth.unsentKeys.push(key.toString('hex'));
+        else truth.counted.set(id, valuesOf(answer));
       }
       full = rows.length === PAGE;
-      after = rows.at(-1)?.key ?? '';
+      after = rows.at(-1)?.key ?? after;
     }
     return truth;
   } finally {
     await client.end();
   }
 }
+
+/** The values that a stored answer has: no operation with a key changes or deletes a counter. */
+const valuesOf = (answer: KnownRequest['answer']): number[] =>
+  'value' in answer ? [answer.value] : ((answer.values ?? []) as number[]);

@@ -1,3 +1,4 @@
+import type { Callers } from '../callers/callers.ts';
 import type { Exchange } from '../callers/exchange.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Postgres } from '../world/postgres.ts';
@@ -8,6 +9,7 @@ import type { Replica } from '../world/replica.ts';
 export interface World {
   postgres: Postgres;
   replicas: readonly Replica[];
+  callers: Pick<Callers, 'ensureTraffic'>;
   exchange: Exchange;
   journal: Journal;
   random: Random;

@@ -6,10 +6,12 @@ import { networkFaults } from './network.ts';
 import { pauseFaults } from './pause.ts';
 import { processFaults } from './process.ts';
 import { settlementFaults } from './settlement.ts';
+import { transactionFaults } from './transactions.ts';
 
 const single = [
   ...processFaults,
   ...networkFaults,
+  ...transactionFaults,
   ...settlementFaults,
   ...pauseFaults,
   ...lockFaults,

@@ -1,7 +1,7 @@
-import { CounterStore } from '../../../src/counters/store.ts';
+import { digestOf } from '../checks/truth.ts';
 import { keyOf } from '../journal/operation.ts';
 import { type Fault, MissedError, type World } from './fault.ts';
-import { asService } from './store.ts';
+import { storeOn } from './store.ts';
 
 /** The number of expired keys that are reused. */
 const REUSED = 10;
@@ -11,17 +11,20 @@ const REMOVALS_MAX = 100;
 
 /** Lets keys of acknowledged requests expire, and removes them with the service's own statements. */
 async function expire({ postgres, journal }: World, ids: readonly number[]): Promise<void> {
-  const keys = ids.map((id) => keyOf(journal.run, id));
+  const keys = ids.map((id) => digestOf(keyOf(journal.run, id)));
   const client = await postgres.connect();
   try {
     await client.query(
-      `update idempotency_keys set expires_at = now() - interval '1 hour' where key = any($1)`,
+      `update safe_counters.idempotency_keys set expires_at = now() - interval '1 hour' where key = any($1)`,
       [keys],
     );
-    const store = new CounterStore(asService(client), { keyHours: 1, lockMsMax: 1000 });
+    const store = storeOn(client);
     for (let removal = 0; removal < REMOVALS_MAX; removal += 1) {
       await store.removeKeys(1000);
-      const { rowCount } = await client.query('select from idempotency_keys where key = any($1)', [keys]);
+      const { rowCount } = await client.query(
+        'select from safe_counters.idempotency_keys where key = any($1)',
+        [keys],
+      );
       if (rowCount === 0) return;
     }
     throw new Error('expired keys were not removed');

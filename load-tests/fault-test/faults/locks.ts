@@ -42,7 +42,10 @@ export const lockFaults: readonly Fault[] = [
     async inject(world) {
       const name = pick(world.random, ['hot', 'left', 'amounts']);
       await holdLocks(world, async (client) => {
-        const { rowCount } = await client.query('select from counters where name = $1 for update', [name]);
+        const { rowCount } = await client.query(
+          `select from safe_counters.counters where period = '' and name = $1 for update`,
+          [name],
+        );
         if (rowCount !== 1) throw new MissedError(`the counter ${name} does not exist yet`);
         return [name];
       });
@@ -58,7 +61,7 @@ export const lockFaults: readonly Fault[] = [
         const first = operations.length + SKIPPED;
         const created = Array.from({ length: CREATED }, (_, i) => ownName(first + i));
         const insert =
-          'insert into counters (name, value) select unnest($1::text[]), 0 on conflict do nothing';
+          'insert into safe_counters.counters (name, value) select unnest($1::text[]), 0 on conflict do nothing';
         const { rowCount } = await client.query(insert, [created]);
         if (rowCount !== CREATED) throw new MissedError('some of the counters already existed');
         return created;

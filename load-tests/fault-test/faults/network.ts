@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { intercept, interceptCommit, expectOutcome, untilSettled } from './catch.ts';
+import { intercept, interceptCommit, expectOutcome, moments, untilSettled } from './catch.ts';
 import { type Fault, within } from './fault.ts';
 
 /** How long connections carry no traffic, in milliseconds: longer than the service waits for an answer. */
@@ -11,12 +11,13 @@ const LATE_MS = 700;
 /** How long new connections are refused, in milliseconds. */
 const REFUSED_MS = 400;
 
+/** Faults of the network, those at one statement while the service writes a plain batch. */
 const faults: Omit<Fault, 'scope'>[] = [
   /** The connection breaks before the server receives the statement. */
   {
     name: 'connection cut before the statement',
     async inject(world, replica) {
-      await intercept('cut before', world, replica);
+      await intercept('cut before', world, replica, moments.plain);
     },
   },
 
@@ -24,7 +25,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'connection cut after the commit, before the answer',
     async inject(world, replica) {
-      await interceptCommit('cut after', world, replica);
+      await interceptCommit('cut after', world, replica, moments.plain);
     },
   },
 
@@ -32,20 +33,20 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'half-open connection: committed, no answer',
     async inject(world, replica) {
-      const { abandoned, release } = await interceptCommit('hold answer', world, replica);
+      const { abandoned, release } = await interceptCommit('hold answer', world, replica, moments.plain);
       await within(world, abandoned, 'the service to time out');
       release();
     },
   },
 
   /**
-   * The network delays the statement until the service has timed out, retried and been answered; then it delivers the
-   * statement. The server must refuse it, because its batch number is used, or because a counter is locked.
+   * The network delays the statement until the service has timed out, and has written the batch again under another number;
+   * then it delivers the statement. The server must refuse it, because its number is closed, or because a counter is locked.
    */
   {
     name: 'statement delivered after its retry',
     async inject(world, replica) {
-      const caught = await intercept('hold', world, replica);
+      const caught = await intercept('hold', world, replica, moments.plain);
       await untilSettled(world, replica, 'not applied', () =>
         within(world, caught.abandoned, 'the service to time out'),
       );
@@ -61,7 +62,7 @@ const faults: Omit<Fault, 'scope'>[] = [
   {
     name: 'half-open connection: written, late commit',
     async inject(world, replica) {
-      const { abandoned, outcome, release } = await intercept('hold sync', world, replica);
+      const { abandoned, outcome, release } = await intercept('hold sync', world, replica, moments.plain);
       await within(world, abandoned, 'the service to time out');
       await setTimeout(LATE_MS);
       release();

@@ -1,17 +1,16 @@
 import { setTimeout } from 'node:timers/promises';
-import { CounterStore } from '../../../src/counters/store.ts';
 import type { Caught } from '../network/trap.ts';
 import type { Postgres } from '../world/postgres.ts';
-import { intercept, interceptCommit, expectOutcome, untilSettled } from './catch.ts';
-import { bounded, type Fault, MissedError, orMissed, within, type World } from './fault.ts';
-import { asService } from './store.ts';
 import type { Replica } from '../world/replica.ts';
+import { intercept, interceptCommit, expectOutcome, moments, untilSettled } from './catch.ts';
+import { bounded, type Fault, MissedError, orMissed, within, type World } from './fault.ts';
+import { storeOn } from './store.ts';
 
 /** How long a replica is stopped, in milliseconds: longer than it waits for an answer. */
 const STOPPED_MS = 2900;
 
 /** Stops the process while `work` runs, at least for `STOPPED_MS`, and resumes it in any case. */
-async function whileStopped(replica: Replica, work: () => Promise<void>): Promise<void> {
+export async function whileStopped(replica: Replica, work: () => Promise<void>): Promise<void> {
   replica.pause();
   try {
     await Promise.all([setTimeout(STOPPED_MS), work()]);
@@ -25,18 +24,17 @@ async function removeWriter(postgres: Postgres, { statement: { batch } }: Caught
   const [writer] = batch.split('/');
   const client = await postgres.connect();
   try {
-    await client.query(`update counter_writers set written_at = now() - interval '8 days' where id = $1`, [
-      writer,
-    ]);
-    await new CounterStore(asService(client), STORE).removeWriters();
-    const { rowCount } = await client.query('select from counter_writers where id = $1', [writer]);
+    await client.query(
+      `update safe_counters.writers set written_at = now() - interval '8 days' where id = $1`,
+      [writer],
+    );
+    await storeOn(client).removeWriters();
+    const { rowCount } = await client.query('select from safe_counters.writers where id = $1', [writer]);
     if (rowCount !== 0) throw new MissedError('the writer was not removed');
   } finally {
     await client.end();
   }
 }
-
-const STORE = { keyHours: 1, lockMsMax: 1000 };
 
 /** Stops the replica, removes its writer, and waits until the replica has found the outcome to be unknown. */
 async function stopAndRemoveWriter(
@@ -61,7 +59,7 @@ export const pauseFaults: readonly Fault[] = [
     name: 'SIGSTOP of a replica during a commit',
     scope: 'replica',
     async inject(world, replica) {
-      const caught = await interceptCommit('hold answer', world, replica);
+      const caught = await interceptCommit('hold answer', world, replica, moments.plain);
       await whileStopped(replica, async () => {});
       caught.release();
     },
@@ -72,7 +70,7 @@ export const pauseFaults: readonly Fault[] = [
     name: 'SIGSTOP of a replica, writer removed after the commit',
     scope: 'replica',
     async inject(world, replica) {
-      const caught = await interceptCommit('hold answer', world, replica);
+      const caught = await interceptCommit('hold answer', world, replica, moments.any);
       await stopAndRemoveWriter(world, replica, caught, caught.cut);
     },
   },
@@ -81,11 +79,11 @@ export const pauseFaults: readonly Fault[] = [
     name: 'SIGSTOP of a replica, writer removed before the commit',
     scope: 'replica',
     async inject(world, replica) {
-      const caught = await intercept('hold', world, replica);
+      const caught = await intercept('hold', world, replica, moments.plain);
       await stopAndRemoveWriter(world, replica, caught, () => {});
       caught.release();
-      // 22012, division_by_zero: the writer's row does not exist.
-      await expectOutcome(world, caught, ['22012', '55P03']);
+      // 22P02, invalid_text_representation: the writer's row does not exist.
+      await expectOutcome(world, caught, ['22P02', '55P03']);
     },
   },
 
@@ -98,7 +96,7 @@ export const pauseFaults: readonly Fault[] = [
         await replica.shiftClock(bounded(world)).catch((error: unknown) => {
           throw new MissedError('the clock was not shifted', { cause: error });
         });
-        await interceptCommit('cut after', world, replica);
+        await interceptCommit('cut after', world, replica, moments.any);
       }
     },
   },

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { intercept } from './catch.ts';
+import { intercept, moments } from './catch.ts';
 import { bounded, type Fault, MissedError, type World } from './fault.ts';
 
 /** How long the server is stopped, in milliseconds: longer than the service waits for an answer. */
@@ -21,7 +21,7 @@ const killedDuringCommit: Fault = {
   name: 'SIGKILL of a replica during a commit',
   scope: 'replica',
   async inject(world, replica) {
-    const caught = await intercept('hold', world, replica);
+    const caught = await intercept('hold', world, replica, moments.plain);
     try {
       await replica.settled();
       await replica.end('SIGKILL');
@@ -42,7 +42,7 @@ async function queryWritingBackend(world: World, expression: string): Promise<un
       // In one statement, because a moment later the backend is idle.
       const { rows } = await client.query<{ result: unknown }>(`
         select ${expression} as result from pg_stat_activity
-        where application_name = 'safe-counters' and state = 'active' and query like '%insert into counters%'
+        where application_name = 'safe_counters' and state = 'active' and query like '%insert into "safe_counters".counters%'
         limit 1`);
       if (rows[0]) return rows[0].result;
     }

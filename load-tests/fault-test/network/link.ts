@@ -5,6 +5,8 @@ import { type Message, MessageReader } from './messages.ts';
 import { StatementSpotter, type WriterStatement } from './statements.ts';
 import type { SetTrap, Trap } from './trap.ts';
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 type TakeTrap = (statement: WriterStatement) => SetTrap | undefined;
 
 /** One connection of the service, with the corresponding connection to the server. */
@@ -13,14 +15,24 @@ export class Link {
   readonly #server: Socket;
   readonly #toServer: Direction;
   readonly #toClient: Direction;
-  readonly #reader = new MessageReader(true);
+  readonly #fromClientReader = new MessageReader(true);
+  readonly #fromServerReader = new MessageReader(false);
   readonly #spotter = new StatementSpotter();
   readonly #takeTrap: TakeTrap;
-  #outcome = Promise.withResolvers<string>();
   readonly #abandoned = Promise.withResolvers<void>();
-  #answer: AnswerReader | undefined;
+  readonly #ended = Promise.withResolvers<void>();
+  /** The numbers of statements that were sent, and answered; the server answers the opening message like a statement. */
+  #sent = 1;
+  #answered = 0;
   #trap: Trap | undefined;
   #does: WriterStatement['does'] = 'write';
+  /** The number of statements before the intercepted one. */
+  #before = 0;
+  #reached = Promise.withResolvers<void>();
+  #outcome = Promise.withResolvers<string>();
+  #answer: AnswerReader | undefined;
+  /** A Parse message that waits for the next message. */
+  #parse = NOTHING;
 
   /** @param takeTrap called for each statement of the writer; returns the trap that is set for it, if any, only once */
   constructor(client: Socket, serverPort: number, takeTrap: TakeTrap) {
@@ -37,10 +49,9 @@ export class Link {
       });
     }
     this.#server.on('error', () => {}).on('data', (chunk: Buffer) => this.#fromServer(chunk));
-    this.#server.on('end', () => this.#toClient.end());
+    this.#server.on('end', () => this.#endOfServer());
     this.#server.on('close', () => {
-      this.#outcome.resolve('cut');
-      this.#toClient.end();
+      this.#endOfServer();
       this.#server.end();
     });
   }
@@ -68,18 +79,31 @@ export class Link {
     this.#server.destroy();
   }
 
+  #endOfServer(): void {
+    this.#outcome.resolve('cut');
+    this.#ended.resolve();
+    this.#toClient.end();
+  }
+
   #fromClient(chunk: Buffer): void {
-    for (const message of this.#read(chunk)) {
+    for (const message of this.#read(this.#fromClientReader, chunk)) {
       const statement = this.#spotter.spot(message);
       if (statement && !this.#trap) this.#enterTrap(statement);
       if (this.#trap === 'hold sync' && message.type === 'S') this.#toServer.hold();
-      this.#toServer.write(message.bytes);
+      // Parse belongs to the statement of the Bind message that follows.
+      if (message.type === 'P') this.#parse = message.bytes;
+      else {
+        this.#toServer.write(Buffer.concat([this.#parse, message.bytes]));
+        this.#parse = NOTHING;
+      }
+      // The server answers each Query and each Sync with one ReadyForQuery.
+      if (message.type === 'Q' || message.type === 'S') this.#sent += 1;
     }
   }
 
-  #read(chunk: Buffer): Message[] {
+  #read(reader: MessageReader, chunk: Buffer): Message[] {
     try {
-      return this.#reader.push(chunk);
+      return reader.push(chunk);
     } catch {
       this.destroy();
       return [];
@@ -89,28 +113,51 @@ export class Link {
   #enterTrap(statement: WriterStatement): void {
     const taken = this.#takeTrap(statement);
     if (!taken) return;
-    this.#trap = taken.trap;
+    const { trap } = taken;
+    this.#trap = trap;
     this.#does = statement.does;
-    if (taken.trap === 'cut before') this.destroy();
-    else this.#answer = new AnswerReader();
-    if (taken.trap === 'hold') this.#toServer.hold();
-    if (taken.trap === 'hold answer' || taken.trap === 'cut after') this.#toClient.hold();
+    this.#before = this.#sent;
+    this.#answer = new AnswerReader();
+    this.#reached = Promise.withResolvers();
     this.#outcome = Promise.withResolvers();
-    if (taken.trap === 'cut before') this.#outcome.resolve('cut');
+    if (['cut before', 'hold', 'silence'].includes(trap)) this.#toServer.hold();
+    if (['cut before', 'cut after', 'hold answer', 'silence'].includes(trap)) this.#toClient.hold();
+    this.#checkReached();
     taken.caught({
       statement,
       clientPort: this.#server.localPort,
+      reached: this.#reached.promise,
       abandoned: this.#abandoned.promise,
+      ended: this.#ended.promise,
       outcome: this.#outcome.promise,
       release: () => this.release(),
       cut: () => this.destroy(),
+      hangUp: () => void this.#client.destroy(),
     });
+  }
+
+  /** Called when a trap is entered, and after each answer. */
+  #checkReached(): void {
+    if (!this.#answer || this.#answered < this.#before) return;
+    this.#reached.resolve();
+    if (this.#trap !== 'cut before') return;
+    this.#outcome.resolve('cut');
+    this.destroy();
   }
 
   #fromServer(chunk: Buffer): void {
     this.#toClient.write(chunk);
-    const outcome = this.#answer?.push(chunk);
-    if (!outcome) return;
+    for (const message of this.#read(this.#fromServerReader, chunk)) {
+      if (this.#answer && this.#answered >= this.#before) this.#readAnswer(this.#answer, message);
+      if (message.type !== 'Z') continue;
+      this.#answered += 1;
+      this.#checkReached();
+    }
+  }
+
+  #readAnswer(answer: AnswerReader, message: Message): void {
+    const outcome = answer.push(message);
+    if (outcome === undefined) return;
     this.#answer = undefined;
     this.#outcome.resolve(outcome);
     if (this.#trap === 'watch') this.#trap = undefined;

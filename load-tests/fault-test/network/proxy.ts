@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import { Link } from './link.ts';
 import type { WriterStatement } from './statements.ts';
-import { anyWrite, type Caught, type SetTrap, type Trap } from './trap.ts';
+import { anyCommit, type Caught, type SetTrap, type Trap } from './trap.ts';
 
 /** Pass: forwards traffic. Refuse: closes connections. Silent: keeps connections open without traffic. */
 type Mode = 'pass' | 'refuse' | 'silent';
@@ -60,11 +60,11 @@ export class Proxy {
   }
 
   /**
-   * Sets a trap for the next statement of the writer that matches: by default, one that writes a batch.
+   * Sets a trap for the next statement of the writer that matches: by default, one that commits a batch.
    *
    * @throws the signal's reason if it is aborted before a statement matches
    */
-  trap(trap: Trap, signal: AbortSignal, wanted = anyWrite): Promise<Caught> {
+  trap(trap: Trap, signal: AbortSignal, wanted = anyCommit): Promise<Caught> {
     const { promise, resolve, reject } = Promise.withResolvers<Caught>();
     const entry = { trap, wanted, caught: resolve };
     this.#traps.push(entry);

@@ -2,40 +2,60 @@ import type { Message } from './messages.ts';
 
 /** A statement of the counters' writer that the service is sending. */
 export interface WriterStatement {
-  /** Whether it writes a batch or closes the number of a batch. */
-  does: 'write' | 'close';
-  /** The identity of the batch, as `writer/number`; empty if the statement does not contain it. */
+  /**
+   * - `write`: writes a plain batch, and commits it;
+   * - `begin`, `lock`, `apply`, `commit`: the statements of a transaction that decides on each request. The service sends the
+   *   first two together, and when it has decided, the others together;
+   * - `close`: closes the number of a batch.
+   */
+  does: 'write' | 'begin' | 'lock' | 'apply' | 'commit' | 'close';
+  /** The identity of the batch, as `writer/number`; empty if the statements so far do not contain it. */
   batch: string;
 }
 
-/** Recognizes the writer's statements, including executions of prepared ones. One instance per connection. */
+/** The names of prepared statements, without the digests of their texts. */
+const PREPARED: ReadonlyMap<string, WriterStatement['does']> = new Map([
+  ['write-one', 'write'],
+  ['write', 'write'],
+  ['write-keyed', 'write'],
+  ['lock', 'lock'],
+  ['apply', 'apply'],
+  ['close', 'close'],
+]);
+
+const NAME_WITH_DIGEST = /^(.+)-[\w-]{12}$/;
+
+/** Begins a transaction of the writer: others, such as a migration, do not limit how long it may be idle. */
+const BEGIN = /^begin isolation level [a-z ]+; set local lock_timeout = \d+; set local idle_in_transaction/;
+
+/** Recognizes the writer's statements. One instance per connection. */
 export class StatementSpotter {
-  readonly #prepared = new Map<string, WriterStatement['does']>();
+  /** The batch of the transaction in progress; undefined: none of the writer's is. */
+  #batch: string | undefined;
 
   /** Returns the statement that a message of the client executes, if it is one of the writer's. */
   spot({ type, bytes }: Message): WriterStatement | undefined {
     const reader = new FieldReader(bytes);
-    if (type === 'Q') {
-      const does = doneBy(reader.text());
-      return does && { does, batch: '' };
-    }
-    if (type === 'P') this.#prepare(reader.text(), doneBy(reader.text()));
+    if (type === 'Q') return this.#ofTransaction(reader.text());
     if (type !== 'B') return undefined;
     reader.text();
-    const does = this.#prepared.get(reader.text());
-    return does && { does, batch: reader.parameters(2).join('/') };
+    const [, name = ''] = NAME_WITH_DIGEST.exec(reader.text()) ?? [];
+    const does = PREPARED.get(name);
+    if (!does) return undefined;
+    const batch = does === 'lock' ? '' : reader.parameters(2).join('/');
+    if (does === 'apply') this.#batch = batch;
+    return { does, batch };
   }
 
-  #prepare(name: string, does: WriterStatement['does'] | undefined): void {
-    if (does) this.#prepared.set(name, does);
-    else this.#prepared.delete(name);
+  #ofTransaction(text: string): WriterStatement | undefined {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    if (BEGIN.test(text)) {
+      this.#batch = '';
+      return { does: 'begin', batch: '' };
+    }
+    return text === 'commit' && batch !== undefined ? { does: 'commit', batch } : undefined;
   }
-}
-
-function doneBy(sql: string): WriterStatement['does'] | undefined {
-  // Creating a counter with bounds (PUT) is not a statement of the writer.
-  if (/insert into counters\b(?! as c \(name, value, min, max)/i.test(sql)) return 'write';
-  return /update counter_writers\b/i.test(sql) ? 'close' : undefined;
 }
 
 /** Parses the fields of a message. Source: PostgreSQL documentation, 54.7 "Message Formats", Bind. */

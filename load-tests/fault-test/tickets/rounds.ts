@@ -83,10 +83,10 @@ async function sell(
   { client, journal, exchange, injector, random, signal }: Sale,
   rounds: string[],
 ): Promise<void> {
-  await client.query('insert into counters (name, value, min, max) select unnest($1::text[]), 0, 0, $2', [
-    rounds.map(ticketsOf),
-    TICKETS,
-  ]);
+  await client.query(
+    'insert into safe_counters.counters (name, value, min, max) select unnest($1::text[]), 0, 0, $2',
+    [rounds.map(ticketsOf), TICKETS],
+  );
   // After a random number of answers, because no moment is known to be the worst one.
   const injectAt = Math.floor(random() * BUYERS * rounds.length);
   if (injectAt === 0) injector.inject();

@@ -54,9 +54,9 @@ export class Postgres {
     return `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
   }
 
-  /** Removes all tables. No other session may be open. */
+  /** Removes the tables of the counters. No other session may be open. */
   async empty(): Promise<void> {
-    await this.query('drop schema public cascade; create schema public');
+    await this.query('drop schema safe_counters cascade');
   }
 
   /** Starts the server, with retries: after a SIGKILL, processes of the previous one may still be ending. */

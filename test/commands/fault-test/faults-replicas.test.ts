@@ -1,8 +1,10 @@
 import t from 'tap';
+import { transactionFaults } from '../../../load-tests/fault-test/faults/transactions.ts';
 import { testFaults } from './faults.ts';
 
 testFaults(
-  ['replica'],
+  'of one replica or its network',
+  (fault) => fault.scope === 'replica' && !transactionFaults.includes(fault),
   [
     [
       'connection cut before the statement',
@@ -18,7 +20,7 @@ testFaults(
     [
       'retry of a batch cut before the statement',
       'retry of a batch cut after the commit',
-      'pg_terminate_backend of a retry',
+      'pg_terminate_backend of a close',
     ],
     [
       'close of a batch cut before the statement',

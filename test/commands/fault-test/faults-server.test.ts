@@ -2,7 +2,8 @@ import t from 'tap';
 import { testFaults } from './faults.ts';
 
 testFaults(
-  ['server', 'alone'],
+  'of the server, and those that allow no other',
+  ({ scope }) => scope !== 'replica',
   [
     ['counter locked by another session'],
     ['new counters of an uncommitted transaction'],

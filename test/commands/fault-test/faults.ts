@@ -23,48 +23,41 @@ const together = (names: readonly string[]): Fault => ({
 /**
  * Asserts that nothing is lost or counted twice while these faults are injected.
  *
- * @param scopes `groups` must have every fault of these scopes, except "several faults at once"
+ * @param which what the faults have in common
+ * @param belongs `groups` must have every fault that belongs to them, except "several faults at once"
  * @param groups groups of faults; those of one group are injected at the same time
  */
 export function testFaults(
-  scopes: readonly Fault['scope'][],
+  which: string,
+  belongs: (fault: Fault) => boolean,
   groups: readonly (readonly string[])[],
   inspect: (result: RunResult) => void = () => {},
 ): void {
-  t.test(
-    `nothing is lost or counted twice under the faults with the scope ${scopes.join(' or ')}`,
-    async (t) => {
-      const all = faults.filter(
-        ({ name, scope }) => scopes.includes(scope) && name !== 'several faults at once',
-      );
-      t.strictSame(
-        groups.flat().toSorted(),
-        all.map(({ name }) => name).toSorted(),
-        'every fault of these scopes',
-      );
-      // If the test takes too long, it ends the processes that it has started.
-      const over = new AbortController();
-      t.teardown(() => over.abort());
-      const journal = join(t.testdir(), 'journal');
-      const options = { acknowledged: 3000, replicas: 3, clients: 48, seed: 1, journal, signal: over.signal };
-      const result = await withPostgres((postgres) =>
-        run(postgres, { ...options, faults: groups.map(together) }),
-      );
-      t.strictSame(
-        result.violations.map(({ rule, text }) => `${rules[rule]}: ${text}`),
-        [],
-        report(result),
-      );
-      t.strictSame(result.missed, [], 'no fault was missed');
-      inspect(result);
+  t.test(`nothing is lost or counted twice under the faults ${which}`, async (t) => {
+    const all = faults.filter((fault) => fault.name !== 'several faults at once' && belongs(fault));
+    t.strictSame(groups.flat().toSorted(), all.map(({ name }) => name).toSorted(), 'every fault of these');
+    // If the test takes too long, it ends the processes that it has started.
+    const over = new AbortController();
+    t.teardown(() => over.abort());
+    const journal = join(t.testdir(), 'journal');
+    const options = { acknowledged: 3000, replicas: 3, clients: 48, seed: 1, journal, signal: over.signal };
+    const result = await withPostgres((postgres) =>
+      run(postgres, { ...options, faults: groups.map(together) }),
+    );
+    t.strictSame(
+      result.violations.map(({ rule, text }) => `${rules[rule]}: ${text}`),
+      [],
+      report(result),
+    );
+    t.strictSame(result.missed, [], 'no fault was missed');
+    inspect(result);
 
-      let times = 0;
-      const again = await readJournal(journal, (history, truth) => {
-        times += 1;
-        t.strictSame(check(history, truth, times === 2), [], 'the journal alone gives the same result');
-      });
-      t.equal(times, 2);
-      t.equal(again.operations.length, result.history.operations.length);
-    },
-  );
+    let times = 0;
+    const again = await readJournal(journal, (history, truth) => {
+      times += 1;
+      t.strictSame(check(history, truth, times === 2), [], 'the journal alone gives the same result');
+    });
+    t.equal(times, 2);
+    t.equal(again.operations.length, result.history.operations.length);
+  });
 }
