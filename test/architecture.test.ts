@@ -143,6 +143,7 @@ const mayImport: Record<string, readonly string[]> = {
     'src',
     'src/command-line',
     'src/counters',
+    'src/database',
     'src/embedded-postgres',
     'src/concurrency',
     'src/errors',

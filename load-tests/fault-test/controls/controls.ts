@@ -6,24 +6,47 @@ import { faultNamed } from '../faults/index.ts';
 import type { Postgres } from '../world/postgres.ts';
 import { run, type RunOptions } from '../run.ts';
 
-/** The fault that exposes a defect, if it needs one, and traffic with which any batch hit by the fault exposes it. */
-const exposedBy: Record<Defect, { fault?: Fault; traffic?: Traffic }> = {
+/** What exposes a defect. */
+interface Exposure {
+  /** The fault, if it needs one. */
+  fault?: Fault;
+  /** Traffic with which any batch hit by the fault exposes it. */
+  traffic?: Traffic;
+  /** The number of service processes: 1 by default. */
+  replicas?: number;
+}
+
+const exposedBy: Record<Defect, Exposure> = {
   'answers before the commit': {
     fault: faultNamed('SIGKILL of a replica during a commit'),
     traffic: 'shared',
+  },
+  'answers a transaction before its commit': {
+    fault: faultNamed('SIGKILL of a replica in a transaction, at COMMIT'),
+    traffic: 'bounded',
   },
   'treats every lost commit as not applied': {
     fault: faultNamed('connection cut after the commit, before the answer'),
     traffic: 'unkeyed',
   },
+  'treats every lost commit as applied': {
+    fault: faultNamed('transaction cut before COMMIT'),
+    traffic: 'bounded',
+  },
   'does not check batch numbers': {
-    fault: faultNamed('connection cut after the commit, before the answer'),
+    fault: faultNamed('statement delivered after its retry'),
     traffic: 'unkeyed',
+  },
+  // Requests with a key would be found to be known.
+  'does not check the numbers of transactions': {
+    fault: faultNamed('transaction delivered after its number was closed'),
+    traffic: 'mixed',
   },
   'guesses the outcome after its writer was removed': {
     fault: faultNamed('SIGSTOP of a replica, writer removed after the commit'),
     traffic: 'unkeyed',
   },
+  'decides without locks': { traffic: 'bounded', replicas: 2 },
   'ignores keys': {},
   'counts known keys again': {},
   'refuses the whole batch on a lock': { fault: faultNamed('counter locked by another session') },
@@ -48,13 +71,13 @@ export async function runControls(
 ): Promise<ControlResult[]> {
   const results: ControlResult[] = [];
   for (const defect of these) {
-    const { fault, traffic = 'mixed' } = exposedBy[defect];
+    const { fault, traffic = 'mixed', replicas = 1 } = exposedBy[defect];
     const { violations } = await run(postgres, {
       ...options,
       acknowledged: 1000,
       faults: fault ? [fault] : [],
       traffic,
-      replicas: 1,
+      replicas,
       clients: 32,
       program: 'load-tests/fault-test/controls/defective-service.ts',
       env: { DEFECT: defect },

@@ -1,9 +1,13 @@
 /** The defects of the service in the positive controls. */
 export const defects = [
   'answers before the commit',
+  'answers a transaction before its commit',
   'treats every lost commit as not applied',
+  'treats every lost commit as applied',
   'does not check batch numbers',
+  'does not check the numbers of transactions',
   'guesses the outcome after its writer was removed',
+  'decides without locks',
   'ignores keys',
   'counts known keys again',
   'refuses the whole batch on a lock',

@@ -8,9 +8,13 @@ import { withPostgres } from '../../../load-tests/fault-test/run.ts';
 /** The rule that a service with this defect breaks. */
 export const ruleOf: Record<Defect, Violation['rule']> = {
   'answers before the commit': 'bound',
+  'answers a transaction before its commit': 'acknowledged',
   'treats every lost commit as not applied': 'own',
+  'treats every lost commit as applied': 'acknowledged',
   'does not check batch numbers': 'own',
+  'does not check the numbers of transactions': 'own',
   'guesses the outcome after its writer was removed': 'own',
+  'decides without locks': 'sum',
   'ignores keys': 'acknowledged',
   'counts known keys again': 'sum',
   'refuses the whole batch on a lock': 'unrelated',
