@@ -79,7 +79,7 @@ async function applyToWaiting({ cluster, signal }: World, { apply, crashes }: Ac
 /** The service's backends whose commits wait for a standby. */
 async function waiting(client: Client): Promise<number[] | undefined> {
   const { rows } = await client.query<{ pid: number }>(
-    `select pid from pg_stat_activity where wait_event = 'SyncRep' and application_name = 'safe-counters'`,
+    `select pid from pg_stat_activity where wait_event = 'SyncRep' and application_name = 'safe_counters'`,
   );
   return rows.length > 0 ? rows.map(({ pid }) => pid) : undefined;
 }
