@@ -50,12 +50,16 @@ const plugin: FastifyPluginAsync<CountersPluginOptions> = async (app, { routes, 
 };
 
 /** @throws {TypeError} that says what is missing */
-function assertRoutes({ onRequest }: Partial<CountersRoutes>): void {
-  const hooks: readonly unknown[] = [onRequest].flat();
-  if (hooks.every((hook) => typeof hook === 'function')) return;
-  throw new TypeError(
-    'routes.onRequest is missing: give the hook that authenticates requests; [] opens the routes to every client',
-  );
+function assertRoutes(routes: unknown): void {
+  const { onRequest, prefix = '', ...others } = (routes ?? {}) as Record<string, unknown>;
+  if ([onRequest].flat().some((hook) => typeof hook !== 'function'))
+    throw new TypeError(
+      'routes.onRequest is missing: give the hook that authenticates requests; [] opens the routes to every client',
+    );
+  if (typeof prefix !== 'string') throw new TypeError(`routes.prefix is ${typeof prefix}; allowed: text`);
+  // A hook of another kind would be ignored, and the routes would be open.
+  for (const name of Object.keys(others))
+    throw new TypeError(`there is no option routes.${name}; allowed: onRequest, prefix`);
 }
 
 async function addRoutes(
