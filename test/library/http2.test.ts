@@ -2,19 +2,16 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
-import { Pool } from 'pg';
 import t, { type Test } from 'tap';
 import counters from '../../src/library/fastify.ts';
 import { testClient, testDatabase, until } from '../helper.ts';
 
 /** An application over HTTP/2 with the counter `likes`, and a connection to it. */
 async function application(t: Test, queueMax: number) {
-  const databaseUrl = await testDatabase(t, { migrated: false });
-  const pool = new Pool({ connectionString: databaseUrl, connectionTimeoutMillis: 5000 });
+  const databaseUrl = await testDatabase(t);
   const app = Fastify({ http2: true });
-  app.addHook('onClose', () => pool.end());
   t.teardown(() => app.close());
-  await app.register(counters, { pool, queueMax });
+  await app.register(counters, { connectionString: databaseUrl, queueMax, routes: { onRequest: [] } });
   await app.listen({ port: 0, host: '127.0.0.1' });
   await app.counters.increment('likes');
   const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`);
@@ -64,7 +61,7 @@ t.test('over HTTP/2, a request whose client left before its batch began is not c
   const received = once(app.server, 'stream') as Promise<[ServerHttp2Stream]>;
   const leaving = post(session, 'left');
   const [stream] = await received;
-  await until(async () => app.counters.writer.waiting === 1);
+  await until(async () => app.counters.load.waiting === 1);
   const closed = once(stream, 'close');
   leaving.close();
   await closed;
