@@ -68,7 +68,14 @@ const mayImport: Record<string, readonly string[]> = {
     'src/database',
     'src/errors',
   ],
-  'load-tests/shared': ['src/command-line', 'src/embedded-postgres', 'src/errors'],
+  'load-tests/shared': [
+    'src/command-line',
+    'src',
+    'src/counters',
+    'src/database',
+    'src/embedded-postgres',
+    'src/errors',
+  ],
   'load-tests/load-test': [
     'load-tests/shared',
     'src/command-line',
@@ -100,6 +107,13 @@ const mayImport: Record<string, readonly string[]> = {
     'src',
     'src/counters',
     'src/database',
+  ],
+  'load-tests/benchmark/statements': [
+    'load-tests/benchmark/figures',
+    'load-tests/benchmark/scale',
+    'load-tests/shared',
+    'src/command-line',
+    'src/counters',
   ],
   'load-tests/benchmark/demos': [
     'load-tests/benchmark/figures',
@@ -133,6 +147,7 @@ const mayImport: Record<string, readonly string[]> = {
     'load-tests/benchmark/orm',
     'load-tests/benchmark/http',
     'load-tests/benchmark/storage',
+    'load-tests/benchmark/statements',
     'load-tests/benchmark/demos',
     'load-tests/benchmark/scale',
     'load-tests/benchmark/peers',
