@@ -28,7 +28,8 @@ export const migrateCounters = (sessions: Pick<Sessions, 'transaction'>, schema:
   sessions.transaction(async (send) => {
     const run = runWith(send);
     await run(
-      `begin isolation level read committed; set local lock_timeout = ${LOCK_MS_MAX}; set local search_path = pg_catalog`,
+      `begin isolation level read committed; set local lock_timeout = ${LOCK_MS_MAX}; set local search_path = pg_catalog;
+       set local standard_conforming_strings = on`,
     );
     const [row] = await run<{ encoding: string }>(`select current_setting('server_encoding') as encoding`);
     const unsuitable = unsuitableEncoding(row?.encoding ?? '');

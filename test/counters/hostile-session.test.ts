@@ -4,6 +4,8 @@ import t, { type Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { Counters } from '../../src/counters/counters.ts';
+import { migrateCounters } from '../../src/counters/migration.ts';
+import { pendingOf } from '../../src/counters/request.ts';
 import { statementsIn } from '../../src/counters/sql.ts';
 import { TABLES_VERSION } from '../../src/counters/tables.ts';
 import { driverFor } from '../../src/database/driver.ts';
@@ -421,3 +423,61 @@ for (const [what, open] of Object.entries(connections)) {
     await removeExpired(t, sessions, client);
   });
 }
+
+/** What a schema contains, as PostgreSQL describes it to a session that finds only its own names. */
+async function contentsOf(client: Client, schema: string): Promise<string[]> {
+  await client.query('set search_path = pg_catalog');
+  const { rows } = await client.query<{ text: string }>(
+    `select c.relname || ' ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' '
+            || coalesce(a.attcollation::regcollation::text, '') || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '') as text
+     from pg_attribute as a join pg_class as c on c.oid = a.attrelid
+     left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where c.relnamespace = $1::text::regnamespace and a.attnum > 0
+     union all select conname || ' ' || pg_get_constraintdef(oid) from pg_constraint where connamespace = $1::text::regnamespace
+     union all select relname || ' ' || coalesce(reloptions::text, '') from pg_class where relnamespace = $1::text::regnamespace
+     union all select indexdef from pg_indexes where schemaname = $1::text
+     union all select definition from pg_views where schemaname = $1::text`,
+    [schema],
+  );
+  return rows.map(({ text }) => text.replaceAll(`${schema}.`, '')).toSorted();
+}
+
+t.test('the tables are the same whatever the settings of the session that creates them', async (t) => {
+  const { databaseUrl, client } = await hostileDatabase(t);
+  const sessions = new Sessions(testPool(t, { connectionString: databaseUrl, types: onlyText }));
+  t.strictSame(await migrateCounters(sessions, 'others'), [
+    'created the tables of the counters in the schema others',
+  ]);
+  t.strictSame(await migrateCounters(sessions, 'others'), []);
+  const contents = await contentsOf(client, 'others');
+  t.ok(contents.length > 20);
+  t.strictSame(contents, await contentsOf(client, SCHEMA));
+});
+
+t.test('keys of an earlier version are taken over whatever the settings of the session', async (t) => {
+  const { databaseUrl, client } = await hostileDatabase(t);
+  await client.query(
+    `create schema before;
+     create table before.migration_steps (step integer);
+     create table before.counters (name text, value bigint, min bigint, max bigint, expires_at timestamptz);
+     create table before.idempotency_keys (key text, request text, "values" bigint[], expires_at timestamptz);
+     insert into before.counters values ('a', 1), (chr(31) || '60000' || chr(31) || '120000' || chr(31) || 'a', 5);
+     insert into before.idempotency_keys
+     select key, rpad('', 22, 'A'), '{1,null}', now() + interval '1 day'
+     from (values ('bare'), ($key$"quo\\"ted"$key$), ($key$ada "own"$key$)) as k (key)`,
+  );
+  const sessions = new Sessions(testPool(t, { connectionString: databaseUrl, types: onlyText }));
+  await migrateCounters(sessions, 'before');
+  const { rows } = await client.query(
+    `select encode(key, 'hex') as key, encode(request, 'hex') as request, answer from before.idempotency_keys`,
+  );
+  const keys = ['bare', 'quo"ted', 'ada\nown'].map(
+    (key) => pendingOf({ increments: [{ name: 'a', by: 1 }], key }).key,
+  );
+  const answer = { values: [1, null] };
+  t.same(new Set(rows), new Set(keys.map((key) => ({ key, request: '0'.repeat(32), answer }))));
+  t.strictSame((await client.query('select period, name, value from before.counters order by period')).rows, [
+    { period: '', name: 'a', value: '1' },
+    { period: '1m', name: 'a', value: '5' },
+  ]);
+});
