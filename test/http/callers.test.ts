@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import t from 'tap';
 import { digestOf } from '../../src/http/caller.ts';
-import { testApp, testFolder, until } from '../helper.ts';
+import { createCounters } from '../../src/library/index.ts';
+import { testApp, testClient, testDatabase, testFolder, until } from '../helper.ts';
 
 const folder = await testFolder(t, 'callers');
 const API_TOKENS_FILE = join(folder, 'tokens.json');
@@ -137,11 +138,19 @@ t.test('an idempotency key belongs to its caller: it counts once for each caller
   t.strictSame(await incrementOnce(API_TOKEN), { value: 2, replayed: 'true' });
 });
 
-t.test('without a tokens file, keys are stored as they were sent', async (t) => {
-  const app = await testApp(t);
-  await client(app)('POST', '/counters/likes/increments', undefined, undefined, { 'idempotency-key': 'k' });
-  const stored = await app.database.orm.em.fork().execute('select key from idempotency_keys');
-  t.strictSame(stored, [{ key: 'k' }]);
+t.test('without a tokens file, a key is that of all callers, and of the library', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const app = await testApp(t, { DEMOS: 'false' }, databaseUrl);
+  const headers = { 'idempotency-key': 'k' };
+  await client(app)('POST', '/counters/likes/increments', undefined, undefined, headers);
+  const counters = await createCounters({ connectionString: databaseUrl });
+  t.teardown(() => counters.close());
+  t.match(await counters.increment('likes', { key: 'k' }), { value: 1, replayed: true });
+  const database = await testClient(t, databaseUrl);
+  const { rows } = await database.query(
+    `select key = substr(sha256('k'), 1, 16) as "isBare" from safe_counters.idempotency_keys`,
+  );
+  t.strictSame(rows, [{ isBare: true }]);
 });
 
 const statusesOf = async (answers: ReturnType<typeof ask>[]) =>

@@ -18,8 +18,16 @@ t.test(
       ['GET', '/2th-plock'],
       ['GET', '/health/ready'],
       ['POST', '/labs/isolation/autocommit'],
+      ['GET', '/counters/likes'],
+      ['GET', '/counters'],
+      ['POST', '/counters/likes/increments'],
+      ['DELETE', '/counters/likes'],
     ] as const) {
-      const response = await app.inject({ method, url });
+      const response = await app.inject({
+        method,
+        url,
+        headers: method === 'DELETE' ? { 'if-match': '*' } : {},
+      });
       t.match(response, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } }, url);
       t.match(response.json(), { code: 'database_unavailable' });
       t.notMatch(response.body, /ECONNREFUSED|127\.0\.0\.1|at /);
@@ -28,6 +36,8 @@ t.test(
     await start();
     await whenOk(app);
     t.match((await app.inject('/check')).json(), { like_result: 25 });
+    const added = await app.inject({ method: 'POST', url: '/counters/likes/increments' });
+    t.strictSame(added.json(), { name: 'likes', value: 1 }, 'what was refused was not counted');
   },
 );
 
@@ -47,7 +57,7 @@ t.test('while the database does not answer, every wait ends; the service recover
   for (const pid of pids) process.kill(pid, 'SIGSTOP');
   try {
     const answers = await Promise.all(
-      ['/health/ready', '/check', '/2th-plock'].map((path) => app.inject(path)),
+      ['/health/ready', '/check', '/2th-plock', '/counters/likes'].map((path) => app.inject(path)),
     );
     for (const { statusCode, body } of answers) t.equal(statusCode, 503, body);
   } finally {
