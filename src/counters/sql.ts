@@ -325,13 +325,15 @@ export function statementsIn(schema: string) {
       `delete from ${writers} as f where f.written_at {<} (pg_catalog.now() {-} interval '7 days')`,
     ),
 
-    /** The version of the tables. The columns are named so that it fails if the tables are others. */
+    /**
+     * The version of the tables. The columns are named so that it fails if the tables are others; without an alias, since
+     * `c.max` would mean `max(c)` if there was no such column.
+     */
     version: planned(
       `select pg_catalog.max(m.version)::text as version from ${s}.migrations as m
-       where not exists (select c.period, c.name, c.starts_at, c.value, c.min, c.max, c.exists_until from ${counters} as c
-                         where false)
-         and not exists (select k.key, k.request, k.answer, k.expires_at from ${keys} as k where false)
-         and not exists (select f.id, f.seq, f."values", f.written_at from ${writers} as f where false)`,
+       where not exists (select period, name, starts_at, value, min, max, exists_until from ${counters} where false)
+         and not exists (select key, request, answer, expires_at from ${keys} where false)
+         and not exists (select id, seq, "values", written_at from ${writers} where false)`,
     ),
   };
 }
