@@ -1,8 +1,11 @@
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
+import { loadConfig } from '../../src/config.ts';
 import { isLocked } from '../../src/counters/batch-writer.ts';
 import type { CounterWriter } from '../../src/counters/writer.ts';
-import { testApp, testClient, until } from '../helper.ts';
+import { driverFor } from '../../src/database/driver.ts';
+import { openCounterSessions } from '../../src/database/pool.ts';
+import { silent, testApp, testClient, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 import {
   hold,
@@ -199,6 +202,38 @@ t.test('while the table is locked, an increment is refused as busy within the ti
   await holder.query('rollback');
   t.equal((await increment()).json<{ value: number }>().value, 2, 'it was not counted');
 });
+
+for (const [sessions, settings] of [
+  ['sessions with time limits', undefined],
+  ['sessions of a pooler that refuses settings', { refused: true, applied: false, synchronousCommit: 'on' }],
+] as const)
+  t.test(`with ${sessions}, what waits for a table is ended, and is not applied later`, async (t) => {
+    const { databaseUrl, client, holder, release } = await setUp(t);
+    const config = loadConfig({ LOCK_TIMEOUT_MS: '100', STATEMENT_TIMEOUT_MS: '200' });
+    const own = openCounterSessions(driverFor(databaseUrl), { config, log: silent, session: settings });
+    t.teardown(() => own.end());
+    const requests = [
+      one('plain'),
+      one('keyed', 1, 'key'),
+      { increments: [{ name: 'bounded', by: 1, max: 5 }] },
+    ];
+    const writers = requests.map(() => writerOn(own, { lockMsMax: 50, lockedMsMax: 300 }));
+    for (const writer of writers) await writer.submit(one('warm'));
+    await holder.query('begin; lock table safe_counters.counters in share mode');
+    const outcomes = await Promise.all(
+      requests.map((request, i) => outcomeOf(writers[i] as CounterWriter, request)),
+    );
+    for (const outcome of outcomes) t.match(outcome, settings ? /^busy$|^RetriesExhaustedError/ : /^busy$/);
+    await release();
+    // Statements whose connections the writer has closed are still waiting until now.
+    await until(async () => {
+      const { rowCount } = await client.query(
+        `select from pg_stat_activity where datname = current_database() and state = 'active' and pid <> pg_backend_pid()`,
+      );
+      return rowCount === 0;
+    });
+    t.strictSame(await valuesIn(client), { warm: writers.length });
+  });
 
 t.test('a request that the database refuses for a reason of its own does not fail its batch', async (t) => {
   const { newWriter, holder } = await setUp(t);
