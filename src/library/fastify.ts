@@ -3,7 +3,8 @@ import type {
   FastifyInstance,
   FastifyPluginAsync,
   FastifyReply,
-  onRequestAsyncHookHandler,
+  FastifyRequest,
+  HookHandlerDoneFunction,
   onRequestHookHandler,
 } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
@@ -20,7 +21,13 @@ declare module 'fastify' {
   }
 }
 
-type OnRequest = onRequestHookHandler | onRequestAsyncHookHandler;
+/** An `onRequest` hook, asynchronous or with a callback: one signature, so that a function's parameters need no types. */
+type OnRequest = (
+  this: FastifyInstance,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  done: HookHandlerDoneFunction,
+) => unknown;
 
 export interface CountersRoutes {
   /**

@@ -120,7 +120,7 @@ t.test('several hooks run one after another, and before the body is read', async
           ran.push('first');
           done();
         },
-        async (request: FastifyRequest) => {
+        async (request) => {
           ran.push('second');
           await authenticate(request);
         },
