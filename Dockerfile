@@ -17,8 +17,8 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY migrations migrations
 COPY src src
-# For `docker run IMAGE verify DATABASE_URL`, and `docker run --env DATABASE_URL IMAGE migrate`. Links, because Node recognizes
-# TypeScript by the extension of the target.
+# For `docker run IMAGE verify DATABASE_URL` and `docker run IMAGE migrate`. Links, because Node recognizes TypeScript by the
+# extension of the target.
 RUN ln -s /app/src/verify/main.ts /usr/local/bin/verify && ln -s /app/src/migrate.ts /usr/local/bin/migrate
 USER node
 EXPOSE 3000
