@@ -62,7 +62,7 @@ function judge(result: RolloutResult, { from, seed, replicas, journal }: Rollout
   const sum = (what: 'acknowledged' | 'lost' | 'doubled') =>
     outcomes.reduce((total, one) => total + one[what], 0);
   print(stepTable(result));
-  print(`\nmigrations applied under load: ${migrations.join(', ') || 'none'}`);
+  print(`\nversions of the tables created under load: ${migrations.join(', ') || 'none'}`);
   print(`refused: ${[...refusals].map(([code, times]) => `${times} ${code}`).join(', ') || 'none'}`);
   for (const text of failedShutdowns) print(text);
   if (violations.length > 0) print(violationsText(violations));

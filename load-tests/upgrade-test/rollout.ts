@@ -30,8 +30,8 @@ export interface RolloutResult extends Reconciliation {
   history: History;
   /** For each step, the longest time without an acknowledgement, in milliseconds. */
   gapsMs: number[];
-  /** The migrations that were applied while replicas of the old version were running. */
-  migrations: string[];
+  /** The versions of the tables that were created while replicas of the old version were running. */
+  migrations: number[];
   /** Messages about replicas that did not end with exit code 0. */
   failedShutdowns: string[];
 }
@@ -93,7 +93,7 @@ class Rollout {
       ...(await reconcile(this.#postgres, journal, exchange, clients)),
       history: journal,
       gapsMs: this.#gapsMs,
-      migrations: (await this.#migrations()).filter((name) => !before.includes(name)),
+      migrations: (await this.#migrations()).filter((version) => !before.includes(version)),
       failedShutdowns: this.#failedShutdowns,
     };
   }
@@ -130,10 +130,8 @@ class Rollout {
     }
   }
 
-  async #migrations(): Promise<string[]> {
-    const rows = await this.#postgres.query(
-      'select version::text as name from safe_counters.migrations order by version',
-    );
-    return rows.map(({ name }) => String(name));
+  async #migrations(): Promise<number[]> {
+    const rows = await this.#postgres.query('select version from safe_counters.migrations order by version');
+    return rows.map(({ version }) => Number(version));
   }
 }

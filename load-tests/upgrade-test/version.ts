@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,9 +14,6 @@ const CHECKOUT = join(import.meta.dirname, '../..');
 /** The time limit for npm, in milliseconds. */
 const INSTALL_MS_MAX = 300_000;
 
-/** A file that every version has whose tables this checkout shares. */
-const FIRST_WITH = 'src/counters/migration.ts';
-
 /** A version of the service that can be started. */
 export interface Version {
   /** The abbreviated hash of its commit, or another name for the report. */
@@ -32,7 +28,7 @@ export const thisCheckout: Version = { name: 'this checkout', program: 'src/serv
  * Runs `work` with the files of another commit in a temporary folder, which is removed afterwards.
  *
  * @param signal aborted when the command is interrupted
- * @throws {StartupError} if the commit does not exist
+ * @throws {StartupError} if the commit does not exist, or its service cannot run beside this one
  */
 export async function withVersion<T>(
   revision: string,
@@ -40,21 +36,30 @@ export async function withVersion<T>(
   work: (version: Version) => Promise<T>,
 ): Promise<T> {
   const name = await abbreviated(revision);
+  await assertBesideThis(revision, name);
   const folder = await ownFolder('upgrade');
   try {
     const archive = join(folder, 'archive.tar');
     await git('archive', `--output=${archive}`, name);
     await run('tar', ['-xf', archive, '-C', folder]);
     await rm(archive);
-    if (!existsSync(join(folder, FIRST_WITH)))
-      throw new StartupError(
-        `REVISION is "${revision}": its tables are in the schema public, so it cannot run beside this checkout; an upgrade from it needs a stop (docs/backup.md)`,
-      );
     await addPackages(folder, signal);
     return await work({ name, program: join(folder, 'src/server.ts') });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** A file of every version whose counters are in a schema of their own. Earlier ones have other tables. */
+const FIRST_FILE = 'src/counters/migration.ts';
+
+async function assertBesideThis(revision: string, name: string): Promise<void> {
+  if ((await git('ls-tree', '--name-only', name, FIRST_FILE)) !== '') return;
+  throw new StartupError(
+    `REVISION is "${revision}": its counters are not in the schema safe_counters yet, so it cannot run beside this checkout; ` +
+      'stop all of its replicas and start this checkout, which takes over its data (docs/backup.md, "Upgrade the service"); ' +
+      `allowed: a commit with ${FIRST_FILE}`,
+  );
 }
 
 /** Links the packages of this checkout if the dependencies are the same; otherwise installs those of the lock file. */
