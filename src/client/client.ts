@@ -195,7 +195,7 @@ export class CounterClient {
     { method, path, headers, signal, read }: Call<T>,
     body: string | undefined,
   ): Promise<{ result: T } | Failed> {
-    const { token, timeoutMs = 20_000, fetch: send = fetch } = this.#options;
+    const { token, timeoutMs = 60_000, fetch: send = fetch } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const response = await send(`${this.#url}${path}`, {

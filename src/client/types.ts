@@ -3,7 +3,7 @@ export interface ClientOptions {
   token?: string;
   /** The most attempts of one call, including the first; 8 by default. */
   attemptsMax?: number;
-  /** How long an attempt may take, in milliseconds; 20000 by default. */
+  /** How long an attempt may take, in milliseconds; 60000 by default, longer than the service needs to settle a lost commit. */
   timeoutMs?: number;
   /** The function that sends requests; by default the `fetch` of the runtime. */
   fetch?: typeof fetch;

@@ -10,6 +10,7 @@ import { type Lane, mayBeRetried } from './lane.ts';
 import type { Answer, PendingRequest } from './request.ts';
 import { idOf } from './row.ts';
 import type { CounterStore } from './store.ts';
+import { CONFLICT } from './waits.ts';
 
 /** The outcome of a request; a promise if another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
@@ -45,9 +46,6 @@ export interface BatchWriterOptions {
   /** For how long no request of a batch may be decided, in milliseconds: each attempt may wait for the lock of a table. */
   lockedMsMax: number;
 }
-
-/** How long a conflict is retried, not counting the time spent settling lost answers. */
-const RETRY = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
 /** The most rows remembered as unfit. Beyond that all are forgotten; those that still are unfit are found again. */
 const UNFIT_MAX = 1000;
@@ -185,7 +183,7 @@ export class BatchWriter {
     const { lane, events } = this.#options;
     const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
     return retry(() => retryWhileReadOnly(act, onRetry), {
-      ...RETRY,
+      ...CONFLICT,
       now: () => lane.now(),
       retryable: mayBeRetried,
       onRetry,

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { retry } from '../concurrency/retry.ts';
 import { ConnectionError, failureOf, isConflict } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
-import { Problem } from '../errors/problem.ts';
+import { OUTCOME_UNKNOWN, Problem } from '../errors/problem.ts';
 import { refusalOf } from './batch-refusal.ts';
 import type { BatchId, CounterStore } from './store.ts';
+import { ANSWERED_MS_MAX, SETTLE } from './waits.ts';
 
 /** The possible outcomes of a commit whose answer was lost. */
 export const settlements = ['applied', 'not applied', 'unknown'] as const;
@@ -17,16 +18,6 @@ export interface LaneOptions {
   /** Aborted when all waiting has to end. */
   closing: AbortSignal;
 }
-
-/** The delay between two attempts to settle a lost answer, in milliseconds. */
-const DELAY = { delayMsBase: 10, delayMsMax: 250 };
-
-/**
- * How long to try to settle a lost answer while a server answers but cannot tell the outcome, in milliseconds: the first
- * attempt, whose connection is lost, still holds the lock on the writer's row. Other counters must not wait for that as
- * long as for a failover.
- */
-const ANSWERED_MS_MAX = 10_000;
 
 /**
  * Writes one batch after another, each exactly once, whatever happens to connections. Each batch carries the identity of
@@ -94,7 +85,7 @@ export class Lane {
     };
     try {
       const values = await retry(() => this.#store.close(id), {
-        ...DELAY,
+        ...SETTLE,
         attemptsMax: Number.POSITIVE_INFINITY,
         elapsedMsMax: settleMsMax,
         // The attempt whose answer was lost holds the lock on the writer's row until it ends.
@@ -129,12 +120,7 @@ export class Lane {
 const isAnswer = (error: unknown): boolean =>
   codeOf(error) !== undefined && /^(conflict|busy|full)$/.test(failureOf(error) ?? '');
 
-const outcomeUnknown = (cause: unknown) =>
-  new Problem(
-    'outcome_unknown',
-    'the connection broke while the commit was in flight; repeat the request with the same Idempotency-Key to find out whether it was counted',
-    { cause },
-  );
+const outcomeUnknown = (cause: unknown) => new Problem('outcome_unknown', OUTCOME_UNKNOWN, { cause });
 
 /** Whether nothing was applied and another attempt, under a new number, can succeed. */
 export const mayBeRetried = (error: unknown): boolean =>

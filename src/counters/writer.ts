@@ -14,6 +14,7 @@ import {
 } from './request.ts';
 import { idOf } from './row.ts';
 import type { CounterStore } from './store.ts';
+import { LOCK_MS, QUEUE_MS_MAX } from './waits.ts';
 
 export interface WriterEvents extends BatchEvents {
   /** The attempt to settle a lost answer has ended. */
@@ -31,17 +32,8 @@ export interface WriterLimits {
   closing?: AbortSignal;
 }
 
-/**
- * How long a batch waits for each lock, in milliseconds: longer than the commits of other replicas usually take. The wait
- * is shorter while counters are known to be locked, since other replicas need the locks that the batch already holds.
- */
-const LOCK_MS = { usual: 100, besideLocked: 25 };
-
 /** The highest weight of one batch. */
 const BATCH_MAX = 1000;
-
-/** How long a request may wait for its batch to begin, in milliseconds. */
-const WAIT_MS_MAX = 5000;
 
 /** The number of lanes for batches with counters that may be locked. */
 const SIDE_LANES = 2;
@@ -106,7 +98,7 @@ export class CounterWriter {
       weigh: weightOf,
       batchMax: BATCH_MAX,
       queueMax,
-      waitMsMax: WAIT_MS_MAX,
+      waitMsMax: QUEUE_MS_MAX,
     });
   }
 

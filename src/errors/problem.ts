@@ -61,6 +61,10 @@ interface ProblemOptions extends ErrorOptions {
   retryAfterS?: number;
 }
 
+/** What a caller can do about `outcome_unknown`. */
+export const OUTCOME_UNKNOWN =
+  'the connection to the database broke during the commit, which may or may not have been applied: with an Idempotency-Key, send the request again with the same key; without one, read the current value first';
+
 /** Thrown by a route to answer with a problem. `detail` is sent to the caller, so it contains nothing internal. */
 export class Problem extends Error {
   override name = 'Problem';

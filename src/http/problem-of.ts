@@ -3,7 +3,7 @@ import { RetriesExhaustedError } from '../concurrency/retry.ts';
 import { QueueFullError } from '../concurrency/semaphore.ts';
 import { type Failure, failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
-import { PartlyDoneError, Problem, type ProblemCode } from '../errors/problem.ts';
+import { OUTCOME_UNKNOWN, PartlyDoneError, Problem, type ProblemCode } from '../errors/problem.ts';
 
 /** foreign_key_violation: a row refers to a row that does not exist. */
 const FOREIGN_KEY_VIOLATION = '23503';
@@ -28,10 +28,7 @@ const byFailure: Record<Failure, readonly [ProblemCode, string]> = {
     'database_unavailable',
     'the connection to the database broke before the commit; nothing was changed: try again later',
   ],
-  unknown: [
-    'outcome_unknown',
-    'the connection to the database broke during the commit, which may or may not have been applied: read the current value before you send the request again',
-  ],
+  unknown: ['outcome_unknown', OUTCOME_UNKNOWN],
 };
 
 const byFastifyCode: Record<string, ProblemCode> = {
