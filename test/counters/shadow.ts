@@ -24,8 +24,10 @@ const VARIADIC: Record<string, readonly string[]> = {
   jsonb_build_object: ['text, bigint'],
 };
 
+/** The code is one that no request causes: after others, a batch is written in parts, or decided one by one. */
 const raising = (what: string) =>
-  `language plpgsql volatile as $body$ begin raise exception 'the hidden ${what} was used'; end $body$`;
+  `language plpgsql volatile as $body$
+   begin raise exception 'the hidden ${what} was used' using errcode = 'internal_error'; end $body$`;
 
 /**
  * Creates the schema. Its functions, operators and types raise an error, and what cannot do that is wrong: a count is 41, a
@@ -65,10 +67,10 @@ export async function createShadow(client: Client, hidden: Shadow): Promise<void
         `create function shadow.${name} (${types}) returns ${name.split('_')[0]} ${raising(name)}`,
       );
   await client.query(AGGREGATES);
-  for (const type of hidden.types)
-    await client.query(
-      `create domain shadow.${type} as pg_catalog.${type} constraint hidden check (value is null)`,
-    );
+  for (const type of hidden.types) {
+    await client.query(`create function shadow.refuse_${type} () returns boolean ${raising(type)}`);
+    await client.query(`create domain shadow.${type} as pg_catalog.${type} check (shadow.refuse_${type} ())`);
+  }
 }
 
 const AGGREGATES = `
