@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict';
 import t, { type Test } from 'tap';
+import { Proxy } from '../../load-tests/fault-test/network/proxy.ts';
+import type { WriterStatement } from '../../load-tests/fault-test/network/statements.ts';
+import { doing, type Trap } from '../../load-tests/fault-test/network/trap.ts';
 import type { Change, ChangeRequest, Precondition } from '../../src/counters/change.ts';
 import type { CounterRequest } from '../../src/counters/request.ts';
 import type { CounterWriter } from '../../src/counters/writer.ts';
-import { repetitions } from '../pace.ts';
+import { repetitions, slow } from '../pace.ts';
 import { fc } from '../property.ts';
-import { type Break, BreakingNetwork } from './breaking-network.ts';
 import { answerOf, bulk, one, sessionsOn, setUp as setUpReplica, storeOn, writerOn } from './replica.ts';
 import { unreliable } from './unreliable.ts';
 
 /** A replica whose connections break, another one, and how lost answers were settled. */
 async function setUp(t: Test) {
   const { databaseUrl, sessions, client } = await setUpReplica(t);
-  const { network, url } = await BreakingNetwork.to(t, databaseUrl);
+  const network = new Proxy(Number(new URL(databaseUrl).port));
+  await network.listen();
+  t.teardown(() => network.close());
   const settled: string[] = [];
   const events = { settled: (settlement: string) => void settled.push(settlement) };
-  const writer = writerOn(sessionsOn(t, url), { events });
+  const writer = writerOn(sessionsOn(t, databaseUrl.replace(/:\d+\//, `:${network.port}/`)), { events });
   await writer.submit(one('warm'));
   const store = storeOn(sessions);
   /** The state of each counter but `warm`. */
@@ -26,7 +30,7 @@ async function setUp(t: Test) {
   return { client, network, settled, writer, other: writerOn(sessions), states };
 }
 
-const at = '2100-01-01T00:00:00.000Z';
+const LATER = '2100-01-01T00:00:00.000Z';
 const change = (
   name: string,
   to: Change | undefined,
@@ -99,9 +103,9 @@ const cases: Record<string, Case> = {
     after: [['b', 1, null, null, null], full, ['old', 7, null, null, null]],
   },
   'the creation of a counter without a key': {
-    requests: [change('b', { value: 3, max: 9, expiresAt: at }, 'missing')],
-    answers: [made(3, 9, null, at)],
-    after: [['b', 3, null, 9, at], full, old],
+    requests: [change('b', { value: 3, max: 9, expiresAt: LATER }, 'missing')],
+    answers: [made(3, 9, null, LATER)],
+    after: [['b', 3, null, 9, LATER], full, old],
   },
   'a change without a key': {
     requests: [
@@ -122,24 +126,26 @@ const cases: Record<string, Case> = {
   },
 };
 
-const settlements: Record<Break, string[]> = {
-  'at the locks': [],
-  'before the commit': ['not applied'],
-  'after the commit': ['applied'],
-};
+/** When a connection breaks, at which statement of the transaction, and how the lost answer is settled. */
+const moments: [string, Trap, WriterStatement['does'], string[]][] = [
+  ['before the locks', 'cut before', 'lock', []],
+  ['after the locks', 'cut before', 'apply', ['not applied']],
+  ['before the commit', 'cut before', 'commit', ['not applied']],
+  ['after the commit', 'cut after', 'commit', ['applied']],
+];
 
 for (const [what, { requests, answers, after }] of Object.entries(cases))
   t.test(`${what}: exactly once, at whatever moment the connection breaks`, async (t) => {
     const { client, network, settled, writer, other, states } = await setUp(t);
-    for (const [moment, settlement] of Object.entries(settlements)) {
+    for (const [moment, trap, at, settlement] of moments) {
       await client.query('delete from safe_counters.counters; delete from safe_counters.idempotency_keys');
       await client.query(
         `insert into safe_counters.counters (name, value, max) values ('old', 5, null), ('full', 1, 1)`,
       );
       settled.length = 0;
-      network.breakNext(moment as Break);
+      const broken = network.trap(trap, AbortSignal.timeout(slow(60_000)), doing(at));
       t.strictSame(await Promise.all(requests.map((request) => answerOf(writer, request))), answers, moment);
-      t.notOk(network.isWaiting);
+      await broken;
       t.strictSame(settled, settlement);
       t.strictSame(await states(), after);
       for (const [i, request] of requests.entries()) {
@@ -155,7 +161,7 @@ const anyFault = fc.constantFrom('none', 'none', 'broken', 'lost before', 'lost 
 const at3 = { value: 3, min: null, max: null, expiresAt: null };
 const bound = fc.constantFrom(null, 3, 6);
 const anyChange = fc.record(
-  { value: fc.integer({ min: 0, max: 3 }), max: bound, expiresAt: fc.constantFrom(null, at) },
+  { value: fc.integer({ min: 0, max: 3 }), max: bound, expiresAt: fc.constantFrom(null, LATER) },
   { requiredKeys: [], noNullPrototype: true },
 );
 type Operation = { by: number; partial: boolean } | Pick<ChangeRequest, 'change' | 'precondition'>;

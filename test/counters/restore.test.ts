@@ -6,9 +6,14 @@ import { type OwnServer, ownServer } from '../own-server.ts';
 import { PointInTime } from '../point-in-time.ts';
 
 /** Increments the counter through a replica. */
-async function like(app: FastifyInstance, key?: string) {
+async function like(app: FastifyInstance, key?: string, payload?: object) {
   const headers = key === undefined ? {} : { 'idempotency-key': key };
-  const answer = await app.inject({ method: 'POST', url: '/counters/likes/increments', headers });
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/counters/likes/increments',
+    headers,
+    ...(payload ? { payload } : {}),
+  });
   if (answer.statusCode !== 200) throw new Error(answer.body);
   const { value } = answer.json<{ value: number }>();
   return { value, replayed: answer.headers['idempotency-replayed'] === 'true' };
@@ -29,9 +34,9 @@ async function replica(t: Test, { databaseUrl }: OwnServer) {
       return Object.fromEntries([...lines].map(([, outcome, times]) => [outcome, Number(times)]));
     },
     /** Sends an increment that is committed, and loses its answer. The database is unreachable until `heal`. */
-    async likeAndLose(key?: string) {
+    async likeAndLose(key?: string, payload?: object) {
       const trapped = proxy.trap('hold answer', AbortSignal.timeout(60_000));
-      const answer = like(app, key);
+      const answer = like(app, key, payload);
       t.equal(await (await trapped).outcome, 'committed');
       proxy.refuse();
       return { answer };
@@ -66,7 +71,8 @@ t.test(
     t.equal((await behind.like('undone')).value, 6);
     t.equal((await registeredLater.like()).value, 7);
     const unclear = await registeredLater.likeAndLose('unclear');
-    const undone = await behind.likeAndLose();
+    // With a bound of its own, it is decided under locks.
+    const undone = await behind.likeAndLose(undefined, { max: 1000 });
     t.equal(await valueIn(t, server), 9);
     await pointInTime.restore('target');
     t.equal(await valueIn(t, server), 4, 'increments after the target are undone, acknowledged or not');
