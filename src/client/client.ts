@@ -4,6 +4,7 @@ import { changedIn, counterIn, isReplayed, listIn, pageIn, stateIn, statesIn, wi
 import { CounterError, type CounterProblem } from './counter-error.ts';
 import { pause } from './pause.ts';
 import type {
+  AllIncremented,
   CallOptions,
   Changed,
   ClientOptions,
@@ -65,14 +66,16 @@ export class CounterClient {
     });
   }
 
-  /** Adds to up to 1,000 counters, all or nothing. @returns the value after each increment, in their order */
+  /** Adds to up to 1,000 counters, all or nothing, in one commit. */
   async incrementAll(
     increments: readonly IncrementItem[],
     { key = newKey(), signal }: KeyedCallOptions = {},
-  ): Promise<number[]> {
+  ): Promise<AllIncremented> {
     const headers = { 'idempotency-key': key };
-    const read = (json: unknown) =>
-      listIn(json, increments.length).map((counter) => counterIn(counter).value);
+    const read = (json: unknown, answered: Headers) => ({
+      values: listIn(json, increments.length).map((counter) => counterIn(counter).value),
+      replayed: isReplayed(answered),
+    });
     return this.#ask({ method: 'POST', path: '/increments', headers, body: increments, signal, read });
   }
 

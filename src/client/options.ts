@@ -20,11 +20,14 @@ export function assertOptions(
   if (send !== undefined && typeof send !== 'function') throw invalid('fetch must be a function');
 }
 
+/** As the service accepts it: visible characters, or a string of RFC 9651, in which spaces are allowed. */
+const KEY = /^(?:[\x21-\x7e]{1,255}|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,253}")$/;
+
 /** @throws {CounterError} `invalid_request`: as a header, it would be refused, or changed */
 export function assertKey(key: unknown): void {
-  if (typeof key === 'string' && VISIBLE.test(key) && key.length <= 255) return;
+  if (typeof key === 'string' && KEY.test(key)) return;
   throw invalid(
-    `the key is ${shown(key)}; allowed: 1 to 255 visible ASCII characters without spaces, such as a UUID`,
+    `the key is ${shown(key)}; allowed: 1 to 255 visible ASCII characters without spaces, such as a UUID, or a string in double quotes`,
   );
 }
 

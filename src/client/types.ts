@@ -54,6 +54,13 @@ export interface Incremented {
   replayed: boolean;
 }
 
+export interface AllIncremented {
+  /** The value after each increment, in their order. */
+  values: number[];
+  /** Whether an earlier request with the same key had been counted, and this one was not counted again. */
+  replayed: boolean;
+}
+
 export interface CounterState {
   value: number;
   /** The lowest value that the counter may have; null: no bound but the range of all counters. */

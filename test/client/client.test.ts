@@ -74,7 +74,7 @@ t.test('an increment is counted once, whatever happens to its requests and answe
   const client = new CounterClient(url);
   t.same(await client.increment('likes & more', { by: 3 }), { value: 3, added: 3, replayed: true });
   t.equal(served(), 4);
-  t.same(await client.increment('likes & more'), { value: 4, added: 1, replayed: false });
+  t.same(await client.increment('likes & more', { key: '"a key"' }), { value: 4, added: 1, replayed: false });
   const refused = await errorOf(client.increment('likes & more', { by: 0.5 }));
   t.match(refused, { code: 'invalid_request', status: 400, counted: 'no', message: /whole numbers/ });
 });
@@ -98,10 +98,10 @@ t.test('the client supports bounds, bulks, reads and conditional changes', async
     problem: { value: 3, min: 0, fits: -3 },
   });
   t.match(await client.increment('tickets', { by: -5, partial: true }), { value: 0, added: -3 });
-  t.same(
-    await client.incrementAll([{ name: 'tickets', by: 2 }, { name: 'sold' }, { name: 'sold' }]),
-    [2, 1, 2],
-  );
+  const bulk = [{ name: 'tickets', by: 2 }, { name: 'sold' }, { name: 'sold' }];
+  // With and without quotes, it is the same key.
+  for (const key of ['"bulk"', 'bulk'])
+    t.same(await client.incrementAll(bulk, { key }), { values: [2, 1, 2], replayed: key === 'bulk' });
   t.match(await errorOf(client.set('tickets', { value: 9 }, state)), {
     code: 'precondition_failed',
     status: 412,
@@ -130,6 +130,8 @@ t.test('a request that cannot be sent is refused at once, and is not counted', a
   const calls: [string, () => Promise<unknown>][] = [
     ['key with a line break', () => client.increment('a', { key: 'a\nb' })],
     ['key of an emoji', () => client.increment('a', { key: '😀' })],
+    ['key with a space', () => client.increment('a', { key: 'a b' })],
+    ['key with a quote inside', () => client.increment('a', { key: '"a " b"' })],
     ['key null', () => client.increment('a', { key: null as never })],
     ['key that is too long', () => client.increment('a', { key: 'k'.repeat(256) })],
     ['name undefined', () => client.increment(undefined as never)],
@@ -200,7 +202,7 @@ t.test('the client supports windows, bounds of an increment, and expiry', async 
   const client = new CounterClient(await app.listen({ port: 0 }));
   const limit = { window: '365d', max: 2 };
   t.match(await client.increment('logins', limit), { value: 1 });
-  t.same(await client.incrementAll([{ name: 'logins', ...limit }, { name: 'logins' }]), [2, 1]);
+  t.match(await client.incrementAll([{ name: 'logins', ...limit }, { name: 'logins' }]), { values: [2, 1] });
   const refused = await errorOf(client.increment('logins', limit));
   t.match(refused, {
     code: 'out_of_bounds',
@@ -359,7 +361,7 @@ t.test('a name that a URL cannot express is refused, and not confused with anoth
       t.match(await errorOf(call), { code: 'invalid_request', counted: 'no' }, JSON.stringify(name));
   }
   t.match(await errorOf(client.readAll(['\ud800'])), { code: 'invalid_request' });
-  t.same(await client.incrementAll([{ name: '.' }, { name: '..' }]), [1, 1]);
+  t.match(await client.incrementAll([{ name: '.' }, { name: '..' }]), { values: [1, 1] });
   t.equal((await client.readAll(['.', '..'])).size, 2);
   t.match(await client.increment('...'), { value: 1 });
 });
