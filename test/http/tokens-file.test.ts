@@ -22,10 +22,10 @@ t.test('each token of the file is a caller with a prefix, a quota and separate k
   t.match(callers.get(A ?? ''), {
     name: 'shop',
     prefix: 'shop:',
-    keyspace: 'shop ',
+    keyspace: 'shop\n',
     quota: { perSecond: 5 },
   });
-  t.match(callers.get(B ?? ''), { name: 'blog', prefix: '', keyspace: 'blog ' });
+  t.match(callers.get(B ?? ''), { name: 'blog', prefix: '', keyspace: 'blog\n' });
   t.equal(callers.get(C ?? ''), callers.get(B ?? ''), 'two tokens of one entry are one caller');
   t.equal(callers.size, 3);
 });
