@@ -28,7 +28,8 @@ export function tablesIn(schema: string): readonly string[] {
      ) with (fillfactor = 70)`,
     // Only the rows that expire; an increment does not change the column, so its updates remain HOT.
     `create index on ${s}.counters (exists_until) where exists_until is not null`,
-    // The key is a digest of the caller and its key; the request, a digest that detects the reuse of a key.
+    // The key is a digest of the caller and its key; the request, a digest that detects the reuse of a key. The index on the
+    // expiry is a B-tree: the ranges of a BRIN only widen, so that after a day each removal would scan the whole table.
     `create table ${s}.idempotency_keys (
        key bytea primary key,
        request bytea not null,

@@ -57,8 +57,9 @@ t.test('without the option routes, the plugin opens no route', async (t) => {
   t.match(await app.counters.increment('likes'), { value: 1 });
 });
 
+const hook = async () => {};
+
 t.test('routes need the hook that authenticates: without it, the registration fails', async (t) => {
-  const hook = async () => {};
   const refused: [unknown, RegExp][] = [
     ...[
       {},
