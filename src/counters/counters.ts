@@ -102,7 +102,7 @@ export interface AllIncremented {
 /** What a precondition of a change can be. A state: the counter must be in it. */
 export type Expected = ExpectedState | Precondition;
 
-/** Whose request it is, if it came over HTTP. @internal */
+/** Whose request it is, if it came over HTTP. */
 export interface Sender {
   /** Keys of different senders are never equal. */
   keyspace?: string | undefined;
