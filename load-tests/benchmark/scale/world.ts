@@ -1,3 +1,4 @@
+import { ownCounters } from '../../shared/own-counters.ts';
 import { type Pooler, startPooler } from './pooler.ts';
 import { type Replica, startService, startWriter } from './replicas.ts';
 import { ServerMarks } from './server-marks.ts';
@@ -32,6 +33,8 @@ export class World {
     try {
       const names = Array.from({ length: COUNTERS_MAX }, (_, i) => counterName(i));
       for (const name of ['alone', 'replicated'] as const) {
+        const { sessions } = await ownCounters(servers[name].databaseUrl);
+        await sessions.end();
         await (await world.#marks[name].open()).createCounters(names);
       }
       return world;
