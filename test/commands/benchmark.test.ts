@@ -99,7 +99,7 @@ t.test('an interrupted benchmark removes its database', async (t) => {
 t.test('an invalid option is refused, with what is allowed; the exit code is 2', async (t) => {
   for (const [args, message] of [
     [['--slice', 'long'], /--slice is "long"; allowed: 50 to 10000/],
-    [['--only', 'tea'], /--only is "tea"; allowed: http, orm, storage, demos, scale or peers/],
+    [['--only', 'tea'], /--only is "tea"; allowed: http, orm, storage, demos, scale, peers or statements/],
     [['--connections', '8,0'], /--connections is "8,0"; allowed: 1 to 4096, with commas in between/],
   ] as const) {
     const refused = await runProgram(t, ['load-tests/benchmark/main.ts', ...args]).ended;
