@@ -181,9 +181,12 @@ t.test(
       if (seq % 3 > 0) await only.write(compose([increment]), { writer, seq });
       else await only.decide([bounded], { writer, seq }, (world) => decide([bounded], world));
     }
-    t.same(await updateCounts(), [
-      { table: 'counters', updates: 300, hot: 300 },
-      { table: 'writers', updates: 300, hot: 300 },
+    const counts = await updateCounts();
+    t.match(counts, [
+      { table: 'counters', updates: 300 },
+      { table: 'writers', updates: 300 },
     ]);
+    // A page that cannot be pruned at the moment, since autovacuum analyzes the table, has no room for a new version.
+    for (const { table, hot } of counts) t.ok(hot >= 297, `${table}: ${hot} of 300`);
   },
 );
