@@ -178,10 +178,13 @@ export function statementsIn(schema: string) {
     from summary as s
     cross join unnest($13::bytea[], $14::bytea[], $15::integer[], $16::bigint[]) as k (key, request, at, behind)
     where s."values" is not null
+    returning 1
   ),
   ${fence(
     writers,
-    `case when s.fits then s."values" when exists (select from known) then '{}' end`,
+    `case when exists (select from known) then '{}'
+          when s.fits and (select pg_catalog.count(*) from kept) {=} pg_catalog.cardinality($13::bytea[])::bigint
+          then s."values" end`,
     'from summary as s',
   )}
   select pg_catalog.array_to_string(s."values", ',') as "values",
@@ -194,7 +197,8 @@ export function statementsIn(schema: string) {
     /**
      * Locks rows in their order, $1 to $4 (period, name, start, how long each is kept if it is created), and creates those
      * that are missing with the value 0; a rollback removes them. `where false` changes no row, but the lock is taken
-     * (documentation of INSERT). Returns which rows were created.
+     * (documentation of INSERT). It does nothing without the setting of `begin`: sent in one trip with it, it also runs if
+     * `begin` was canceled, and would be committed. Returns which rows were created.
      */
     lock: prepared(
       'lock',
@@ -203,6 +207,7 @@ export function statementsIn(schema: string) {
     insert into ${counters} as c (period, name, starts_at, value, exists_until)
     select d.period, d.name, d.starts_at, 0, ${expiry('d.kept_ms', 'pg_catalog.statement_timestamp()')}
     from unnest($1::text[], $2::text[], $3::timestamptz[], $4::float8[]) as d (period, name, starts_at, kept_ms)
+    where pg_catalog.current_setting('safe_counters.deciding', true) {=} 'on'
     on conflict (period, name, starts_at) do update set value = c.value where false
     returning c.period, c.name, c.starts_at
   )
@@ -344,7 +349,7 @@ export function statementsIn(schema: string) {
  */
 export const begin = (lockMs: number): Statement => ({
   name: '',
-  text: `begin isolation level read committed; set local lock_timeout = ${Math.ceil(lockMs)}; set local idle_in_transaction_session_timeout = 1000`,
+  text: `begin isolation level read committed; set local lock_timeout = ${Math.ceil(lockMs)}; set local idle_in_transaction_session_timeout = 1000; set local safe_counters.deciding = on`,
 });
 
 export const COMMIT: Statement = { name: '', text: 'commit' };

@@ -3,10 +3,12 @@ import t, { type Test } from 'tap';
 import { VALUE_MAX } from '../../src/counters/counter.ts';
 import { removeExpiredForEver } from '../../src/counters/removal.ts';
 import { type IncrementRequest, pendingOf } from '../../src/counters/request.ts';
+import type { PreparedStatement } from '../../src/database/guarded-connection.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { testApp, testClient, testDatabase, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 import {
+  answerOf,
   blocked,
   bulk,
   create,
@@ -15,6 +17,7 @@ import {
   outcomeOf,
   type WriterOptions,
   setUp as setUpReplica,
+  valuesIn,
   writerOn,
 } from './replica.ts';
 import { asking, lost, type Query, statementName } from './unreliable.ts';
@@ -263,6 +266,20 @@ t.test('batches of quarantined bulks have a size limit', async (t) => {
   await holder.query('rollback');
   t.ok((await Promise.all(pending)).every((outcome) => Array.isArray(outcome)));
   t.ok(largest <= 5000, `${largest} increments in one statement; 5000 are allowed, as on the main lane`);
+});
+
+t.test('if the beginning of a transaction is canceled, its statements leave no row behind', async (t) => {
+  const { sessions, client } = await setUp(t);
+  const canceled: Query = {
+    query: (statement: PreparedStatement) => sessions.query(statement),
+    transaction: (work) =>
+      sessions.transaction((send) =>
+        work(([, ...others]) => send([{ name: '', text: 'select 1 / 0', values: [] }, ...others])),
+      ),
+  };
+  const refused = answerOf(writerOn(canceled), { increments: [{ name: 'a', by: 1, max: 9 }] });
+  t.match(await refused, /division by zero/);
+  t.strictSame(await valuesIn(client), {});
 });
 
 t.test('removal stops at once when the service closes', async (t) => {

@@ -61,3 +61,24 @@ for (const events of ['insert', 'update', 'insert or update or delete'])
       t.strictSame(await outcomeOf(writer, one('a')), [(expected.a ?? 0) + 1]);
     },
   );
+
+t.test(
+  'if a trigger skips keys, no request with a key is acknowledged or counted, and the others are',
+  async (t) => {
+    const { client, sessions } = await setUp(t);
+    await client.query(`
+    create function skip() returns trigger language plpgsql as 'begin return null; end';
+    create trigger skip before insert on safe_counters.idempotency_keys for each row execute function skip()`);
+    const writer = writerOn(sessions);
+    for (const own of [{}, { max: 1000 }]) {
+      const requestOf = (name: string) => ({ increments: [{ name, by: 1, ...own }] });
+      const outcomes = await Promise.all([
+        outcomeOf(writer, requestOf('a')),
+        outcomeOf(writer, { ...requestOf('b'), key: JSON.stringify(own) }),
+      ]);
+      t.type(outcomes[0], Array);
+      t.type(outcomes[1], 'string');
+    }
+    t.strictSame(await valuesIn(client), { a: 2 });
+  },
+);
