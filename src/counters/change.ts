@@ -71,13 +71,13 @@ export function expectedState({ value, min = null, max = null, expiresAt }: Expe
 }
 
 /** A text that distinguishes different changes from each other, and changes from increments. */
-export function fingerprintOfChange({ name, change = {}, precondition }: ChangeRequest): string {
-  const { value, min, max, expiresAt } = change;
+export function fingerprintOfChange({ name, change, precondition }: ChangeRequest): string {
+  const { value, min, max, expiresAt } = change ?? {};
   const bounds = [min, max].map((bound) => (bound === null ? 'none' : bound));
   const parts = [name, value, ...bounds, precondition, ...(expiresAt === undefined ? [] : [expiresAt])];
   // Without an expiry, the text is the one of which earlier versions of the service stored the digest.
   const text = JSON.stringify(parts, (field, part) =>
     field === 'expiresAt' && part === null ? undefined : part,
   );
-  return `put ${text}`;
+  return `${change ? 'put' : 'delete'} ${text}`;
 }

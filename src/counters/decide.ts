@@ -181,7 +181,7 @@ function refusal(increment: PendingIncrement, state: RowState, start: number): P
   const before = BigInt(state.value);
   const after = before + BigInt(increment.by);
   const [[min, max], [ownMin, ownMax]] = [rangeOf(state), ownRangeOf(increment)];
-  const outOf = (limit: bigint) => ({ increment, before, limit, fits: fitting(increment, state) });
+  const outOf = (limit: bigint) => ({ increment, start, before, limit, fits: fitting(increment, state) });
   if (after > max) return outOfRow(outOf(max), 'max', state);
   if (after < min) return outOfRow(outOf(min), 'min', state);
   const sum = after - BigInt(start);
@@ -192,17 +192,19 @@ function refusal(increment: PendingIncrement, state: RowState, start: number): P
 
 interface Excess {
   increment: PendingIncrement;
+  /** The value before the request, and before this increment of it. */
+  start: number;
   before: bigint;
   limit: bigint;
   fits: bigint;
 }
 
 function outOfRow(excess: Excess, side: 'min' | 'max', { min, max }: RowState): Problem {
-  const { increment, before, limit } = excess;
+  const { limit } = excess;
   if ((side === 'max' ? max : min) === null) {
     return new Problem(
       'out_of_range',
-      `${quotedRow(increment.row)} is ${before} and would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`,
+      `${valueIn(excess)} and would leave the range from -${VALUE_MAX} to ${VALUE_MAX}`,
     );
   }
   return outOfBounds(excess, `its ${side} is ${limit}`, {
@@ -225,28 +227,33 @@ function outOfOwn(excess: Excess, side: 'min' | 'max', sum: bigint): Problem {
   );
 }
 
+/** The value of the row. Nothing of a refused request is applied, but its earlier increments take room. */
+const valueIn = ({ increment: { row }, start, before }: Excess): string =>
+  `${quotedRow(row)} is ${start}${before === BigInt(start) ? '' : `, ${before} with the increments before this one`}`;
+
 function outOfBounds(
-  { increment: { row, by }, before, fits: room }: Excess,
+  excess: Excess,
   rule: string,
   bounds: { min?: number; max?: number },
   more: { retryAfterS?: number } = {},
 ): Problem {
+  const {
+    increment: { row, by },
+    start,
+    fits: room,
+  } = excess;
   const { name, period } = row;
-  return new Problem(
-    'out_of_bounds',
-    `${quotedRow(row)} is ${before}, and ${rule}: ${room} would fit, not ${by}`,
-    {
-      // For programs.
-      members: {
-        name,
-        ...(period === '' ? {} : { window: period }),
-        value: Number(before),
-        ...bounds,
-        fits: Number(room),
-      },
-      ...more,
+  return new Problem('out_of_bounds', `${valueIn(excess)}, and ${rule}: ${room} would fit, not ${by}`, {
+    // For programs.
+    members: {
+      name,
+      ...(period === '' ? {} : { window: period }),
+      value: start,
+      ...bounds,
+      fits: Number(room),
     },
-  );
+    ...more,
+  });
 }
 
 function decideChange(
@@ -255,7 +262,7 @@ function decideChange(
   stateOf: Situation['stateOf'],
 ): Decided | Problem {
   const before = stateOf(row);
-  if (!change && !before) return { answer: { state: undefined, replaced: null }, states: [] };
+  if (!change && !before) return { answer: { state: null, replaced: null }, states: [] };
   if (!isMet(precondition, before)) {
     const unmet = before
       ? `${JSON.stringify(name)} is not in the expected state`
@@ -266,7 +273,7 @@ function decideChange(
     );
   }
   const replaced = before?.value ?? null;
-  if (!change) return { answer: { state: undefined, replaced }, states: [[row, undefined]] };
+  if (!change) return { answer: { state: null, replaced }, states: [[row, undefined]] };
   const { value = before?.value ?? 0, min = before?.min ?? null, max = before?.max ?? null } = change;
   const { expiresAt: expiry } = change;
   const expiresAt =

@@ -46,9 +46,9 @@ export interface Counted {
   added?: number;
 }
 
-/** The answer to a change that was made: the state after it, undefined after a deletion, and the value before it. */
+/** The answer to a change that was made: the state after it, null after a deletion, and the value before it. */
 export interface Made {
-  state: Required<Change> | undefined;
+  state: Required<Change> | null;
   /** Null: the counter did not exist. */
   replaced: number | null;
 }

@@ -144,7 +144,6 @@ const increments: fc.Arbitrary<RequestOn> = fc.tuple(someIncrements, anyKey).map
   ...keyed(key),
 }));
 
-/** A deletion has no key. */
 const change: fc.Arbitrary<RequestOn> = fc
   .tuple(someChange, anyKey)
   .map(([{ name, change: to, precondition }, key]) => (rows) => {
@@ -153,7 +152,7 @@ const change: fc.Arbitrary<RequestOn> = fc
       name,
       change: to,
       precondition: preconditionOf(condition, rows.get(name)),
-      ...(to === undefined ? {} : keyed(key)),
+      ...keyed(key),
     };
   });
 

@@ -93,7 +93,7 @@ export class BoundsModel {
     const row = this.rows.get(name);
     const replaced = row ? row.value : null;
     const isDeletion = change === undefined;
-    if (isDeletion && !row) return { state: undefined, replaced, replayed: false };
+    if (isDeletion && !row) return { state: null, replaced, replayed: false };
     const met =
       precondition === 'missing'
         ? !row
@@ -105,7 +105,7 @@ export class BoundsModel {
     if (!met) return { code: 'precondition_failed' };
     if (isDeletion) {
       this.#put(name, undefined);
-      return { state: undefined, replaced, replayed: false };
+      return { state: null, replaced, replayed: false };
     }
     const next = { ...(row ?? { value: 0, min: null, max: null, expiresAt: null }) };
     if (change.value !== undefined) next.value = change.value;
@@ -184,7 +184,7 @@ function refusal(
     code: 'out_of_bounds',
     name,
     ...(window === undefined ? {} : { window: EQUAL[window] ?? window }),
-    value: row.value,
+    value: start,
     ...Object.fromEntries(Object.entries(bounds).filter(([, bound]) => bound != null)),
     fits: fitting(increment, row),
     ...(fitsLater ? { later: true } : {}),

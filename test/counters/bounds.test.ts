@@ -315,7 +315,7 @@ t.test(
       writer.submit(deletion),
       ...[bulk, one('free'), window].map((request) => outcomeOf(writer, request)),
     ]);
-    t.strictSame(absent, { state: undefined, replaced: null, replayed: false });
+    t.strictSame(absent, { state: null, replaced: null, replayed: false });
     t.strictSame(outcomes, [refused, [1], inWindow]);
     t.strictSame(await tables(), { counters: [['', 'free', '1'], full], keys: 0 });
   },

@@ -121,7 +121,7 @@ const cases: Record<string, Case> = {
   },
   'a deletion without a key, and the creation after it': {
     requests: [change('old', undefined, 'exists'), change('old', { max: 2 }, 'missing'), one('old', 2)],
-    answers: [{ state: undefined, replaced: 5, replayed: false }, made(0, 2, null), counted([2])],
+    answers: [{ state: null, replaced: 5, replayed: false }, made(0, 2, null), counted([2])],
     after: [full, ['old', 2, null, 2, null]],
   },
 };
