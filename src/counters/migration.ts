@@ -2,6 +2,7 @@ import { unsuitableEncoding } from '../database/encoding.ts';
 import { quoted } from '../database/schema.ts';
 import type { Send, Sessions } from '../database/sessions.ts';
 import { StartupError } from '../errors/startup-error.ts';
+import { statementsIn } from './sql.ts';
 import { TABLES_VERSION, tablesIn } from './tables.ts';
 import { oldTables, setAside, takeOver } from './takeover.ts';
 
@@ -35,7 +36,11 @@ export const migrateCounters = (sessions: Pick<Sessions, 'transaction'>, schema:
     const unsuitable = unsuitableEncoding(row?.encoding ?? '');
     if (unsuitable) throw new StartupError(unsuitable);
     const isCurrent = async () => (await versionOf(run, schema)) >= TABLES_VERSION;
-    if ((await isCurrent()) && (await oldTables(run, schema)).length === 0) return [];
+    if ((await isCurrent()) && (await oldTables(run, schema)).length === 0) {
+      // Tells which table is missing: the data of a table that was dropped cannot be restored here.
+      await run(statementsIn(schema).version.text);
+      return [];
+    }
     await run('select pg_advisory_xact_lock($1::bigint)', [MIGRATION_LOCK]);
     const old = await oldTables(run, schema);
     const done: string[] = [];

@@ -230,3 +230,16 @@ t.test('an earlier version that still runs cannot count after the takeover', asy
     ),
   );
 });
+
+t.test('a start says which table was dropped, and creates none that would hide the loss', async (t) => {
+  const databaseUrl = await testDatabase(t);
+  const client = await testClient(t, databaseUrl);
+  await client.query('drop table safe_counters.writers');
+  await t.rejects(
+    createCounters({ connectionString: databaseUrl }),
+    /"safe_counters.writers" does not exist/,
+  );
+  t.same((await client.query(`select to_regclass('safe_counters.writers') as found`)).rows, [
+    { found: null },
+  ]);
+});
