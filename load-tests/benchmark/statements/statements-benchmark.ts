@@ -6,6 +6,7 @@ import { compose } from '../../../src/counters/batch.ts';
 import { decide } from '../../../src/counters/decide.ts';
 import { pendingOf } from '../../../src/counters/request.ts';
 import type { CounterStore } from '../../../src/counters/store.ts';
+import type { Sessions } from '../../../src/database/sessions.ts';
 import { ownCounters, SCHEMA } from '../../shared/own-counters.ts';
 import { withOwnDatabase } from '../../shared/own-database.ts';
 import { type Spread, spread } from '../../shared/spread.ts';
@@ -16,6 +17,13 @@ import { Selective } from './selective.ts';
 export interface StatementsOptions {
   rounds: number;
   signal: AbortSignal;
+}
+
+/** The bare upserts use the connections of the counters, and so do the statements that are compared with them. */
+interface Connected {
+  client: Client;
+  sessions: Sessions;
+  store: CounterStore;
 }
 
 /** A form of writing a batch, by the time that one takes. */
@@ -32,8 +40,9 @@ export interface StatementsResult {
   ratios: Ratio[];
 }
 
-/** How many batches of each form are written in one turn. */
-const BATCHES = 60;
+/** How many turns each form has in a round, and how many batches are written in each. */
+const TURNS = 6;
+const BATCHES = 20;
 
 const ROUND_TRIPS_MS = [0, 0.2, 1, 5];
 
@@ -51,7 +60,7 @@ export const statementsBenchmark = ({ rounds, signal }: StatementsOptions): Prom
     await client.connect();
     try {
       await Selective.createTables(client);
-      const times = await inRounds(await formsOf(client, store), rounds, signal);
+      const times = await inRounds(await formsOf({ client, sessions, store }), rounds, signal);
       const links = await overLinks(databaseUrl, signal);
       const of = (name: string) => times.get(name) ?? [];
       const ratio = (name: string, one: string, other: string) => ({
@@ -98,18 +107,19 @@ export const statementsBenchmark = ({ rounds, signal }: StatementsOptions): Prom
     }
   });
 
-async function formsOf(client: Client, store: CounterStore): Promise<Form[]> {
+async function formsOf({ client, sessions, store }: Connected): Promise<Form[]> {
   const selective = new Selective(client, randomUUID());
   await selective.register();
   const writer = await numbered(store);
   const upsert = (rows: number): Form => ({
     name: `upsert of ${rows} ${rows === 1 ? 'row' : 'rows'}`,
     write: () =>
-      client.query({
+      sessions.query({
         name: `upsert-${rows}`,
-        text: `insert into ${SCHEMA}.counters as c (name, value) select * from unnest($1::text[], $2::bigint[])
+        text: `insert into ${SCHEMA}.counters as c (name, value)
+               ${rows === 1 ? 'values ($1, $2)' : 'select * from unnest($1::text[], $2::bigint[])'}
                on conflict (period, name, starts_at) do update set value = c.value + excluded.value returning value`,
-        values: [names(rows, rows), names(rows, rows).map(() => 1)],
+        values: rows === 1 ? ['n000', 1] : [names(rows, rows), names(rows, rows).map(() => 1)],
       }),
   });
   const plain = (rows: number): Form => ({
@@ -158,16 +168,18 @@ async function inRounds(
   // The first round warms up.
   for (let round = 0; round <= rounds; round += 1) {
     progress('statements', round, rounds);
-    for (const form of forms) {
+    const us = forms.map((): number[] => []);
+    // In short turns, so that all of them meet the same disk.
+    for (let i = 0; i < TURNS; i += 1) {
       signal.throwIfAborted();
-      const us: number[] = [];
-      for (let i = 0; i < BATCHES; i += 1) {
-        const startedAt = performance.now();
-        await form.write();
-        us.push((performance.now() - startedAt) * 1000);
-      }
-      if (round > 0) times.get(form.name)?.push(spread(us).median);
+      for (const [at, form] of forms.entries())
+        for (let j = 0; j < BATCHES; j += 1) {
+          const startedAt = performance.now();
+          await form.write();
+          us[at]?.push((performance.now() - startedAt) * 1000);
+        }
     }
+    if (round > 0) for (const [at, { name }] of forms.entries()) times.get(name)?.push(spread(us[at] ?? []).median);
   }
   return times;
 }
