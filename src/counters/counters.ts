@@ -285,9 +285,8 @@ export class Counters {
         throw new Problem('invalid_request', 'prefix and after must be text without control characters');
       if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
         throw new Problem('invalid_request', `limit is ${shown(limit)}; allowed: 1 to ${PAGE_MAX}`);
-      const pattern = `${prefix.replace(/[\\%_]/g, '\\$&')}%`;
       // One more than asked for says whether there is another page.
-      const found = await this.#lists.run(() => this.#store.list(after, pattern, limit + 1));
+      const found = await this.#lists.run(() => this.#store.list(after, prefix, limit + 1));
       const counters: NamedCounter[] = found.slice(0, limit);
       return { counters, next: found.length > limit ? (counters.at(-1)?.name ?? null) : null };
     });

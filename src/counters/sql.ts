@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { quoted } from '../database/schema.ts';
 
-/** A statement with a name is prepared once on each connection; without one, it is planned each time, for its values. */
+/** A statement with a name is prepared once on each connection; without one, it is planned each time. */
 export interface Statement {
   name: string;
   text: string;
@@ -53,17 +53,23 @@ const expiry = (keptMs: string, now: string): string =>
   `case when ${keptMs} {>} 0::float8 then
      pg_catalog.date_trunc('milliseconds', ${now}) {+} pg_catalog.make_interval(secs => ${keptMs} {/} 1000::float8) end`;
 
-/** Limits the wait for each lock, for this transaction only. It is referred to before the first lock is taken. */
-const patience = (parameter: string) =>
-  `patience as materialized (select pg_catalog.set_config('lock_timeout', ${parameter}::text, true) as ms)`;
+/** Sets limits for this transaction only. They are set before the first lock is taken. */
+const limited = (name: string, value: string) =>
+  `(select pg_catalog.set_config('${name}', ${value}, true)) is not null`;
 
-/** An error that says which rule a statement broke, in every language: 22P02 with this text. See `refusalOf`. */
-const failIfNot = (condition: string, message: string, row: string): string =>
-  `case when ${condition} then 0 else ('safe_counters: ${message} ' {||} ${row}::text)::bigint end`;
+/** Limits the wait for each lock. */
+const withPatience = (parameter: string) => limited('lock_timeout', `${parameter}::text`);
+
+/**
+ * A value that fails with 22P02 and a text which says, in every language, which rule a statement broke: see `refusalOf`. It is
+ * evaluated when it is needed, not when the statement is planned, since it contains the time.
+ */
+const failure = (message: string): string =>
+  `('safe_counters: ${message} ' {||} pg_catalog.now()::text)::bigint::text`;
 
 /**
  * Takes the number $2 of the writer $1, last: if its row has this number or a later one, `seq` becomes null, which violates
- * its constraint, and the whole statement fails. So each number is applied once or never.
+ * its constraint, and the whole statement fails. So each number is applied once or never. Returns the values as a text.
  */
 const fence = (table: string, values: string, from = '') => `
   fence as (
@@ -71,11 +77,11 @@ const fence = (table: string, values: string, from = '') => `
     set seq = case when f.seq {<} $2::bigint then $2::bigint end, "values" = ${values}, written_at = pg_catalog.now()
     ${from}
     where f.id {=} $1::uuid
-    returning f.id
-  ),
-  fenced as (select pg_catalog.count(*) as writers from fence)`;
+    returning pg_catalog.array_to_string(f."values", ',') as "values"
+  )`;
 
-const KNOWN_WRITER = failIfNot('f.writers {=} 1::bigint', 'no writer', 'f.writers');
+/** What the writer's row stores; fails if there is no such row. */
+const STORED = `coalesce((select f."values" from fence as f), ${failure('no writer')})`;
 
 export type Statements = ReturnType<typeof statementsIn>;
 
@@ -94,7 +100,7 @@ export function statementsIn(schema: string) {
     insert into ${counters} as c (period, name, starts_at, value, exists_until)
     select d.period, d.name, d.starts_at, d.total, ${expiry('d.kept_ms', 'pg_catalog.now()')}
     from ${d}
-    where (select p.ms from patience as p) is not null and ${condition}
+    where ${withPatience('$3')} and ${condition}
     on conflict (period, name, starts_at) do update
     set value = case when ${ALIVE} then c.value {+} excluded.value end`;
 
@@ -127,8 +133,7 @@ export function statementsIn(schema: string) {
     writeOne: prepared(
       'write-one',
       `
-  with ${patience('$3')},
-  written as (
+  with written as (
     ${addTo(`(select $4::text as period, $5::text as name, $6::timestamptz as starts_at, $7::bigint as total,
                      $8::float8 as kept_ms) as d`)}
     returning c.value, c.min, c.max
@@ -141,19 +146,17 @@ export function statementsIn(schema: string) {
         and ((w.value {-} $7::bigint) {+} $10::bigint) {<=} coalesce(w.max, 9007199254740991)
     )`,
   )}
-  select (select w.value::text from written as w) as "values", ${KNOWN_WRITER} as checked from fenced as f`,
+  select ${STORED} as "values"`,
     ),
 
     /** Writes several rows. */
     write: prepared(
       'write',
       `
-  with ${patience('$3')},
-  written as (${addTo(DELTAS)} returning c.value, c.min, c.max),
+  with written as (${addTo(DELTAS)} returning c.value, c.min, c.max),
   ${SUMMARY},
   ${fence(writers, 'case when s.fits then s."values" end', 'from summary as s')}
-  select pg_catalog.array_to_string(s."values", ',') as "values", ${KNOWN_WRITER} as checked
-  from summary as s cross join fenced as f`,
+  select ${STORED} as "values"`,
     ),
 
     /**
@@ -165,8 +168,7 @@ export function statementsIn(schema: string) {
     writeKeyed: prepared(
       'write-keyed',
       `
-  with ${patience('$3')},
-  known as materialized (
+  with known as materialized (
     select k.key, k.request, k.answer from ${keys} as k where k.key {=} any ($13::bytea[])
   ),
   written as (${addTo(DELTAS, 'not exists (select from known)')} returning c.value, c.min, c.max),
@@ -187,18 +189,17 @@ export function statementsIn(schema: string) {
           then s."values" end`,
     'from summary as s',
   )}
-  select pg_catalog.array_to_string(s."values", ',') as "values",
+  select ${STORED} as "values",
          (select pg_catalog.json_agg(pg_catalog.json_build_array(
-            pg_catalog.encode(k.key, 'hex'), pg_catalog.encode(k.request, 'hex'), k.answer))::text from known as k) as known,
-         ${KNOWN_WRITER} as checked
-  from summary as s cross join fenced as f`,
+            pg_catalog.encode(k.key, 'hex'), pg_catalog.encode(k.request, 'hex'), k.answer))::text from known as k) as known`,
     ),
 
     /**
      * Locks rows in their order, $1 to $4 (period, name, start, how long each is kept if it is created), and creates those
      * that are missing with the value 0; a rollback removes them. `where false` changes no row, but the lock is taken
-     * (documentation of INSERT). It does nothing without the setting of `begin`: sent in one trip with it, it also runs if
-     * `begin` was canceled, and would be committed. Returns which rows were created.
+     * (documentation of INSERT). $5: how long to wait for each lock. It
+     * keeps its locks for at most a second if its service has stopped. It does nothing without the setting of `BEGIN`: sent in one
+     * trip with it, it also runs if `BEGIN` was canceled, and would be committed. Returns which rows were created.
      */
     lock: prepared(
       'lock',
@@ -207,7 +208,8 @@ export function statementsIn(schema: string) {
     insert into ${counters} as c (period, name, starts_at, value, exists_until)
     select d.period, d.name, d.starts_at, 0, ${expiry('d.kept_ms', 'pg_catalog.statement_timestamp()')}
     from unnest($1::text[], $2::text[], $3::timestamptz[], $4::float8[]) as d (period, name, starts_at, kept_ms)
-    where pg_catalog.current_setting('safe_counters.deciding', true) {=} 'on'
+    where ${withPatience('$5')} and ${limited('idle_in_transaction_session_timeout', "'1000'")}
+      and pg_catalog.current_setting('safe_counters.deciding', true) {=} 'on'
     on conflict (period, name, starts_at) do update set value = c.value where false
     returning c.period, c.name, c.starts_at
   )
@@ -270,8 +272,8 @@ export function statementsIn(schema: string) {
            (pg_catalog.cardinality($3::text[]) {+} (
              pg_catalog.cardinality($10::tid[]) {+} pg_catalog.cardinality($11::bytea[])))::bigint as given
   )
-  select ${KNOWN_WRITER} as checked, ${failIfNot('d."rows" {=} d.given', 'rows written', 'd."rows"')} as complete
-  from fenced as f cross join done as d`,
+  select ${STORED} as "values", case when d."rows" {<>} d.given then ${failure('rows written')} end as incomplete
+  from done as d`,
     ),
 
     /**
@@ -281,11 +283,10 @@ export function statementsIn(schema: string) {
     close: prepared(
       'close',
       `
-  with ${patience('$3')}
   update ${writers} as f
   set "values" = case when f.seq {<} $2::bigint then '{}' else f."values" end,
       seq = greatest(f.seq, $2::bigint), written_at = pg_catalog.now()
-  where f.id {=} $1::uuid and (select p.ms from patience as p) is not null
+  where f.id {=} $1::uuid and ${withPatience('$3')}
   returning pg_catalog.array_to_string(f."values", ',') as "values"`,
     ),
 
@@ -306,11 +307,16 @@ export function statementsIn(schema: string) {
          and ((c.starts_at {>=} $3::timestamptz and c.starts_at {<=} $4::timestamptz) and ${ALIVE})`,
     ),
 
-    /** Planned for its pattern, $2: the prefix becomes a range of the index. $1: the name before the page; $3: its size. */
-    list: planned(
+    /**
+     * The counters whose names begin with $2, after the name $1, $4 at most. $3 is the last name of those: a range of the index,
+     * in a plan that suits every prefix.
+     */
+    list: prepared(
+      'list',
       `select c.name, ${STATE} from ${counters} as c
-       where (${IS_COUNTER} and c.name {>} $1::text) and (c.name {~~} $2::text and ${ALIVE})
-       order by c.period, c.name limit $3::bigint`,
+       where (${IS_COUNTER} and c.name {>} $1::text) and (c.name {>=} $2::text and c.name {<=} $3::text)
+         and (pg_catalog.starts_with(c.name, $2::text) and ${ALIVE})
+       order by c.period, c.name limit $4::bigint`,
     ),
 
     /** The rows, $1 to $3, that exist and that no other transaction has locked at the moment, by their numbers from 1. */
@@ -343,14 +349,11 @@ export function statementsIn(schema: string) {
   };
 }
 
-/**
- * Begins a transaction that waits at most so many milliseconds for each lock, and holds its locks for at most a second if
- * its service has stopped.
- */
-export const begin = (lockMs: number): Statement => ({
+/** Begins a transaction. The setting says so to `lock`, which is sent at the same time. */
+export const BEGIN: Statement = {
   name: '',
-  text: `begin isolation level read committed; set local lock_timeout = ${Math.ceil(lockMs)}; set local idle_in_transaction_session_timeout = 1000; set local safe_counters.deciding = on`,
-});
+  text: 'begin isolation level read committed; set local safe_counters.deciding = on',
+};
 
 export const COMMIT: Statement = { name: '', text: 'commit' };
 

@@ -5,7 +5,8 @@ import { type CounterState, timestamp } from './counter.ts';
 import type { Decisions, KnownRequest, RowState, World } from './decide.ts';
 import type { PendingRequest } from './request.ts';
 import { idOf, inOrder, type Row } from './row.ts';
-import { begin, COMMIT, NONE, type Statement, type Statements, statementsIn } from './sql.ts';
+import { NAME_MAX } from './schemas.ts';
+import { BEGIN, COMMIT, NONE, type Statement, type Statements, statementsIn } from './sql.ts';
 
 export interface Written {
   /** The value of each delta's row after the batch. */
@@ -46,6 +47,9 @@ interface StateRow {
   /** In milliseconds since 1970. */
   expires: string | null;
 }
+
+/** No name has more characters, and none a later one. */
+const LAST = '\u{10ffff}'.repeat(NAME_MAX);
 
 /** A row under its lock, as JSON: its number from 1, its state, whether it has not expired, and its place. */
 type LockedRow = [number, number, number | null, number | null, number | null, boolean, string];
@@ -113,8 +117,11 @@ export class CounterStore {
     const { lock, read, apply } = this.#sql;
     return this.#sessions.transaction(async (send) => {
       const [, locked, current] = await send([
-        { ...begin(this.#lockMs(lockMs)), values: [] },
-        { ...lock, values: [...place, numbers(rows.map(({ keptMs }) => keptMs))] },
+        { ...BEGIN, values: [] },
+        {
+          ...lock,
+          values: [...place, numbers(rows.map(({ keptMs }) => keptMs)), `${this.#lockMs(lockMs)}ms`],
+        },
         { ...read, values: [...place, digests(requests.flatMap(({ key }) => key ?? []))] },
       ]);
       const created = parsed<CreatedRow>((rowOf(locked) as { created: string | null }).created).map(
@@ -155,11 +162,11 @@ export class CounterStore {
   }
 
   /**
-   * @param pattern of LIKE
-   * @returns up to `limit` counters after the name `after`, in the order of the code points of their names
+   * @returns up to `limit` counters whose names begin with the prefix, after the name `after`, in the order of the code points
+   *   of their names
    */
-  async list(after: string, pattern: string, limit: number): Promise<(CounterState & { name: string })[]> {
-    const rows = await this.#ask<StateRow>(this.#sql.list, [after, pattern, limit]);
+  async list(after: string, prefix: string, limit: number): Promise<(CounterState & { name: string })[]> {
+    const rows = await this.#ask<StateRow>(this.#sql.list, [after, prefix, `${prefix}${LAST}`, limit]);
     return rows.map((row) => ({ name: row.name, ...stateOf(row) }));
   }
 

@@ -89,7 +89,7 @@ function statementsOf(
     },
     close: () => store.close(next()),
     states: () => store.states([...names, 'absent']),
-    list: () => store.list('old 5', 'old 5%', count),
+    list: () => store.list('old 5', 'old 5', count),
     windows: () => store.windows(windowsAt('old 7', '1h', Date.now(), count)),
     unlocked: () => store.unlocked(rows),
     'remove keys': () => store.removeKeys(count),

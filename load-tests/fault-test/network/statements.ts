@@ -25,8 +25,8 @@ const PREPARED: ReadonlyMap<string, WriterStatement['does']> = new Map([
 
 const NAME_WITH_DIGEST = /^(.+)-[\w-]{12}$/;
 
-/** Begins a transaction of the writer: others, such as a migration, do not limit how long it may be idle. */
-const BEGIN = /^begin isolation level [a-z ]+; set local lock_timeout = \d+; set local idle_in_transaction/;
+/** Begins a transaction of the writer. */
+const BEGIN = /^begin .*set local safe_counters.deciding = on$/;
 
 /** Recognizes the writer's statements. One instance per connection. */
 export class StatementSpotter {
