@@ -1,3 +1,8 @@
+import { RetriesExhaustedError } from '../concurrency/retry.ts';
+import { failureOf, isConflict, isLocked } from '../database/failure.ts';
+import { codeOf } from '../errors/caught.ts';
+import { Problem } from '../errors/problem.ts';
+
 /** The row of a writer was removed like that of a writer that ended long ago. */
 export class ForgottenWriterError extends Error {
   override name = 'ForgottenWriterError';
@@ -47,4 +52,32 @@ export function refusalOf(error: unknown): Refusal | undefined {
       (rule.column === undefined || rule.column === column) &&
       (rule.text === undefined || message.includes(rule.text)),
   )?.means;
+}
+
+/** Whether nothing was applied and another attempt, under a new number, can succeed. */
+export const mayBeRetried = (error: unknown): boolean =>
+  isConflict(error) ||
+  isInterrupted(error) ||
+  codeOf(error) === UNIQUE_VIOLATION ||
+  /^(fenced|forgotten)$/.test(refusalOf(error) ?? '');
+
+/** Another replica used the same key at the same moment: the next attempt finds it. */
+const UNIQUE_VIOLATION = '23505';
+
+/**
+ * Whether the attempt was ended from outside: its statement was canceled, or its connection was closed. A time limit of the
+ * role, or a program that ends sessions which wait, may have ended a wait for a lock, so the next attempt waits for less.
+ */
+export const isInterrupted = (error: unknown): boolean =>
+  failureOf(error) === 'lost' || codeOf(error) === '57014';
+
+/**
+ * Whether an error can be due to one of the requests, whatever its code is: a trigger, a policy or a constraint of the
+ * application refuses it. Most situations of the database concern all of them, and problems say themselves what they concern.
+ */
+export function mayBeOfOneRequest(error: unknown): boolean {
+  if (error instanceof Problem) return false;
+  const reason = error instanceof RetriesExhaustedError ? error.cause : error;
+  const isOfServer = codeOf(reason) !== undefined;
+  return failureOf(reason) === undefined || (isOfServer && (mayBeRetried(reason) || isLocked(reason)));
 }

@@ -1,13 +1,13 @@
-import { RetriesExhaustedError, retry } from '../concurrency/retry.ts';
+import { retry } from '../concurrency/retry.ts';
 import { retryWhileReadOnly } from '../database/read-only-retry.ts';
-import { failureOf } from '../database/failure.ts';
+import { failureOf, isLocked } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import { compose, isPlain, valuesOf } from './batch.ts';
-import { refusalOf } from './batch-refusal.ts';
+import { isInterrupted, mayBeOfOneRequest, mayBeRetried, refusalOf } from './batch-refusal.ts';
 import { decide, type Decisions, type KnownRequest, replay } from './decide.ts';
-import { type Lane, mayBeRetried } from './lane.ts';
-import type { Answer, PendingRequest } from './request.ts';
+import type { Lane } from './lane.ts';
+import { type Answer, clientGone, type PendingRequest } from './request.ts';
 import { idOf } from './row.ts';
 import type { CounterStore } from './store.ts';
 import { CONFLICT } from './waits.ts';
@@ -27,22 +27,19 @@ export interface BatchEvents {
   replayed(): void;
 }
 
-/**
- * Decides on a batch that timed out waiting for a lock. Nothing of it was applied.
- *
- * @param repeated whether the attempt before it timed out as well, and no request was decided
- */
-export type OnLocked = (
-  requests: readonly PendingRequest[],
-  error: Error,
-  repeated: boolean,
-) => Promise<Outcomes> | Outcomes;
+/** A request has to wait in the waiting room before it can be written; nothing of it was applied. */
+export class HeldError extends Error {
+  override name = 'HeldError';
+}
 
 export interface BatchWriterOptions {
   store: CounterStore;
   lane: Lane;
   events: BatchEvents;
-  onLocked: OnLocked;
+  /** Finds out which requests of a batch that timed out waiting for a lock have to wait in the waiting room. */
+  sort: (requests: readonly PendingRequest[]) => Promise<boolean[]>;
+  /** Separates the request that the server refuses from the others; without it, the error is that of all of them. */
+  separate?: (requests: readonly PendingRequest[]) => Promise<Answer>[];
   /** For how long no request of a batch may be decided, in milliseconds: each attempt may wait for the lock of a table. */
   lockedMsMax: number;
 }
@@ -50,8 +47,14 @@ export interface BatchWriterOptions {
 /** The most rows remembered as unfit. Beyond that all are forgotten; those that still are unfit are found again. */
 const UNFIT_MAX = 1000;
 
-/** How many times in a row a batch may be written without any of its requests being decided. */
-const UNDECIDED_MAX = 20;
+/**
+ * How many times in a row a batch may be written without any of its requests being decided: of several requests, and of one,
+ * for which there may be the lock of a table.
+ */
+const UNDECIDED_MAX = { several: 3, one: 20 };
+
+/** By what the patience of an attempt is divided after one that was interrupted. */
+const IMPATIENCE = 4;
 
 /**
  * Writes requests together and sets aside those that cannot be written, so that the others are written. Each request is
@@ -70,17 +73,18 @@ export class BatchWriter {
   }
 
   /**
-   * @param lockMs how long to wait for each lock, in milliseconds; by default, and at most, as long as the store does
+   * @param lockMs how long to wait for each lock, in milliseconds
    * @returns the outcome of each request; does not throw
    */
-  async write(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcome[]> {
+  async write(requests: readonly PendingRequest[], lockMs: number): Promise<Outcome[]> {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter(({ sent }) => !sent.abandoned?.());
-    const { lane, lockedMsMax } = this.#options;
+    const { lane, lockedMsMax, separate } = this.#options;
     let since = lane.now();
-    for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX; undecided += 1) {
+    for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX.one; undecided += 1) {
       if (undecided > 0 && lane.now() - since >= lockedMsMax) break;
-      const decisions = await this.#writeOnce(open, undecided > 0, lockMs);
+      const isOfOne = open.length > 1 && undecided >= UNDECIDED_MAX.several;
+      const decisions = isOfOne && separate ? separate(open) : await this.#writeOnce(open, lockMs);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -96,25 +100,23 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
-  async #writeOnce(
-    requests: readonly PendingRequest[],
-    repeated: boolean,
-    lockMs?: number,
-  ): Promise<Outcomes> {
-    const { onLocked } = this.#options;
+  async #writeOnce(requests: readonly PendingRequest[], lockMs: number): Promise<Outcomes> {
     try {
       return this.#fits(requests) ? await this.#add(requests, lockMs) : await this.#decide(requests, lockMs);
     } catch (error) {
-      try {
-        if (isLocked(error)) return await onLocked(requests, error as Error, repeated);
-        if (requests.length > 1 && mayBeOfOneRequest(error))
-          return await this.#writeInHalves(requests, repeated, lockMs);
-        return requests.map(() => error as Error);
-      } catch (failure) {
-        // Nothing was applied, even if the attempt to find out why failed as well.
-        return requests.map(() => failure as Error);
-      }
+      // Nothing was applied, even if the attempt to find out why fails as well.
+      return this.#failed(requests, error as Error).catch((failure: Error) => requests.map(() => failure));
     }
+  }
+
+  async #failed(requests: readonly PendingRequest[], error: Error): Promise<Outcomes> {
+    const { sort, separate } = this.#options;
+    if (isLocked(error)) {
+      const isHeld = await sort(requests);
+      return isHeld.map((held) => (held ? new HeldError('a lock is held') : separate ? undefined : error));
+    }
+    if (separate && mayBeOfOneRequest(error)) return separate(requests);
+    return requests.map(() => error);
   }
 
   #fits(requests: readonly PendingRequest[]): boolean {
@@ -122,26 +124,14 @@ export class BatchWriter {
     return requests.every(isPlain) && (this.#unfit.size === 0 || !requests.some(isUnfit));
   }
 
-  /** Separates a request that the server refuses, for a reason that is not foreseen here, from the others. */
-  async #writeInHalves(
-    requests: readonly PendingRequest[],
-    repeated: boolean,
-    lockMs?: number,
-  ): Promise<Outcomes> {
-    const middle = Math.ceil(requests.length / 2);
-    const first = await this.#writeOnce(requests.slice(0, middle), repeated, lockMs);
-    const second = await this.#writeOnce(requests.slice(middle), repeated, lockMs);
-    return [...first, ...second];
-  }
-
   /** Adds all requests with one statement; decides on them one by one if they do not all fit. */
-  async #add(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcomes> {
+  async #add(requests: readonly PendingRequest[], lockMs: number): Promise<Outcomes> {
     const { lane, store } = this.#options;
     const batch = compose(requests);
     try {
-      const { values, known } = await this.#persist(() =>
+      const { values, known } = await this.#persist(lockMs, (patience) =>
         lane.write(
-          (id) => store.write(batch, id, lockMs),
+          (id) => store.write(batch, id, patience),
           (stored) => ({ values: stored, known: new Map() }),
         ),
       );
@@ -155,12 +145,12 @@ export class BatchWriter {
   }
 
   /** Decides on the requests under the locks on their rows, in the order of their arrival. */
-  async #decide(requests: readonly PendingRequest[], lockMs?: number): Promise<Outcomes> {
+  async #decide(requests: readonly PendingRequest[], lockMs: number): Promise<Outcomes> {
     const { lane, store, events } = this.#options;
     let decisions: Decisions | undefined;
-    const { outcomes, changed } = await this.#persist(() =>
+    const { outcomes, changed } = await this.#persist(lockMs, (patience) =>
       lane.write(
-        (id) => store.decide(requests, id, (world) => (decisions = decide(requests, world)), lockMs),
+        (id) => store.decide(requests, id, (world) => (decisions = decide(requests, world)), patience),
         () => decisions as Decisions,
       ),
     );
@@ -178,11 +168,15 @@ export class BatchWriter {
     return outcomes;
   }
 
-  /** Retries while a retry can succeed and nothing was applied. */
-  #persist<T>(act: () => Promise<T>): Promise<T> {
+  /** Retries while a retry can succeed and nothing was applied. @param act given how long to wait for each lock */
+  #persist<T>(lockMs: number, act: (lockMs: number) => Promise<T>): Promise<T> {
     const { lane, events } = this.#options;
-    const onRetry = (error: unknown) => events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
-    return retry(() => retryWhileReadOnly(act, onRetry), {
+    let patience = lockMs;
+    const onRetry = (error: unknown) => {
+      if (isInterrupted(error)) patience = Math.ceil(patience / IMPATIENCE);
+      events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
+    };
+    return retry(() => retryWhileReadOnly(() => act(patience), onRetry), {
       ...CONFLICT,
       now: () => lane.now(),
       retryable: mayBeRetried,
@@ -200,18 +194,6 @@ export class BatchWriter {
     });
   }
 }
-
-/**
- * Whether an error can be due to one of the requests, whatever its code is: a trigger, a policy or a constraint of the
- * application refuses it. The situation of the database, and a conflict, concern all of them.
- */
-const mayBeOfOneRequest = (error: unknown): boolean =>
-  failureOf(error) === undefined && !(error instanceof Problem) && !(error instanceof RetriesExhaustedError);
-
-/** Whether the server reported lock_not_available: the wait for a lock timed out. */
-export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';
-
-const clientGone = () => new Problem('client_gone', 'the client disconnected before its batch began');
 
 const locked = () =>
   new Problem(

@@ -33,6 +33,7 @@ import { PAGE_MAX } from './schemas.ts';
 import { CounterStore } from './store.ts';
 import { TABLES_VERSION } from './tables.ts';
 import { CounterWatch } from './watch.ts';
+import { LOCK_MS } from './waits.ts';
 import { WINDOWS_MAX, windowsAt } from './windows.ts';
 import { CounterWriter, WRITER_CONNECTIONS, type WriterEvents } from './writer.ts';
 
@@ -114,13 +115,10 @@ export interface Sender {
 const CLOSE_MS_MAX = 5000;
 
 /** Lists take longer than other reads: only a few of them run at the same time, the rest wait. */
-const LISTS = { permits: 3, queueMax: 1000, waitMsMax: 5000 };
+const LISTS = { permits: 2, queueMax: 1000, waitMsMax: 5000 };
 
 /** The connections that counters use at the same time: to write, to list, to read, to watch, to remove, and to check. */
 export const COUNTER_CONNECTIONS = WRITER_CONNECTIONS + LISTS.permits + 4;
-
-/** How long a write may wait for a lock, in milliseconds. */
-const LOCK_MS_MAX = 500;
 
 const noEvents: WriterEvents = {
   written: () => {},
@@ -156,7 +154,7 @@ export class Counters {
     const { keyHours = 24, lockedMsMax = 5000, onClosed = async () => {} } = environment;
     this.#onClosed = onClosed;
     // A wait for a lock times out before the statement does, early enough for another attempt.
-    const lockMsMax = Math.min(LOCK_MS_MAX, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
+    const lockMsMax = Math.min(LOCK_MS.max, Math.ceil(lockedMsMax / 2), Math.ceil(statementMsMax / 2));
     const store = new CounterStore(sessions, { keyHours, lockMsMax, schema });
     this.#store = store;
     this.#reader = new CounterReader(store);
@@ -167,9 +165,9 @@ export class Counters {
   }
 
   /** What waits at the moment. @internal */
-  get load(): { waiting: number; room: number; busy: boolean; quarantined: number; watchers: number } {
-    const { waiting, room, busy, quarantined } = this.#writer;
-    return { waiting, room, busy, quarantined, watchers: this.#watch.watchers };
+  get load(): { waiting: number; room: number; busy: boolean; held: number; watchers: number } {
+    const { waiting, room, busy, held } = this.#writer;
+    return { waiting, room, busy, held, watchers: this.#watch.watchers };
   }
 
   /** Adds to a counter, which starts at 0 if it does not exist; resolves after the commit. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { retry } from '../concurrency/retry.ts';
-import { ConnectionError, failureOf, isConflict } from '../database/failure.ts';
+import { ConnectionError, failureOf } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { OUTCOME_UNKNOWN, Problem } from '../errors/problem.ts';
 import { refusalOf } from './batch-refusal.ts';
@@ -121,13 +121,3 @@ const isAnswer = (error: unknown): boolean =>
   codeOf(error) !== undefined && /^(conflict|busy|full)$/.test(failureOf(error) ?? '');
 
 const outcomeUnknown = (cause: unknown) => new Problem('outcome_unknown', OUTCOME_UNKNOWN, { cause });
-
-/** Whether nothing was applied and another attempt, under a new number, can succeed. */
-export const mayBeRetried = (error: unknown): boolean =>
-  isConflict(error) ||
-  failureOf(error) === 'lost' ||
-  codeOf(error) === UNIQUE_VIOLATION ||
-  /^(fenced|forgotten)$/.test(refusalOf(error) ?? '');
-
-/** Another replica used the same key at the same moment: the next attempt finds it. */
-const UNIQUE_VIOLATION = '23505';

@@ -6,7 +6,7 @@ import type { WriterEvents } from './writer.ts';
 /** Registers the metrics of the counters for Prometheus. */
 export function counterMetrics(
   register: Registry,
-  load: () => Pick<Counters['load'], 'waiting' | 'quarantined' | 'watchers'>,
+  load: () => Pick<Counters['load'], 'waiting' | 'held' | 'watchers'>,
 ): WriterEvents {
   const registers = [register];
   const batchSize = new Histogram({
@@ -40,9 +40,9 @@ export function counterMetrics(
   );
   gauge(
     register,
-    'safe_counters_quarantined_requests',
-    'Requests that wait for a counter that another transaction has locked',
-    () => load().quarantined,
+    'safe_counters_held_requests',
+    'Requests that wait for a lock that another transaction may hold',
+    () => load().held,
   );
   gauge(register, 'safe_counters_watchers', 'Open event streams', () => load().watchers);
   for (const outcome of settlements) settled.inc({ outcome }, 0);

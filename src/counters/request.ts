@@ -196,3 +196,7 @@ export const keyReused = (): Problem =>
     'key_reused',
     'this Idempotency-Key was used for a different request; a new request needs a new key',
   );
+
+/** The error of a request whose client has disconnected. */
+export const clientGone = (): Problem =>
+  new Problem('client_gone', 'the client disconnected before its batch began');

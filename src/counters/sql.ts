@@ -319,12 +319,31 @@ export function statementsIn(schema: string) {
        order by c.period, c.name limit $4::bigint`,
     ),
 
-    /** The rows, $1 to $3, that exist and that no other transaction has locked at the moment, by their numbers from 1. */
-    unlocked: planned(
-      `select d.i::text as i
+    /**
+     * Of the rows, $1 to $3, those that exist, by their numbers from 1, each with the transaction that has locked it at the
+     * moment; null: none. The lock that this takes on a free row ends with the statement.
+     */
+    look: planned(
+      `select d.i::text as i, case when l.free is null then c.holder end as holder
        from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as d (period, name, starts_at, i)
-       cross join lateral (
-         select from ${counters} as c where ${IS_ROW} limit 1 for no key update skip locked) as c`,
+       cross join lateral (select c.xmax::text as holder from ${counters} as c where ${IS_ROW} limit 1) as c
+       left join lateral (
+         select 1 as free from ${counters} as c where ${IS_ROW} limit 1 for no key update skip locked) as l on true`,
+    ),
+
+    /**
+     * Inserts a row, or a key, unless it exists; it waits for another transaction that has inserted it. For a transaction
+     * that is rolled back.
+     */
+    probeRow: prepared(
+      'probe-row',
+      `insert into ${counters} (period, name, starts_at, value) values ($1::text, $2::text, $3::timestamptz, 0)
+       on conflict do nothing`,
+    ),
+    probeKey: prepared(
+      'probe-key',
+      `insert into ${keys} (key, request, answer, expires_at) values ($1::bytea, '', '{}', pg_catalog.now())
+       on conflict do nothing`,
     ),
 
     removeKeys: removal('remove-keys', keys, 'k.ctid', 'k.expires_at'),
@@ -356,6 +375,16 @@ export const BEGIN: Statement = {
 };
 
 export const COMMIT: Statement = { name: '', text: 'commit' };
+
+/** Begins a transaction that waits for each lock for the shortest time there is. */
+export const BEGIN_PROBING: Statement = {
+  name: '',
+  text: 'begin isolation level read committed; set local lock_timeout = 1; set local idle_in_transaction_session_timeout = 1000',
+};
+
+export const SAVE: Statement = { name: '', text: 'savepoint probe' };
+
+export const ROLL_BACK: Statement = { name: '', text: 'rollback to savepoint probe' };
 
 /**
  * Removes up to $2 rows that expired at $1 or later. A portion begins where the previous one ended, which avoids scanning

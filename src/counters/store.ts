@@ -1,3 +1,5 @@
+import { ConnectionError, isLocked } from '../database/failure.ts';
+import type { PreparedStatement } from '../database/guarded-connection.ts';
 import type { Sessions } from '../database/sessions.ts';
 import { type Batch, overshoots } from './batch.ts';
 import { ForgottenWriterError } from './batch-refusal.ts';
@@ -6,7 +8,17 @@ import type { Decisions, KnownRequest, RowState, World } from './decide.ts';
 import type { PendingRequest } from './request.ts';
 import { idOf, inOrder, type Row } from './row.ts';
 import { NAME_MAX } from './schemas.ts';
-import { BEGIN, COMMIT, NONE, type Statement, type Statements, statementsIn } from './sql.ts';
+import {
+  BEGIN,
+  BEGIN_PROBING,
+  COMMIT,
+  NONE,
+  ROLL_BACK,
+  SAVE,
+  type Statement,
+  type Statements,
+  statementsIn,
+} from './sql.ts';
 
 export interface Written {
   /** The value of each delta's row after the batch. */
@@ -60,7 +72,10 @@ type CreatedRow = [string, string, number | null];
 /** A key as JSON: its digest, the fingerprint of its request, and the answer. */
 type KnownKey = [string, string, KnownRequest['answer']];
 
-/** The counters in the database. Each method is one transaction, and all but `decide` are one statement. */
+/** Whether a row or a key is committed, inserted by a transaction that has not ended, or neither. */
+export type Probed = 'exists' | 'held' | 'free';
+
+/** The counters in the database. Each method is one transaction, and all but `decide` and `probe` are one statement. */
 export class CounterStore {
   readonly #sessions: Pick<Sessions, 'query' | 'transaction'>;
   readonly #options: StoreOptions;
@@ -180,10 +195,33 @@ export class CounterStore {
     return new Map(counts.map(({ start, value }) => [Number(start), Number(value)]));
   }
 
-  /** @returns those of the rows that exist and that no other transaction has locked at the moment, by their identity */
-  async unlocked(rows: readonly Row[]): Promise<Set<string>> {
-    const found = await this.#ask<{ i: string }>(this.#sql.unlocked, placesOf(rows));
-    return new Set(found.map(({ i }) => idOf(rows[Number(i) - 1] as Row)));
+  /**
+   * @returns for each of the rows that exist, by its identity, the transaction that has locked it at the moment; null: none
+   */
+  async look(rows: readonly Row[]): Promise<Map<string, string | null>> {
+    const found = await this.#ask<{ i: string; holder: string | null }>(this.#sql.look, placesOf(rows));
+    return new Map(found.map(({ i, holder }) => [idOf(rows[Number(i) - 1] as Row), holder]));
+  }
+
+  /**
+   * Finds out whether another transaction has inserted one of these rows, or keys (their digests), and has not ended. It
+   * inserts each of them, waits for a millisecond, the shortest wait there is, and rolls back.
+   */
+  probe(places: readonly (Row | string)[]): Promise<Probed[]> {
+    return this.#sessions.transaction(async (send) => {
+      await send([{ ...BEGIN_PROBING, values: [] }]);
+      const probed: Probed[] = [];
+      for (const place of places) probed.push(await send(this.#probing(place)).then(existsIn, isHeld));
+      return probed;
+    });
+  }
+
+  #probing(place: Row | string): PreparedStatement[] {
+    const insert =
+      typeof place === 'string'
+        ? { ...this.#sql.probeKey, values: [bytes(place)] }
+        : { ...this.#sql.probeRow, values: [place.period, place.name, startOf(place)] };
+    return [{ ...SAVE, values: [] }, insert, { ...ROLL_BACK, values: [] }];
   }
 
   /**
@@ -319,6 +357,19 @@ const numbers = (values: readonly (bigint | number | string)[]): string => `{${v
 /** @param values hexadecimal digits */
 const digests = (values: readonly string[]): string =>
   values.length === 0 ? '{}' : `{"\\\\x${values.join('","\\\\x')}"}`;
+
+/** @param digest hexadecimal digits */
+const bytes = (digest: string): string => `\\x${digest}`;
+
+const existsIn = ([, inserted]: { rowCount: number | null }[]): Probed =>
+  inserted?.rowCount === 0 ? 'exists' : 'free';
+
+function isHeld(error: unknown): Probed {
+  if (isLocked(error)) return 'held';
+  if (error instanceof ConnectionError) throw error;
+  // Whatever else the server has against the row, no lock is in its way.
+  return 'free';
+}
 
 const valuesIn = (text: string): number[] => (text === '' ? [] : text.split(',').map(Number));
 

@@ -4,8 +4,10 @@
  *
  * | who | retries or waits for | how long |
  * |---|---|---|
- * | a statement | a lock | `LOCK_MS`, then `quarantine.ts`: up to `lockedMsMax` (5 s) in all |
+ * | a statement | a lock | `LOCK_MS` |
+ * | a request | a lock that is held for longer (`waiting-room.ts`) | `lockedMsMax` (5 s) |
  * | a batch | a conflict, a connection that broke before the commit, a number or a writer that is gone | `CONFLICT` |
+ * | a request | the others of a batch that failed (`separation.ts`) | 5 s |
  * | a batch | a server that accepts writes (`database/read-only-retry.ts`) | 5 s |
  * | a lane | the outcome of a commit whose answer was lost | `settleMsMax` (45 s), `SETTLE` |
  * | a request | its batch | `QUEUE_MS_MAX` |
@@ -13,7 +15,7 @@
  */
 
 /** How long a conflict is retried, not counting the time spent settling lost answers. */
-export const CONFLICT = { attemptsMax: 20, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
+export const CONFLICT = { attemptsMax: 8, elapsedMsMax: 5000, delayMsBase: 0.5, delayMsMax: 100 };
 
 /** The delay between two attempts to settle a lost answer, in milliseconds. */
 export const SETTLE = { delayMsBase: 10, delayMsMax: 250 };
@@ -26,10 +28,10 @@ export const SETTLE = { delayMsBase: 10, delayMsMax: 250 };
 export const ANSWERED_MS_MAX = 10_000;
 
 /**
- * How long a batch waits for each lock, in milliseconds: longer than the commits of other replicas usually take. The wait
- * is shorter while counters are known to be locked, since other replicas need the locks that the batch already holds.
+ * How long a batch waits for each lock, in milliseconds: for so many times the usual duration of a batch, since other replicas
+ * write, too, and PostgreSQL lets them in turn.
  */
-export const LOCK_MS = { usual: 100, besideLocked: 25 };
+export const LOCK_MS = { min: 100, max: 2000, batches: 4 };
 
 /** How long a request may wait for its batch to begin, in milliseconds. */
 export const QUEUE_MS_MAX = 5000;

@@ -1,9 +1,13 @@
 import { GroupCommit } from '../concurrency/group-commit.ts';
-import { isConflict } from '../database/failure.ts';
 import { Problem } from '../errors/problem.ts';
-import { type BatchEvents, BatchWriter, type OnLocked, type Outcome } from './batch-writer.ts';
+import {
+  type BatchEvents,
+  BatchWriter,
+  type BatchWriterOptions,
+  HeldError,
+  type Outcome,
+} from './batch-writer.ts';
 import { Lane, type Settlement } from './lane.ts';
-import { Quarantine } from './quarantine.ts';
 import {
   type Answer,
   type CounterRequest,
@@ -12,8 +16,9 @@ import {
   pendingOf,
   weightOf,
 } from './request.ts';
-import { idOf } from './row.ts';
+import { Separation } from './separation.ts';
 import type { CounterStore } from './store.ts';
+import { LOOKS, WaitingRoom } from './waiting-room.ts';
 import { LOCK_MS, QUEUE_MS_MAX } from './waits.ts';
 
 export interface WriterEvents extends BatchEvents {
@@ -35,11 +40,11 @@ export interface WriterLimits {
 /** The highest weight of one batch. */
 const BATCH_MAX = 1000;
 
-/** The number of lanes for batches with counters that may be locked. */
-const SIDE_LANES = 2;
+/** The number of connections that writers use at the same time: for batches, for those being separated, and for looks. */
+export const WRITER_CONNECTIONS = 2 + LOOKS;
 
-/** The number of connections that writers use at the same time: one for each lane. */
-export const WRITER_CONNECTIONS = 1 + SIDE_LANES;
+/** The share of the latest batch in the average duration of batches. */
+const SHARE = 0.2;
 
 /** A request with a key whose answer is not known yet. */
 interface InFlight {
@@ -52,10 +57,11 @@ interface InFlight {
  * counted once, or refused and not counted; if neither can be established, the answer is `outcome_unknown`.
  */
 export class CounterWriter {
-  readonly #store: CounterStore;
   readonly #events: WriterEvents;
   readonly #group: GroupCommit<PendingRequest, Answer>;
-  readonly #quarantine: Quarantine;
+  readonly #room: WaitingRoom;
+  /** How long a batch takes at the moment, in milliseconds. */
+  #batchMs = 0;
   readonly #inFlight = new Map<string, InFlight>();
 
   constructor(
@@ -68,33 +74,20 @@ export class CounterWriter {
       closing = new AbortController().signal,
     }: WriterLimits = {},
   ) {
-    this.#store = store;
     this.#events = events;
     const onSettled = (settlement: Settlement) => events.settled(settlement);
-    const batchWriter = (onLocked: OnLocked) => {
+    this.#room = new WaitingRoom({ store, waitMsMax: lockedMsMax, queueMax, batchMs: () => this.#batchMs });
+    closing.addEventListener('abort', () => this.#room.close(closing.reason as Error), { once: true });
+    const batchWriter = (more: Pick<BatchWriterOptions, 'separate'> = {}) => {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
-      return new BatchWriter({ store, lane, events, onLocked, lockedMsMax });
+      const sort: BatchWriterOptions['sort'] = (requests) => this.#room.sort(requests);
+      return new BatchWriter({ store, lane, events, sort, lockedMsMax, ...more });
     };
-    const main = batchWriter((requests, _error, repeated) => this.#isolate(requests, repeated));
-    const sides = Array.from({ length: SIDE_LANES }, () =>
-      batchWriter((requests, error) => requests.map(() => error)),
-    );
-    this.#quarantine = new Quarantine({
-      writers: sides.map((side) => (requests, lockMs) => side.write(requests, lockMs)),
-      batchMax: BATCH_MAX,
-      waitMsMax: lockedMsMax,
-      queueMax,
-    });
-    closing.addEventListener('abort', () => this.#quarantine.close(closing.reason as Error), { once: true });
+    const aside = batchWriter();
+    const separation = new Separation((requests) => aside.write(requests, LOCK_MS.min));
+    const main = batchWriter({ separate: (requests) => separation.separate(requests) });
     this.#group = new GroupCommit<PendingRequest, Answer>({
-      write: async (requests) => {
-        // Requests whose counter became a suspect while they waited here go to quarantine.
-        const quarantined = requests.map((request) => this.#quarantineIfSuspect(request));
-        const open = requests.filter((_, i) => quarantined[i] === undefined);
-        const lockMs = this.#quarantine.waiting > 0 ? LOCK_MS.besideLocked : LOCK_MS.usual;
-        const written = await main.write(open, lockMs);
-        return quarantined.map((outcome) => outcome ?? (written.shift() as Outcome));
-      },
+      write: (requests) => this.#write(main, requests),
       weigh: weightOf,
       batchMax: BATCH_MAX,
       queueMax,
@@ -117,9 +110,9 @@ export class CounterWriter {
     return this.#group.room;
   }
 
-  /** The number of requests that wait for counters that another transaction has locked. */
-  get quarantined(): number {
-    return this.#quarantine.waiting;
+  /** The number of requests that wait for locks that another transaction may hold. */
+  get held(): number {
+    return this.#room.waiting;
   }
 
   /**
@@ -143,11 +136,39 @@ export class CounterWriter {
   /** Resolves when every submitted request is settled. */
   async drain(): Promise<void> {
     await this.#group.drain();
-    await this.#quarantine.drain();
   }
 
-  #enqueue(request: PendingRequest): Promise<Answer> {
-    return this.#quarantineIfSuspect(request) ?? this.#group.submit(request);
+  /** Writes a request with the next batch that does not find one of its locks held. */
+  async #enqueue(request: PendingRequest): Promise<Answer> {
+    const since = performance.now();
+    for (;;) {
+      await this.#room.wait(request, since);
+      try {
+        return await this.#group.submit(request);
+      } catch (error) {
+        if (!(error instanceof HeldError)) throw error;
+      }
+    }
+  }
+
+  async #write(main: BatchWriter, requests: readonly PendingRequest[]): Promise<Outcome[]> {
+    // Those whose locks were found to be held while they waited for this batch.
+    const isHeld = requests.map((request) => this.#room.concerns(request));
+    const open = requests.filter((_, i) => !isHeld[i]);
+    const since = performance.now();
+    const written = await main.write(open, this.#lockMs);
+    if (!written.some((outcome) => outcome instanceof Error)) this.#measure(performance.now() - since);
+    return isHeld.map((held) => (held ? new HeldError('a lock is held') : (written.shift() as Outcome)));
+  }
+
+  /** How long a batch waits for each lock, in milliseconds. */
+  get #lockMs(): number {
+    const { min, max, batches } = LOCK_MS;
+    return Math.min(max, Math.max(min, batches * this.#batchMs));
+  }
+
+  #measure(ms: number): void {
+    this.#batchMs += SHARE * (ms - this.#batchMs);
   }
 
   /** Answers a request with the answer to the same request, which is in progress under the same key. */
@@ -162,33 +183,5 @@ export class CounterWriter {
       if (error instanceof Problem && error.code === 'client_gone') return this.submit(sent);
       throw error;
     }
-  }
-
-  /**
-   * Handles a batch that timed out waiting for a lock. Requests whose rows are all free are written with the next attempt.
-   * Rows that are locked are suspects, and so are those that do not exist, since another transaction may be about to create
-   * them. If all rows are free twice in a row, the lock must be that of a key: all keys are suspects.
-   */
-  async #isolate(requests: readonly PendingRequest[], repeated: boolean): Promise<(Outcome | undefined)[]> {
-    const rows = [
-      ...new Map(requests.flatMap((request) => request.rows.map((row) => [idOf(row), row]))).values(),
-    ];
-    const unlocked = await this.#store.unlocked(rows).catch((error: unknown) => {
-      if (isConflict(error)) return new Set(rows.map(idOf));
-      throw error;
-    });
-    const suspects = rows.map(idOf).filter((id) => !unlocked.has(id));
-    const keys = suspects.length > 0 || !repeated ? [] : requests.flatMap(({ key }) => key ?? []);
-    this.#quarantine.suspect(suspects, keys);
-    return requests.map((request) => this.#quarantineIfSuspect(request));
-  }
-
-  /** Quarantines a request that needs a suspect. @returns its answer; undefined: it needs none */
-  #quarantineIfSuspect(request: PendingRequest): Promise<Answer> | undefined {
-    if (!this.#quarantine.concerns(request)) return undefined;
-    const answer = this.#quarantine.submit(request);
-    // It may be rejected before its batch returns: without a handler, that would be an unhandled rejection.
-    answer.catch(() => {});
-    return answer;
   }
 }

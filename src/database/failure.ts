@@ -1,3 +1,5 @@
+import { codeOf } from '../errors/caught.ts';
+
 /**
  * What a failed statement means to its caller:
  * - `conflict`: another transaction changed the rows first. Nothing was applied; the whole transaction may be retried at once.
@@ -49,3 +51,6 @@ export function failureOf(error: unknown): Failure | undefined {
 export const isConflict = (error: unknown): boolean => failureOf(error) === 'conflict';
 
 export const isReadOnly = (error: unknown): boolean => failureOf(error) === 'read_only';
+
+/** Whether a wait for a lock reached its time limit. */
+export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';

@@ -406,11 +406,11 @@ t.test('a locked counter that turns out to be sold out leaves quarantine', async
   await holder.query(`begin; select from safe_counters.counters for update`);
   const writer = writerOn(sessions, { lockedMsMax: UNLIMITED_MS, lockMsMax: 50 });
   const pending = outcomeOf(writer, one('tickets'));
-  await until(async () => writer.quarantined === 1);
+  await until(async () => writer.held === 1);
   await holder.query('rollback');
   t.equal(await pending, 'out_of_bounds: tickets is 1');
   const next = outcomeOf(writer, one('tickets'));
-  t.equal(writer.quarantined, 0);
+  t.equal(writer.held, 0);
   t.equal(await next, 'out_of_bounds: tickets is 1');
 });
 

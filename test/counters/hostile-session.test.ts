@@ -355,7 +355,7 @@ async function wait(t: Test, counters: Counters, client: Client): Promise<void> 
   const held = [counters.increment('held'), counters.increment('held', { max: 9, key: 'h' })];
   const free = [counters.increment('free'), counters.increment('free', { max: 9, key: 'f' })];
   t.same(new Set((await Promise.all(free)).map(({ value }) => value)), new Set([2, 3]));
-  await until(async () => counters.load.quarantined === 2);
+  await until(async () => counters.load.held === 2);
   await client.query('rollback');
   t.same(new Set((await Promise.all(held)).map(({ value }) => value)), new Set([2, 3]));
 }

@@ -26,8 +26,8 @@ import { asking, lost, type Query, statementName } from './unreliable.ts';
 function watched(sessions: Query, before: (name: string) => Promise<void> | void = () => {}) {
   const sent: Record<string, number> = {};
   const own = asking(sessions, async (statement) => {
-    // The lookup of locks is planned each time, so it has no name.
-    const name = statement.text.endsWith('skip locked) as c') ? 'unlocked' : statementName(statement);
+    // The look at locks is planned each time, so it has no name.
+    const name = statement.text.endsWith('skip locked) as l on true') ? 'look' : statementName(statement);
     sent[name] = (sent[name] ?? 0) + 1;
     await before(name);
     return sessions.query(statement);
@@ -177,7 +177,7 @@ t.test('requests that wait for other locks do not delay a counter that is free a
   const writer = newWriter({ lockedMsMax: 20_000 });
   const bulks = Array.from({ length: 200 }, () => outcomeOf(writer, bulk('a', 'b')));
   const pending = outcomeOf(writer, one('c'));
-  await until(async () => writer.quarantined === 201);
+  await until(async () => writer.held === 201);
   await brieflyHolding.query('rollback');
   const since = performance.now();
   t.strictSame(await pending, [1]);
@@ -194,7 +194,7 @@ t.test('a request for two counters does not delay requests for one of them', asy
   await hold(holder, 'x');
   const writer = newWriter({ lockedMsMax: slow(3000) });
   const first = outcomeOf(writer, one('x'));
-  await until(async () => writer.quarantined === 1);
+  await until(async () => writer.held === 1);
   await hold(other, 'y');
   const both = outcomeOf(writer, bulk('x', 'y'));
   const second = outcomeOf(writer, one('x'));
@@ -212,11 +212,11 @@ t.test('a request whose client disconnects does not release its counter from sus
   const writer = newWriter();
   let disconnected = false;
   const pending = outcomeOf(writer, { ...one('locked'), abandoned: () => disconnected });
-  await until(async () => writer.quarantined === 1);
+  await until(async () => writer.held === 1);
   disconnected = true;
   t.equal(await pending, 'client_gone');
   const next = outcomeOf(writer, one('locked'));
-  t.equal(writer.quarantined, 1, 'the next request does not delay the main lane');
+  t.equal(writer.held, 1, 'the next request does not delay the main lane');
   await holder.query('rollback');
   await next;
 });
@@ -227,10 +227,10 @@ t.test('a replay, which needs no lock, does not release its counter from suspici
   await writer.submit(one('locked', 1, 'key'));
   await hold(holder, 'locked');
   const pending = outcomeOf(writer, one('locked'));
-  await until(async () => writer.quarantined === 1);
+  await until(async () => writer.held === 1);
   t.strictSame(await outcomeOf(writer, one('locked', 1, 'key')), [1]);
   const next = outcomeOf(writer, one('locked'));
-  t.equal(writer.quarantined, 2, 'the next request does not delay the main lane');
+  t.equal(writer.held, 2, 'the next request does not delay the main lane');
   await holder.query('rollback');
   await Promise.all([pending, next]);
 });
@@ -247,7 +247,7 @@ t.test(
     await blocked(client);
     pending.push(outcomeOf(writer, one('locked')));
     t.strictSame(await outcomeOf(writer, one('free')), [1]);
-    t.equal(sent.unlocked, 1, 'the main lane has timed out once');
+    t.equal(sent.look, 1, 'the main lane has timed out once');
     await holder.query('rollback');
     await Promise.all(pending);
   },
@@ -262,7 +262,7 @@ t.test('batches of quarantined bulks have a size limit', async (t) => {
   const events = { written: (increments: number) => (largest = Math.max(largest, increments)) };
   const writer = newWriter({ lockedMsMax: 30_000, events });
   const pending = Array.from({ length: 12 }, () => outcomeOf(writer, bulk('locked', ...names)));
-  await until(async () => writer.quarantined === 12);
+  await until(async () => writer.held === 12);
   await holder.query('rollback');
   t.ok((await Promise.all(pending)).every((outcome) => Array.isArray(outcome)));
   t.ok(largest <= 5000, `${largest} increments in one statement; 5000 are allowed, as on the main lane`);
@@ -308,7 +308,7 @@ t.test('requests in quarantine do not delay the shutdown of the service', async 
   const closing = new AbortController();
   const writer = newWriter({ lockedMsMax: 20_000, closing: closing.signal });
   const pending = outcomeOf(writer, one('locked'));
-  await until(async () => writer.quarantined === 1);
+  await until(async () => writer.held === 1);
   closing.abort(new Problem('shutting_down', 'the service is shutting down'));
   const since = performance.now();
   await writer.drain();
@@ -339,7 +339,7 @@ t.test('requests with keys stay in one batch if the lock is released before it i
   await create(holder, 'locked');
   await hold(holder, 'locked');
   const { sent, sessions: counted } = watched(sessions, async (name) => {
-    if (name === 'unlocked') await holder.query('rollback');
+    if (name === 'look') await holder.query('rollback');
   });
   const writer = newWriter({ on: counted });
   const pending = Array.from({ length: 300 }, (_, i) => outcomeOf(writer, one('locked', 1, `key ${i}`)));
@@ -353,7 +353,7 @@ t.test('a conflict during the lookup of locks causes no refusal (repeatable read
   await hold(holder, 'locked');
   let conflicts = 0;
   const { sessions: conflicting } = watched(sessions, (name) => {
-    if (name !== 'unlocked' || conflicts++ > 0) return;
+    if (name !== 'look' || conflicts++ > 0) return;
     throw Object.assign(new Error('could not serialize access due to concurrent update'), { code: '40001' });
   });
   const writer = newWriter({ on: conflicting });

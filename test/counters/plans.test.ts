@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
@@ -91,7 +91,8 @@ function statementsOf(
     states: () => store.states([...names, 'absent']),
     list: () => store.list('old 5', 'old 5', count),
     windows: () => store.windows(windowsAt('old 7', '1h', Date.now(), count)),
-    unlocked: () => store.unlocked(rows),
+    look: () => store.look(rows),
+    probe: () => store.probe([...rows.slice(0, 10), randomBytes(16).toString('hex')]),
     'remove keys': () => store.removeKeys(count),
     'remove counters': () => store.removeCounters(count),
   };

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { StatementSpotter } from '../../load-tests/fault-test/network/statements.ts';
-import { BEGIN, COMMIT, type Statement, statementsIn } from '../../src/counters/sql.ts';
+import { BEGIN, BEGIN_PROBING, COMMIT, type Statement, statementsIn } from '../../src/counters/sql.ts';
 
 /** A message of the client, with its length left out. */
 const message = (type: string, ...fields: (string | Buffer)[]) => ({
@@ -47,7 +47,7 @@ t.test('a commit has the batch of its transaction, and other transactions are no
   t.equal(spot(query(COMMIT)), undefined);
   const migration =
     'begin isolation level read committed; set local lock_timeout = 60000; set local search_path = pg_catalog';
-  for (const text of [migration]) {
+  for (const text of [migration, BEGIN_PROBING.text]) {
     t.equal(spot(query({ text })), undefined);
     t.equal(spot(query(COMMIT)), undefined);
   }

@@ -13,6 +13,7 @@ import { idOf } from '../../../src/counters/row.ts';
 import { CounterStore, type Written } from '../../../src/counters/store.ts';
 import type { PreparedStatement } from '../../../src/database/guarded-connection.ts';
 import { type Send, Sessions } from '../../../src/database/sessions.ts';
+import { WaitingRoom } from '../../../src/counters/waiting-room.ts';
 import { Problem } from '../../../src/errors/problem.ts';
 import { isDefect } from './defects.ts';
 
@@ -167,7 +168,7 @@ const patches = {
   },
   /** Refuses all requests of a batch if one of its counters is locked. */
   'refuses the whole batch on a lock': () => {
-    prototype.unlocked = () => Promise.reject(new Problem('busy', 'a counter is locked'));
+    WaitingRoom.prototype.sort = () => Promise.reject(new Problem('busy', 'a counter is locked'));
   },
   /** Answers with a value for the last counter of a bulk without a key, but does not write it. */
   'skips the last counter of a bulk': () => {
