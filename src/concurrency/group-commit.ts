@@ -12,11 +12,16 @@ export interface GroupCommitOptions<Item, Result> {
   weigh?: (item: Item) => number;
   /** Maximum weight of a batch; a heavier item forms a separate batch. */
   batchMax: number;
-  /** No item is admitted while this weight is waiting. A heavy item may exceed it, so that it is not starved. */
+  /**
+   * No item is admitted while this weight is waiting. A heavy item may exceed it, so that it is not starved, but heavy items
+   * leave a quarter of it to those of weight 1.
+   */
   queueMax: number;
   /** The longest time that an item waits for its batch to start, in milliseconds; by default without a limit. */
   waitMsMax?: number;
 }
+
+const SHARE_OF_HEAVY = 0.75;
 
 interface Waiting<Item, Result> {
   item: Item;
@@ -74,7 +79,7 @@ export class GroupCommit<Item, Result> {
   submit(item: Item): Promise<Result> {
     const { queueMax, weigh } = this.#options;
     const weight = weigh?.(item) ?? 1;
-    if (this.#waitingWeight >= queueMax) {
+    if (this.#waitingWeight >= (weight > 1 ? queueMax * SHARE_OF_HEAVY : queueMax)) {
       return Promise.reject(new QueueFullError(`${this.#waitingWeight} requests are already waiting`));
     }
     if (!this.#writing && this.#queue.length === 0) this.#idle = Promise.withResolvers<void>();

@@ -10,7 +10,7 @@ import type { Lane } from './lane.ts';
 import { type Answer, clientGone, type PendingRequest } from './request.ts';
 import { idOf } from './row.ts';
 import type { CounterStore } from './store.ts';
-import { CONFLICT } from './waits.ts';
+import { CONFLICT, LOCK_MS } from './waits.ts';
 
 /** The outcome of a request; a promise if another lane writes it. */
 export type Outcome = Answer | Error | Promise<Answer>;
@@ -53,6 +53,9 @@ const UNFIT_MAX = 1000;
  */
 const UNDECIDED_MAX = { several: 3, one: 20 };
 
+/** The share of the latest batch in the average duration of batches. */
+const SHARE = 0.5;
+
 /** By what the patience of an attempt is divided after one that was interrupted. */
 const IMPATIENCE = 4;
 
@@ -67,16 +70,20 @@ export class BatchWriter {
    * once, since adding it as a whole would probably fail.
    */
   readonly #unfit = new Set<string>();
+  /** The average duration of batches, in milliseconds; undefined: there was none. */
+  #batchMs: number | undefined;
 
   constructor(options: BatchWriterOptions) {
     this.#options = options;
   }
 
-  /**
-   * @param lockMs how long to wait for each lock, in milliseconds
-   * @returns the outcome of each request; does not throw
-   */
-  async write(requests: readonly PendingRequest[], lockMs: number): Promise<Outcome[]> {
+  /** How long a batch takes at the moment, in milliseconds. */
+  get batchMs(): number {
+    return this.#batchMs ?? this.#options.lane.registeredMs;
+  }
+
+  /** @returns the outcome of each request; does not throw */
+  async write(requests: readonly PendingRequest[]): Promise<Outcome[]> {
     const outcomes = new Map<PendingRequest, Outcome>();
     let open = requests.filter(({ sent }) => !sent.abandoned?.());
     const { lane, lockedMsMax, separate } = this.#options;
@@ -84,7 +91,7 @@ export class BatchWriter {
     for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX.one; undecided += 1) {
       if (undecided > 0 && lane.now() - since >= lockedMsMax) break;
       const isOfOne = open.length > 1 && undecided >= UNDECIDED_MAX.several;
-      const decisions = isOfOne && separate ? separate(open) : await this.#writeOnce(open, lockMs);
+      const decisions = isOfOne && separate ? separate(open) : await this.#writeOnce(open);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -100,9 +107,9 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
-  async #writeOnce(requests: readonly PendingRequest[], lockMs: number): Promise<Outcomes> {
+  async #writeOnce(requests: readonly PendingRequest[]): Promise<Outcomes> {
     try {
-      return this.#fits(requests) ? await this.#add(requests, lockMs) : await this.#decide(requests, lockMs);
+      return this.#fits(requests) ? await this.#add(requests) : await this.#decide(requests);
     } catch (error) {
       // Nothing was applied, even if the attempt to find out why fails as well.
       return this.#failed(requests, error as Error).catch((failure: Error) => requests.map(() => failure));
@@ -125,13 +132,13 @@ export class BatchWriter {
   }
 
   /** Adds all requests with one statement; decides on them one by one if they do not all fit. */
-  async #add(requests: readonly PendingRequest[], lockMs: number): Promise<Outcomes> {
+  async #add(requests: readonly PendingRequest[]): Promise<Outcomes> {
     const { lane, store } = this.#options;
     const batch = compose(requests);
     try {
-      const { values, known } = await this.#persist(lockMs, (patience) =>
+      const { values, known } = await this.#persist((lockMs) =>
         lane.write(
-          (id) => store.write(batch, id, patience),
+          (id) => store.write(batch, id, lockMs()),
           (stored) => ({ values: stored, known: new Map() }),
         ),
       );
@@ -140,17 +147,17 @@ export class BatchWriter {
       return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
     } catch (error) {
       if (refusalOf(error) !== 'unfit') throw error;
-      return this.#decide(requests, lockMs);
+      return this.#decide(requests);
     }
   }
 
   /** Decides on the requests under the locks on their rows, in the order of their arrival. */
-  async #decide(requests: readonly PendingRequest[], lockMs: number): Promise<Outcomes> {
+  async #decide(requests: readonly PendingRequest[]): Promise<Outcomes> {
     const { lane, store, events } = this.#options;
     let decisions: Decisions | undefined;
-    const { outcomes, changed } = await this.#persist(lockMs, (patience) =>
+    const { outcomes, changed } = await this.#persist((lockMs) =>
       lane.write(
-        (id) => store.decide(requests, id, (world) => (decisions = decide(requests, world)), patience),
+        (id) => store.decide(requests, id, (world) => (decisions = decide(requests, world)), lockMs()),
         () => decisions as Decisions,
       ),
     );
@@ -168,15 +175,27 @@ export class BatchWriter {
     return outcomes;
   }
 
-  /** Retries while a retry can succeed and nothing was applied. @param act given how long to wait for each lock */
-  #persist<T>(lockMs: number, act: (lockMs: number) => Promise<T>): Promise<T> {
+  /**
+   * Retries while a retry can succeed and nothing was applied.
+   *
+   * @param act one attempt; given how long it may wait for each lock, in milliseconds
+   */
+  #persist<T>(act: (lockMs: () => number) => Promise<T>): Promise<T> {
     const { lane, events } = this.#options;
-    let patience = lockMs;
+    const { min, max, batches } = LOCK_MS;
+    let divisor = 1;
+    const lockMs = () => Math.ceil(Math.min(max, Math.max(min, batches * this.batchMs)) / divisor);
     const onRetry = (error: unknown) => {
-      if (isInterrupted(error)) patience = Math.ceil(patience / IMPATIENCE);
+      if (isInterrupted(error)) divisor *= IMPATIENCE;
       events.retried(codeOf(error) ?? failureOf(error) ?? 'other');
     };
-    return retry(() => retryWhileReadOnly(() => act(patience), onRetry), {
+    const measured = async () => {
+      const since = lane.now();
+      const result = await act(lockMs);
+      this.#batchMs = this.batchMs + SHARE * (lane.now() - since - this.batchMs);
+      return result;
+    };
+    return retry(() => retryWhileReadOnly(measured, onRetry), {
       ...CONFLICT,
       now: () => lane.now(),
       retryable: mayBeRetried,

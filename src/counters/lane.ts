@@ -30,6 +30,7 @@ export class Lane {
   #writer: string | undefined;
   #seq = 0;
   #settlingMs = 0;
+  #registeredMs = 0;
 
   constructor(store: CounterStore, options: LaneOptions) {
     this.#store = store;
@@ -39,6 +40,11 @@ export class Lane {
   /** A clock, in milliseconds, that stops while a lost answer is being settled. */
   now(): number {
     return performance.now() - this.#settlingMs;
+  }
+
+  /** How long the first commit took, in milliseconds. */
+  get registeredMs(): number {
+    return this.#registeredMs;
   }
 
   /**
@@ -105,6 +111,7 @@ export class Lane {
   /** Registers a new identity. If the answer is lost, this identity is not used. */
   async #register(): Promise<string> {
     const writer = randomUUID();
+    const since = performance.now();
     try {
       await this.#store.register(writer);
     } catch (error) {
@@ -112,6 +119,7 @@ export class Lane {
       throw new ConnectionError('lost', 'the connection broke before anything was sent', error);
     }
     this.#seq = 0;
+    this.#registeredMs = performance.now() - since;
     return writer;
   }
 }

@@ -17,7 +17,7 @@ interface Pending {
 }
 
 /** How many times a single request is written that fails with a conflict, each time behind all others. */
-const ALONE_MAX = 4;
+const ALONE_MAX = 2;
 
 /** For how long the requests of a failed batch are separated, in milliseconds. */
 const ELAPSED_MS_MAX = 5000;

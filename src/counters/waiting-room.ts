@@ -41,7 +41,8 @@ interface Lock {
   /** Whether the row does not exist, so that only an insertion can show whether it is locked. A key never exists here. */
   isAbsent: boolean;
   waiting: Set<Waiting>;
-  /** When a held lock is looked at again, by `performance.now()`. */
+  /** How many looks have found that it is held, and when it is looked at again, by `performance.now()`. */
+  looks: number;
   dueAt: number;
 }
 
@@ -60,8 +61,8 @@ export const LOOKS = 2;
 const LOOK_MAX = 1000;
 const PROBE_MAX = 32;
 
-/** The shortest time between two looks at a held lock, in milliseconds. */
-const LOOK_MS = 25;
+/** The time between two looks at a held lock, in milliseconds: at least, after which it doubles, and at most. */
+const LOOK_MS = { min: 25, max: 500 };
 
 /** The room serves many callers, so it runs in the asynchronous context of none of them. */
 const inNoContext = AsyncLocalStorage.snapshot();
@@ -173,6 +174,7 @@ export class WaitingRoom {
       holder: holder ?? null,
       isAbsent,
       waiting: new Set(),
+      looks: 0,
       dueAt: 0,
     };
     this.#locks.set(id, lock);
@@ -181,13 +183,11 @@ export class WaitingRoom {
   }
 
   #hold(lock: Lock): void {
+    const ms = Math.max(LOOK_MS.min, this.#options.batchMs() / 4) * 2 ** lock.looks;
     lock.state = 'held';
-    lock.dueAt = performance.now() + this.#intervalMs;
+    lock.looks += 1;
+    lock.dueAt = performance.now() + Math.min(ms, LOOK_MS.max);
     this.#held.push(lock);
-  }
-
-  get #intervalMs(): number {
-    return Math.max(LOOK_MS, this.#options.batchMs());
   }
 
   #schedule(): void {
@@ -197,7 +197,7 @@ export class WaitingRoom {
     }
     if (this.#locks.size === 0 || this.#ticking) return;
     this.#ticking = true;
-    setTimeout(() => this.#tick(), LOOK_MS);
+    setTimeout(() => this.#tick(), LOOK_MS.min);
   }
 
   #tick(): void {
@@ -221,13 +221,13 @@ export class WaitingRoom {
   #next(look: number): Lock[] {
     const now = performance.now();
     const queues = [this.#new, this.#held];
-    const queue = (look === 0 ? queues : queues.toReversed()).find(([first]) => first && first.dueAt <= now);
-    const [first] = queue ?? [];
-    if (!queue || !first) return [];
-    const max = first.isAbsent ? PROBE_MAX : LOOK_MAX;
-    const next = queue
-      .filter(({ isAbsent, dueAt }) => isAbsent === first.isAbsent && dueAt <= now)
-      .slice(0, max);
+    const isDue = ({ dueAt }: Lock) => dueAt <= now;
+    const queue = (look === 0 ? queues : queues.toReversed()).find((one) => one.some(isDue)) ?? [];
+    const due = queue.filter(isDue);
+    const [first] = due;
+    if (!first) return [];
+    const alike = due.filter(({ isAbsent }) => isAbsent === first.isAbsent);
+    const next = alike.slice(0, first.isAbsent ? PROBE_MAX : LOOK_MAX);
     for (const lock of next) lock.state = 'being looked at';
     this.#new = this.#new.filter(({ state }) => state === 'new');
     this.#held = this.#held.filter(({ state }) => state === 'held');

@@ -31,7 +31,7 @@ export const ANSWERED_MS_MAX = 10_000;
  * How long a batch waits for each lock, in milliseconds: for so many times the usual duration of a batch, since other replicas
  * write, too, and PostgreSQL lets them in turn.
  */
-export const LOCK_MS = { min: 100, max: 2000, batches: 4 };
+export const LOCK_MS = { min: 50, max: 2000, batches: 4 };
 
 /** How long a request may wait for its batch to begin, in milliseconds. */
 export const QUEUE_MS_MAX = 5000;

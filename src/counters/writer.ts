@@ -19,7 +19,7 @@ import {
 import { Separation } from './separation.ts';
 import type { CounterStore } from './store.ts';
 import { LOOKS, WaitingRoom } from './waiting-room.ts';
-import { LOCK_MS, QUEUE_MS_MAX } from './waits.ts';
+import { QUEUE_MS_MAX } from './waits.ts';
 
 export interface WriterEvents extends BatchEvents {
   /** The attempt to settle a lost answer has ended. */
@@ -43,9 +43,6 @@ const BATCH_MAX = 1000;
 /** The number of connections that writers use at the same time: for batches, for those being separated, and for looks. */
 export const WRITER_CONNECTIONS = 2 + LOOKS;
 
-/** The share of the latest batch in the average duration of batches. */
-const SHARE = 0.2;
-
 /** A request with a key whose answer is not known yet. */
 interface InFlight {
   fingerprint: string | undefined;
@@ -60,8 +57,6 @@ export class CounterWriter {
   readonly #events: WriterEvents;
   readonly #group: GroupCommit<PendingRequest, Answer>;
   readonly #room: WaitingRoom;
-  /** How long a batch takes at the moment, in milliseconds. */
-  #batchMs = 0;
   readonly #inFlight = new Map<string, InFlight>();
 
   constructor(
@@ -76,7 +71,12 @@ export class CounterWriter {
   ) {
     this.#events = events;
     const onSettled = (settlement: Settlement) => events.settled(settlement);
-    this.#room = new WaitingRoom({ store, waitMsMax: lockedMsMax, queueMax, batchMs: () => this.#batchMs });
+    this.#room = new WaitingRoom({
+      store,
+      waitMsMax: lockedMsMax,
+      queueMax,
+      batchMs: () => main.batchMs,
+    });
     closing.addEventListener('abort', () => this.#room.close(closing.reason as Error), { once: true });
     const batchWriter = (more: Pick<BatchWriterOptions, 'separate'> = {}) => {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
@@ -84,7 +84,7 @@ export class CounterWriter {
       return new BatchWriter({ store, lane, events, sort, lockedMsMax, ...more });
     };
     const aside = batchWriter();
-    const separation = new Separation((requests) => aside.write(requests, LOCK_MS.min));
+    const separation = new Separation((requests) => aside.write(requests));
     const main = batchWriter({ separate: (requests) => separation.separate(requests) });
     this.#group = new GroupCommit<PendingRequest, Answer>({
       write: (requests) => this.#write(main, requests),
@@ -155,20 +155,8 @@ export class CounterWriter {
     // Those whose locks were found to be held while they waited for this batch.
     const isHeld = requests.map((request) => this.#room.concerns(request));
     const open = requests.filter((_, i) => !isHeld[i]);
-    const since = performance.now();
-    const written = await main.write(open, this.#lockMs);
-    if (!written.some((outcome) => outcome instanceof Error)) this.#measure(performance.now() - since);
+    const written = await main.write(open);
     return isHeld.map((held) => (held ? new HeldError('a lock is held') : (written.shift() as Outcome)));
-  }
-
-  /** How long a batch waits for each lock, in milliseconds. */
-  get #lockMs(): number {
-    const { min, max, batches } = LOCK_MS;
-    return Math.min(max, Math.max(min, batches * this.#batchMs));
-  }
-
-  #measure(ms: number): void {
-    this.#batchMs += SHARE * (ms - this.#batchMs);
   }
 
   /** Answers a request with the answer to the same request, which is in progress under the same key. */

@@ -87,15 +87,18 @@ t.test('the command measures increments alone and beside a race, and the race ma
   t.match(stdout, /^an increment beside a race ÷ alone, p99 +\d/m);
 });
 
-t.test('the command compares the statements with the bare and the earlier ones, also over a network', async (t) => {
-  const args = ['load-tests/benchmark/main.ts', '--only', 'statements', '--rounds', '3'];
-  const { code, stdout, stderr } = await runProgram(t, args).ended;
-  t.match({ code, stderr }, { code: 0, stderr: ONLY_PROGRESS });
-  for (const form of ['one counter', '64 counters', 'decided, 64 on one', 'selective, 64 on 64'])
-    t.match(stdout, new RegExp(`^${form} +[\\d ]+`, 'm'), form);
-  t.match(stdout, /^5 +3 +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d$/m, 'three writers, 5 ms away');
-  t.match(stdout, /^bare upsert ÷ one counter \(time\) +\d/m);
-});
+t.test(
+  'the command compares the statements with the bare and the earlier ones, also over a network',
+  async (t) => {
+    const args = ['load-tests/benchmark/main.ts', '--only', 'statements', '--rounds', '3'];
+    const { code, stdout, stderr } = await runProgram(t, args).ended;
+    t.match({ code, stderr }, { code: 0, stderr: ONLY_PROGRESS });
+    for (const form of ['one counter', '64 counters', 'decided, 64 on one', 'selective, 64 on 64'])
+      t.match(stdout, new RegExp(`^${form} +[\\d ]+`, 'm'), form);
+    t.match(stdout, /^5 +3 +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d$/m, 'three writers, 5 ms away');
+    t.match(stdout, /^bare upsert ÷ one counter \(time\) +\d/m);
+  },
+);
 
 t.test('an interrupted benchmark removes its database', async (t) => {
   const TMPDIR = await testFolder(t, 'command');

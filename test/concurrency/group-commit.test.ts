@@ -134,15 +134,17 @@ t.test(
       batches.push(items);
       return items;
     };
-    const group = new GroupCommit({ write, weigh: (item) => item, batchMax: 10, queueMax: 30 });
+    const group = new GroupCommit({ write, weigh: (item) => item, batchMax: 10, queueMax: 36 });
     const ends = [4, 6, 1, 15, 3].map((item) => group.submit(item));
     t.equal(group.waiting, 29);
-    ends.push(group.submit(2));
+    // 27 of the 36 were full, so the rest is for items of weight 1.
+    await t.rejects(group.submit(2), QueueFullError);
+    for (let i = 0; i < 7; i += 1) ends.push(group.submit(1));
     await t.rejects(group.submit(1), QueueFullError);
     await ends[0];
-    t.equal(await group.submit(1), 1);
-    t.strictSame(await Promise.all(ends), [4, 6, 1, 15, 3, 2]);
-    t.strictSame(batches, [[4, 6], [1], [15], [3, 2, 1]]);
+    t.equal(await group.submit(2), 2);
+    t.strictSame(await Promise.all(ends), [4, 6, 1, 15, 3, ...Array.from({ length: 7 }, () => 1)]);
+    t.strictSame(batches, [[4, 6], [1], [15], [3, 1, 1, 1, 1, 1, 1, 1], [2]]);
     t.equal(group.waiting, 0);
   },
 );

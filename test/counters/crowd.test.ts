@@ -122,7 +122,8 @@ for (const crowd of crowds)
       const { refused, slowestMs, count, waited } = await neighboursIn(t, crowd);
       t.comment(`${count} others, the slowest in ${Math.round(slowestMs)} ms`);
       t.strictSame(refused, []);
-      t.ok(slowestMs < slow(1500), `the slowest took ${Math.round(slowestMs)} ms`);
+      // Alone on two cores, it takes less than 1.5 seconds; other tests run at the same time.
+      t.ok(slowestMs < slow(3000), `the slowest took ${Math.round(slowestMs)} ms`);
       t.ok(waited.every((outcome) => Array.isArray(outcome) || outcome === 'busy'));
     },
   );

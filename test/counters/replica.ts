@@ -7,6 +7,7 @@ import { CounterWriter, type WriterEvents, type WriterLimits } from '../../src/c
 import { driverFor } from '../../src/database/driver.ts';
 import { openCounterSessions } from '../../src/database/pool.ts';
 import type { Sessions } from '../../src/database/sessions.ts';
+import type { SessionKind } from '../../src/database/settings.ts';
 import { Problem } from '../../src/errors/problem.ts';
 import { databaseTimeouts, silent, testClient, testDatabase, until } from '../helper.ts';
 import type { Query } from './unreliable.ts';
@@ -21,9 +22,14 @@ export const noEvents: WriterEvents = {
 };
 
 /** The connections of one replica for its counters. */
-export function sessionsOn(t: Test, databaseUrl: string, env: NodeJS.ProcessEnv = {}): Sessions {
+export function sessionsOn(
+  t: Test,
+  databaseUrl: string,
+  env: NodeJS.ProcessEnv = {},
+  session?: SessionKind,
+): Sessions {
   const config = loadConfig({ ...databaseTimeouts(), ...env });
-  const sessions = openCounterSessions(driverFor(databaseUrl), { config, log: silent });
+  const sessions = openCounterSessions(driverFor(databaseUrl), { config, log: silent, session });
   t.teardown(() => sessions.end());
   return sessions;
 }

@@ -96,7 +96,7 @@ t.test(
     await client.query(
       `insert into safe_counters.counters (name, value, min, max)
        select name, 0, 0, 0 from unnest($1::text[]) as name`,
-      [['full', 'set', 'deleted', 'refused']],
+      [['full', 'full too', 'set', 'deleted', 'refused']],
     );
     const change = { name: 'set', change: { max: 5 }, precondition: 'exists' } as const;
     const replays: CounterRequest[] = [
@@ -110,7 +110,7 @@ t.test(
     const acknowledged: CounterRequest[] = [
       ...replays,
       one('plain'),
-      { ...one('full', 3), partial: true },
+      { ...one('full too', 3), partial: true },
       { increments: [{ name: 'bounded', by: 1, max: 5 }] },
       change,
       { name: 'deleted', change: undefined, precondition: { oneOf: [exists] } },

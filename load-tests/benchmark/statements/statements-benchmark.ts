@@ -179,7 +179,8 @@ async function inRounds(
           us[at]?.push((performance.now() - startedAt) * 1000);
         }
     }
-    if (round > 0) for (const [at, { name }] of forms.entries()) times.get(name)?.push(spread(us[at] ?? []).median);
+    if (round > 0)
+      for (const [at, { name }] of forms.entries()) times.get(name)?.push(spread(us[at] ?? []).median);
   }
   return times;
 }
