@@ -37,7 +37,7 @@ export interface BatchWriterOptions {
   lane: Lane;
   events: BatchEvents;
   /** Finds out which requests of a batch that timed out waiting for a lock have to wait in the waiting room. */
-  sort: (requests: readonly PendingRequest[]) => Promise<boolean[]>;
+  isolate: (requests: readonly PendingRequest[]) => Promise<boolean[]>;
   /** Separates the request that the server refuses from the others; without it, the error is that of all of them. */
   separate?: (requests: readonly PendingRequest[]) => Promise<Answer>[];
   /** For how long no request of a batch may be decided, in milliseconds: each attempt may wait for the lock of a table. */
@@ -117,9 +117,9 @@ export class BatchWriter {
   }
 
   async #failed(requests: readonly PendingRequest[], error: Error): Promise<Outcomes> {
-    const { sort, separate } = this.#options;
+    const { isolate, separate } = this.#options;
     if (isLocked(error)) {
-      const isHeld = await sort(requests);
+      const isHeld = await isolate(requests);
       return isHeld.map((held) => (held ? new HeldError('a lock is held') : separate ? undefined : error));
     }
     if (separate && mayBeOfOneRequest(error)) return separate(requests);

@@ -321,14 +321,16 @@ export function statementsIn(schema: string) {
 
     /**
      * Of the rows, $1 to $3, those that exist, by their numbers from 1, each with the transaction that has locked it at the
-     * moment; null: none. The lock that this takes on a free row ends with the statement.
+     * moment; null: none. The lock that this takes on a free row ends with the statement, whose commit waits for no disk and no
+     * standby: nothing was changed.
      */
     look: planned(
       `select d.i::text as i, case when l.free is null then c.holder end as holder
        from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as d (period, name, starts_at, i)
        cross join lateral (select c.xmax::text as holder from ${counters} as c where ${IS_ROW} limit 1) as c
        left join lateral (
-         select 1 as free from ${counters} as c where ${IS_ROW} limit 1 for no key update skip locked) as l on true`,
+         select 1 as free from ${counters} as c where ${IS_ROW} limit 1 for no key update skip locked) as l on true
+       where ${limited('synchronous_commit', "'off'")}`,
     ),
 
     /**

@@ -105,7 +105,7 @@ export class WaitingRoom {
    *
    * @returns for each request, whether it has to
    */
-  async sort(requests: readonly PendingRequest[]): Promise<boolean[]> {
+  async isolate(requests: readonly PendingRequest[]): Promise<boolean[]> {
     const rows = [...new Map(requests.flatMap((one) => one.rows.map((row) => [idOf(row), row]))).values()];
     const holders = await this.#options.store.look(rows).catch(() => undefined);
     // Without an answer, the next attempt finds out what the matter is.

@@ -80,8 +80,8 @@ export class CounterWriter {
     closing.addEventListener('abort', () => this.#room.close(closing.reason as Error), { once: true });
     const batchWriter = (more: Pick<BatchWriterOptions, 'separate'> = {}) => {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
-      const sort: BatchWriterOptions['sort'] = (requests) => this.#room.sort(requests);
-      return new BatchWriter({ store, lane, events, sort, lockedMsMax, ...more });
+      const isolate: BatchWriterOptions['isolate'] = (requests) => this.#room.isolate(requests);
+      return new BatchWriter({ store, lane, events, isolate, lockedMsMax, ...more });
     };
     const aside = batchWriter();
     const separation = new Separation((requests) => aside.write(requests));

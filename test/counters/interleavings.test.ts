@@ -27,7 +27,7 @@ function watched(sessions: Query, before: (name: string) => Promise<void> | void
   const sent: Record<string, number> = {};
   const own = asking(sessions, async (statement) => {
     // The look at locks is planned each time, so it has no name.
-    const name = statement.text.endsWith('skip locked) as l on true') ? 'look' : statementName(statement);
+    const name = statement.text.includes('skip locked) as l on true') ? 'look' : statementName(statement);
     sent[name] = (sent[name] ?? 0) + 1;
     await before(name);
     return sessions.query(statement);

@@ -102,9 +102,9 @@ for (const [title, limit] of [
         lockMsMax: 2000,
       },
     );
-    let isWatching = limit === undefined;
+    const watching = { isOn: limit === undefined };
     const watchdog = (async () => {
-      while (isWatching) {
+      while (watching.isOn) {
         await client.query(
           `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
            and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '40 ms'`,
@@ -118,7 +118,7 @@ for (const [title, limit] of [
     );
     t.strictSame(others.refused, []);
     t.ok(others.p99Ms < slow(1500), `p99: ${Math.round(others.p99Ms)} ms`);
-    isWatching = false;
+    watching.isOn = false;
     await watchdog;
     await holder.query('rollback');
     await locked;
@@ -152,9 +152,9 @@ t.test(
     const { writers, holder } = await replicas(t, 1);
     const names = Array.from({ length: 8 }, (_, i) => `counter ${i}`);
     await create(holder, ...names);
-    let isLocking = true;
+    const locker = { isOn: true };
     const locking = (async () => {
-      for (let i = 0; isLocking; i += 3) {
+      for (let i = 0; locker.isOn; i += 3) {
         await hold(holder, names[i % 8] as string);
         await setTimeout(75);
         await holder.query('rollback');
@@ -163,7 +163,7 @@ t.test(
     const { refused, outcomes } = await inLoops(12, 2000, () =>
       outcomeOf(writers[0] as CounterWriter, bulk(...names)),
     );
-    isLocking = false;
+    locker.isOn = false;
     await locking;
     t.strictSame(refused, []);
     t.ok(outcomes.length >= 12);

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { migrateCounters } from '../../src/counters/migration.ts';
 import type { CounterRequest } from '../../src/counters/request.ts';
+import { rowOfCounter } from '../../src/counters/row.ts';
 import type { CounterWriter } from '../../src/counters/writer.ts';
 import { driverFor } from '../../src/database/driver.ts';
 import { openCounterSessions } from '../../src/database/pool.ts';
@@ -11,7 +12,7 @@ import { silent, testClient, until } from '../helper.ts';
 import { ownServer } from '../own-server.ts';
 import { slow } from '../pace.ts';
 import { requireMissingStandby, requireNoStandby } from '../standby.ts';
-import { answerOf, one, SCHEMA, writerOn } from './replica.ts';
+import { answerOf, one, SCHEMA, storeOn, writerOn } from './replica.ts';
 
 /** A server that can be made to wait for a standby, with the tables of the counters. */
 async function setUp(t: Test, prepare = '') {
@@ -31,6 +32,7 @@ async function setUp(t: Test, prepare = '') {
     /** One replica of the service. */
     newWriter: (settleMsMax?: number) =>
       writerOn(newSessions(), { lockMsMax: 250, ...(settleMsMax === undefined ? {} : { settleMsMax }) }),
+    newStore: () => storeOn(newSessions()),
     requireStandby: () => requireMissingStandby(client, databaseUrl),
     requireNoStandby: () => requireNoStandby(client),
     /** The backends whose commits are on the disk of this server and wait for a standby. */
@@ -149,6 +151,17 @@ t.test(
     ]);
   },
 );
+
+t.test('a look at locks waits for no standby', async (t) => {
+  const { client, newStore, requireStandby, requireNoStandby: confirm } = replicated;
+  await client.query(`insert into safe_counters.counters (name, value) values ('looked at', 0)`);
+  const store = newStore();
+  await requireStandby();
+  const places = [rowOfCounter('looked at'), rowOfCounter('absent')];
+  t.strictSame(await store.look(places), new Map([['looked at', null]]));
+  t.strictSame(await store.probe([...places, '00'.repeat(16)]), ['exists', 'free', 'free']);
+  await confirm();
+});
 
 t.test('an unconfirmed commit is not acknowledged, even if the role hides warnings', async (t) => {
   const {

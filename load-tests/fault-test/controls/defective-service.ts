@@ -168,7 +168,7 @@ const patches = {
   },
   /** Refuses all requests of a batch if one of its counters is locked. */
   'refuses the whole batch on a lock': () => {
-    WaitingRoom.prototype.sort = () => Promise.reject(new Problem('busy', 'a counter is locked'));
+    WaitingRoom.prototype.isolate = () => Promise.reject(new Problem('busy', 'a counter is locked'));
   },
   /** Answers with a value for the last counter of a bulk without a key, but does not write it. */
   'skips the last counter of a bulk': () => {
