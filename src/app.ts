@@ -6,7 +6,7 @@ import { requireTokens } from './http/authorization.ts';
 import { callersOf } from './http/caller.ts';
 import type { Config } from './config.ts';
 import { COUNTER_CONNECTIONS, Counters } from './counters/counters.ts';
-import { counterMetrics } from './counters/metrics.ts';
+import { counterMetrics } from './counters/http/metrics.ts';
 import { databasePlugin } from './database/plugin.ts';
 import { demos } from './demos.ts';
 import { databaseMetrics } from './http/database-metrics.ts';
@@ -71,6 +71,20 @@ export async function buildApp({ config, databaseUrl, logger }: AppOptions): Pro
     },
     counterConnections: COUNTER_CONNECTIONS,
   });
+  /*
+   * The order of the hooks of a request. Fastify runs those of the application in the order of these calls, and then those of
+   * its route; what a call adds to routes (`onRoute`) concerns only the routes that are registered after it.
+   *
+   * | hook       | what runs, in this order                                                                                |
+   * |------------|---------------------------------------------------------------------------------------------------------|
+   * | onRequest  | counted as open (drain), security headers, duration (metrics), host, what would not be read (unread)    |
+   * |            | of routes that write: origin, token and quota (authorization); of increments: a full queue              |
+   * | (body)     | parsed, by the routes of the counters without rounding (exact-json), and validated                      |
+   * | preHandler | of routes that write: the names that the token allows                                                   |
+   * | onSend     | `connection: close` while the service closes (drain)                                                    |
+   * | preClose   | the deadline of requests in flight (drain, counters)                                                    |
+   * | onClose    | in the reverse order of registration: the counters, the last answers (drain), the database              |
+   */
   const closing = drainOnClose(app);
   addSecurityHeaders(app);
   await app.register(metrics);

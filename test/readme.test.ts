@@ -35,7 +35,12 @@ const docs = (await readdir(join(CHECKOUT, 'docs'), { recursive: true })).filter
   file.endsWith('.md'),
 );
 
-for (const file of ['README.md', 'CONTRIBUTING.md', ...docs.map((name) => join('docs', name))]) {
+for (const file of [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  ...docs.map((name) => join('docs', name)),
+]) {
   t.test(`${file} has no dead link and no placeholder`, async (t) => {
     const text = await readFile(join(CHECKOUT, file), 'utf8');
     t.notMatch(text, /<!--|TODO|TBD|@@/);

@@ -3,6 +3,18 @@ import { Problem } from '../errors/problem.ts';
 /** The highest value; the lowest is its negative. Beyond it, most programs lose digits when they read JSON. */
 export const VALUE_MAX = Number.MAX_SAFE_INTEGER;
 
+/** The most characters of a name, counters on one page, and increments of one bulk request. */
+export const NAME_MAX = 200;
+export const PAGE_MAX = 1000;
+export const BULK_MAX = 1000;
+
+/**
+ * The pattern of one character of a name. It excludes control characters and lone surrogates, which UTF-8 cannot encode.
+ * It means the same without Unicode mode (as in Swagger UI), where an emoji is two surrogates.
+ */
+export const CHARACTER =
+  '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
+
 /** The state of a counter at one moment: everything but its name. */
 export interface CounterState {
   value: number;

@@ -29,7 +29,7 @@ import {
   isPartOfName,
   type Made,
 } from './request.ts';
-import { PAGE_MAX } from './schemas.ts';
+import { PAGE_MAX } from './counter.ts';
 import { CounterStore } from './store.ts';
 import { TABLES_VERSION } from './tables.ts';
 import { CounterWatch } from './watch.ts';

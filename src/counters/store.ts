@@ -7,7 +7,7 @@ import { type CounterState, timestamp } from './counter.ts';
 import type { Decisions, KnownRequest, RowState, World } from './decide.ts';
 import type { PendingRequest } from './request.ts';
 import { idOf, inOrder, type Row } from './row.ts';
-import { NAME_MAX } from './schemas.ts';
+import { NAME_MAX } from './counter.ts';
 import {
   BEGIN,
   BEGIN_PROBING,

@@ -20,8 +20,7 @@ declare module 'fastify' {
 
 /**
  * Requires a token for requests that change something (RFC 6750), and enforces the prefix and quota of each caller.
- * Reading needs no token, because a browser's EventSource cannot send the header. Call it after the metrics and before
- * the routes are registered.
+ * Reading needs no token, because a browser's EventSource cannot send the header.
  *
  * @param callers if the map is empty, no request needs a token
  */

@@ -5,7 +5,7 @@ import { writes } from './writes.ts';
 /**
  * Refuses requests of pages of other origins to routes that change something: browsers send some of them (forms, images,
  * beacons) without a preflight request. Browsers add headers about the origin (Fetch Metadata; Origin, RFC 6454), which a
- * page cannot forge; other programs do not send these headers. Call it before the routes are registered.
+ * page cannot forge; other programs do not send these headers.
  */
 export function refuseOtherOrigins(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {

@@ -5,7 +5,7 @@ import { noQuery } from './validation.ts';
 /**
  * Refuses what would otherwise be ignored: an encoding of the body, an expectation that cannot be met, and query
  * parameters of a route that has none. Also refuses a query that is not percent-encoded UTF-8, because it would be read as
- * something else. Call it before the routes are registered.
+ * something else.
  */
 export function refuseUnread(app: FastifyInstance): void {
   app.addHook('onRequest', ({ raw: { headers, httpVersion, url = '' }, routeOptions }, reply, done) => {

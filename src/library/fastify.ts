@@ -9,7 +9,7 @@ import type {
 } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Counters } from '../counters/counters.ts';
-import { countersRoutes } from '../counters/routes.ts';
+import { countersRoutes } from '../counters/http/routes.ts';
 import { Problem } from '../errors/problem.ts';
 import { answerErrors, refusals } from '../http/error-handler.ts';
 import { compileValidator, explainValidation } from '../http/validation.ts';

@@ -85,14 +85,14 @@ t.test('a number that cannot be represented exactly is refused, not rounded', as
   for (const number of ['9007199254740992', '9007199254740993', '-9007199254740993']) {
     t.match((await raw(`{"by":${number}}`)).json(), { status: 422, code: 'out_of_range' }, number);
   }
+  t.match((await raw('{"by":1.0}')).json(), { value: 1 });
+  t.match((await raw('{"by":-1.00}')).json(), { value: 0 });
   for (const number of [
     '0.5',
-    '1.0',
     '1e3',
     '1E400',
     '1.00000000000000000001',
     '9007199254740991.4',
-    '-0.0',
     '1'.repeat(400),
   ]) {
     t.match((await raw(`{"by":${number}}`)).json(), { status: 400, code: 'invalid_request' }, number);

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { counterAnswer, counterParams, incrementBody } from '../../../src/counters/schemas.ts';
+import { counterAnswer, counterParams, incrementBody } from '../../../src/counters/http/schemas.ts';
 import { allowNoBody } from '../../../src/http/validation.ts';
 
 type Increment = (name: string, by: number, headers: IncomingHttpHeaders) => Promise<number>;

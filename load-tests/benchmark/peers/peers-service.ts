@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { buildApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
-import { keyOf } from '../../../src/counters/sender.ts';
+import { keyOf } from '../../../src/counters/http/sender.ts';
 import { logStream } from '../../../src/log-stream.ts';
 import { sameRoute } from '../http/same-route.ts';
 import { postgresPeers } from './postgres-peers.ts';

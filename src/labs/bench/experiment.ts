@@ -1,7 +1,6 @@
 import type { TimelineEntry } from '../../timeline/entry.ts';
-import type { LabContext } from './context.ts';
 import type { Term } from './glossary.ts';
-import { type Scratch, withScratch } from './scratch.ts';
+import { type LabContext, type Scratch, withScratch } from './scratch.ts';
 
 /** What an experiment has observed. */
 interface Observation {

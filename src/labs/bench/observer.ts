@@ -1,6 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { pause } from './pause.ts';
 import type { Timeline } from './timeline.ts';
+
+/** Between two polls, in milliseconds: pg_blocking_pids takes locks that every other session needs, too. */
+const PAUSE_MS = 2;
+
+/** A pause between two polls of the server. */
+export const pause = (): Promise<void> => setTimeout(PAUSE_MS);
 
 /** A backend of the run, from pg_stat_activity. */
 interface Backend {

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { backendPidOf, observed } from '../../database/observed.ts';
 import type { TimelineEntry } from '../../timeline/entry.ts';
-import { pause } from './pause.ts';
+import { pause } from './observer.ts';
 import type { Scratch } from './scratch.ts';
 
 /** One statement of one session. A schedule is a list of steps in the order in which they are sent. */

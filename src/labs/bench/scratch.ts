@@ -1,16 +1,33 @@
 import { randomBytes } from 'node:crypto';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect, type PostgresPool } from 'kysely';
-import { type Client, Pool } from 'pg';
+import { type Client, escapeIdentifier, Pool } from 'pg';
 import { parseAddress } from '../../database/address.ts';
 import { isServerError } from '../../database/connection-loss.ts';
 import { ConnectionError } from '../../database/failure.ts';
+import type { DatabaseLog } from '../../database/pool.ts';
 import { Sessions } from '../../database/sessions.ts';
-import type { LabContext } from './context.ts';
+import type { DatabaseConfig } from '../../database/settings.ts';
 import { Observer } from './observer.ts';
 import { type PoolSettings, sessionOptions } from './session-options.ts';
-import { sweep } from './sweep.ts';
 import { Timeline } from './timeline.ts';
+
+/** The part of the service's configuration that the laboratories use. */
+export interface LabConfig extends DatabaseConfig {
+  /** Standbys to read from, comma-separated. */
+  readonly DATABASE_REPLICA_URLS?: string;
+  /** A Redis to use as the cache instead of one in the process. */
+  readonly REDIS_URL?: string;
+}
+
+/** Everything that an experiment needs: a PostgreSQL-compatible server, and nothing else of the service. */
+export interface LabContext {
+  databaseUrl: string;
+  config: LabConfig;
+  log: DatabaseLog;
+  /** Aborted when the caller has disconnected or the time limit is reached: the experiment then ends and cleans up. */
+  signal: AbortSignal;
+}
 
 /** How long to wait for terminated backends, in milliseconds. */
 const END_MS_MAX = 5000;
@@ -190,4 +207,15 @@ export async function withScratch<T>(
     context.signal.removeEventListener('abort', abort);
     await scratch.close();
   }
+}
+
+/** Drops the schemas of experiments whose process was killed: no backend carries their name any more. */
+async function sweep(client: Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select nspname as name from pg_namespace
+     where nspname ~ '^lab_[0-9a-f]{12}$' and pg_get_userbyid(nspowner) = current_user
+       and not exists (select from pg_stat_activity where starts_with(application_name, nspname))`,
+  );
+  // Another process may be dropping the same schema.
+  for (const { name } of rows) await client.query(`drop schema if exists ${escapeIdentifier(name)} cascade`);
 }

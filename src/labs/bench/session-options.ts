@@ -2,7 +2,7 @@ import type { PoolConfig } from 'pg';
 import type { Driver } from '../../database/driver.ts';
 import { poolOptions } from '../../database/pool.ts';
 import type { DatabaseConfig } from '../../database/settings.ts';
-import type { LabContext } from './context.ts';
+import type { LabContext } from './scratch.ts';
 
 /**
  * Limits of an experiment's sessions, independent of the service's. They are a last resort, far above every wait of an

@@ -2,7 +2,7 @@ import { transactional } from '../bench/transactional.ts';
 import type { Experiment } from '../bench/experiment.ts';
 import { ROWS, T1, T2, TABLE } from '../bench/sessions.ts';
 import { transcript } from '../bench/transcript.ts';
-import { meetingOf } from '../bench/meeting.ts';
+import { meetingOf } from '../bench/barriers.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { Stepper, type Step } from '../bench/schedule.ts';

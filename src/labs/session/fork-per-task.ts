@@ -1,5 +1,5 @@
 import type { Experiment } from '../bench/experiment.ts';
-import { closeGate, PASS_GATE } from '../bench/gate.ts';
+import { closeGate, PASS_GATE } from '../bench/barriers.ts';
 import { blocked } from '../bench/observer.ts';
 import { ending, likesOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';

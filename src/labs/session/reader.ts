@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import type { Client } from 'pg';
-import { pause } from '../bench/pause.ts';
+import { pause } from '../bench/observer.ts';
 import { newPostClass, type PostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 

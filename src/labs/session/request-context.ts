@@ -1,7 +1,7 @@
 import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../bench/experiment.ts';
-import { meetingOf } from '../bench/meeting.ts';
+import { meetingOf } from '../bench/barriers.ts';
 import { endingOf } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different } from '../bench/probe.ts';

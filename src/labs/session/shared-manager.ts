@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Experiment } from '../bench/experiment.ts';
-import { meetingOf } from '../bench/meeting.ts';
+import { meetingOf } from '../bench/barriers.ts';
 import { ending } from '../bench/outcome.ts';
 import { newPostClass, POSTS } from '../bench/post-table.ts';
 import { different, type Probe, probe } from '../bench/probe.ts';

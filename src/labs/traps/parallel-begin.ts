@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { ending, likesOf } from '../bench/outcome.ts';
-import { meetingOf } from '../bench/meeting.ts';
+import { meetingOf } from '../bench/barriers.ts';
 import { newPostClass } from '../bench/post-table.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';

@@ -1,7 +1,7 @@
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { ending } from '../bench/outcome.ts';
-import { closeGate, PASS_GATE } from '../bench/gate.ts';
+import { closeGate, PASS_GATE } from '../bench/barriers.ts';
 import { blocked } from '../bench/observer.ts';
 import type { Scratch } from '../bench/scratch.ts';
 import { experimentOf } from './trap.ts';

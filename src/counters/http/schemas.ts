@@ -1,19 +1,7 @@
 import { Type } from 'typebox';
-import { eventStream, sseEvent } from '../http/sse.ts';
-import { VALUE_MAX } from './counter.ts';
-import { WINDOWS_MAX } from './windows.ts';
-
-/** The most characters of a name, counters on one page, and increments of one bulk request. */
-export const NAME_MAX = 200;
-export const PAGE_MAX = 1000;
-export const BULK_MAX = 1000;
-
-/**
- * The pattern of one character of a name. It excludes control characters and lone surrogates, which UTF-8 cannot encode.
- * It means the same without Unicode mode (as in Swagger UI), where an emoji is two surrogates.
- */
-export const CHARACTER =
-  '(?:[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])';
+import { eventStream, sseEvent } from '../../http/sse.ts';
+import { BULK_MAX, CHARACTER, NAME_MAX, PAGE_MAX, VALUE_MAX } from '../counter.ts';
+import { WINDOWS_MAX } from '../windows.ts';
 
 const name = Type.String({
   minLength: 1,

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from 'typebox';
-import { Problem } from '../errors/problem.ts';
-import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
-import { sendEvents } from '../http/sse.ts';
-import { noQuery } from '../http/validation.ts';
-import type { CounterState } from './counter.ts';
+import { Problem } from '../../errors/problem.ts';
+import { DATABASE_READ, DATABASE_WRITE } from '../../http/problem-answers.ts';
+import { sendEvents } from '../../http/sse.ts';
+import { noQuery } from '../../http/validation.ts';
+import type { CounterState } from '../counter.ts';
 import { etagOf, isUnchanged, preconditionOf } from './preconditions.ts';
 import {
   changeHeaders,
@@ -21,7 +21,7 @@ import {
   windowParams,
   windowQuery,
 } from './schemas.ts';
-import type { Counters } from './counters.ts';
+import type { Counters } from '../counters.ts';
 import { keyOf, senderOf } from './sender.ts';
 
 export interface CounterRoutesOptions {

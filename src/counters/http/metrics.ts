@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Counters } from './counters.ts';
-import { settlements } from './lane.ts';
-import type { WriterEvents } from './writer.ts';
+import type { Counters } from '../counters.ts';
+import { settlements } from '../lane.ts';
+import type { WriterEvents } from '../writer.ts';
 
 /** Registers the metrics of the counters for Prometheus. */
 export function counterMetrics(

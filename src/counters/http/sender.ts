@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Caller } from '../http/request-caller.ts';
-import { isClosed } from '../http/signals.ts';
-import type { Sender } from './counters.ts';
-import type { Increment } from './request.ts';
+import type { Caller } from '../../http/request-caller.ts';
+import { isClosed } from '../../http/signals.ts';
+import type { Sender } from '../counters.ts';
+import type { Increment } from '../request.ts';
 
 /**
  * The Idempotency-Key of a request, if it has one. Source: IETF draft "The Idempotency-Key HTTP Header Field", in which

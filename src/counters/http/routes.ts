@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { counterRoutes } from './counter-routes.ts';
-import type { Counters } from './counters.ts';
+import type { Counters } from '../counters.ts';
 import { readExactJson } from './exact-json.ts';
 import { incrementRoutes } from './increment-routes.ts';
 import { namesOf } from './sender.ts';

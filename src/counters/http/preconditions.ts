@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { Problem } from '../errors/problem.ts';
-import type { Precondition } from './change.ts';
-import { type CounterState, timestamp } from './counter.ts';
+import { Problem } from '../../errors/problem.ts';
+import type { Precondition } from '../change.ts';
+import { type CounterState, timestamp } from '../counter.ts';
 
 /**
  * The entity tag of a counter: its value, with its bounds and its expiry if it has any, since a counter has no other

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { DATABASE_READ } from '../http/problem-answers.ts';
-import { allowNoBody, noQuery } from '../http/validation.ts';
-import type { Counters } from './counters.ts';
+import { DATABASE_READ } from '../../http/problem-answers.ts';
+import { allowNoBody, noQuery } from '../../http/validation.ts';
+import type { Counters } from '../counters.ts';
 import { refuseWhenFull } from './refusal.ts';
 import {
   bulkAnswer,

@@ -1,6 +1,6 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { refusals, sendProblem } from '../http/error-handler.ts';
-import type { Counters } from './counters.ts';
+import { refusals, sendProblem } from '../../http/error-handler.ts';
+import type { Counters } from '../counters.ts';
 
 /** The interval at which paused connections are resumed, in milliseconds. */
 const RESUME_EVERY_MS = 10;
