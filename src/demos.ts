@@ -7,7 +7,7 @@ import { labsRoutes } from './labs/routes.ts';
 import { postsRoutes } from './posts/routes.ts';
 import { Arena } from './races/arena.ts';
 import { racesRoutes } from './races/routes.ts';
-import { strategiesRoutes } from './strategies/routes.ts';
+import { strategiesRoutes } from './strategies/http/routes.ts';
 
 export interface DemosOptions {
   config: Config;

@@ -1,4 +1,4 @@
-import { Post } from './strategies/post.ts';
+import { Post } from './likes/post.ts';
 import { LikeEntry } from './strategies/ledger.ts';
 import { LikeSlot } from './strategies/slotted.ts';
 

@@ -1,6 +1,6 @@
 import { endpoints } from '../../src/posts/endpoints.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import type { Claim } from '../../src/strategies/strategy.ts';
+import type { Claim } from '../../src/likes/strategy.ts';
 
 /** A subject of the load test: what to call, and the claim to check. */
 export interface Subject {

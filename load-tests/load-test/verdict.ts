@@ -1,4 +1,4 @@
-import type { Claim } from '../../src/strategies/strategy.ts';
+import type { Claim } from '../../src/likes/strategy.ts';
 
 /** The observations of a subject: numbers of increments, unless stated otherwise. */
 export interface Observation {

@@ -1,7 +1,7 @@
 import { optimistic } from '../strategies/optimistic.ts';
 import { optimisticNoRetry } from '../strategies/optimistic-no-retry.ts';
 import { pessimistic } from '../strategies/pessimistic.ts';
-import type { Strategy } from '../strategies/strategy.ts';
+import type { Strategy } from '../likes/strategy.ts';
 import { unsafe } from '../strategies/unsafe.ts';
 
 /** An endpoint of the blog post that increments: a strategy, the number of workers, and the increments of each. */

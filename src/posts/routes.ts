@@ -8,7 +8,7 @@ import { refuseBody } from '../http/validation.ts';
 import { RACE, totalOf } from '../races/limits.ts';
 import type { Race } from '../races/worker.ts';
 import { type Endpoint, endpoints } from './endpoints.ts';
-import { DEFAULT_POST, type Post } from '../strategies/post.ts';
+import { DEFAULT_POST, type Post } from '../likes/post.ts';
 import { endpointSchema, plainSchema } from './schemas.ts';
 import { readDefaultPost, resetDefaultPost } from './store.ts';
 

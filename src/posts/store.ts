@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { qualified } from '../database/qualified.ts';
-import { DEFAULT_POST, Post } from '../strategies/post.ts';
+import { DEFAULT_POST, Post } from '../likes/post.ts';
 
 /**
  * Sets the likes of the default post to 0, creating the post if it is missing. The version is raised, so that an

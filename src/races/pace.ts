@@ -1,5 +1,5 @@
 import { RetriesExhaustedError } from '../concurrency/retry.ts';
-import { RETRY_MS_MAX } from '../strategies/run.ts';
+import { RETRY_MS_MAX } from '../likes/run.ts';
 import { type Arena, UnfinishedRaceError } from './arena.ts';
 import type { Race } from './worker.ts';
 

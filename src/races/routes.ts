@@ -7,7 +7,7 @@ import { clientGone } from '../http/signals.ts';
 import { sendEvents } from '../http/sse.ts';
 import { allowNoBody } from '../http/validation.ts';
 import { strategies } from '../strategies/index.ts';
-import type { Strategy } from '../strategies/strategy.ts';
+import type { Strategy } from '../likes/strategy.ts';
 import type { Arena } from './arena.ts';
 import type { Experiment } from './experiments/experiment.ts';
 import { experiments } from './experiments/index.ts';

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { eventStream, sseEvent } from '../http/sse.ts';
 import { timelineEntry } from '../timeline/entry.ts';
 import { strategies } from '../strategies/index.ts';
-import { claim } from '../strategies/schemas.ts';
+import { claim } from '../strategies/http/schemas.ts';
 import { experiments } from './experiments/index.ts';
 import { incrementsField, workersField } from './limits.ts';
 

@@ -1,6 +1,6 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { Static } from 'typebox';
-import { Post } from '../strategies/post.ts';
+import { Post } from '../likes/post.ts';
 import type { Arena, RaceResult } from './arena.ts';
 import type { Experiment } from './experiments/experiment.ts';
 import { experiments } from './experiments/index.ts';

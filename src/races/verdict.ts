@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import { checkBound, checkValues, type Read, witness } from '../concurrency/history.ts';
-import type { Claim, Strategy } from '../strategies/strategy.ts';
+import type { Claim, Strategy } from '../likes/strategy.ts';
 import type { Experiment } from './experiments/experiment.ts';
 import type { trialResult } from './schemas.ts';
 import { timeline } from './timeline.ts';

@@ -4,8 +4,8 @@ import type { Background } from '../concurrency/background.ts';
 import type { Add } from '../concurrency/history.ts';
 import type { Observe } from '../database/observed.ts';
 import { StatementRecord, type TimelineEntry } from '../timeline/entry.ts';
-import { runStrategy } from '../strategies/run.ts';
-import type { Strategy } from '../strategies/strategy.ts';
+import { runStrategy } from '../likes/run.ts';
+import type { Strategy } from '../likes/strategy.ts';
 import { narrator } from './narrator.ts';
 
 export interface Race {

@@ -1,7 +1,7 @@
 import { IsolationLevel } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import type { Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import type { Strategy } from '../likes/strategy.ts';
 
 /** An arbitrary number that identifies this kind of lock; the post's key is the other half. */
 const LIKES = 1_318_902_001;

@@ -1,6 +1,6 @@
 import { NotFoundError, raw } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on the database to read and write in one statement: the UPDATE locks the row, reads its latest value and adds

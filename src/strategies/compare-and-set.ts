@@ -1,7 +1,7 @@
 import { OptimisticLockError } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on an UPDATE that names the version it read, and on checking how many rows it changed. Breaks without that

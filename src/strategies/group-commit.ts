@@ -1,9 +1,9 @@
 import { IsolationLevel, NotFoundError, raw } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { GroupCommit } from '../concurrency/group-commit.ts';
-import { Post } from './post.ts';
-import { isSoldOut } from './stock.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { isSoldOut } from '../likes/stock.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 /** One group for each database that this process writes to. */
 const groups = new WeakMap<object, GroupCommit<number, number>>();

@@ -12,7 +12,7 @@ import { repeatableRead } from './repeatable-read.ts';
 import { serializable } from './serializable.ts';
 import { slotted } from './slotted.ts';
 import { staleLock } from './stale-lock.ts';
-import type { Strategy } from './strategy.ts';
+import type { Strategy } from '../likes/strategy.ts';
 import { unsafe } from './unsafe.ts';
 
 /** Every strategy, in teaching order: what goes wrong, locks, versions, isolation levels, and less contention. */

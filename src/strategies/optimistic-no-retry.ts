@@ -1,5 +1,5 @@
 import { optimistic } from './optimistic.ts';
-import type { Strategy } from './strategy.ts';
+import type { Strategy } from '../likes/strategy.ts';
 
 /** Relies on the version as `optimistic` does, and on a caller that handles the refusal: otherwise likes are missing. */
 export const optimisticNoRetry: Strategy = {

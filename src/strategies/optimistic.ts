@@ -1,6 +1,6 @@
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on the version being unchanged at the write, which MikroORM checks in the UPDATE's WHERE, and on a retry that

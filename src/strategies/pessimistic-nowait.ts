@@ -1,8 +1,8 @@
 import { LockMode } from '@mikro-orm/core';
 import { codeOf } from '../errors/caught.ts';
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import type { Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import type { Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on the row lock as `pessimistic` does, but never waits for it: a caller that finds the row locked retries a

@@ -1,7 +1,7 @@
 import { LockMode } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on the row lock and checks the version as well, so that a code path that forgot to lock is detected. Where all

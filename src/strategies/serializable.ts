@@ -1,7 +1,7 @@
 import { IsolationLevel } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on the database, which refuses transactions whose result no serial order could produce, for one row or many.

@@ -1,6 +1,6 @@
 import { defineEntity, p, raw } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { PERSISTENT, type Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { PERSISTENT, type Strategy } from '../likes/strategy.ts';
 
 const SLOTS = 16;
 

@@ -1,7 +1,7 @@
 import { LockMode } from '@mikro-orm/core';
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import type { Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import type { Strategy } from '../likes/strategy.ts';
 
 /**
  * Relies on a lock that it takes too late: the entity was read before, and `em.lock` does not read it again. The

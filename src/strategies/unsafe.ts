@@ -1,6 +1,6 @@
-import { Post } from './post.ts';
-import { nextLike } from './stock.ts';
-import type { Strategy } from './strategy.ts';
+import { Post } from '../likes/post.ts';
+import { nextLike } from '../likes/stock.ts';
+import type { Strategy } from '../likes/strategy.ts';
 
 /** Relies on no other session writing between its read and its write; loses likes when two callers increment at once. */
 export const unsafe: Strategy = {

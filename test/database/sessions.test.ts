@@ -6,7 +6,7 @@ import { failureOf } from '../../src/database/failure.ts';
 import type { Observe } from '../../src/database/observed.ts';
 import { openSessions } from '../../src/database/pool.ts';
 import { StatementRecord, type TimelineEntry } from '../../src/timeline/entry.ts';
-import { Post } from '../../src/strategies/post.ts';
+import { Post } from '../../src/likes/post.ts';
 import { POSTS, silent, testClient, testDatabase, testOrm, until } from '../helper.ts';
 import { slow } from '../pace.ts';
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { isConflict } from '../../src/database/failure.ts';
-import { Post } from '../../src/strategies/post.ts';
+import { Post } from '../../src/likes/post.ts';
 import { POSTS, testClient, testOrm } from '../helper.ts';
 
 t.test('of two sessions that flush the same two posts, one is refused, and nothing is lost', async (t) => {

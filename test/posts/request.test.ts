@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
-import { Post } from '../../src/strategies/post.ts';
+import { Post } from '../../src/likes/post.ts';
 import { POSTS, testApp, testClient, testDatabase } from '../helper.ts';
 
 t.test('each request has a separate identity map, and the global one stays empty', async (t) => {

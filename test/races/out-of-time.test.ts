@@ -4,9 +4,9 @@ import t, { type Test } from 'tap';
 import { Arena } from '../../src/races/arena.ts';
 import { measureRetry } from '../../src/races/pace.ts';
 import { runTrial, type TrialResult } from '../../src/races/trial.ts';
-import { Post } from '../../src/strategies/post.ts';
+import { Post } from '../../src/likes/post.ts';
 import { atomic } from '../../src/strategies/atomic.ts';
-import type { Strategy } from '../../src/strategies/strategy.ts';
+import type { Strategy } from '../../src/likes/strategy.ts';
 import { testApp, testClient, testDatabase, testOrm } from '../helper.ts';
 import { slow } from '../pace.ts';
 

@@ -7,8 +7,8 @@ import { experiments } from '../../src/races/experiments/index.ts';
 import { tickets } from '../../src/races/experiments/tickets.ts';
 import { runTrial, runUntilItLoses } from '../../src/races/trial.ts';
 import { strategies } from '../../src/strategies/index.ts';
-import { SoldOutError } from '../../src/strategies/stock.ts';
-import type { Strategy } from '../../src/strategies/strategy.ts';
+import { SoldOutError } from '../../src/likes/stock.ts';
+import type { Strategy } from '../../src/likes/strategy.ts';
 import { unsafe } from '../../src/strategies/unsafe.ts';
 import { CHECKOUT, testApp, testOrm } from '../helper.ts';
 

@@ -6,7 +6,7 @@ import { migrate } from '../../../src/database/migrate.ts';
 import { openDatabase } from '../../../src/database/orm.ts';
 import { entities } from '../../../src/entities.ts';
 import { strategies } from '../../../src/strategies/index.ts';
-import type { Strategy } from '../../../src/strategies/strategy.ts';
+import type { Strategy } from '../../../src/likes/strategy.ts';
 import { quiet, withOwnDatabase } from '../../shared/own-database.ts';
 import type { Ratio } from '../figures/ratio.ts';
 import { bareDriver } from './bare-driver.ts';

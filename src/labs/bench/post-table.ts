@@ -1,4 +1,4 @@
-import { newPostSchema } from '../../strategies/post.ts';
+import { newPostSchema } from '../../likes/post.ts';
 
 /** The table of the posts, as the migrations create it, with three posts. */
 export const POSTS = `

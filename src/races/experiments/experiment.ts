@@ -1,4 +1,4 @@
-import type { Strategy } from '../../strategies/strategy.ts';
+import type { Strategy } from '../../likes/strategy.ts';
 import type { Increment } from '../worker.ts';
 
 /** A kind of race: its stock, and the rules that must hold in addition to those of a counter. */

@@ -2,15 +2,15 @@ import { RequestContext } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger } from 'fastify';
-import { Problem } from '../errors/problem.ts';
-import { DATABASE_READ, DATABASE_WRITE } from '../http/problem-answers.ts';
-import { clientGone } from '../http/signals.ts';
-import { strategies } from './index.ts';
-import { Post } from './post.ts';
+import { Problem } from '../../errors/problem.ts';
+import { DATABASE_READ, DATABASE_WRITE } from '../../http/problem-answers.ts';
+import { clientGone } from '../../http/signals.ts';
+import { strategies } from '../index.ts';
+import { Post } from '../../likes/post.ts';
 import { makePost, removePost } from './requested-posts.ts';
-import { runStrategy } from './run.ts';
+import { runStrategy } from '../../likes/run.ts';
 import { countSchema, incrementSchema, listed, listSchema, makeSchema, removeSchema } from './schemas.ts';
-import type { Strategy } from './strategy.ts';
+import type { Strategy } from '../../likes/strategy.ts';
 
 /** Lists the strategies, and runs one increment for each request, on posts created for that. */
 export const strategiesRoutes: FastifyPluginAsyncTypebox<{ closing: AbortSignal }> = async (

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { qualified } from '../database/qualified.ts';
-import { Problem } from '../errors/problem.ts';
-import { Post } from './post.ts';
+import { qualified } from '../../database/qualified.ts';
+import { Problem } from '../../errors/problem.ts';
+import { Post } from '../../likes/post.ts';
 
 /** The lowest key of a post that a request created. Requests cannot change posts with lower keys. */
 export const FIRST_REQUESTED = 1_000_000_000;

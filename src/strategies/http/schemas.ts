@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { strategies } from './index.ts';
+import { strategies } from '../index.ts';
 import { FIRST_REQUESTED, REQUESTED_MAX } from './requested-posts.ts';
 
 /** The answer of GET /strategies. */
