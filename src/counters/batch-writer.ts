@@ -38,6 +38,8 @@ export interface BatchWriterOptions {
   events: BatchEvents;
   /** Finds out which requests of a batch that timed out waiting for a lock have to wait in the waiting room. */
   isolate: (requests: readonly PendingRequest[]) => Promise<boolean[]>;
+  /** Whether requests wait in the waiting room. */
+  isBesideHeld: () => boolean;
   /** Separates the request that the server refuses from the others; without it, the error is that of all of them. */
   separate?: (requests: readonly PendingRequest[]) => Promise<Answer>[];
   /** For how long no request of a batch may be decided, in milliseconds: each attempt may wait for the lock of a table. */
@@ -182,9 +184,11 @@ export class BatchWriter {
    */
   #persist<T>(act: (lockMs: () => number) => Promise<T>): Promise<T> {
     const { lane, events } = this.#options;
-    const { min, max, batches } = LOCK_MS;
     let divisor = 1;
-    const lockMs = () => Math.ceil(Math.min(max, Math.max(min, batches * this.batchMs)) / divisor);
+    const lockMs = () => {
+      const { min, batches } = this.#options.isBesideHeld() ? LOCK_MS.besideHeld : LOCK_MS.usual;
+      return Math.ceil(Math.min(LOCK_MS.max, Math.max(min, batches * this.batchMs)) / divisor);
+    };
     const onRetry = (error: unknown) => {
       if (isInterrupted(error)) divisor *= IMPATIENCE;
       events.retried(codeOf(error) ?? failureOf(error) ?? 'other');

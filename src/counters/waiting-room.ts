@@ -23,7 +23,7 @@ import type { CounterStore, Probed } from './store.ts';
 
 export interface WaitingRoomOptions {
   store: Pick<CounterStore, 'look' | 'probe'>;
-  /** How long a request may wait, in milliseconds. */
+  /** How long a request may wait for locks that were found to be held, in milliseconds. */
   waitMsMax: number;
   /** The highest weight of the requests that wait. */
   queueMax: number;
@@ -205,8 +205,10 @@ export class WaitingRoom {
     const now = performance.now();
     const latest = now - this.#options.waitMsMax;
     for (const one of this.#waiting) {
+      // It waits for its turn to be looked at, for as long again, unless one of its locks was found to be held.
+      const isHeld = [...one.locks].some(({ looks }) => looks > 0);
       if (one.request.sent.abandoned?.()) this.#remove(one).reject(clientGone());
-      else if (one.since <= latest) this.#refuse(one);
+      else if (one.since <= (isHeld ? latest : latest - this.#options.waitMsMax)) this.#refuse(one);
     }
     // A lock for which nothing waits is found again by the next batch that needs it.
     this.#held = this.#held.filter((lock) => {

@@ -81,7 +81,8 @@ export class CounterWriter {
     const batchWriter = (more: Pick<BatchWriterOptions, 'separate'> = {}) => {
       const lane = new Lane(store, { settleMsMax, onSettled, closing });
       const isolate: BatchWriterOptions['isolate'] = (requests) => this.#room.isolate(requests);
-      return new BatchWriter({ store, lane, events, isolate, lockedMsMax, ...more });
+      const isBesideHeld = () => this.#room.waiting > 0;
+      return new BatchWriter({ store, lane, events, isolate, isBesideHeld, lockedMsMax, ...more });
     };
     const aside = batchWriter();
     const separation = new Separation((requests) => aside.write(requests));
@@ -140,13 +141,17 @@ export class CounterWriter {
 
   /** Writes a request with the next batch that does not find one of its locks held. */
   async #enqueue(request: PendingRequest): Promise<Answer> {
-    const since = performance.now();
+    let since: number | undefined;
     for (;;) {
-      await this.#room.wait(request, since);
+      if (this.#room.concerns(request) || since !== undefined) {
+        since ??= performance.now();
+        await this.#room.wait(request, since);
+      }
       try {
         return await this.#group.submit(request);
       } catch (error) {
         if (!(error instanceof HeldError)) throw error;
+        since ??= performance.now();
       }
     }
   }
