@@ -283,9 +283,15 @@ class Locks {
     const expiryOf = (row: Row) => {
       if (row.keptMs === 0) return null;
       const id = idOf(row);
-      return this.#created.has(id) ? (this.#locked.get(id)?.[4] ?? null) : now + row.keptMs;
+      return this.#created.has(id) ? this.#rowOf(id)[4] : now + row.keptMs;
     };
     return { now, states, expiryOf };
+  }
+
+  #rowOf(id: string): LockedRow {
+    const row = this.#locked.get(id);
+    if (!row) throw new RangeError(`the row ${JSON.stringify(id)} is not locked`);
+    return row;
   }
 
   /** The parameters $3 to $13 of `apply`. */
@@ -302,7 +308,7 @@ class Locks {
       numbers(states.map(({ min }) => min ?? NONE)),
       numbers(states.map(({ max }) => max ?? NONE)),
       numbers(states.map(({ expiresAt }) => (expiresAt === null ? 'infinity' : timestamp(expiresAt)))),
-      removed.map((id) => this.#locked.get(id)?.[6]),
+      removed.map((id) => this.#rowOf(id)[6]),
       digests(kept.map(({ key }) => key)),
       digests(kept.map(({ request }) => request)),
       kept.map(({ answer }) => JSON.stringify(answer)),
@@ -373,9 +379,9 @@ function isHeld(error: unknown): Probed {
 
 const valuesIn = (text: string): number[] => (text === '' ? [] : text.split(',').map(Number));
 
-function writtenOf([row]: { values?: string | null; known?: string | null }[]): Written {
+function writtenOf([row]: { values: string; known?: string | null }[]): Written {
   if (!row) throw new TypeError('no answer');
-  return { values: valuesIn(row.values ?? ''), known: knownOf(row.known ?? null) };
+  return { values: valuesIn(row.values), known: knownOf(row.known ?? null) };
 }
 
 const knownOf = (text: string | null): Map<string, KnownRequest> =>

@@ -399,7 +399,7 @@ t.test(
   },
 );
 
-t.test('a locked counter that turns out to be sold out leaves quarantine', async (t) => {
+t.test('a locked counter that turns out to be sold out leaves the waiting room', async (t) => {
   const { sessions, databaseUrl, create } = await setUp(t);
   await create('tickets', { value: 1, min: 0, max: 1 });
   const holder = await testClient(t, databaseUrl);

@@ -155,7 +155,7 @@ t.test(
   },
 );
 
-t.test('a request in quarantine is refused when its wait for the lock times out', async (t) => {
+t.test('a request in the waiting room is refused when its wait for the lock times out', async (t) => {
   const { holder, newWriter } = await setUp(t);
   await create(holder, 'a', 'b');
   await hold(holder, 'a', 'b');
@@ -205,7 +205,7 @@ t.test('a request for two counters does not delay requests for one of them', asy
   await both;
 });
 
-t.test('a request whose client disconnects does not release its counter from suspicion', async (t) => {
+t.test('a request whose client disconnects does not make its counter free', async (t) => {
   const { holder, newWriter } = await setUp(t);
   await create(holder, 'locked');
   await hold(holder, 'locked');
@@ -221,7 +221,7 @@ t.test('a request whose client disconnects does not release its counter from sus
   await next;
 });
 
-t.test('a replay, which needs no lock, does not release its counter from suspicion', async (t) => {
+t.test('a replay, which needs no lock, does not make its counter free', async (t) => {
   const { holder, newWriter } = await setUp(t);
   const writer = newWriter({ lockedMsMax: 20_000 });
   await writer.submit(one('locked', 1, 'key'));
@@ -253,7 +253,7 @@ t.test(
   },
 );
 
-t.test('batches of quarantined bulks have a size limit', async (t) => {
+t.test('batches of bulks that have waited for a lock have a size limit', async (t) => {
   const { holder, newWriter } = await setUp(t);
   const names = Array.from({ length: 999 }, (_, i) => `n${i}`);
   await create(holder, 'locked', ...names);
@@ -301,7 +301,7 @@ t.test('removal stops at once when the service closes', async (t) => {
   t.equal(removals, 2);
 });
 
-t.test('requests in quarantine do not delay the shutdown of the service', async (t) => {
+t.test('requests in the waiting room do not delay the shutdown of the service', async (t) => {
   const { holder, newWriter } = await setUp(t);
   await create(holder, 'locked');
   await hold(holder, 'locked');

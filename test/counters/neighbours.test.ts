@@ -112,8 +112,8 @@ for (const [title, limit] of [
         await setTimeout(5);
       }
     })();
-    const locked = inLoops(5, 2000, async () => outcomeOf(writer, one('locked')));
-    const others = await inLoops(5, 2000, async (i) =>
+    const locked = inLoops(5, 1200, async () => outcomeOf(writer, one('locked')));
+    const others = await inLoops(5, 1200, async (i) =>
       outcomeOf(writer, i === 0 ? one(randomUUID()) : one('free')),
     );
     t.strictSame(others.refused, []);
@@ -135,7 +135,7 @@ for (const commitMs of [150, 250])
       create function wait() returns trigger language plpgsql as 'begin perform pg_sleep(${commitMs / 1000}); return null; end';
       create constraint trigger wait after insert or update on safe_counters.writers deferrable initially deferred
         for each row execute function wait()`);
-    const { refused, p99Ms } = await inLoops(60, 4000, (caller) =>
+    const { refused, p99Ms } = await inLoops(60, 3000, (caller) =>
       outcomeOf(
         writers[caller % 3] as CounterWriter,
         one(`counter ${Math.floor(Math.random() * 30)}`, 1, caller % 2 ? randomUUID() : undefined),
@@ -160,7 +160,7 @@ t.test(
         await holder.query('rollback');
       }
     })();
-    const { refused, outcomes } = await inLoops(12, 2000, () =>
+    const { refused, outcomes } = await inLoops(12, 1500, () =>
       outcomeOf(writers[0] as CounterWriter, bulk(...names)),
     );
     locker.isOn = false;
@@ -176,7 +176,7 @@ t.test('a key that another transaction holds delays no other request of its coun
   await holder.query(`begin; insert into safe_counters.idempotency_keys
     values (substr(sha256('held'), 1, 16), 'x', '{"value": 1}', now() + interval '1 day')`);
   const pending: Promise<unknown>[] = [];
-  const others = await inLoops(2, 2000, async (i) => {
+  const others = await inLoops(2, 1500, async (i) => {
     const writer = writers[i] as CounterWriter;
     pending.push(outcomeOf(writer, one('shared', 1, 'held')));
     await setTimeout(50);
