@@ -3,6 +3,11 @@ import { failureOf, isConflict, isLocked } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 
+/** A request has to wait in the waiting room before it can be written; nothing of it was applied. */
+export class HeldError extends Error {
+  override name = 'HeldError';
+}
+
 /** The row of a writer was removed like that of a writer that ended long ago. */
 export class ForgottenWriterError extends Error {
   override name = 'ForgottenWriterError';
@@ -73,10 +78,10 @@ export const isInterrupted = (error: unknown): boolean =>
 
 /**
  * Whether an error can be due to one of the requests, whatever its code is: a trigger, a policy or a constraint of the
- * application refuses it. Most situations of the database concern all of them, and problems say themselves what they concern.
+ * application refuses it. Most situations of the database concern all of them, and problems are those of a single request.
  */
 export function mayBeOfOneRequest(error: unknown): boolean {
-  if (error instanceof Problem) return false;
+  if (error instanceof Problem || error instanceof HeldError) return false;
   const reason = error instanceof RetriesExhaustedError ? error.cause : error;
   const isOfServer = codeOf(reason) !== undefined;
   return failureOf(reason) === undefined || (isOfServer && (mayBeRetried(reason) || isLocked(reason)));

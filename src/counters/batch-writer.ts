@@ -4,7 +4,7 @@ import { failureOf, isLocked } from '../database/failure.ts';
 import { codeOf } from '../errors/caught.ts';
 import { Problem } from '../errors/problem.ts';
 import { compose, isPlain, valuesOf } from './batch.ts';
-import { isInterrupted, mayBeOfOneRequest, mayBeRetried, refusalOf } from './batch-refusal.ts';
+import { HeldError, isInterrupted, mayBeOfOneRequest, mayBeRetried, refusalOf } from './batch-refusal.ts';
 import { decide, type Decisions, type KnownRequest, replay } from './decide.ts';
 import type { Lane } from './lane.ts';
 import { type Answer, clientGone, type PendingRequest } from './request.ts';
@@ -25,11 +25,6 @@ export interface BatchEvents {
   retried(reason: string): void;
   /** A request was answered from its idempotency key. */
   replayed(): void;
-}
-
-/** A request has to wait in the waiting room before it can be written; nothing of it was applied. */
-export class HeldError extends Error {
-  override name = 'HeldError';
 }
 
 export interface BatchWriterOptions {

@@ -1,12 +1,7 @@
 import { GroupCommit } from '../concurrency/group-commit.ts';
 import { Problem } from '../errors/problem.ts';
-import {
-  type BatchEvents,
-  BatchWriter,
-  type BatchWriterOptions,
-  HeldError,
-  type Outcome,
-} from './batch-writer.ts';
+import { type BatchEvents, BatchWriter, type BatchWriterOptions, type Outcome } from './batch-writer.ts';
+import { HeldError } from './batch-refusal.ts';
 import { Lane, type Settlement } from './lane.ts';
 import {
   type Answer,
