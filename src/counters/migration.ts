@@ -4,16 +4,13 @@ import type { Send, Sessions } from '../database/sessions.ts';
 import { StartupError } from '../errors/startup-error.ts';
 import { statementsIn } from './sql.ts';
 import { TABLES_VERSION, tablesIn } from './tables.ts';
-import { oldTables, setAside, takeOver } from './takeover.ts';
+import { oldTables, type Run, setAside, takeOver } from './takeover.ts';
 
 /** The key of the advisory lock: an arbitrary number that no other program uses. */
 const MIGRATION_LOCK = 4_157_112_105;
 
 /** How long to wait for a lock, in milliseconds: another process may be migrating. */
 const LOCK_MS_MAX = 60_000;
-
-/** Runs statements one after another in the transaction of a migration, and returns the rows of the last one. */
-export type Run = <Row extends object>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
 /**
  * Brings the tables of the counters in `schema` up to date, and creates the schema if it does not exist, in one transaction.

@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { demosSchema, quoted } from '../database/schema.ts';
 import { StartupError } from '../errors/startup-error.ts';
-import type { Run } from './migration.ts';
+
+/** Runs statements one after another in the transaction of a migration, and returns the rows of the last one. */
+export type Run = <Row extends object>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
 /*
  * Takes over the data of the versions before 0.2, which no release contained. Their service had its tables in the default

@@ -1,5 +1,5 @@
 import { Semaphore } from '../concurrency/semaphore.ts';
-import type { LabContext } from './bench/scratch.ts';
+import type { LabContext } from './bench/session-options.ts';
 import { type Experiment, type Findings, runExperiment } from './bench/experiment.ts';
 
 /** The maximum number of concurrent experiments. Each opens a few connections in addition to those of the service's pool. */

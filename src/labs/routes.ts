@@ -3,7 +3,7 @@ import { Problem } from '../errors/problem.ts';
 import { DATABASE_WRITE } from '../http/problem-answers.ts';
 import { clientGone, withDeadline } from '../http/signals.ts';
 import { refuseBody } from '../http/validation.ts';
-import type { LabConfig } from './bench/scratch.ts';
+import type { LabConfig } from './bench/session-options.ts';
 import type { Experiment, Findings, Lab } from './bench/experiment.ts';
 import { glossary } from './bench/glossary.ts';
 import { labs } from './index.ts';

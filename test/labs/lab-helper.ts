@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Test } from 'tap';
 import { loadConfig } from '../../src/config.ts';
-import type { LabContext } from '../../src/labs/bench/scratch.ts';
+import type { LabContext } from '../../src/labs/bench/session-options.ts';
 import { type Experiment, runExperiment } from '../../src/labs/bench/experiment.ts';
 import { testClient, testDatabase } from '../helper.ts';
 

@@ -1,6 +1,7 @@
 import type { TimelineEntry } from '../../timeline/entry.ts';
 import type { Term } from './glossary.ts';
-import { type LabContext, type Scratch, withScratch } from './scratch.ts';
+import { type Scratch, withScratch } from './scratch.ts';
+import type { LabContext } from './session-options.ts';
 
 /** What an experiment has observed. */
 interface Observation {

@@ -5,29 +5,10 @@ import { type Client, escapeIdentifier, Pool } from 'pg';
 import { parseAddress } from '../../database/address.ts';
 import { isServerError } from '../../database/connection-loss.ts';
 import { ConnectionError } from '../../database/failure.ts';
-import type { DatabaseLog } from '../../database/pool.ts';
 import { Sessions } from '../../database/sessions.ts';
-import type { DatabaseConfig } from '../../database/settings.ts';
 import { Observer } from './observer.ts';
-import { type PoolSettings, sessionOptions } from './session-options.ts';
+import { type LabContext, type PoolSettings, sessionOptions } from './session-options.ts';
 import { Timeline } from './timeline.ts';
-
-/** The part of the service's configuration that the laboratories use. */
-export interface LabConfig extends DatabaseConfig {
-  /** Standbys to read from, comma-separated. */
-  readonly DATABASE_REPLICA_URLS?: string;
-  /** A Redis to use as the cache instead of one in the process. */
-  readonly REDIS_URL?: string;
-}
-
-/** Everything that an experiment needs: a PostgreSQL-compatible server, and nothing else of the service. */
-export interface LabContext {
-  databaseUrl: string;
-  config: LabConfig;
-  log: DatabaseLog;
-  /** Aborted when the caller has disconnected or the time limit is reached: the experiment then ends and cleans up. */
-  signal: AbortSignal;
-}
 
 /** How long to wait for terminated backends, in milliseconds. */
 const END_MS_MAX = 5000;
