@@ -52,6 +52,7 @@ export class CounterWriter {
   readonly #events: WriterEvents;
   readonly #group: GroupCommit<PendingRequest, Answer>;
   readonly #room: WaitingRoom;
+  readonly #lockedMsMax: number;
   readonly #inFlight = new Map<string, InFlight>();
 
   constructor(
@@ -65,6 +66,7 @@ export class CounterWriter {
     }: WriterLimits = {},
   ) {
     this.#events = events;
+    this.#lockedMsMax = lockedMsMax;
     const onSettled = (settlement: Settlement) => events.settled(settlement);
     this.#room = new WaitingRoom({
       store,
@@ -136,17 +138,19 @@ export class CounterWriter {
 
   /** Writes a request with the next batch that does not find one of its locks held. */
   async #enqueue(request: PendingRequest): Promise<Answer> {
-    let since: number | undefined;
+    let heldAt: number | undefined;
     for (;;) {
-      if (this.#room.concerns(request) || since !== undefined) {
-        since ??= performance.now();
-        await this.#room.wait(request, since);
+      if (heldAt !== undefined || this.#room.concerns(request)) {
+        const now = performance.now();
+        heldAt ??= now;
+        // A lock that is merely busy may send it back to the room: it may wait for as long again in all.
+        await this.#room.wait(request, Math.min(now, heldAt + this.#lockedMsMax));
       }
       try {
         return await this.#group.submit(request);
       } catch (error) {
         if (!(error instanceof HeldError)) throw error;
-        since ??= performance.now();
+        heldAt ??= performance.now();
       }
     }
   }
