@@ -85,10 +85,11 @@ export class BatchWriter {
     let open = requests.filter(({ sent }) => !sent.abandoned?.());
     const { lane, lockedMsMax, separate } = this.#options;
     let since = lane.now();
+    // If no row and no key explains a timeout, the table is locked: each attempt waits for twice as long as the one before.
     for (let undecided = 0; open.length > 0 && undecided < UNDECIDED_MAX.one; undecided += 1) {
       if (undecided > 0 && lane.now() - since >= lockedMsMax) break;
       const isOfOne = open.length > 1 && undecided >= UNDECIDED_MAX.several;
-      const decisions = isOfOne && separate ? separate(open) : await this.#writeOnce(open);
+      const decisions = isOfOne && separate ? separate(open) : await this.#writeOnce(open, 2 ** undecided);
       for (const [i, request] of open.entries()) {
         const decision = decisions[i];
         if (decision) outcomes.set(request, decision);
@@ -104,9 +105,11 @@ export class BatchWriter {
     return requests.map((request) => outcomes.get(request) ?? clientGone());
   }
 
-  async #writeOnce(requests: readonly PendingRequest[]): Promise<Outcomes> {
+  async #writeOnce(requests: readonly PendingRequest[], patience: number): Promise<Outcomes> {
     try {
-      return this.#fits(requests) ? await this.#add(requests) : await this.#decide(requests);
+      return this.#fits(requests)
+        ? await this.#add(requests, patience)
+        : await this.#decide(requests, patience);
     } catch (error) {
       // Nothing was applied, even if the attempt to find out why fails as well.
       return this.#failed(requests, error as Error).catch((failure: Error) => requests.map(() => failure));
@@ -129,11 +132,11 @@ export class BatchWriter {
   }
 
   /** Adds all requests with one statement; decides on them one by one if they do not all fit. */
-  async #add(requests: readonly PendingRequest[]): Promise<Outcomes> {
+  async #add(requests: readonly PendingRequest[], patience: number): Promise<Outcomes> {
     const { lane, store } = this.#options;
     const batch = compose(requests);
     try {
-      const { values, known } = await this.#persist((lockMs) =>
+      const { values, known } = await this.#persist(patience, (lockMs) =>
         lane.write(
           (id) => store.write(batch, id, lockMs()),
           (stored) => ({ values: stored, known: new Map() }),
@@ -144,15 +147,15 @@ export class BatchWriter {
       return valuesOf(batch, values).map((each) => ({ values: each, replayed: false }));
     } catch (error) {
       if (refusalOf(error) !== 'unfit') throw error;
-      return this.#decide(requests);
+      return this.#decide(requests, patience);
     }
   }
 
   /** Decides on the requests under the locks on their rows, in the order of their arrival. */
-  async #decide(requests: readonly PendingRequest[]): Promise<Outcomes> {
+  async #decide(requests: readonly PendingRequest[], patience: number): Promise<Outcomes> {
     const { lane, store, events } = this.#options;
     let decisions: Decisions | undefined;
-    const { outcomes, changed } = await this.#persist((lockMs) =>
+    const { outcomes, changed } = await this.#persist(patience, (lockMs) =>
       lane.write(
         (id) => store.decide(requests, id, (world) => (decisions = decide(requests, world)), lockMs()),
         () => decisions as Decisions,
@@ -175,14 +178,15 @@ export class BatchWriter {
   /**
    * Retries while a retry can succeed and nothing was applied.
    *
+   * @param patience by what the wait for each lock is multiplied
    * @param act one attempt; given how long it may wait for each lock, in milliseconds
    */
-  #persist<T>(act: (lockMs: () => number) => Promise<T>): Promise<T> {
+  #persist<T>(patience: number, act: (lockMs: () => number) => Promise<T>): Promise<T> {
     const { lane, events } = this.#options;
     let divisor = 1;
     const lockMs = () => {
       const { min, batches } = this.#options.isBesideHeld() ? LOCK_MS.besideHeld : LOCK_MS.usual;
-      return Math.ceil(Math.min(LOCK_MS.max, Math.max(min, batches * this.batchMs)) / divisor);
+      return Math.ceil(Math.min(LOCK_MS.max, Math.max(min, batches * this.batchMs) * patience) / divisor);
     };
     const onRetry = (error: unknown) => {
       if (isInterrupted(error)) divisor *= IMPATIENCE;

@@ -197,8 +197,7 @@ export function statementsIn(schema: string) {
     /**
      * Locks rows in their order, $1 to $4 (period, name, start, how long each is kept if it is created), and creates those
      * that are missing with the value 0; a rollback removes them. `where false` changes no row, but the lock is taken
-     * (documentation of INSERT). $5: how long to wait for each lock. It
-     * keeps its locks for at most a second if its service has stopped. It does nothing without the setting of `BEGIN`: sent in one
+     * (documentation of INSERT). $5: how long to wait for each lock. It does nothing without the setting of `BEGIN`: sent in one
      * trip with it, it also runs if `BEGIN` was canceled, and would be committed. Returns which rows were created.
      */
     lock: prepared(
@@ -208,8 +207,7 @@ export function statementsIn(schema: string) {
     insert into ${counters} as c (period, name, starts_at, value, exists_until)
     select d.period, d.name, d.starts_at, 0, ${expiry('d.kept_ms', 'pg_catalog.statement_timestamp()')}
     from unnest($1::text[], $2::text[], $3::timestamptz[], $4::float8[]) as d (period, name, starts_at, kept_ms)
-    where ${withPatience('$5')} and ${limited('idle_in_transaction_session_timeout', "'1000'")}
-      and pg_catalog.current_setting('safe_counters.deciding', true) {=} 'on'
+    where ${withPatience('$5')} and pg_catalog.current_setting('safe_counters.deciding', true) {=} 'on'
     on conflict (period, name, starts_at) do update set value = c.value where false
     returning c.period, c.name, c.starts_at
   )
@@ -370,10 +368,13 @@ export function statementsIn(schema: string) {
   };
 }
 
-/** Begins a transaction. The setting says so to `lock`, which is sent at the same time. */
+/**
+ * Begins a transaction that the server ends after a second if its service has stopped. The last setting says so to `lock`,
+ * which is sent at the same time.
+ */
 export const BEGIN: Statement = {
   name: '',
-  text: 'begin isolation level read committed; set local safe_counters.deciding = on',
+  text: 'begin isolation level read committed; set local idle_in_transaction_session_timeout = 1000; set local safe_counters.deciding = on',
 };
 
 export const COMMIT: Statement = { name: '', text: 'commit' };
