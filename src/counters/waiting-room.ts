@@ -140,8 +140,11 @@ export class WaitingRoom {
     if (request.key !== undefined) this.#suspect(idOfKey(request.key), request.key);
     for (const [id] of placesOf(request)) {
       const lock = this.#locks.get(id);
-      lock?.waiting.add(one);
-      if (lock) one.locks.add(lock);
+      if (!lock) continue;
+      // It may have been released long ago.
+      if (lock.waiting.size === 0) lock.dueAt = 0;
+      lock.waiting.add(one);
+      one.locks.add(lock);
     }
     this.#waiting.add(one);
     this.#weight += weightOf(request);
