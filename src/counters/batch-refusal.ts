@@ -6,6 +6,7 @@ import { Problem } from '../errors/problem.ts';
 /** A request has to wait in the waiting room before it can be written; nothing of it was applied. */
 export class HeldError extends Error {
   override name = 'HeldError';
+  override message = 'a lock is held';
 }
 
 /** The row of a writer was removed like that of a writer that ended long ago. */

@@ -120,7 +120,7 @@ export class BatchWriter {
     const { isolate, separate } = this.#options;
     if (isLocked(error)) {
       const isHeld = await isolate(requests);
-      return isHeld.map((held) => (held ? new HeldError('a lock is held') : separate ? undefined : error));
+      return isHeld.map((held) => (held ? new HeldError() : separate ? undefined : error));
     }
     if (separate && mayBeOfOneRequest(error)) return separate(requests);
     return requests.map(() => error);

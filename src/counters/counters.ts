@@ -13,6 +13,7 @@ import {
   type Listing,
   type NamedCounter,
   type Page,
+  PAGE_MAX,
   shown,
   timestamp,
   type WindowCount,
@@ -29,7 +30,6 @@ import {
   isPartOfName,
   type Made,
 } from './request.ts';
-import { PAGE_MAX } from './counter.ts';
 import { CounterStore } from './store.ts';
 import { TABLES_VERSION } from './tables.ts';
 import { CounterWatch } from './watch.ts';

@@ -1,9 +1,8 @@
 import { hash } from 'node:crypto';
 import { Problem } from '../errors/problem.ts';
 import { type Change, type ChangeRequest, fingerprintOfChange } from './change.ts';
-import { assertValue, shown } from './counter.ts';
+import { assertValue, BULK_MAX, CHARACTER, NAME_MAX, shown } from './counter.ts';
 import { inOrder, idOf, type Row, rowOfCounter } from './row.ts';
-import { BULK_MAX, CHARACTER, NAME_MAX } from './counter.ts';
 import { canonical, windowAt } from './windows.ts';
 
 export interface Increment {

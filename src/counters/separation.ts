@@ -62,15 +62,19 @@ export class Separation {
   #settle({ requests, failures, since }: Party, outcomes: readonly Outcome[]): void {
     const failed: Pending[] = [];
     const isLate = performance.now() - since >= ELAPSED_MS_MAX;
+    const isAlone = requests.length === 1;
+    /** Whether a request that failed is written once more. */
+    const isOpen = (error: Error) =>
+      mayBeOfOneRequest(error) &&
+      !isLate &&
+      (!isAlone || (error instanceof RetriesExhaustedError && failures + 1 < ALONE_MAX));
     for (const [i, one] of requests.entries()) {
       const outcome = outcomes[i] as Outcome;
-      const isAlone = requests.length === 1;
-      const isLast = isAlone && !(outcome instanceof RetriesExhaustedError && failures + 1 < ALONE_MAX);
-      if (outcome instanceof Error && mayBeOfOneRequest(outcome) && !isLate && !isLast) failed.push(one);
-      else if (outcome instanceof Error) one.reject(outcome);
-      else one.resolve(outcome);
+      if (!(outcome instanceof Error)) one.resolve(outcome);
+      else if (isOpen(outcome)) failed.push(one);
+      else one.reject(outcome);
     }
-    if (requests.length === 1) {
+    if (isAlone) {
       if (failed.length > 0) this.#parties.push({ requests: failed, failures: failures + 1, since });
       return;
     }

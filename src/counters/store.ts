@@ -3,11 +3,10 @@ import type { PreparedStatement } from '../database/guarded-connection.ts';
 import type { Sessions } from '../database/sessions.ts';
 import { type Batch, overshoots } from './batch.ts';
 import { ForgottenWriterError } from './batch-refusal.ts';
-import { type CounterState, timestamp } from './counter.ts';
+import { type CounterState, NAME_MAX, timestamp } from './counter.ts';
 import type { Decisions, KnownRequest, RowState, World } from './decide.ts';
 import type { PendingRequest } from './request.ts';
 import { idOf, inOrder, type Row } from './row.ts';
-import { NAME_MAX } from './counter.ts';
 import {
   BEGIN,
   BEGIN_PROBING,

@@ -73,7 +73,7 @@ const idOfKey = (key: string) => `\0${key}`;
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
   readonly #locks = new Map<string, Lock>();
-  /** Locks that nobody looks at at the moment, in the order of their turns. */
+  /** Locks that are not being looked at, in the order of their turns. */
   #new: Lock[] = [];
   #held: Lock[] = [];
   /** In the order of their arrival. */
@@ -163,8 +163,11 @@ export class WaitingRoom {
     this.#locks.clear();
   }
 
-  #isSuspect(request: PendingRequest): boolean {
-    return this.#locks.size > 0 && placesOf(request).some(([id]) => this.#locks.has(id));
+  #isSuspect({ rows, key }: PendingRequest): boolean {
+    if (this.#locks.size === 0) return false;
+    return (
+      rows.some((row) => this.#locks.has(idOf(row))) || (key !== undefined && this.#locks.has(idOfKey(key)))
+    );
   }
 
   #suspect(id: string, place: Row | string, holder?: string | null): void {

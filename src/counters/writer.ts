@@ -131,7 +131,7 @@ export class CounterWriter {
     return answer;
   }
 
-  /** Resolves when every submitted request is settled. */
+  /** Resolves when no request waits for its batch or is being written with it. */
   async drain(): Promise<void> {
     await this.#group.drain();
   }
@@ -160,7 +160,7 @@ export class CounterWriter {
     const isHeld = requests.map((request) => this.#room.concerns(request));
     const open = requests.filter((_, i) => !isHeld[i]);
     const written = await main.write(open);
-    return isHeld.map((held) => (held ? new HeldError('a lock is held') : (written.shift() as Outcome)));
+    return isHeld.map((held) => (held ? new HeldError() : (written.shift() as Outcome)));
   }
 
   /** Answers a request with the answer to the same request, which is in progress under the same key. */
